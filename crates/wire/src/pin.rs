@@ -1,0 +1,210 @@
+//! Whether a certificate is believed: pinned itself, or issued under a pinned authority.
+//!
+//! For chains the library's own verifier decides. A pinned leaf need not chain to anything (it may
+//! be self-signed): its bytes must be equal to the pin, its dates must cover the present, and for a
+//! server its name must match. In every case the handshake proves possession of the key.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use keys::cert::Certificate;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use crate::error::WireError;
+use crate::tls::Trust;
+
+/// Believes servers.
+pub(crate) struct ServerPins {
+    leaves: Vec<Certificate>,
+    chains: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+/// Believes clients, and demands a certificate of each.
+pub(crate) struct ClientPins {
+    leaves: Vec<Certificate>,
+    chains: Option<Arc<dyn ClientCertVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerPins {
+    pub(crate) fn new(trust: &Trust, provider: Arc<CryptoProvider>) -> Result<Self, WireError> {
+        let of = "servers";
+        let chains = match roots(trust, of)? {
+            Some(roots) => Some(
+                WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                    .build()
+                    .map_err(|source| WireError::Trust { of, source })?,
+            ),
+            None => None,
+        };
+        Ok(Self { leaves: trust.leaves.clone(), chains, provider })
+    }
+}
+
+impl ClientPins {
+    pub(crate) fn new(trust: &Trust, provider: Arc<CryptoProvider>) -> Result<Self, WireError> {
+        let of = "clients";
+        let chains = match roots(trust, of)? {
+            Some(roots) => Some(
+                WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                    // Names of partners are not shown to whoever knocks.
+                    .clear_root_hint_subjects()
+                    .build()
+                    .map_err(|source| WireError::Trust { of, source })?,
+            ),
+            None => None,
+        };
+        Ok(Self { leaves: trust.leaves.clone(), chains, provider })
+    }
+}
+
+fn roots(trust: &Trust, of: &'static str) -> Result<Option<Arc<RootCertStore>>, WireError> {
+    if trust.is_empty() {
+        return Err(WireError::NoTrust { of });
+    }
+    if trust.authorities.is_empty() {
+        return Ok(None);
+    }
+    let mut roots = RootCertStore::empty();
+    for authority in &trust.authorities {
+        roots
+            .add(CertificateDer::from(authority.der().to_vec()))
+            .map_err(|source| WireError::Tls { doing: "take a trusted authority", source })?;
+    }
+    Ok(Some(Arc::new(roots)))
+}
+
+/// The pin that `shown` is equal to, checked against the time. `Ok(false)`: it is no pin.
+fn is_pinned(leaves: &[Certificate], shown: &[u8], now: UnixTime) -> Result<bool, Error> {
+    let Some(pin) = leaves.iter().find(|pin| pin.der() == shown) else { return Ok(false) };
+    let now = i64::try_from(now.as_secs())
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .ok_or(Error::FailedToGetCurrentTime)?;
+    if now < pin.not_before() {
+        return Err(CertificateError::NotValidYet.into());
+    }
+    if now > pin.not_after() {
+        return Err(CertificateError::Expired.into());
+    }
+    Ok(true)
+}
+
+impl ServerCertVerifier for ServerPins {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if is_pinned(&self.leaves, end_entity, now)? {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        match &self.chains {
+            Some(chains) => chains.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            ),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for ClientPins {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if is_pinned(&self.leaves, end_entity, now)? {
+            return Ok(ClientCertVerified::assertion());
+        }
+        match &self.chains {
+            Some(chains) => chains.verify_client_cert(end_entity, intermediates, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl fmt::Debug for ServerPins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerPins").field("leaves", &self.leaves.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientPins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientPins").field("leaves", &self.leaves.len()).finish_non_exhaustive()
+    }
+}
