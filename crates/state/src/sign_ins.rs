@@ -1,0 +1,233 @@
+//! Sign-ins under way, and the identity provider's messages that have been used.
+//!
+//! Invariants: a sign-in is taken at most once, whatever comes of it; a provider's message is used at
+//! most once until nobody would accept it any more; and its use and the session that it earns are one
+//! transaction, so that neither stands without the other.
+
+use jiff::Timestamp;
+use sea_orm::ActiveValue;
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{ColumnDef, Index, Table};
+use serde::{Deserialize, Serialize};
+
+use crate::migrate::Step;
+use crate::sessions::{self, NewSession, hex};
+use crate::{State, StateError, millis, reading, time, writing};
+
+const TABLE: &str = "sign_ins";
+
+#[expect(unreachable_pub, reason = "SeaORM derives a public Entity; the module is private")]
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sign_ins")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        pub issued_at: i64,
+        pub expires_at: i64,
+        pub used_at: Option<i64>,
+        pub sealed: Vec<u8>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+#[expect(unreachable_pub, reason = "SeaORM derives a public Entity; the module is private")]
+mod message {
+    use sea_orm::entity::prelude::*;
+
+    /// A message that was used. `id` is the hash of the provider's name and the message's ID.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "used_messages")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        pub expires_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(crate) fn tables() -> Vec<Step> {
+    let mut sign_ins = Table::create();
+    sign_ins.table(row::Entity);
+    sign_ins.col(ColumnDef::new(row::Column::Id).text().not_null().primary_key());
+    sign_ins.col(ColumnDef::new(row::Column::IssuedAt).big_integer().not_null());
+    sign_ins.col(ColumnDef::new(row::Column::ExpiresAt).big_integer().not_null());
+    sign_ins.col(ColumnDef::new(row::Column::UsedAt).big_integer());
+    sign_ins.col(ColumnDef::new(row::Column::Sealed).binary().not_null());
+    let mut messages = Table::create();
+    messages.table(message::Entity);
+    messages.col(ColumnDef::new(message::Column::Id).text().not_null().primary_key());
+    messages.col(ColumnDef::new(message::Column::ExpiresAt).big_integer().not_null());
+    let expiry = Index::create()
+        .name("used_messages_expires_at")
+        .table(message::Entity)
+        .col(message::Column::ExpiresAt)
+        .take();
+    vec![Step::table(sign_ins), Step::table(messages), Step::index(expiry)]
+}
+
+/// What was asked of the identity provider, sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    pub idp: String,
+    /// The ID of our AuthnRequest.
+    pub request: String,
+    /// The opaque RelayState that must come back.
+    pub relay: String,
+    /// Where to go afterwards: a path of our own.
+    pub return_to: String,
+    /// The session to be stepped up (the SHA-256 of its token), if this is a step-up.
+    pub step_up_of: Option<[u8; 32]>,
+}
+
+/// A sign-in as it begins.
+#[derive(Debug, Clone)]
+pub struct NewSignIn {
+    /// SHA-256 of the browser's pre-login token.
+    pub id: [u8; 32],
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub asked: Asked,
+}
+
+/// What became of an attempt to take a sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// Taken now, and never again.
+    Once {
+        asked: Asked,
+        issued_at: Timestamp,
+    },
+    Unknown,
+    Expired,
+    Already,
+}
+
+/// A message of an identity provider, and until when it must be remembered.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub idp: String,
+    pub id: String,
+    pub remember_until: Timestamp,
+}
+
+/// What became of [`finish`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// The messages are used up and the session is live.
+    Begun,
+    /// One of the messages had been used before; nothing was changed.
+    Replayed,
+    /// The session to be replaced was no longer live; nothing was changed.
+    Superseded,
+}
+
+/// Remembers what was asked. Sign-ins that are over by more than their own length are forgotten.
+///
+/// # Errors
+/// [`StateError::Write`]; then nothing was changed.
+pub async fn begin(state: &State, new: &NewSignIn) -> Result<(), StateError> {
+    let doing = "begin a sign-in";
+    let id = hex(&new.id);
+    let model = row::ActiveModel {
+        sealed: ActiveValue::Set(state.seal(TABLE, &id, &new.asked)?),
+        id: ActiveValue::Set(id),
+        issued_at: ActiveValue::Set(millis(new.issued_at)),
+        expires_at: ActiveValue::Set(millis(new.expires_at)),
+        used_at: ActiveValue::Set(None),
+    };
+    let lifetime = millis(new.expires_at).saturating_sub(millis(new.issued_at));
+    let over = millis(new.issued_at).saturating_sub(lifetime);
+    let transaction = state.write(doing).await?;
+    row::Entity::delete_many()
+        .filter(row::Column::ExpiresAt.lt(over))
+        .exec(&transaction)
+        .await
+        .map_err(writing(doing))?;
+    row::Entity::insert(model)
+        .exec_without_returning(&transaction)
+        .await
+        .map_err(writing(doing))?;
+    transaction.commit().await.map_err(writing(doing))
+}
+
+/// Takes a sign-in, so that no second answer to it counts.
+///
+/// # Errors
+/// [`StateError::Write`]; then it was not taken, and the caller refuses.
+pub async fn take(state: &State, id: &[u8; 32], now: Timestamp) -> Result<Taken, StateError> {
+    let doing = "take up a sign-in";
+    let transaction = state.write(doing).await?;
+    let found = row::Entity::find_by_id(hex(id)).one(&transaction).await;
+    let Some(model) = found.map_err(reading(doing))? else { return Ok(Taken::Unknown) };
+    if model.used_at.is_some() {
+        return Ok(Taken::Already);
+    }
+    row::Entity::update_many()
+        .col_expr(row::Column::UsedAt, Expr::value(millis(now)))
+        .filter(row::Column::Id.eq(&model.id))
+        .exec(&transaction)
+        .await
+        .map_err(writing(doing))?;
+    transaction.commit().await.map_err(writing(doing))?;
+    if millis(now) > model.expires_at {
+        return Ok(Taken::Expired);
+    }
+    let asked = state.unseal(TABLE, &model.id, &model.sealed)?;
+    Ok(Taken::Once { asked, issued_at: time(TABLE, model.issued_at)? })
+}
+
+/// Uses up the provider's messages and begins the session, which replaces `replaces` if given: all of it
+/// or nothing.
+///
+/// # Errors
+/// [`StateError::Write`]; then nothing was changed.
+pub async fn finish(
+    state: &State,
+    messages: &[Message],
+    session: &NewSession,
+    replaces: Option<&[u8; 32]>,
+) -> Result<Finished, StateError> {
+    let doing = "finish a sign-in";
+    let now = session.created_at;
+    let transaction = state.write(doing).await?;
+    message::Entity::delete_many()
+        .filter(message::Column::ExpiresAt.lt(millis(now)))
+        .exec(&transaction)
+        .await
+        .map_err(writing(doing))?;
+    for used in messages {
+        let id = hex(&keys::digest::sha256_parts(&[used.idp.as_bytes(), b"|", used.id.as_bytes()]));
+        let known = message::Entity::find_by_id(&id).one(&transaction).await;
+        if known.map_err(reading(doing))?.is_some() {
+            return Ok(Finished::Replayed);
+        }
+        let model = message::ActiveModel {
+            id: ActiveValue::Set(id),
+            expires_at: ActiveValue::Set(millis(used.remember_until)),
+        };
+        message::Entity::insert(model)
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(writing(doing))?;
+    }
+    if let Some(old) = replaces
+        && !sessions::end_in(&transaction, old, "stepped-up", now).await?
+    {
+        return Ok(Finished::Superseded);
+    }
+    sessions::create_in(state, &transaction, session).await?;
+    transaction.commit().await.map_err(writing(doing))?;
+    Ok(Finished::Begun)
+}
