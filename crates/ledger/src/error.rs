@@ -1,0 +1,122 @@
+//! What can go wrong: opening, appending, reading; and damage, which has a place.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::EntryNumber;
+
+/// Something on disk that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Damage {
+    /// Path inside the ledger's folder.
+    pub file: String,
+    /// Byte offset in the file at which the damaged part begins.
+    pub offset: u64,
+    /// The first entry that the damage touches, where that is known.
+    pub entry: Option<u64>,
+    pub what: String,
+}
+
+impl Damage {
+    pub(crate) fn new(file: &str, offset: u64, entry: Option<u64>, what: &str) -> Self {
+        Self { file: file.to_owned(), offset, entry, what: what.to_owned() }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` at byte {}", self.file, self.offset)?;
+        if let Some(entry) = self.entry {
+            write!(f, ", entry {entry}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// Why a ledger could not be opened. Nothing was changed on disk that a second try would miss.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("could not {doing} `{path}`")]
+    Disk {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the ledger in `{folder}` is open in another process")]
+    InUse { folder: PathBuf },
+    #[error("the ledger is damaged")]
+    Damaged(#[source] Damage),
+    #[error("the ledger in `{folder}` belongs to `{found}`, not to `{expected}`")]
+    Foreign { folder: PathBuf, found: String, expected: String },
+    #[error("key file `{path}` does not open with the ledger's master key")]
+    WrongKey { path: PathBuf },
+    #[error("the setting `{key}` is {value}; it must be {expected}")]
+    Setting { key: &'static str, value: String, expected: &'static str },
+    #[error("could not {doing}")]
+    Keys {
+        doing: &'static str,
+        #[source]
+        source: keys::KeysError,
+    },
+}
+
+/// Why a record was not taken. Whatever it was to allow must not happen.
+///
+/// A refused record may still be found in the ledger after a recovery: it was on its way to the
+/// disk when something failed. The ledger may say more than happened, never less.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    #[error("{waiting} records are waiting already")]
+    Busy { waiting: usize },
+    #[error("a record of {bytes} bytes is over the limit of {max}")]
+    TooLarge { bytes: usize, max: usize },
+    #[error("there is no room for `{path}`")]
+    NoRoom {
+        path: PathBuf,
+        #[source]
+        source: Arc<io::Error>,
+    },
+    #[error("could not {doing} `{path}`")]
+    Disk {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: Arc<io::Error>,
+    },
+    #[error("`{path}` was removed, renamed or replaced while the ledger was open")]
+    Replaced { path: PathBuf },
+    #[error("the clock is {milliseconds} ms behind the last entry")]
+    ClockBehind { milliseconds: i64 },
+    #[error("the ledger could not be opened again after a failure")]
+    Reopen(#[source] Arc<OpenError>),
+    #[error("a record could not be written out")]
+    Encode(#[source] Arc<serde_json::Error>),
+    #[error("could not {doing}")]
+    Keys {
+        doing: &'static str,
+        #[source]
+        source: Arc<keys::KeysError>,
+    },
+    #[error("the ledger is closed")]
+    Closed,
+}
+
+/// Why an entry, a proof or a page could not be given.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("there is no entry {entry} in a ledger of {size}")]
+    NoEntry { entry: EntryNumber, size: u64 },
+    #[error("there is no tree of size {size}; the ledger has {have} entries")]
+    NoSize { size: u64, have: u64 },
+    #[error("could not read `{path}`")]
+    Disk {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the ledger is damaged")]
+    Damaged(#[source] Damage),
+}

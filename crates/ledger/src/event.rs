@@ -1,0 +1,403 @@
+//! What can happen: one closed list, from which the words, the severities, the retention and the
+//! search index are derived.
+//!
+//! Invariant: no match on [`Event`] has a `_` arm. A new event does not compile until every
+//! reader of events knows it. Kinds and codes are written to disk: they are never reused.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Something that was done, asked for or refused. The person, the place and the reason stand
+/// beside it in [`crate::Record`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Event {
+    /// The ledger was opened by this version, on this cryptographic module.
+    LedgerOpened {
+        version: String,
+        module: String,
+    },
+    /// No room or no disk: from here on appends were refused.
+    LedgerStalled {
+        reason: String,
+    },
+    /// Appends are taken again, after so many were refused.
+    LedgerRecovered {
+        refused: u64,
+    },
+    ServiceStarted {
+        version: String,
+        address: String,
+    },
+    ServiceStopped,
+    /// Settings, policies, agreements or partners were read; `digest` is hex SHA-256.
+    SettingsLoaded {
+        what: String,
+        digest: String,
+    },
+    ToolLoaded {
+        tool: String,
+        version: String,
+        digest: String,
+    },
+    ToolRefused {
+        file: String,
+        problems: Vec<String>,
+    },
+    SignInStarted {
+        idp: String,
+    },
+    SignedIn {
+        idp: String,
+        context: String,
+        mfa: bool,
+        authenticated_at: Timestamp,
+    },
+    SignInRefused {
+        idp: String,
+        reason: String,
+    },
+    NoticeAccepted {
+        notice: String,
+    },
+    SteppedUp {
+        idp: String,
+        context: String,
+        authenticated_at: Timestamp,
+    },
+    SignedOut,
+    SessionEnded {
+        reason: String,
+    },
+    /// The policy's answer to a question. `verdict` is `permit` or `deny`; `policy_set` and
+    /// `plan` are hex SHA-256.
+    Decided {
+        action: String,
+        resource: String,
+        record_class: String,
+        caveats: Vec<String>,
+        verdict: Verdict,
+        reason: String,
+        policies: Vec<String>,
+        policy_set: String,
+        plan: String,
+        tool: Option<String>,
+        source: Option<String>,
+    },
+    /// What left under the decision of entry `decided`. `digest` is hex SHA-256 of it.
+    Released {
+        decided: u64,
+        what: String,
+        count: u64,
+        bytes: u64,
+        digest: String,
+    },
+    /// Nothing left under the decision of entry `decided`.
+    Withheld {
+        decided: u64,
+        reason: String,
+    },
+    /// A write under the decision of entry `decided` was carried out.
+    Written {
+        decided: u64,
+        rows: u64,
+    },
+    /// A request that never became a question: `csrf`, `stale-session`, `bad-input:<field>`,
+    /// `unknown-tool`, `foreign-handle`, `too-large`.
+    RequestRefused {
+        route: String,
+        reason: String,
+    },
+    /// The ledger itself was read: what was looked for, and how many entries were shown.
+    AuditRead {
+        what: String,
+        count: u64,
+    },
+    ExportRequested {
+        export: String,
+        agreement: String,
+        partner: String,
+    },
+    ExportApproved {
+        export: String,
+        requested_by: String,
+    },
+    ExportRejected {
+        export: String,
+        requested_by: String,
+        reason: String,
+    },
+    ParcelSealed {
+        export: String,
+        parcel: String,
+        digest: String,
+        parts: u64,
+        bytes: u64,
+    },
+    /// A partner announced a parcel, before any of it arrived.
+    ParcelOffered {
+        exchange: String,
+        parcel: String,
+        partner: String,
+    },
+    ParcelSent {
+        exchange: String,
+        parcel: String,
+        partner: String,
+        digest: String,
+    },
+    ParcelDownloaded {
+        export: String,
+        parcel: String,
+        digest: String,
+        bytes: u64,
+    },
+    /// A whole parcel arrived and held; `checkpoint` is the sender's ledger checkpoint.
+    ParcelReceived {
+        exchange: String,
+        parcel: String,
+        partner: String,
+        digest: String,
+        checkpoint: String,
+    },
+    /// A parcel did not hold; `where_` names the part and the place.
+    ParcelRefused {
+        parcel: String,
+        partner: String,
+        where_: String,
+        reason: String,
+    },
+    ParcelOpened {
+        exchange: String,
+        parcel: String,
+        path: String,
+        bytes: u64,
+    },
+    ReceiptIssued {
+        exchange: String,
+        digest: String,
+    },
+    /// A partner's receipt for what was sent; `partner_entry` is its entry in the partner's ledger.
+    ReceiptAnchored {
+        exchange: String,
+        parcel: String,
+        partner: String,
+        digest: String,
+        partner_entry: u64,
+    },
+}
+
+/// The policy's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Permit,
+    Deny,
+}
+
+/// How much an event asks for attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    Info,
+    Notice,
+    Warning,
+    Alert,
+}
+
+impl Severity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Alert => "alert",
+        }
+    }
+}
+
+/// The outcome of an event, as AU-3 asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It was permitted, or it was done.
+    Permit,
+    /// It was refused by a policy or a check.
+    Deny,
+    /// It was permitted and failed: nothing left.
+    Fail,
+}
+
+impl Outcome {
+    pub const ALL: [Self; 3] = [Self::Permit, Self::Deny, Self::Fail];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Permit => "permit",
+            Self::Deny => "deny",
+            Self::Fail => "fail",
+        }
+    }
+
+    /// The outcome that [`Self::as_str`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+}
+
+/// How long a record is kept: names a schedule, not a number of years.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Retention {
+    /// Audit records (AU-11: a year at least).
+    Standard,
+    /// Who was given what (secondary dissemination): kept much longer.
+    Dissemination,
+}
+
+impl Retention {
+    pub(crate) const ALL: [Self; 2] = [Self::Standard, Self::Dissemination];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Dissemination => "dissemination",
+        }
+    }
+
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Standard => 1,
+            Self::Dissemination => 2,
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.code() == code)
+    }
+}
+
+/// One line of the list: the kind's name, its code in the envelope, how much it matters, how long
+/// it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    pub name: &'static str,
+    pub code: u8,
+    pub severity: Severity,
+    pub retention: Retention,
+}
+
+macro_rules! kinds {
+    ($($pattern:pat => $constant:ident, $name:literal, $code:literal, $severity:ident,
+       $retention:ident;)*) => {
+        /// Every kind of event, in the order of [`Event`].
+        pub const KINDS: &[Kind] = &[$($constant),*];
+        $(const $constant: Kind = Kind {
+            name: $name,
+            code: $code,
+            severity: Severity::$severity,
+            retention: Retention::$retention,
+        };)*
+        fn listed(event: &Event) -> Kind {
+            match event { $($pattern => $constant,)* }
+        }
+    };
+}
+
+kinds! {
+    Event::LedgerOpened { .. } => LEDGER_OPENED, "ledger-opened", 1, Notice, Standard;
+    Event::LedgerStalled { .. } => LEDGER_STALLED, "ledger-stalled", 2, Alert, Standard;
+    Event::LedgerRecovered { .. } => LEDGER_RECOVERED, "ledger-recovered", 3, Warning, Standard;
+    Event::ServiceStarted { .. } => SERVICE_STARTED, "service-started", 4, Notice, Standard;
+    Event::ServiceStopped => SERVICE_STOPPED, "service-stopped", 5, Notice, Standard;
+    Event::SettingsLoaded { .. } => SETTINGS_LOADED, "settings-loaded", 6, Notice, Standard;
+    Event::ToolLoaded { .. } => TOOL_LOADED, "tool-loaded", 7, Notice, Standard;
+    Event::ToolRefused { .. } => TOOL_REFUSED, "tool-refused", 8, Warning, Standard;
+    Event::SignInStarted { .. } => SIGN_IN_STARTED, "sign-in-started", 9, Info, Standard;
+    Event::SignedIn { .. } => SIGNED_IN, "signed-in", 10, Notice, Standard;
+    Event::SignInRefused { .. } => SIGN_IN_REFUSED, "sign-in-refused", 11, Warning, Standard;
+    Event::NoticeAccepted { .. } => NOTICE_ACCEPTED, "notice-accepted", 12, Info, Standard;
+    Event::SteppedUp { .. } => STEPPED_UP, "stepped-up", 13, Notice, Standard;
+    Event::SignedOut => SIGNED_OUT, "signed-out", 14, Info, Standard;
+    Event::SessionEnded { .. } => SESSION_ENDED, "session-ended", 15, Info, Standard;
+    Event::Decided { .. } => DECIDED, "decided", 16, Info, Standard;
+    Event::Released { .. } => RELEASED, "released", 17, Notice, Standard;
+    Event::Withheld { .. } => WITHHELD, "withheld", 18, Warning, Standard;
+    Event::Written { .. } => WRITTEN, "written", 19, Notice, Standard;
+    Event::RequestRefused { .. } => REQUEST_REFUSED, "request-refused", 20, Warning, Standard;
+    Event::AuditRead { .. } => AUDIT_READ, "audit-read", 21, Notice, Standard;
+    Event::ExportRequested { .. } =>
+        EXPORT_REQUESTED, "export-requested", 22, Notice, Dissemination;
+    Event::ExportApproved { .. } => EXPORT_APPROVED, "export-approved", 23, Notice, Dissemination;
+    Event::ExportRejected { .. } => EXPORT_REJECTED, "export-rejected", 24, Warning, Dissemination;
+    Event::ParcelSealed { .. } => PARCEL_SEALED, "parcel-sealed", 25, Notice, Dissemination;
+    Event::ParcelOffered { .. } => PARCEL_OFFERED, "parcel-offered", 26, Info, Dissemination;
+    Event::ParcelSent { .. } => PARCEL_SENT, "parcel-sent", 27, Notice, Dissemination;
+    Event::ParcelDownloaded { .. } =>
+        PARCEL_DOWNLOADED, "parcel-downloaded", 28, Notice, Dissemination;
+    Event::ParcelReceived { .. } => PARCEL_RECEIVED, "parcel-received", 29, Notice, Dissemination;
+    Event::ParcelRefused { .. } => PARCEL_REFUSED, "parcel-refused", 30, Alert, Dissemination;
+    Event::ParcelOpened { .. } => PARCEL_OPENED, "parcel-opened", 31, Notice, Dissemination;
+    Event::ReceiptIssued { .. } => RECEIPT_ISSUED, "receipt-issued", 32, Notice, Dissemination;
+    Event::ReceiptAnchored { .. } =>
+        RECEIPT_ANCHORED, "receipt-anchored", 33, Notice, Dissemination;
+}
+
+impl Event {
+    /// The kind's name, as searches and SIEM maps know it: `decided`, `parcel-sent`.
+    pub fn kind(&self) -> &'static str {
+        listed(self).name
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        listed(self).code
+    }
+
+    pub(crate) fn retention(&self) -> Retention {
+        listed(self).retention
+    }
+
+    /// A refusal weighs more than the same act permitted.
+    pub fn severity(&self) -> Severity {
+        match self.outcome() {
+            Outcome::Permit => listed(self).severity,
+            Outcome::Deny | Outcome::Fail => listed(self).severity.max(Severity::Warning),
+        }
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Decided { verdict: Verdict::Deny, .. }
+            | Self::ToolRefused { .. }
+            | Self::SignInRefused { .. }
+            | Self::RequestRefused { .. }
+            | Self::ExportRejected { .. }
+            | Self::ParcelRefused { .. } => Outcome::Deny,
+            Self::Withheld { .. } | Self::LedgerStalled { .. } => Outcome::Fail,
+            Self::Decided { verdict: Verdict::Permit, .. }
+            | Self::LedgerOpened { .. }
+            | Self::LedgerRecovered { .. }
+            | Self::ServiceStarted { .. }
+            | Self::ServiceStopped
+            | Self::SettingsLoaded { .. }
+            | Self::ToolLoaded { .. }
+            | Self::SignInStarted { .. }
+            | Self::SignedIn { .. }
+            | Self::NoticeAccepted { .. }
+            | Self::SteppedUp { .. }
+            | Self::SignedOut
+            | Self::SessionEnded { .. }
+            | Self::Released { .. }
+            | Self::Written { .. }
+            | Self::AuditRead { .. }
+            | Self::ExportRequested { .. }
+            | Self::ExportApproved { .. }
+            | Self::ParcelSealed { .. }
+            | Self::ParcelOffered { .. }
+            | Self::ParcelSent { .. }
+            | Self::ParcelDownloaded { .. }
+            | Self::ParcelReceived { .. }
+            | Self::ParcelOpened { .. }
+            | Self::ReceiptIssued { .. }
+            | Self::ReceiptAnchored { .. } => Outcome::Permit,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The plain words of an event, for the audit page, and the facts that a search goes by.
+
+use crate::event::{Event, Verdict};
+
+impl Event {
+    /// What happened, in one plain sentence with no name in front; a page puts the person there.
+    #[expect(clippy::too_many_lines, reason = "one sentence an event, and nothing else")]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::LedgerOpened { version, module } => {
+                format!("opened the ledger with version {version} on {module}")
+            }
+            Self::LedgerStalled { reason } => {
+                format!("recording stopped, so releases stopped: {reason}")
+            }
+            Self::LedgerRecovered { refused } => {
+                format!("recording works again after {}", counted(*refused, "refused record"))
+            }
+            Self::ServiceStarted { version, address } => {
+                format!("started version {version} at {address}")
+            }
+            Self::ServiceStopped => "stopped the service".to_owned(),
+            Self::SettingsLoaded { what, digest } => format!("loaded {what} ({})", short(digest)),
+            Self::ToolLoaded { tool, version, digest } => {
+                format!("loaded tool {tool}, version {version} ({})", short(digest))
+            }
+            Self::ToolRefused { file, problems } => {
+                format!("refused tool file {file}: {}", problems.join("; "))
+            }
+            Self::SignInStarted { idp } => format!("started to sign in through {idp}"),
+            Self::SignedIn { idp, context, mfa, .. } => {
+                let factors = if *mfa { "several factors" } else { "one factor" };
+                format!("signed in through {idp} with {factors} ({context})")
+            }
+            Self::SignInRefused { idp, reason } => {
+                format!("was refused sign-in through {idp}: {reason}")
+            }
+            Self::NoticeAccepted { notice } => format!("accepted the system use notice {notice}"),
+            Self::SteppedUp { idp, context, .. } => {
+                format!("proved identity again through {idp} ({context})")
+            }
+            Self::SignedOut => "signed out".to_owned(),
+            Self::SessionEnded { reason } => format!("session ended: {reason}"),
+            Self::Decided { action, resource, tool, verdict, reason, .. } => {
+                let verdict = match verdict {
+                    Verdict::Permit => "permitted",
+                    Verdict::Deny => "denied",
+                };
+                let through = tool.as_ref().map(|tool| format!(" through {tool}"));
+                let through = through.unwrap_or_default();
+                format!("asked for {action} on {resource}{through}: {verdict}, {reason}")
+            }
+            Self::Released { decided, what, count, bytes, .. } => format!(
+                "was given {count} {what} ({}) under entry {decided}",
+                counted(*bytes, "byte")
+            ),
+            Self::Withheld { decided, reason } => {
+                format!("was given nothing under entry {decided}: {reason}")
+            }
+            Self::Written { decided, rows } => {
+                format!("changed {} under entry {decided}", counted(*rows, "row"))
+            }
+            Self::RequestRefused { route, reason } => {
+                format!("sent a request to {route} that was refused: {reason}")
+            }
+            Self::AuditRead { what, count } => {
+                format!("read the audit ledger ({what}): {} shown", entries(*count))
+            }
+            Self::ExportRequested { export, agreement, partner } => {
+                format!("asked to export {export} to {partner} under agreement {agreement}")
+            }
+            Self::ExportApproved { export, requested_by } => {
+                format!("approved export {export}, which {requested_by} had asked for")
+            }
+            Self::ExportRejected { export, requested_by, reason } => {
+                format!("rejected export {export}, which {requested_by} had asked for: {reason}")
+            }
+            Self::ParcelSealed { export, parcel, parts, bytes, .. } => format!(
+                "sealed export {export} as parcel {parcel} ({}, {})",
+                counted(*parts, "part"),
+                counted(*bytes, "byte")
+            ),
+            Self::ParcelOffered { exchange, parcel, partner } => {
+                format!("{partner} offered parcel {parcel} in exchange {exchange}")
+            }
+            Self::ParcelSent { exchange, parcel, partner, .. } => {
+                format!("sent parcel {parcel} to {partner} in exchange {exchange}")
+            }
+            Self::ParcelDownloaded { export, parcel, bytes, .. } => format!(
+                "downloaded parcel {parcel} of export {export} ({})",
+                counted(*bytes, "byte")
+            ),
+            Self::ParcelReceived { exchange, parcel, partner, .. } => {
+                format!("received parcel {parcel} from {partner} in exchange {exchange}; it holds")
+            }
+            Self::ParcelRefused { parcel, partner, where_, reason } => {
+                format!("refused parcel {parcel} from {partner}: {reason}, at {where_}")
+            }
+            Self::ParcelOpened { parcel, path, bytes, .. } => {
+                format!("opened {path} in parcel {parcel} ({})", counted(*bytes, "byte"))
+            }
+            Self::ReceiptIssued { exchange, digest } => {
+                format!("issued the receipt for exchange {exchange} ({})", short(digest))
+            }
+            Self::ReceiptAnchored { exchange, partner, partner_entry, .. } => format!(
+                "anchored {partner}'s receipt for exchange {exchange}, its entry {partner_entry}"
+            ),
+        }
+    }
+
+    /// The names in an event that searches and the partner's half of a commitment go by.
+    pub fn facts(&self) -> Facts<'_> {
+        let none = Facts::default();
+        match self {
+            Self::Decided { tool, .. } => Facts { tool: tool.as_deref(), ..none },
+            Self::ToolLoaded { tool, .. } => Facts { tool: Some(tool), ..none },
+            Self::Released { decided, .. }
+            | Self::Withheld { decided, .. }
+            | Self::Written { decided, .. } => Facts { decided: Some(*decided), ..none },
+            Self::ExportRequested { partner, .. } => Facts { partner: Some(partner), ..none },
+            Self::ParcelOffered { exchange, parcel, partner } => Facts {
+                exchange: Some(exchange),
+                parcel: Some(parcel),
+                partner: Some(partner),
+                ..none
+            },
+            Self::ParcelSent { exchange, parcel, partner, digest }
+            | Self::ParcelReceived { exchange, parcel, partner, digest, .. }
+            | Self::ReceiptAnchored { exchange, parcel, partner, digest, .. } => Facts {
+                exchange: Some(exchange),
+                parcel: Some(parcel),
+                partner: Some(partner),
+                digest: Some(digest),
+                ..none
+            },
+            Self::ParcelSealed { parcel, digest, .. }
+            | Self::ParcelDownloaded { parcel, digest, .. } => {
+                Facts { parcel: Some(parcel), digest: Some(digest), ..none }
+            }
+            Self::ParcelRefused { parcel, partner, .. } => {
+                Facts { parcel: Some(parcel), partner: Some(partner), ..none }
+            }
+            Self::ParcelOpened { exchange, parcel, .. } => {
+                Facts { exchange: Some(exchange), parcel: Some(parcel), ..none }
+            }
+            Self::ReceiptIssued { exchange, digest } => {
+                Facts { exchange: Some(exchange), digest: Some(digest), ..none }
+            }
+            Self::LedgerOpened { .. }
+            | Self::LedgerStalled { .. }
+            | Self::LedgerRecovered { .. }
+            | Self::ServiceStarted { .. }
+            | Self::ServiceStopped
+            | Self::SettingsLoaded { .. }
+            | Self::ToolRefused { .. }
+            | Self::SignInStarted { .. }
+            | Self::SignedIn { .. }
+            | Self::SignInRefused { .. }
+            | Self::NoticeAccepted { .. }
+            | Self::SteppedUp { .. }
+            | Self::SignedOut
+            | Self::SessionEnded { .. }
+            | Self::RequestRefused { .. }
+            | Self::AuditRead { .. }
+            | Self::ExportApproved { .. }
+            | Self::ExportRejected { .. } => none,
+        }
+    }
+}
+
+/// The names that an event carries, where it carries them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Facts<'a> {
+    pub tool: Option<&'a str>,
+    pub partner: Option<&'a str>,
+    pub exchange: Option<&'a str>,
+    pub parcel: Option<&'a str>,
+    pub digest: Option<&'a str>,
+    /// The entry of the decision that this event completes.
+    pub decided: Option<u64>,
+}
+
+/// The first twelve digits of a digest, for a person to compare.
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+fn entries(count: u64) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
+}
