@@ -1,0 +1,45 @@
+//! Why nothing was released.
+
+use ledger::{AppendError, EntryNumber};
+
+/// Why nothing was released. Each that has an entry is in the ledger under it.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The policy said no.
+    #[error("denied: {reason}; quote ledger entry {entry}")]
+    Denied {
+        /// The entry of the denial.
+        entry: EntryNumber,
+        /// The policy's reason, for the person.
+        reason: String,
+    },
+    /// The ledger did not confirm a record.
+    #[error("the ledger did not confirm the record, so nothing was released")]
+    Unrecorded(#[source] AppendError),
+    /// It was permitted and fetched, and must not leave all the same.
+    #[error("withheld: {reason}; quote ledger entry {entry}")]
+    Withheld {
+        /// The entry of the withholding.
+        entry: EntryNumber,
+        /// Why, for the person.
+        reason: String,
+    },
+    /// The permit was not used in time.
+    #[error("the permit expired before the data was released; quote ledger entry {entry}")]
+    Expired {
+        /// The entry of the withholding.
+        entry: EntryNumber,
+    },
+}
+
+impl GateError {
+    /// The entry that a person may quote, if one could be recorded.
+    pub fn entry(&self) -> Option<EntryNumber> {
+        match self {
+            Self::Denied { entry, .. } | Self::Withheld { entry, .. } | Self::Expired { entry } => {
+                Some(*entry)
+            }
+            Self::Unrecorded(_) => None,
+        }
+    }
+}
