@@ -17,7 +17,9 @@ use sea_orm::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub mod exports;
 mod migrate;
+pub mod parcels;
 pub mod sessions;
 pub mod sign_ins;
 #[doc(hidden)]

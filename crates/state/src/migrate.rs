@@ -38,6 +38,8 @@ pub(crate) struct Migration {
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "sessions", steps: crate::sessions::tables },
     Migration { name: "sign-ins", steps: crate::sign_ins::tables },
+    Migration { name: "exports", steps: crate::exports::tables },
+    Migration { name: "parcels", steps: crate::parcels::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.
