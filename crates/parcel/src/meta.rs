@@ -1,0 +1,130 @@
+//! `transfer.json` and `index.json`: what the parcel is for, and where each file lies in it.
+
+use jiff::Timestamp;
+use keys::cert::Certificate;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::SealError;
+
+/// Longest value of one field of a [`Transfer`].
+const FIELD_BYTES_MAX: usize = 4_096;
+
+/// An agency at one end of a transfer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Party {
+    /// Nine-character Originating Agency Identifier.
+    pub ori: String,
+    pub name: String,
+}
+
+/// Why and for whom the parcel is made. Sealed inside; nothing of it is outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transfer {
+    /// The exchange that both ledgers name.
+    pub exchange_id: String,
+    pub purpose: String,
+    /// The agreement, statute or warrant that allows it.
+    pub authority: String,
+    pub case_number: Option<String>,
+    /// Caveats that the receiver is held to.
+    pub handling: Vec<String>,
+    pub retention: Option<String>,
+    pub sender: Party,
+    pub recipient: Party,
+}
+
+impl Transfer {
+    pub(crate) fn check(&self) -> Result<(), SealError> {
+        let given = [
+            ("exchange_id", &self.exchange_id, true),
+            ("purpose", &self.purpose, true),
+            ("authority", &self.authority, true),
+            ("sender.ori", &self.sender.ori, true),
+            ("sender.name", &self.sender.name, true),
+            ("recipient.ori", &self.recipient.ori, true),
+            ("recipient.name", &self.recipient.name, true),
+        ];
+        let given = given.into_iter().map(|(field, text, needed)| (field, text.as_str(), needed));
+        let case_number = self.case_number.iter().map(|text| ("case_number", text.as_str(), false));
+        let retention = self.retention.iter().map(|text| ("retention", text.as_str(), false));
+        let handling = self.handling.iter().map(|text| ("handling", text.as_str(), false));
+        for (field, text, needed) in given.chain(case_number).chain(retention).chain(handling) {
+            if needed && text.trim().is_empty() {
+                return Err(SealError::Transfer { field, why: "empty" });
+            }
+            if text.len() > FIELD_BYTES_MAX {
+                return Err(SealError::Transfer { field, why: "longer than 4096 bytes" });
+            }
+            if text.chars().any(char::is_control) {
+                return Err(SealError::Transfer { field, why: "with control characters" });
+            }
+        }
+        crate::error::limit("handling caveats", self.handling.len() as u64, 256)
+    }
+}
+
+/// `metadata/transfer.json`: the transfer, bound to the parcel and to the certificates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferRecord {
+    pub profile: String,
+    pub parcel: Uuid,
+    pub sealed_at: Timestamp,
+    /// SHA-256 of the signer's certificate, hex.
+    pub sender_certificate: String,
+    /// SHA-256 of the certificates that the parcel was first sealed to, hex, ascending.
+    pub recipient_certificates: Vec<String>,
+    pub transfer: Transfer,
+}
+
+/// One file of a parcel, as `metadata/index.json` lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexedFile {
+    /// The path below the inner bag's `data/`.
+    pub path: String,
+    pub media_type: String,
+    /// Where the file's first byte lies in the archive.
+    pub offset: u64,
+    pub length: u64,
+    /// Whole seconds.
+    pub modified: Timestamp,
+    /// Hex.
+    pub sha256: String,
+}
+
+/// `metadata/index.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Index {
+    pub(crate) profile: String,
+    pub(crate) parcel: Uuid,
+    pub(crate) part_size: u64,
+    /// Where the archive's data section ends and its metadata section begins.
+    pub(crate) metadata_offset: u64,
+    /// Every file, in the archive's order.
+    pub(crate) files: Vec<IndexedFile>,
+    /// SHA-256, hex, of what each part carries of the data section.
+    pub(crate) leaves: Vec<String>,
+}
+
+pub(crate) const CUSTODY_FILE: &str = "metadata/custody.jsonld";
+pub(crate) const INDEX_FILE: &str = "metadata/index.json";
+pub(crate) const TRANSFER_FILE: &str = "metadata/transfer.json";
+
+/// JSON for people too, with a line's end at its end.
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut out = serde_json::to_vec_pretty(value)?;
+    out.push(b'\n');
+    Ok(out)
+}
+
+/// Fingerprints in hex, ascending.
+pub(crate) fn fingerprints(certificates: &[Certificate]) -> Vec<String> {
+    let mut out: Vec<_> = certificates.iter().map(Certificate::fingerprint_text).collect();
+    out.sort();
+    out
+}

@@ -1,0 +1,123 @@
+//! Opening into a folder: the sender's own bag, whole or one file of it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use keys::digest::Sha256;
+
+use super::Unlocked;
+use crate::error::At;
+use crate::meta::{IndexedFile, TransferRecord};
+use crate::{Fault, Folder, Parcel, Recipient, Refused, Target, Trust, Verified, Watch, pax};
+
+/// What was opened.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    pub verified: Verified,
+    pub record: TransferRecord,
+    /// The files that were written, below `inner/data/`.
+    pub files: Vec<IndexedFile>,
+}
+
+/// Opens into a new folder `out`: `out/inner` is the sender's bag. With `only`, that file alone
+/// and the metadata. On failure there is no `out`.
+///
+/// Each part is checked against the outer signature before it is decrypted; each file against
+/// the inner one before `out` appears. The files are plaintext: where they go is the caller's
+/// decision, and they can be read by the owner only.
+pub fn open(
+    parcel: &Path,
+    recipient: &Recipient,
+    trust: &Trust,
+    out: &Path,
+    only: Option<&str>,
+    watch: Watch<'_>,
+) -> Result<Opened, Refused> {
+    let parcel = Parcel::enter(parcel, trust)?;
+    let unlocked = parcel.unlock(recipient)?;
+    let wanted = match only {
+        Some(path) => vec![unlocked.file(path)?.clone()],
+        None => unlocked.files().to_vec(),
+    };
+    let name = out.display().to_string();
+    let folder = Folder::new(out, &parcel.id().to_string()).map_err(Fault::Write).at(&name)?;
+    let outcome = write_all(&unlocked, &wanted, &folder, watch)
+        .and_then(|()| folder.publish().map_err(Fault::Write).at(&name));
+    if let Err(refused) = outcome {
+        folder.discard();
+        return Err(refused);
+    }
+    let record = unlocked.record().clone();
+    Ok(Opened { verified: parcel.verified(), record, files: wanted })
+}
+
+fn write_all(
+    unlocked: &Unlocked<'_>,
+    wanted: &[IndexedFile],
+    folder: &Folder,
+    watch: Watch<'_>,
+) -> Result<(), Refused> {
+    let total = wanted.iter().map(|file| file.length).sum();
+    let mut done = 0;
+    for file in wanted {
+        check_header(unlocked, file)?;
+        write_file(unlocked, file, folder, &mut |more| {
+            done += more;
+            (watch.progress)(done, total);
+            if watch.cancelled() { Err(Fault::Cancelled) } else { Ok(()) }
+        })?;
+    }
+    for (path, content) in unlocked.tags() {
+        let path = format!("inner/{path}");
+        folder.create(&path, &[content]).map_err(Fault::Write).at(&path)?;
+    }
+    Ok(())
+}
+
+/// The archive's header must be what the index says, or `tar` would see another file than we do.
+fn check_header(unlocked: &Unlocked<'_>, file: &IndexedFile) -> Result<(), Refused> {
+    let seconds = u64::try_from(file.modified.as_second()).unwrap_or(0);
+    let expected = pax::header(&format!("inner/data/{}", file.path), file.length, seconds);
+    let mut found = Vec::with_capacity(expected.len());
+    let from = file.offset.saturating_sub(expected.len() as u64);
+    unlocked.copy(from, file.offset, &mut |piece| {
+        found.extend_from_slice(piece);
+        Ok(())
+    })?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(Refused::new(&file.path, Fault::Malformed("an archive header that the index doesn't give")))
+}
+
+fn write_file(
+    unlocked: &Unlocked<'_>,
+    file: &IndexedFile,
+    folder: &Folder,
+    step: &mut dyn FnMut(u64) -> Result<(), Fault>,
+) -> Result<(), Refused> {
+    // `name::objection` has passed this path when the index was checked.
+    let path = folder.draft().join("inner/data").join(&file.path);
+    let mut written = create(&path).map_err(Fault::Write).at(&file.path)?;
+    let mut hash = Sha256::new();
+    unlocked.copy(file.offset, file.offset + file.length, &mut |piece| {
+        hash.update(piece);
+        written.write_all(piece).map_err(Fault::Write).at(&file.path)?;
+        step(piece.len() as u64).at(&file.path)
+    })?;
+    if hex::encode(hash.finish()) != file.sha256 {
+        return Err(Refused::new(&file.path, Fault::Altered));
+    }
+    let stamped = written.set_modified(file.modified.into());
+    stamped.and_then(|()| written.sync_all()).map_err(Fault::Write).at(&file.path)
+}
+
+fn create(path: &Path) -> std::io::Result<File> {
+    if let Some(parent) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    }
+    debug_assert!(fs::symlink_metadata(path).is_err(), "paths of an index differ");
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}

@@ -1,0 +1,246 @@
+//! Sealing: entries become an archive, the archive is cut into parts, each part is encrypted and
+//! written while the next is being filled.
+//!
+//! Invariants: one pass over the entries, in path order; memory is (workers + 1) parts, plus the
+//! manifest; plaintext is only ever in memory; the signature is written after all that it covers.
+
+mod archive;
+mod workers;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use jiff::Timestamp;
+use keys::digest::sha256;
+use uuid::Uuid;
+
+use self::archive::Archive;
+use self::workers::{Parts, Pool};
+use crate::bag::{self, OuterInfo};
+use crate::cms::{envelope::Address, signature};
+use crate::error::limit;
+use crate::meta::{self, Index, IndexedFile, Transfer, TransferRecord};
+use crate::{
+    CUSTODY_EVENTS_MAX, CustodyEvent, ENTRIES_MAX, Entry, Folder, METADATA_BYTES_MAX,
+    PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX, RECIPIENTS_MAX, SEAL_PROFILE, Seal, SealError,
+    Sealed, Signer, Target, WORKERS_MAX, custody, name, pax,
+};
+
+/// Seals into a new folder `out`. On failure there is no `out`.
+pub fn seal(seal: Seal<'_>, out: &Path) -> Result<Sealed, SealError> {
+    let failed = |source| SealError::Write { path: out.display().to_string(), source };
+    let folder = Folder::new(out, &seal.id.to_string()).map_err(failed)?;
+    seal_into(seal, &folder)
+}
+
+/// Seals into a [`Target`], which is published at the end, or discarded.
+pub fn seal_into(seal: Seal<'_>, target: &dyn Target) -> Result<Sealed, SealError> {
+    let published = |sealed| {
+        let failed = |source| SealError::Write { path: "the parcel's folder".to_owned(), source };
+        target.publish().map_err(failed).map(|()| sealed)
+    };
+    let outcome = write(seal, target).and_then(published);
+    if outcome.is_err() {
+        target.discard();
+    }
+    outcome
+}
+
+/// All of a [`Seal`] but its entries.
+struct Order<'a> {
+    id: Uuid,
+    sender: &'a Signer,
+    transfer: Transfer,
+    custody: Vec<CustodyEvent>,
+    recipients: Vec<String>,
+    part_size: u64,
+    /// Whole seconds, as every place that holds it can.
+    sealed_at: Timestamp,
+}
+
+fn write(seal: Seal<'_>, target: &dyn Target) -> Result<Sealed, SealError> {
+    check_limits(&seal)?;
+    seal.transfer.check()?;
+    let entries = sorted(seal.entries)?;
+    let addresses = addresses(&seal.recipients)?;
+    let failed = |_| SealError::Modified { path: bag::INFO_FILE.to_owned() };
+    let order = Order {
+        id: seal.id,
+        sender: seal.sender,
+        transfer: seal.transfer,
+        custody: seal.custody,
+        recipients: meta::fingerprints(&seal.recipients),
+        part_size: seal.part_size,
+        sealed_at: Timestamp::from_second(seal.now.as_second()).map_err(failed)?,
+    };
+    // A signer that can't sign is found out before hours of sealing.
+    signature::sign(b"", order.sender, order.sealed_at)?;
+    let pool = Pool { addresses: &addresses, random: seal.random, target, workers: seal.workers };
+    let (files, offset, parts) = pool.run(seal.part_size, |parts| {
+        let mut archive = Archive::new(parts, seal.watch);
+        let files = archive.add_entries(entries)?;
+        let (offset, leaves) = archive.end_of_data()?;
+        let index = Index {
+            profile: SEAL_PROFILE.to_owned(),
+            parcel: order.id,
+            part_size: order.part_size,
+            metadata_offset: offset,
+            files,
+            leaves,
+        };
+        for (path, content) in tag_files(&order, &index)? {
+            archive.add_tag_file(&path, &content, order.sealed_at)?;
+        }
+        archive.finish()?;
+        Ok((index.files, offset))
+    })?;
+    limit("bytes of metadata", parts.archive_size - offset, METADATA_BYTES_MAX)?;
+    let (digest, bytes) = write_outside(&order, offset, &parts, target)?;
+    let count = parts.done.len() as u64;
+    Ok(Sealed { id: order.id, digest, parts: count, bytes, files })
+}
+
+fn check_limits(seal: &Seal<'_>) -> Result<(), SealError> {
+    limit("files", seal.entries.len() as u64, ENTRIES_MAX as u64)?;
+    limit("recipients", seal.recipients.len() as u64, RECIPIENTS_MAX as u64)?;
+    limit("custody events", seal.custody.len() as u64, CUSTODY_EVENTS_MAX as u64)?;
+    limit("bytes of a part", seal.part_size, PART_BYTES_MAX)?;
+    limit("workers", seal.workers as u64, WORKERS_MAX as u64)?;
+    if seal.part_size < PART_BYTES_MIN {
+        let what = "bytes of a part (a least size)";
+        return Err(SealError::Limit { what, value: seal.part_size, limit: PART_BYTES_MIN });
+    }
+    if seal.entries.is_empty() {
+        return Err(SealError::None { what: "file" });
+    }
+    if seal.recipients.is_empty() {
+        return Err(SealError::None { what: "recipient" });
+    }
+    let total = seal.entries.iter().fold(0_u64, |sum, entry| sum.saturating_add(entry.length));
+    limit("parts", total / seal.part_size, PARTS_MAX - 1)
+}
+
+fn sorted(mut entries: Vec<Entry>) -> Result<Vec<Entry>, SealError> {
+    let mut seen = BTreeSet::new();
+    for Entry { path, modified, .. } in &entries {
+        if let Some(why) = name::objection(path) {
+            return Err(SealError::Path { path: path.clone(), why });
+        }
+        let seconds = u64::try_from(modified.as_second()).ok();
+        if seconds.is_none_or(|seconds| seconds > pax::OCTAL_MAX) {
+            return Err(SealError::Modified { path: path.clone() });
+        }
+        if !seen.insert(name::collision_key(path)) {
+            return Err(SealError::Twice { path: path.clone() });
+        }
+    }
+    // A file where another path needs a folder could be written by no one.
+    for path in &seen {
+        let above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        for folder in above {
+            if seen.contains(folder) {
+                let why = "another path has it as a folder";
+                return Err(SealError::Path { path: folder.to_owned(), why });
+            }
+        }
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+fn addresses(recipients: &[keys::cert::Certificate]) -> Result<Vec<Address>, SealError> {
+    let mut seen = BTreeSet::new();
+    let address = |certificate: &keys::cert::Certificate| {
+        let refuse = |why| SealError::Recipient { subject: certificate.subject(), why };
+        if !seen.insert(certificate.fingerprint()) {
+            return Err(refuse("it is named twice"));
+        }
+        Address::of(certificate).map_err(refuse)
+    };
+    recipients.iter().map(address).collect()
+}
+
+/// The inner bag's tag files, in the archive's order; the signature last.
+fn tag_files(order: &Order<'_>, index: &Index) -> Result<Vec<(String, Vec<u8>)>, SealError> {
+    let record = TransferRecord {
+        profile: SEAL_PROFILE.to_owned(),
+        parcel: order.id,
+        sealed_at: order.sealed_at,
+        sender_certificate: order
+            .sender
+            .chain
+            .first()
+            .map(|c| c.fingerprint_text())
+            .unwrap_or_default(),
+        recipient_certificates: order.recipients.clone(),
+        transfer: order.transfer.clone(),
+    };
+    let files = &index.files;
+    let bytes = files.iter().map(|file| file.length).sum();
+    let sender = &order.transfer.sender;
+    let info = bag::inner_info(sender, order.id, order.sealed_at, bytes, files.len());
+    let json = |file| move |source| SealError::Json { file, source };
+    let custody = custody::write(order.id, &order.transfer, files, &order.custody);
+    let tags: [(&str, Vec<u8>); 6] = [
+        (bag::INFO_FILE, info.into_bytes()),
+        (bag::BAGIT_FILE, bag::BAGIT.into()),
+        (bag::MANIFEST_FILE, inner_manifest(files).into_bytes()),
+        (meta::CUSTODY_FILE, custody.map_err(json(meta::CUSTODY_FILE))?),
+        (meta::INDEX_FILE, meta::to_json(index).map_err(json(meta::INDEX_FILE))?),
+        (meta::TRANSFER_FILE, meta::to_json(&record).map_err(json(meta::TRANSFER_FILE))?),
+    ];
+    let listed: Vec<_> = tags.iter().map(|(path, content)| (*path, content.as_slice())).collect();
+    let manifest = bag::tag_manifest(&listed);
+    let signature = signature::sign(manifest.as_bytes(), order.sender, order.sealed_at)?;
+    let last = [(bag::TAG_MANIFEST_FILE, manifest.into_bytes()), (bag::SIGNATURE_FILE, signature)];
+    let all = tags.into_iter().chain(last);
+    Ok(all.map(|(path, content)| (path.to_owned(), content)).collect())
+}
+
+/// The inner bag's manifest: the files in the archive's order.
+pub(crate) fn inner_manifest(files: &[IndexedFile]) -> String {
+    files.iter().map(|file| format!("{}  data/{}\n", file.sha256, file.path)).collect()
+}
+
+/// The outer bag's tag files. Gives the parcel's digest, and the bytes of its parts.
+fn write_outside(
+    order: &Order<'_>,
+    metadata_offset: u64,
+    parts: &Parts,
+    target: &dyn Target,
+) -> Result<([u8; 32], u64), SealError> {
+    let bytes = parts.done.iter().map(|part| part.bytes).sum();
+    let info = OuterInfo {
+        sender: order.transfer.sender.clone(),
+        id: order.id,
+        sealed_at: order.sealed_at,
+        bytes,
+        parts: parts.done.len() as u64,
+        part_size: order.part_size,
+        archive_size: parts.archive_size,
+        metadata_offset,
+        recipients: order.recipients.clone(),
+    };
+    let lines = parts.done.iter().map(|part| bag::line(&part.digest, &bag::part_path(part.number)));
+    let (info, manifest) = (info.write(), lines.collect::<String>());
+    let tags = [
+        (bag::HOW_TO_OPEN_FILE, bag::HOW_TO_OPEN.as_bytes()),
+        (bag::INFO_FILE, info.as_bytes()),
+        (bag::BAGIT_FILE, bag::BAGIT.as_bytes()),
+        (bag::MANIFEST_FILE, manifest.as_bytes()),
+    ];
+    let tag_manifest = bag::tag_manifest(&tags);
+    let digest = sha256(tag_manifest.as_bytes());
+    let signature = signature::sign(tag_manifest.as_bytes(), order.sender, order.sealed_at)?;
+    let template = bag::receipt_template(order.id, &digest);
+    let last = [
+        (bag::TAG_MANIFEST_FILE, tag_manifest.as_bytes()),
+        (bag::TEMPLATE_FILE, template.as_bytes()),
+        (bag::SIGNATURE_FILE, signature.as_slice()),
+    ];
+    for (path, content) in tags.into_iter().chain(last) {
+        let failed = |source| SealError::Write { path: path.to_owned(), source };
+        target.create(path, &[content]).map_err(failed)?;
+    }
+    Ok((digest, bytes))
+}

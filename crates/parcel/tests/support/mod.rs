@@ -1,0 +1,209 @@
+//! Two agencies, their keys, and a case to send.
+#![expect(dead_code, reason = "each test file uses its own part of this")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use jiff::Timestamp;
+use keys::SystemRandom;
+use keys::cert::{self, CertSpec, Certificate, Usage};
+use keys::sign::P384Key;
+use parcel::{
+    CustodyEvent, Entry, LedgerReference, Party, Person, Recipient, Seal, Signer, Transfer, Trust,
+    Watch,
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// The moment at which everything here is sealed and read. Real tools look at the real clock, so
+/// the certificates run for long on both sides of it.
+pub fn now() -> Timestamp {
+    "2026-11-22T21:30:05Z".parse().unwrap()
+}
+
+pub struct World {
+    pub folder: TempDir,
+    pub ca: Certificate,
+    pub ca_key: P384Key,
+    pub sender: Signer,
+    pub recipient: Recipient,
+    pub second: Recipient,
+    pub stranger: Recipient,
+}
+
+pub fn spec(name: &str, usage: Usage) -> CertSpec {
+    CertSpec {
+        subject_cn: name.into(),
+        organisation: "Riverton Police Department".into(),
+        not_before: "2020-01-01T00:00:00Z".parse().unwrap(),
+        not_after: "2049-01-01T00:00:00Z".parse().unwrap(),
+        usage,
+        dns: vec![],
+        ips: vec![],
+        uris: vec![],
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        let ca_key = P384Key::generate().unwrap();
+        let ca = cert::issue(&spec("Riverton CA", Usage::Ca), &ca_key, None, &SystemRandom);
+        let ca = ca.unwrap();
+        let issue = |name, usage| {
+            let key = P384Key::generate().unwrap();
+            let issued = cert::issue(&spec(name, usage), &key, Some((&ca, &ca_key)), &SystemRandom);
+            (issued.unwrap(), key)
+        };
+        let agree = |name| {
+            let (certificate, key) = issue(name, Usage::KeyAgreement);
+            Recipient { certificate, key }
+        };
+        let (leaf, key) = issue("Riverton parcels", Usage::Signing);
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            sender: Signer { chain: vec![leaf], key },
+            recipient: agree("Lakeside"),
+            second: agree("Lakeside spare"),
+            stranger: agree("Elsewhere"),
+            ca,
+            ca_key,
+        }
+    }
+
+    pub fn trust(&self) -> Trust {
+        Trust { senders: vec![self.ca.clone()], now: now() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn order(&self, entries: Vec<Entry>, part_size: u64) -> Seal<'_> {
+        Seal {
+            id: id(),
+            sender: &self.sender,
+            recipients: vec![self.recipient.certificate.clone(), self.second.certificate.clone()],
+            part_size,
+            workers: 2,
+            entries,
+            transfer: transfer(),
+            custody: custody(),
+            now: now(),
+            random: &SystemRandom,
+            watch: Watch::none(),
+        }
+    }
+
+    /// A sealed case: three files in parts of 4 KiB.
+    pub fn sealed(&self, name: &str) -> PathBuf {
+        let out = self.path(name);
+        parcel::seal(self.order(case(), 4096), &out).unwrap();
+        out
+    }
+
+    pub fn write_pem(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+pub fn id() -> Uuid {
+    "0b8c6d2e-93f5-4b57-8f3a-5d1f6b1c2a77".parse().unwrap()
+}
+
+pub fn transfer() -> Transfer {
+    Transfer {
+        exchange_id: "EX-2026-000041".into(),
+        purpose: "C".into(),
+        authority: "MOU Riverton/Lakeside 2025-07".into(),
+        case_number: Some("24-000113".into()),
+        handling: vec!["JUVENILE: do not re-disclose".into()],
+        retention: Some("return or destroy by 2027-12-31".into()),
+        sender: Party { ori: "NB0010100".into(), name: "Riverton Police Department".into() },
+        recipient: Party { ori: "NB0020000".into(), name: "Lakeside County Sheriff".into() },
+    }
+}
+
+pub fn custody() -> Vec<CustodyEvent> {
+    let event = |kind: &str, person: &str, at: &str| CustodyEvent {
+        kind: kind.into(),
+        description: format!("{kind} by {person}"),
+        started: at.parse().unwrap(),
+        ended: None,
+        person: Person {
+            name: person.into(),
+            account: format!("riverton|{person}"),
+            agency: "NB0010100".into(),
+            role: "detective".into(),
+        },
+        tool: "Bailiwick 0.1.0".into(),
+        purpose: Some("C".into()),
+        authority: Some("MOU Riverton/Lakeside 2025-07".into()),
+        files: vec![],
+        ledger: Some(LedgerReference {
+            origin: "riverton.example/ledger".into(),
+            entry: 41,
+            leaf: "ab".repeat(32),
+        }),
+    };
+    vec![
+        event("exported-from-source", "Ruiz", "2026-11-22T21:00:00Z"),
+        event("approved-for-release", "Okafor", "2026-11-22T21:20:00Z"),
+        CustodyEvent {
+            files: vec!["statement.pdf".into()],
+            ..event("scanned", "Ruiz", "2026-11-22T21:21:00Z")
+        },
+    ]
+}
+
+pub fn case() -> Vec<Entry> {
+    vec![
+        Entry::from_bytes("videos/Door camera (2).mp4", "video/mp4", now(), noise(30_000, 7)),
+        Entry::from_bytes("statement.pdf", "application/pdf", now(), noise(5_000, 1)),
+        Entry::from_bytes("Zeugen/Müller, Jörg.txt", "text/plain", now(), b"saw it\n".to_vec()),
+    ]
+}
+
+/// Bytes without a pattern, the same every time.
+pub fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// Every file below `folder`, relative, sorted.
+pub fn files(folder: &Path) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(here) = waiting.pop() {
+        for entry in std::fs::read_dir(here).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                let path = path.strip_prefix(folder).unwrap();
+                out.push(path.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
+pub fn copy_folder(from: &Path, to: &Path) {
+    for file in files(from) {
+        let target = to.join(&file);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(from.join(&file), target).unwrap();
+    }
+}
+
+pub fn run(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
