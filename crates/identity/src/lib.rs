@@ -1,1 +1,168 @@
-//! Begun.
+//! Who is asking, and how strongly they proved it: SAML sign-in and sessions, in; an `Actor`, out.
+//!
+//! Invariants: an identity is read only from bytes whose signature was verified with a key pinned in the
+//! agency's metadata; a session outlives neither its sign-in nor [`SessionLimits`]; a token is stored
+//! only as its hash. This room never decides what an actor may do; that is `policy`. It has no ledger:
+//! the caller records a sign-in before it hands the token to the browser, and withholds it otherwise.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use keys::Random;
+use state::State;
+
+pub mod c14n;
+pub mod cookie;
+pub mod functions;
+pub mod saml;
+pub mod session;
+mod sign_in;
+
+pub use crate::saml::metadata::IdpSettings;
+pub use crate::session::{Activity, Lookup, Session, SessionSummary, SessionToken, Signed};
+pub use crate::sign_in::{Answer, Browser, SignedIn, Started};
+
+/// How long a sign-in may take, from our request to the provider's answer.
+pub const SIGN_IN_MINUTES_MAX: i64 = 10;
+
+/// How far the provider's clock may differ from ours in the times that it sets.
+pub const SKEW_SECONDS_MAX: i64 = 60;
+
+/// Ages at which a session ends (AC-11, IA-11, IA-5 o).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Without activity of the person.
+    pub idle_max: SignedDuration,
+    /// Since the sign-in, whatever the person does.
+    pub absolute_max: SignedDuration,
+    /// For how long a step-up counts.
+    pub step_up_max: SignedDuration,
+}
+
+impl SessionLimits {
+    /// What CJISSECPOL allows at most: 30 minutes, 12 hours; and 5 minutes for a step-up.
+    pub const CJIS: Self = Self {
+        idle_max: SignedDuration::from_mins(30),
+        absolute_max: SignedDuration::from_hours(12),
+        step_up_max: SignedDuration::from_mins(5),
+    };
+
+    /// Limits may be stricter than CJISSECPOL, never laxer.
+    ///
+    /// # Errors
+    /// [`IdentityError::Limit`] names the first that is zero, negative or too long.
+    pub fn check(&self) -> Result<(), IdentityError> {
+        let most = Self::CJIS;
+        for (limit, value, most) in [
+            ("idle", self.idle_max, most.idle_max),
+            ("absolute", self.absolute_max, most.absolute_max),
+            ("step-up", self.step_up_max, most.step_up_max),
+        ] {
+            if value <= SignedDuration::ZERO || value > most {
+                return Err(IdentityError::Limit { limit });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who we are to identity providers, and how long sessions live.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Our SAML entity ID, a URI.
+    pub entity_id: String,
+    /// Where providers post their answers: the full URL of the assertion consumer service.
+    pub acs_url: String,
+    pub limits: SessionLimits,
+}
+
+/// Sign-ins and sessions of one agency. Clones share everything.
+#[derive(Clone)]
+pub struct Identity {
+    pub(crate) state: State,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) idps: Arc<[IdpSettings]>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// # Errors
+    /// [`IdentityError::Limit`], or [`IdentityError::Provider`] when two providers share an id or one has
+    /// no way to prove multi-factor authentication.
+    pub fn new(
+        state: State,
+        settings: Settings,
+        idps: Vec<IdpSettings>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, IdentityError> {
+        settings.limits.check()?;
+        for (at, idp) in idps.iter().enumerate() {
+            let wrong = |problem| IdentityError::Provider { idp: idp.id.clone(), problem };
+            idp.check().map_err(wrong)?;
+            if idps.iter().skip(at + 1).any(|other| other.id == idp.id) {
+                return Err(wrong("two identity providers have this id"));
+            }
+        }
+        Ok(Self { state, settings: Arc::new(settings), idps: idps.into(), random })
+    }
+
+    /// The identity providers, for the sign-in page.
+    #[must_use]
+    pub fn providers(&self) -> &[IdpSettings] {
+        &self.idps
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn provider(&self, id: &str) -> Option<&IdpSettings> {
+        self.idps.iter().find(|idp| idp.id == id)
+    }
+}
+
+/// A sign-in that was refused. `code` is stable and goes into the ledger; `detail` is ours, in plain
+/// words, and never repeats what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct Refusal {
+    pub code: &'static str,
+    pub detail: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The answer was not good enough. `idp` is the provider that we had asked, if we know it.
+    #[error("sign-in refused")]
+    Refused {
+        idp: Option<String>,
+        #[source]
+        refusal: Refusal,
+    },
+    #[error("no identity provider has the id that was asked for")]
+    UnknownProvider,
+    #[error("identity provider `{idp}`: {problem}")]
+    Provider { idp: String, problem: &'static str },
+    #[error("the {limit} limit of sessions is not within what CJISSECPOL allows")]
+    Limit { limit: &'static str },
+    #[error("the cryptographic module gave no random bytes")]
+    Random(#[source] keys::KeysError),
+    #[error("the state database failed")]
+    State(#[from] state::StateError),
+    #[error("a stored session holds a bad `{what}`")]
+    Damaged { what: &'static str },
+}

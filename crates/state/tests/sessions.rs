@@ -1,5 +1,5 @@
 //! Stories of sign-ins and sessions in the database, and of every write that fails on the way.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't set its stage stops")]
+#![expect(clippy::unwrap_used, reason = "a test that can't set its stage stops")]
 
 use jiff::{Timestamp, ToSpan};
 use state::sessions::{self, Details, NewSession};

@@ -1,0 +1,356 @@
+//! Sign-in and step-up: our request goes out, the provider's answer comes back, a session begins.
+//!
+//! Invariants: an answer counts only in the browser that began the sign-in, once, within ten minutes,
+//! whatever becomes of it; its messages are used up in the transaction that begins the session; a step-up
+//! is the same person proving it again after our request, and gives a new token.
+
+use jiff::{SignedDuration, Timestamp};
+use policy::ActorId;
+use state::sessions::{self, Details, NewSession};
+use state::sign_ins::{self, Asked, Finished, Message, NewSignIn, Taken};
+
+use crate::saml::{self, Assertion, Expectation, request::AuthnRequest};
+use crate::session::{SessionToken, Signed, later, signed, token_hash};
+use crate::{Identity, IdentityError, IdpSettings, Refusal, SIGN_IN_MINUTES_MAX, functions};
+
+/// Longest address of our own to return to.
+const RETURN_TO_BYTES_MAX: usize = 1024;
+
+/// Longest user agent that is kept; a longer one is not kept at all.
+const AGENT_BYTES_MAX: usize = 512;
+
+/// A sign-in that has begun.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// The pre-login token, for the cookie [`crate::cookie::PRELOGIN`].
+    pub prelogin: String,
+    /// Where to send the browser: the provider, with our request in the query.
+    pub redirect: String,
+    /// The ID of our request, for the log.
+    pub request: String,
+}
+
+/// The two fields that a provider has the browser post to us.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// `SAMLResponse`, in base64.
+    pub saml_response: &'a str,
+    /// `RelayState`.
+    pub relay_state: &'a str,
+}
+
+/// Where a request came from, as far as we know.
+#[derive(Debug, Clone, Default)]
+pub struct Browser {
+    pub address: Option<String>,
+    pub agent: Option<String>,
+}
+
+/// A session that has begun. The caller records it, and only then hands out the token.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    pub token: SessionToken,
+    pub signed: Signed,
+    /// The path that the person wanted in the first place.
+    pub return_to: String,
+    /// The prefix of the session that was stepped up and is now dead, if this was a step-up.
+    pub stepped_up_from: Option<String>,
+    /// What was odd about the answer without being wrong, for the log.
+    pub notes: Vec<&'static str>,
+}
+
+impl Identity {
+    /// Begins a sign-in at a provider. `return_to` is a path of our own; anything else becomes `/`.
+    ///
+    /// # Errors
+    /// [`IdentityError::UnknownProvider`]; [`IdentityError::Random`] or [`IdentityError::State`] when it
+    /// could not be remembered, and then the browser must not be sent anywhere.
+    pub async fn start_sign_in(
+        &self,
+        idp: &str,
+        return_to: &str,
+        now: Timestamp,
+    ) -> Result<Started, IdentityError> {
+        let idp = self.provider(idp).ok_or(IdentityError::UnknownProvider)?;
+        self.start(idp, return_to, None, now).await
+    }
+
+    /// Begins a step-up: the provider is asked to authenticate the person again.
+    ///
+    /// # Errors
+    /// As [`Identity::start_sign_in`].
+    pub async fn start_step_up(
+        &self,
+        signed: &Signed,
+        return_to: &str,
+        now: Timestamp,
+    ) -> Result<Started, IdentityError> {
+        let idp = self.provider(&signed.session.idp).ok_or(IdentityError::UnknownProvider)?;
+        self.start(idp, return_to, Some(signed.session.id), now).await
+    }
+
+    async fn start(
+        &self,
+        idp: &IdpSettings,
+        return_to: &str,
+        step_up_of: Option<[u8; 32]>,
+        now: Timestamp,
+    ) -> Result<Started, IdentityError> {
+        let random = |_| keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
+        let (prelogin, relay, id) = (random("prelogin")?, random("relay")?, random("request")?);
+        let request = AuthnRequest {
+            id: format!("_{}", hex(&id)),
+            issued_at: now,
+            idp,
+            entity_id: &self.settings.entity_id,
+            acs_url: &self.settings.acs_url,
+            force_authn: step_up_of.is_some(),
+        };
+        let relay = SessionToken::new(&relay).expose().to_owned();
+        let new = NewSignIn {
+            id: keys::digest::sha256(&prelogin),
+            issued_at: now,
+            expires_at: later(now, SignedDuration::from_mins(SIGN_IN_MINUTES_MAX)),
+            asked: Asked {
+                idp: idp.id.clone(),
+                request: request.id.clone(),
+                relay: relay.clone(),
+                return_to: local_path(return_to),
+                step_up_of,
+            },
+        };
+        sign_ins::begin(&self.state, &new).await?;
+        Ok(Started {
+            prelogin: SessionToken::new(&prelogin).expose().to_owned(),
+            redirect: request.redirect_url(&relay),
+            request: request.id,
+        })
+    }
+
+    /// Takes a provider's answer. `prelogin` is the browser's cookie. On success the session is live: the
+    /// caller records that and only then gives out the token; if it can't, it ends the session.
+    ///
+    /// # Errors
+    /// [`IdentityError::Refused`] with a reason code; [`IdentityError::State`]; in both cases there is no
+    /// new session, and the sign-in can't be answered again.
+    pub async fn finish_sign_in(
+        &self,
+        prelogin: Option<&str>,
+        answer: Answer<'_>,
+        browser: &Browser,
+        now: Timestamp,
+    ) -> Result<SignedIn, IdentityError> {
+        let (asked, issued_at) = self.take(prelogin, now).await?;
+        let refused = |refusal| IdentityError::Refused { idp: Some(asked.idp.clone()), refusal };
+        if !keys::mac::equal(asked.relay.as_bytes(), answer.relay_state.as_bytes()) {
+            let detail = "the RelayState is not the one of this sign-in";
+            return Err(refused(Refusal::new("saml.request.unknown", detail)));
+        }
+        let Some(idp) = self.provider(&asked.idp) else {
+            let detail = "the identity provider is no longer configured";
+            return Err(refused(Refusal::new("saml.request.unknown", detail)));
+        };
+        let stepping_up = match &asked.step_up_of {
+            Some(id) => Some(self.live(id, now).await?.ok_or_else(|| {
+                let detail = "the session to be stepped up is over";
+                refused(Refusal::new("saml.stepup.session", detail))
+            })?),
+            None => None,
+        };
+        let expectation = Expectation {
+            idp,
+            entity_id: &self.settings.entity_id,
+            acs_url: &self.settings.acs_url,
+            request_id: Some(&asked.request),
+            reauthenticated_since: stepping_up.is_some().then_some(issued_at),
+            now,
+        };
+        let assertion = saml::verify_response(answer.saml_response.as_bytes(), &expectation)
+            .map_err(refused)?;
+        let person = account(idp, &assertion).map_err(refused)?;
+        if let Some(old) = &stepping_up
+            && old.actor.id != person
+        {
+            let reason = "stepped-up-as-another";
+            sessions::end(&self.state, &old.session.id, reason, now).await?;
+            let detail = "the step-up was made by another person; the session was ended";
+            return Err(refused(Refusal::new("saml.stepup.person", detail)));
+        }
+        let granted = idp.people(&assertion).map_err(refused)?;
+        let secret = |()| keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
+        let (token, csrf) = (secret(())?, secret(())?);
+        let absolute_max = self.settings.limits.absolute_max;
+        let deadline = later(now, absolute_max)
+            .min(later(assertion.authenticated_at, absolute_max))
+            .min(assertion.session_not_on_or_after.unwrap_or(Timestamp::MAX));
+        let new = NewSession {
+            id: keys::digest::sha256(&token),
+            created_at: now,
+            absolute_deadline: deadline,
+            stepped_up_at: stepping_up.as_ref().map(|_| now),
+            notice: stepping_up.as_ref().and_then(|old| old.session.notice.clone()),
+            details: Details {
+                actor: person.as_str().to_owned(),
+                name: granted.name,
+                agency: idp.agency.as_str().to_owned(),
+                functions: granted.functions.iter().map(|f| f.as_str().to_owned()).collect(),
+                mfa: assertion.mfa,
+                context: assertion.context.clone(),
+                authenticated_at: assertion.authenticated_at,
+                idp: idp.id.clone(),
+                name_id: assertion.name_id.clone(),
+                name_id_format: assertion.name_id_format.clone(),
+                session_index: assertion.session_index.clone(),
+                csrf,
+                address: browser.address.clone(),
+                agent: browser.agent.clone().filter(|agent| agent.len() <= AGENT_BYTES_MAX),
+            },
+        };
+        self.begin(idp, &assertion, &new, stepping_up.as_ref()).await?;
+        let signed = signed(
+            state::sessions::StoredSession {
+                id: new.id,
+                created_at: now,
+                last_seen_at: now,
+                absolute_deadline: new.absolute_deadline,
+                stepped_up_at: new.stepped_up_at,
+                notice: new.notice,
+                details: new.details,
+            },
+            &self.settings.limits,
+        )?;
+        Ok(SignedIn {
+            token: SessionToken::new(&token),
+            signed,
+            return_to: asked.return_to,
+            stepped_up_from: stepping_up.map(|old| old.session.prefix()),
+            notes: assertion.notes,
+        })
+    }
+
+    /// Takes up the sign-in that the browser began, so that it can't be answered again.
+    async fn take(
+        &self,
+        prelogin: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(Asked, Timestamp), IdentityError> {
+        let refused = |code, detail: &str| IdentityError::Refused {
+            idp: None,
+            refusal: Refusal::new(code, detail),
+        };
+        let unknown = || refused("saml.request.unknown", "this browser has no sign-in under way");
+        let id = prelogin.and_then(token_hash).ok_or_else(unknown)?;
+        match sign_ins::take(&self.state, &id, now).await? {
+            Taken::Once { asked, issued_at } => Ok((asked, issued_at)),
+            Taken::Unknown => Err(unknown()),
+            Taken::Expired => {
+                Err(refused("saml.request.expired", "the sign-in took longer than ten minutes"))
+            }
+            Taken::Already => {
+                Err(refused("saml.request.replayed", "the sign-in was answered before"))
+            }
+        }
+    }
+
+    async fn live(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<Signed>, IdentityError> {
+        let Some(stored) = sessions::find(&self.state, id).await? else { return Ok(None) };
+        let signed = signed(stored, &self.settings.limits)?;
+        Ok((now < signed.session.deadline()).then_some(signed))
+    }
+
+    async fn begin(
+        &self,
+        idp: &IdpSettings,
+        assertion: &Assertion,
+        new: &NewSession,
+        replaces: Option<&Signed>,
+    ) -> Result<(), IdentityError> {
+        let message = |id: &str| Message {
+            idp: idp.id.clone(),
+            id: id.to_owned(),
+            remember_until: assertion.remember_until,
+        };
+        // One document may use the same ID for neither: the structural gate saw to that.
+        let messages = [message(&assertion.response_id), message(&assertion.assertion_id)];
+        let replaces = replaces.map(|old| &old.session.id);
+        let refused = |code, detail| IdentityError::Refused {
+            idp: Some(idp.id.clone()),
+            refusal: Refusal::new(code, detail),
+        };
+        match sign_ins::finish(&self.state, &messages, new, replaces).await? {
+            Finished::Begun => Ok(()),
+            Finished::Replayed => {
+                Err(refused("saml.replay", "the provider's message was used before"))
+            }
+            Finished::Superseded => {
+                Err(refused("saml.stepup.session", "the session to be stepped up is over"))
+            }
+        }
+    }
+}
+
+/// The account key: the provider and the name that it gives, never an e-mail address alone.
+fn account(idp: &IdpSettings, assertion: &Assertion) -> Result<ActorId, Refusal> {
+    format!("{}|{}", idp.id, assertion.name_id)
+        .parse()
+        .map_err(|_| Refusal::new("saml.nameid", "the NameID is too long for an account key"))
+}
+
+impl IdpSettings {
+    /// Who the person is to this agency, from the attributes that the settings name.
+    fn people(&self, assertion: &Assertion) -> Result<Granted, Refusal> {
+        if let Some(attribute) = &self.agency_attribute {
+            let values = assertion.values(attribute);
+            let [agency] = values else {
+                let detail = "the provider does not say of exactly one agency that it is theirs";
+                return Err(Refusal::new("authz.agency", detail));
+            };
+            if agency != self.agency.as_str() {
+                return Err(Refusal::new("authz.agency", "the person is of another agency"));
+            }
+        }
+        let values = assertion.values(&self.function_attribute);
+        let functions = functions::granted(values, &self.function_map)?;
+        let name = match assertion.values(&self.name_attribute) {
+            [name, ..] if !name.trim().is_empty() => name.trim().to_owned(),
+            _ => assertion.name_id.clone(),
+        };
+        Ok(Granted { name, functions })
+    }
+}
+
+struct Granted {
+    name: String,
+    functions: std::collections::BTreeSet<policy::Function>,
+}
+
+/// A path of our own, or `/`: what comes after a sign-in can't lead elsewhere.
+fn local_path(path: &str) -> String {
+    let ours = path.starts_with('/')
+        && !path.starts_with("//")
+        && path.len() <= RETURN_TO_BYTES_MAX
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if ours { path.to_owned() } else { "/".to_owned() }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_path_of_our_own_is_returned_to() {
+        for ours in ["/", "/tools/vehicle-lookup?page=2", "/a//b"] {
+            assert_eq!(local_path(ours), ours);
+        }
+        let long = format!("/{}", "a".repeat(RETURN_TO_BYTES_MAX));
+        for theirs in
+            ["", "//evil.example", "https://evil.example", "/\\evil.example", "/a b", "/\n", &long]
+        {
+            assert_eq!(local_path(theirs), "/", "{theirs}");
+        }
+    }
+}
