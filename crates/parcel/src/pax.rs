@@ -92,10 +92,12 @@ mod tests {
 
     #[test]
     fn record_counts_its_own_length() {
-        assert_eq!(record("path", "a"), b"10 path=a\n");
-        let long = record("path", &"x".repeat(90));
-        assert_eq!(long.len(), 100);
-        assert!(long.starts_with(b"100 path="));
+        assert_eq!(record("path", "a"), b"9 path=a\n");
+        for (letters, length) in [(90, 99), (91, 101), (989, 999), (990, 1001)] {
+            let written = record("path", &"x".repeat(letters));
+            assert_eq!(written.len(), length);
+            assert!(written.starts_with(format!("{length} path=").as_bytes()));
+        }
     }
 
     #[test]

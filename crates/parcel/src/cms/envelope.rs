@@ -205,3 +205,6 @@ fn part_head(recipients: Vec<Vec<u8>>, nonce: &[u8; NONCE_BYTES], content: usize
     let message = [object(oid::AUTH_ENVELOPED), explicit_head, data_head, data].concat();
     [head(SEQUENCE, message.len() + content + MAC_BYTES), message].concat()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! Detached SignedData: ECDSA P-384 with SHA-384, one signer, ESS signingCertificateV2.
 //!
-//! As with parts, what is accepted is byte for byte what [`sign`] could have written.
+//! As with parts, what is accepted has one way to be written: the reader writes it again and
+//! compares. Signed attributes beyond ours are left as they are (the signature covers them), so
+//! that a receipt signed with `openssl cms -cades` passes too.
 
 use std::collections::BTreeSet;
 
@@ -69,11 +71,15 @@ pub(crate) fn verify(
     let leaf = leaf.ok_or(Fault::Malformed("the signer's certificate is not included"));
     let leaf = leaf.at(signature_name)?;
 
-    let attributes = attributes(leaf, found.time, found.digest);
+    let attributes: Vec<_> = found.attributes.iter().map(|a| a.to_vec()).collect();
     let again = certificates.iter().map(|c| c.der().to_vec()).collect();
     let again = assemble(again, leaf, attributes.clone(), found.signature);
     if again.map_err(Fault::Certificate).at(signature_name)? != signature {
         return Err(Refused::new(signature_name, malformed()));
+    }
+    if !found.names(leaf) {
+        let fault = Fault::Malformed("its signed attributes name another certificate");
+        return Err(Refused::new(signature_name, fault));
     }
     if leaf.public_key_algorithm() != PublicKeyAlgorithm::P384 || !leaf.allows_signing() {
         let fault = Fault::Malformed("signed with a key that may not sign parcels");
@@ -139,18 +145,20 @@ fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok().filter(|_| year < "50")
 }
 
+fn attribute(id: &[u8], value: &[u8]) -> Vec<u8> {
+    element(SEQUENCE, &[&object(id), &element(SET, &[value])])
+}
+
 /// The signed attributes, each an Attribute in DER.
 fn attributes(leaf: &Certificate, time: &[u8], digest: &[u8]) -> Vec<Vec<u8>> {
-    let attribute =
-        |id: &[u8], value: Vec<u8>| element(SEQUENCE, &[&object(id), &element(SET, &[&value])]);
     // ESSCertIDv2: SHA-256 is the default and so is not written (RFC 5035).
     let hash = element(OCTET_STRING, &[&leaf.fingerprint()]);
     let certificates = element(SEQUENCE, &[&element(SEQUENCE, &[&hash])]);
     vec![
-        attribute(oid::CONTENT_TYPE, object(oid::DATA)),
-        attribute(oid::SIGNING_TIME, element(UTC_TIME, &[time])),
-        attribute(oid::MESSAGE_DIGEST, element(OCTET_STRING, &[digest])),
-        attribute(oid::SIGNING_CERTIFICATE, element(SEQUENCE, &[&certificates])),
+        attribute(oid::CONTENT_TYPE, &object(oid::DATA)),
+        attribute(oid::SIGNING_TIME, &element(UTC_TIME, &[time])),
+        attribute(oid::MESSAGE_DIGEST, &element(OCTET_STRING, &[digest])),
+        attribute(oid::SIGNING_CERTIFICATE, &element(SEQUENCE, &[&certificates])),
     ]
 }
 
@@ -187,12 +195,18 @@ fn assemble(
     Ok(element(SEQUENCE, &[&object(oid::SIGNED_DATA), &element(CONTEXT_0, &[&data])]))
 }
 
+/// Signed attributes that are read; all of them go into the comparison.
+const ATTRIBUTES_MAX: usize = 16;
+
 /// What is taken from a signature file; all else is compared.
 struct Found<'a> {
     certificates: Vec<&'a [u8]>,
     signer: &'a [u8],
+    attributes: Vec<&'a [u8]>,
     time: &'a [u8],
     digest: &'a [u8],
+    /// The ESSCertIDv2 of the signer: its hash algorithm, if written, and the hash.
+    certificate_hash: (Option<&'a [u8]>, &'a [u8]),
     signature: &'a [u8],
 }
 
@@ -204,32 +218,51 @@ impl<'a> Found<'a> {
         data.take(INTEGER)?;
         data.take(SET)?;
         data.take(SEQUENCE)?;
-        let mut given = data.enter(CONTEXT_0)?;
-        let mut certificates = Vec::new();
-        while !given.is_empty() && certificates.len() < CHAIN_MAX {
-            certificates.push(given.take_whole(SEQUENCE)?);
-        }
-        given.end()?;
+        let certificates = elements(data.enter(CONTEXT_0)?, CHAIN_MAX)?;
         let mut info = data.enter(SET)?.enter(SEQUENCE)?;
         info.take(INTEGER)?;
         let signer = info.take_whole(SEQUENCE)?;
         info.take(SEQUENCE)?;
-        let (mut time, mut digest) = (None, None);
-        let mut attributes = info.enter(CONTEXT_0)?;
-        while !attributes.is_empty() {
-            let mut attribute = attributes.enter(SEQUENCE)?;
-            let id = attribute.take(OID)?;
-            let mut value = attribute.enter(SET)?;
-            if id == oid::SIGNING_TIME {
-                time = Some(value.take(UTC_TIME)?);
-            } else if id == oid::MESSAGE_DIGEST {
-                digest = Some(value.take(OCTET_STRING)?);
-            }
-        }
+        let attributes = elements(info.enter(CONTEXT_0)?, ATTRIBUTES_MAX)?;
+        let value = |wanted: &[u8]| {
+            let mut found = attributes.iter().filter_map(|whole| {
+                let mut attribute = Der(whole).enter(SEQUENCE)?;
+                let id = attribute.take(OID)?;
+                (id == wanted).then_some(attribute.enter(SET)?)
+            });
+            let first = found.next()?;
+            found.next().is_none().then_some(first)
+        };
+        let time = value(oid::SIGNING_TIME)?.take(UTC_TIME)?;
+        let digest = value(oid::MESSAGE_DIGEST)?.take(OCTET_STRING)?;
+        let mut list = value(oid::SIGNING_CERTIFICATE)?.enter(SEQUENCE)?.enter(SEQUENCE)?;
+        let mut named = list.enter(SEQUENCE)?;
+        let certificate_hash = (named.take_whole(SEQUENCE), named.take(OCTET_STRING)?);
         info.take(SEQUENCE)?;
         let signature = info.take(OCTET_STRING)?;
-        Some(Self { certificates, signer, time: time?, digest: digest?, signature })
+        Some(Self { certificates, signer, attributes, time, digest, certificate_hash, signature })
     }
+
+    /// Whether the signed attributes say "data" and name this certificate as the signer's.
+    fn names(&self, leaf: &Certificate) -> bool {
+        let data = attribute(oid::CONTENT_TYPE, &object(oid::DATA));
+        let named = match self.certificate_hash {
+            (None, hash) => hash == leaf.fingerprint(),
+            (Some(id), hash) => {
+                id == algorithm(oid::SHA384, &[]) && hash == digest::sha384(leaf.der())
+            }
+        };
+        named && self.attributes.contains(&data.as_slice())
+    }
+}
+
+/// Up to `most` sequences, and nothing else.
+fn elements(mut reader: Der<'_>, most: usize) -> Option<Vec<&[u8]>> {
+    let mut out = Vec::new();
+    while !reader.is_empty() && out.len() < most {
+        out.push(reader.take_whole(SEQUENCE)?);
+    }
+    reader.end().map(|()| out)
 }
 
 /// The certificates that came with a signature, unverified.

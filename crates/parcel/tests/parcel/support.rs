@@ -1,5 +1,4 @@
 //! Two agencies, their keys, and a case to send.
-#![expect(dead_code, reason = "each test file uses its own part of this")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -17,21 +16,21 @@ use uuid::Uuid;
 
 /// The moment at which everything here is sealed and read. Real tools look at the real clock, so
 /// the certificates run for long on both sides of it.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-11-22T21:30:05Z".parse().unwrap()
 }
 
-pub struct World {
-    pub folder: TempDir,
-    pub ca: Certificate,
-    pub ca_key: P384Key,
-    pub sender: Signer,
-    pub recipient: Recipient,
-    pub second: Recipient,
-    pub stranger: Recipient,
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) ca: Certificate,
+    pub(crate) ca_key: P384Key,
+    pub(crate) sender: Signer,
+    pub(crate) recipient: Recipient,
+    pub(crate) second: Recipient,
+    pub(crate) stranger: Recipient,
 }
 
-pub fn spec(name: &str, usage: Usage) -> CertSpec {
+pub(crate) fn spec(name: &str, usage: Usage) -> CertSpec {
     CertSpec {
         subject_cn: name.into(),
         organisation: "Riverton Police Department".into(),
@@ -45,7 +44,7 @@ pub fn spec(name: &str, usage: Usage) -> CertSpec {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let ca_key = P384Key::generate().unwrap();
         let ca = cert::issue(&spec("Riverton CA", Usage::Ca), &ca_key, None, &SystemRandom);
         let ca = ca.unwrap();
@@ -60,7 +59,7 @@ impl World {
         };
         let (leaf, key) = issue("Riverton parcels", Usage::Signing);
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder: quick_folder(),
             sender: Signer { chain: vec![leaf], key },
             recipient: agree("Lakeside"),
             second: agree("Lakeside spare"),
@@ -70,15 +69,15 @@ impl World {
         }
     }
 
-    pub fn trust(&self) -> Trust {
+    pub(crate) fn trust(&self) -> Trust {
         Trust { senders: vec![self.ca.clone()], now: now() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn order(&self, entries: Vec<Entry>, part_size: u64) -> Seal<'_> {
+    pub(crate) fn order(&self, entries: Vec<Entry>, part_size: u64) -> Seal<'_> {
         Seal {
             id: id(),
             sender: &self.sender,
@@ -95,24 +94,29 @@ impl World {
     }
 
     /// A sealed case: three files in parts of 4 KiB.
-    pub fn sealed(&self, name: &str) -> PathBuf {
+    pub(crate) fn sealed(&self, name: &str) -> PathBuf {
         let out = self.path(name);
         parcel::seal(self.order(case(), 4096), &out).unwrap();
         out
     }
 
-    pub fn write_pem(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write_pem(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 }
 
-pub fn id() -> Uuid {
+/// A folder in memory where there is one: these stories sync thousands of small files.
+pub(crate) fn quick_folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+pub(crate) fn id() -> Uuid {
     "0b8c6d2e-93f5-4b57-8f3a-5d1f6b1c2a77".parse().unwrap()
 }
 
-pub fn transfer() -> Transfer {
+pub(crate) fn transfer() -> Transfer {
     Transfer {
         exchange_id: "EX-2026-000041".into(),
         purpose: "C".into(),
@@ -125,7 +129,7 @@ pub fn transfer() -> Transfer {
     }
 }
 
-pub fn custody() -> Vec<CustodyEvent> {
+pub(crate) fn custody() -> Vec<CustodyEvent> {
     let event = |kind: &str, person: &str, at: &str| CustodyEvent {
         kind: kind.into(),
         description: format!("{kind} by {person}"),
@@ -157,7 +161,7 @@ pub fn custody() -> Vec<CustodyEvent> {
     ]
 }
 
-pub fn case() -> Vec<Entry> {
+pub(crate) fn case() -> Vec<Entry> {
     vec![
         Entry::from_bytes("videos/Door camera (2).mp4", "video/mp4", now(), noise(30_000, 7)),
         Entry::from_bytes("statement.pdf", "application/pdf", now(), noise(5_000, 1)),
@@ -166,7 +170,7 @@ pub fn case() -> Vec<Entry> {
 }
 
 /// Bytes without a pattern, the same every time.
-pub fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -178,7 +182,7 @@ pub fn noise(length: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Every file below `folder`, relative, sorted.
-pub fn files(folder: &Path) -> Vec<String> {
+pub(crate) fn files(folder: &Path) -> Vec<String> {
     let mut out = Vec::new();
     let mut waiting = vec![folder.to_owned()];
     while let Some(here) = waiting.pop() {
@@ -196,7 +200,7 @@ pub fn files(folder: &Path) -> Vec<String> {
     out
 }
 
-pub fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     for file in files(from) {
         let target = to.join(&file);
         std::fs::create_dir_all(target.parent().unwrap()).unwrap();
@@ -204,6 +208,6 @@ pub fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-pub fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     command.output().unwrap()
 }

@@ -1,20 +1,16 @@
 //! A parcel is sealed, verified, opened, read in pieces, and acknowledged; and refused, by name,
 //! when anything about it is not what was sealed.
-#![expect(clippy::unwrap_used, reason = "test helpers stop at the first surprise")]
-#![expect(clippy::indexing_slicing, reason = "tests know their lengths")]
-
-mod support;
 
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::{World, case, copy_folder, files, id, noise, now, transfer};
 use keys::SystemRandom;
 use keys::cert::{self, Usage};
 use keys::sign::P384Key;
 use parcel::receipt::{self, Receipt};
 use parcel::{Entry, Fault, Parcel, Party, SealError, Signer, Trust, Watch};
-use support::{World, case, copy_folder, files, id, noise, now, transfer};
 
 #[test]
 fn sealed_parcel_verifies_opens_and_reads_in_pieces() {
@@ -53,7 +49,8 @@ fn sealed_parcel_verifies_opens_and_reads_in_pieces() {
     for (from, to) in [(0, 30_000), (0, 0), (29_999, 30_000), (4_000, 9_000), (12_288, 12_289)] {
         let piece =
             parcel::open_file(&out, &world.second, &world.trust(), name, Some((from, to))).unwrap();
-        assert_eq!(piece, video[from as usize..to as usize], "{from}..{to}");
+        let expected = &video[usize::try_from(from).unwrap()..usize::try_from(to).unwrap()];
+        assert_eq!(piece, expected, "{from}..{to}");
     }
     let beyond = parcel::open_file(&out, &world.second, &world.trust(), name, Some((9, 30_001)));
     assert!(matches!(*beyond.unwrap_err().fault, Fault::Range { .. }));
@@ -258,13 +255,13 @@ fn resealing_by_another_signer_is_noticed_inside() {
     let out = world.sealed("parcel");
     // A second signer of the same CA strips the outer signature and puts its own in place.
     let key = P384Key::generate().unwrap();
-    let spec = support::spec("Riverton other", Usage::Signing);
+    let spec = crate::support::spec("Riverton other", Usage::Signing);
     let issuer = Some((&world.ca, &world.ca_key));
     let leaf = cert::issue(&spec, &key, issuer, &SystemRandom).unwrap();
     let tag_manifest = out.join("tagmanifest-sha256.txt");
     let leaf_path = world.write_pem("other.pem", &leaf.pem());
     let key_path = world.write_pem("other.key", &cert::private_key_pem(&key.to_pkcs8()));
-    let signed = support::run(
+    let signed = crate::support::run(
         std::process::Command::new("openssl")
             .args(["cms", "-sign", "-binary", "-outform", "DER", "-md", "sha384", "-cades"])
             .args(["-nosmimecap", "-in"])

@@ -1,5 +1,4 @@
 //! Certificates that we issue, read back, and checked against the right and the wrong issuer.
-#![expect(clippy::unwrap_used, reason = "test helpers stop at the first surprise")]
 
 use jiff::Timestamp;
 use keys::cert::{self, CertSpec, Certificate, PublicKeyAlgorithm, Usage};

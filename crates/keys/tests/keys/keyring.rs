@@ -1,0 +1,180 @@
+//! The keyring: made once, kept sealed, and unharmed by a disk that fails.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use keys::file::{Disk, SystemDisk};
+use keys::keyring::{self, Keyring};
+use keys::seal::SealingKey;
+use keys::{KeysError, SystemRandom};
+
+fn master() -> SealingKey {
+    SealingKey::from_bytes([7; 32])
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let list = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        list.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn secret_is_made_once_and_read_again_under_the_same_master_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let ring = Keyring::open(folder.path(), &master()).unwrap();
+    let first = ring.secret("session", &SystemRandom).unwrap();
+    assert_ne!(first, ring.secret("other", &SystemRandom).unwrap());
+    let again = Keyring::open(folder.path(), &master()).unwrap();
+    assert_eq!(again.secret("session", &SystemRandom).unwrap(), first);
+    let stranger = Keyring::open(folder.path(), &SealingKey::from_bytes([8; 32])).unwrap();
+    let refused = stranger.secret("session", &SystemRandom).unwrap_err();
+    assert!(matches!(refused, KeysError::Content { .. }), "{refused}");
+    let bytes = std::fs::read(folder.path().join("session.secret")).unwrap();
+    assert!(!bytes.windows(8).any(|window| first.starts_with(window)), "sealed on disk");
+    let mode = std::fs::metadata(folder.path().join("session.secret")).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+}
+
+#[test]
+fn keys_of_every_kind_survive() {
+    let folder = tempfile::tempdir().unwrap();
+    let ring = Keyring::open(folder.path(), &master()).unwrap();
+    let log = ring.ed25519("log", &SystemRandom).unwrap().public();
+    assert_eq!(ring.ed25519("log", &SystemRandom).unwrap().public(), log);
+    let signer = ring.p384("signer").unwrap().public_spki();
+    assert_eq!(ring.p384("signer").unwrap().public_spki(), signer);
+    assert!(ring.imported("partner").unwrap().is_none());
+    ring.import("partner", b"pkcs8").unwrap();
+    ring.import("partner", b"newer").unwrap();
+    assert_eq!(ring.imported("partner").unwrap().unwrap().as_slice(), b"newer");
+}
+
+#[test]
+fn swapped_or_altered_files_do_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let ring = Keyring::open(folder.path(), &master()).unwrap();
+    ring.secret("one", &SystemRandom).unwrap();
+    ring.secret("two", &SystemRandom).unwrap();
+    let (one, two) = (folder.path().join("one.secret"), folder.path().join("two.secret"));
+    let original = std::fs::read(&one).unwrap();
+    std::fs::copy(&two, &one).unwrap();
+    assert!(matches!(ring.secret("one", &SystemRandom), Err(KeysError::Content { .. })));
+    for at in 0..original.len() {
+        let mut bytes = original.clone();
+        *bytes.get_mut(at).unwrap() ^= 1;
+        std::fs::write(&one, bytes).unwrap();
+        assert!(ring.secret("one", &SystemRandom).is_err(), "byte {at}");
+    }
+    std::fs::set_permissions(&two, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let refused = ring.secret("two", &SystemRandom).unwrap_err();
+    assert!(matches!(refused, KeysError::Mode { mode: 0o640, .. }), "{refused}");
+}
+
+#[test]
+fn names_that_climb_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let ring = Keyring::open(folder.path(), &master()).unwrap();
+    for name in ["", "../x", "a/b", "A", ".hidden", "-x", "a.b", &"x".repeat(65)] {
+        let refused = ring.secret(name, &SystemRandom).unwrap_err();
+        assert!(matches!(refused, KeysError::Name { .. }), "{name}: {refused}");
+    }
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn master_key_file_must_be_private_and_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("master.key");
+    let made = keyring::create_master(&path, &SystemRandom).unwrap();
+    assert_eq!(keyring::read_master(&path).unwrap().expose(), made.expose());
+    assert!(keyring::create_master(&path, &SystemRandom).is_err(), "never overwritten");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o604)).unwrap();
+    let refused = keyring::read_master(&path).unwrap_err().to_string();
+    assert!(refused.ends_with("must be readable by its owner only (mode 600), and is mode 604"));
+    for length in [0, 31, 33] {
+        let odd = folder.path().join(format!("odd-{length}"));
+        std::fs::write(&odd, vec![1; length]).unwrap();
+        std::fs::set_permissions(&odd, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(keyring::read_master(&odd).is_err(), "{length} bytes");
+    }
+}
+
+/// A disk on which the `bad`th step fails; half a file may have been written.
+struct Failing {
+    bad: usize,
+    steps: AtomicUsize,
+}
+
+impl Failing {
+    fn step(&self) -> io::Result<()> {
+        if self.steps.fetch_add(1, Ordering::SeqCst) == self.bad {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        Ok(())
+    }
+}
+
+impl Disk for Failing {
+    fn create(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+        match self.step() {
+            Ok(()) => SystemDisk.create(path, bytes, mode),
+            Err(full) => {
+                SystemDisk.create(path, bytes.get(..bytes.len() / 2).unwrap(), mode)?;
+                Err(full)
+            }
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step().and_then(|()| SystemDisk.rename(from, to))
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step().and_then(|()| SystemDisk.link(from, to))
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.step().and_then(|()| SystemDisk.sync_folder(folder))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.remove(path)
+    }
+}
+
+#[test]
+fn failing_disk_leaves_the_old_key_or_the_whole_new_one() {
+    for bad in 0..3 {
+        let folder = tempfile::tempdir().unwrap();
+        let good = Keyring::open(folder.path(), &master()).unwrap();
+        good.import("peer", b"the old key").unwrap();
+        let disk = Arc::new(Failing { bad, steps: AtomicUsize::new(0) });
+        let ring = Keyring::open_on(folder.path(), &master(), disk).unwrap();
+        let failed = ring.import("peer", b"the new key").unwrap_err();
+        assert!(matches!(failed, KeysError::File { .. }), "step {bad}: {failed}");
+        let found = good.imported("peer").unwrap().unwrap();
+        // Step 2 is the folder's sync: the new key is there, but its durability is not confirmed.
+        let expected: &[u8] = if bad == 2 { b"the new key" } else { b"the old key" };
+        assert_eq!(found.as_slice(), expected, "step {bad}");
+        assert_eq!(names(folder.path()), ["peer.pkcs8"], "step {bad}: no draft stays");
+    }
+}
+
+#[test]
+fn failing_disk_hands_out_no_new_secret() {
+    for bad in 0..3 {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Failing { bad, steps: AtomicUsize::new(0) });
+        let ring = Keyring::open_on(folder.path(), &master(), disk).unwrap();
+        assert!(ring.secret("session", &SystemRandom).is_err(), "step {bad}");
+        // The next try, with room, settles on one value.
+        let value = ring.secret("session", &SystemRandom).unwrap();
+        assert_eq!(ring.secret("session", &SystemRandom).unwrap(), value);
+        assert_eq!(names(folder.path()), ["session.secret"]);
+    }
+}

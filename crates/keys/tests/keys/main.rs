@@ -1,0 +1,9 @@
+//! What the room promises, and vectors that others made.
+#![expect(clippy::unwrap_used, reason = "test helpers stop at the first surprise")]
+#![expect(clippy::indexing_slicing, reason = "tests know their lengths")]
+#![expect(clippy::print_stderr, reason = "a skipped check says so")]
+
+mod certificates;
+mod keyring;
+mod primitives;
+mod wycheproof;

@@ -1,0 +1,10 @@
+//! The parcel's stories, with stock tools as the second implementation.
+#![expect(clippy::unwrap_used, reason = "test helpers stop at the first surprise")]
+#![expect(clippy::indexing_slicing, reason = "tests know their lengths")]
+#![expect(clippy::print_stderr, reason = "a skipped check says so")]
+
+mod faults;
+mod roundtrip;
+mod stock_tools;
+mod story;
+mod support;
