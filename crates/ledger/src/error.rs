@@ -55,6 +55,11 @@ pub enum OpenError {
     WrongKey { path: PathBuf },
     #[error("the setting `{key}` is {value}; it must be {expected}")]
     Setting { key: &'static str, value: String, expected: &'static str },
+    #[error("the ledger could not be opened for writing")]
+    Write {
+        #[source]
+        source: AppendError,
+    },
     #[error("could not {doing}")]
     Keys {
         doing: &'static str,

@@ -1,24 +1,66 @@
-//! The audit ledger.
+//! Appends events durably to a Merkle log; proves, searches and verifies them.
+//!
+//! Invariants: an append that returned is on disk, and stays findable after any crash. Damage is
+//! refused and named with its file, offset and entry; nothing is shortened silently. Leaves carry
+//! neither CJI nor persons. A clock, randomness and the disk come in as arguments.
+//!
+//! What is absent: deciding what may be done (`gate`), forwarding to a SIEM (`watch`), disposal of
+//! expired buckets. `docs/formats/ledger.md` describes every byte on disk.
 
+mod body;
+mod bytes;
+mod commit;
+mod disk;
+mod envelope;
 mod error;
 mod event;
+mod frame;
+mod identity;
+mod journal;
+mod ledger;
+mod load;
+mod memory;
 pub mod merkle;
+pub mod note;
+mod place;
+mod published;
+mod queue;
+mod reading;
 mod record;
+mod scan;
 mod search;
-mod skeleton;
+mod settings;
+#[doc(hidden)]
+mod sim;
+#[doc(hidden)]
+pub mod testing;
+mod verify;
 mod words;
+mod writer;
 
 pub use error::{AppendError, Damage, OpenError, ReadError};
 pub use event::{Event, KINDS, Kind, Outcome, Retention, Severity, Verdict};
+pub use ledger::Ledger;
+pub use queue::Pending;
 pub use record::{
     Blind, Entry, EntryNumber, Origin, Position, Reason, Receipt, Record, StoredRecord, Subject,
     Who,
 };
 pub use search::{PAGE_ENTRIES_MAX, Page, Search};
-pub use skeleton::{
-    Ledger, LedgerKeys, Pending, Settings, Verified, VerifyOptions, testing, verify,
-};
+pub use settings::{LedgerKeys, Settings};
+pub use verify::{Verified, VerifyOptions, verify};
 pub use words::Facts;
+pub use writer::Health;
+
+/// The parsers of what is on disk, for fuzzing and for tools that read it. None panics, whatever
+/// it is given.
+pub mod format {
+    pub use crate::body::{BODY_BYTES_MAX, Body, BodyRecord, wrapped_key};
+    pub use crate::envelope::{Bucket, ENVELOPE_BYTES, Envelope, Half, LedgerId, commit};
+    pub use crate::frame::{FRAME_ENTRIES_MAX, Frame, FrameHead};
+    pub use crate::identity::Identity;
+    pub use crate::journal::{JournalFrame, JournalScan, Segment, Write};
+}
 
 /// SHA-256, for rooms that record digests and have no other use for cryptography.
 pub fn digest(data: &[u8]) -> [u8; 32] {

@@ -123,7 +123,7 @@ pub struct Entry {
     pub number: EntryNumber,
     /// UTC, whole milliseconds.
     pub at: Timestamp,
-    /// The clock stood earlier than at the entry before; order is by number, not by time.
+    /// The clock stood earlier than at an entry before; order is by number, not by time.
     pub clock_stepped_back: bool,
     pub record: StoredRecord,
     pub leaf: [u8; 32],

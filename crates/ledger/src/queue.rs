@@ -1,0 +1,177 @@
+//! The records that wait for the writer, bounded, in order.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use keys::Clock;
+use tokio::sync::oneshot;
+
+use crate::error::AppendError;
+use crate::record::{Receipt, StoredRecord};
+
+/// Most bytes of records that may wait.
+const QUEUE_BYTES_MAX: usize = 32 << 20;
+
+pub(crate) type Answer = Result<Receipt, AppendError>;
+
+/// A record, written out and waiting.
+pub(crate) struct Job {
+    pub(crate) record: StoredRecord,
+    pub(crate) private: Vec<u8>,
+    pub(crate) shared: Vec<u8>,
+    /// When it was queued: in order with its place in the queue.
+    pub(crate) at: Timestamp,
+    /// Nobody waits for what the ledger records about itself.
+    pub(crate) answer: Option<oneshot::Sender<Answer>>,
+}
+
+impl Job {
+    pub(crate) fn bytes(&self) -> usize {
+        self.private.len() + self.shared.len()
+    }
+
+    /// Answers whoever waits. One who went away has no use for the answer.
+    pub(crate) fn answer(self, answer: Answer) {
+        if let Some(sender) = self.answer
+            && sender.send(answer).is_err()
+        {
+            tracing::debug!("nobody waits for the answer to an append any more");
+        }
+    }
+}
+
+/// A record on its way to disk. Dropping this does not take the record back.
+#[must_use = "the record is durable only once this says so"]
+pub struct Pending(pub(crate) oneshot::Receiver<Answer>);
+
+impl Pending {
+    /// Waits until the record is durable, or refused.
+    pub async fn durable(self) -> Result<Receipt, AppendError> {
+        self.0.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// As [`Self::durable`], for callers outside of an async runtime.
+    pub fn wait(self) -> Result<Receipt, AppendError> {
+        self.0.blocking_recv().unwrap_or(Err(AppendError::Closed))
+    }
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    closed: bool,
+}
+
+/// How much the writer takes at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portion {
+    pub(crate) entries_max: usize,
+    pub(crate) bytes_max: usize,
+    /// Bytes that each record costs beside its own.
+    pub(crate) extra: usize,
+}
+
+/// What the writer got.
+pub(crate) enum Taken {
+    Jobs(Vec<Job>),
+    Idle,
+    Closed,
+}
+
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+    max: usize,
+}
+
+impl Queue {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { waiting: Mutex::default(), changed: Condvar::new(), max }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().jobs.len()
+    }
+
+    /// Queues a record. Its time is taken here, under the lock, so that times follow the order.
+    pub(crate) fn put(
+        &self,
+        record: StoredRecord,
+        halves: (Vec<u8>, Vec<u8>),
+        clock: &dyn Clock,
+    ) -> Result<Pending, AppendError> {
+        let (private, shared) = halves;
+        let bytes = private.len() + shared.len();
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(AppendError::Closed);
+        }
+        if waiting.jobs.len() >= self.max || waiting.bytes + bytes > QUEUE_BYTES_MAX {
+            return Err(AppendError::Busy { waiting: waiting.jobs.len() });
+        }
+        let at = crate::writer::whole_milliseconds(clock.now());
+        waiting.bytes += bytes;
+        waiting.jobs.push_back(Job { record, private, shared, at, answer: Some(sender) });
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(Pending(receiver))
+    }
+
+    /// Takes what waits, up to a portion. With nothing there it waits, at most for `idle`.
+    pub(crate) fn take(&self, portion: Portion, idle: Option<Duration>) -> Taken {
+        let mut waiting = self.lock();
+        while waiting.jobs.is_empty() {
+            if waiting.closed {
+                return Taken::Closed;
+            }
+            match idle {
+                None => {
+                    waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                }
+                Some(idle) => {
+                    let waited = self.changed.wait_timeout(waiting, idle);
+                    let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    waiting = guard;
+                    if timeout.timed_out() && waiting.jobs.is_empty() && !waiting.closed {
+                        return Taken::Idle;
+                    }
+                }
+            }
+        }
+        let (mut jobs, mut bytes) = (Vec::new(), 0);
+        while let Some(job) = waiting.jobs.front() {
+            bytes += job.bytes() + portion.extra;
+            if !jobs.is_empty() && (jobs.len() >= portion.entries_max || bytes > portion.bytes_max)
+            {
+                break;
+            }
+            let Some(job) = waiting.jobs.pop_front() else { break };
+            waiting.bytes -= job.bytes();
+            jobs.push(job);
+        }
+        Taken::Jobs(jobs)
+    }
+
+    /// Lets nothing more in. What waits is still written.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Lets nothing more in and refuses what waits: the writer is gone.
+    pub(crate) fn abandon(&self) {
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        for job in waiting.jobs.drain(..) {
+            job.answer(Err(AppendError::Closed));
+        }
+    }
+}

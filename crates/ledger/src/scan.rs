@@ -1,0 +1,315 @@
+//! Reading a ledger's folder from end to end, strictly. Opening and verifying both come here.
+//!
+//! Invariant: nothing is skipped. What is not a sound frame or body, and not zeros to the end of
+//! its segment, is damage and is named with its place.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::Damage;
+use crate::body::{self, BodyHead, BodyRecord};
+use crate::bytes::is_zero;
+use crate::disk::{Disk, DiskFile, Mode};
+use crate::envelope::{Bucket, LedgerId};
+use crate::frame::{self, Frame, FrameHead};
+use crate::identity::{BODY, LOG};
+use crate::journal::{JournalFrame, Segment, body_folder, segment_number};
+use crate::merkle::{CompactRange, Hash, empty_root};
+use crate::note::{Checkpoint, VerifierKey};
+
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// Why a scan ended early.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Disk { path: PathBuf, source: io::Error },
+    Damaged(Damage),
+}
+
+impl From<Damage> for Fault {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged(damage)
+    }
+}
+
+/// A folder to read, with the journal's writes laid over it where they have not been redone.
+pub(crate) struct Source<'a> {
+    disk: &'a dyn Disk,
+    folder: &'a Path,
+    patches: BTreeMap<Segment, Vec<(u64, &'a [u8])>>,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(disk: &'a dyn Disk, folder: &'a Path, over: &'a [JournalFrame]) -> Self {
+        let mut patches: BTreeMap<Segment, Vec<(u64, &[u8])>> = BTreeMap::new();
+        for write in over.iter().flat_map(|frame| &frame.writes) {
+            patches.entry(write.segment).or_default().push((write.offset, &write.bytes));
+        }
+        Self { disk, folder, patches }
+    }
+
+    fn failed(&self, path: &str) -> impl Fn(io::Error) -> Fault {
+        let path = self.folder.join(path);
+        move |source| Fault::Disk { path: path.clone(), source }
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<String>, Fault> {
+        self.disk.list(&self.folder.join(path)).map_err(self.failed(path))
+    }
+
+    /// The numbers of the segments in a folder, which must be 0, 1, 2 and so on.
+    fn segments(&self, path: &str) -> Result<u32, Fault> {
+        let names = self.list(path)?;
+        let mut numbers: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
+        numbers.sort_unstable();
+        let gap = (0..).zip(&numbers).find(|(expected, number)| expected != *number);
+        if let Some((expected, _)) = gap {
+            let missing = format!("{path}/{}", crate::journal::segment_name(expected));
+            return Err(Damage::new(&missing, 0, None, "the segment is missing").into());
+        }
+        Ok(u32::try_from(numbers.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The buckets that have bodies.
+    pub(crate) fn buckets(&self) -> Result<Vec<Bucket>, Fault> {
+        Ok(self.list(BODY)?.iter().filter_map(|name| Bucket::parse(name)).collect())
+    }
+
+    fn window(&self, segment: Segment) -> Result<Window<'_>, Fault> {
+        let path = segment.path();
+        let full = self.folder.join(&path);
+        let file = self.disk.open(&full, Mode::Read).map_err(self.failed(&path))?;
+        let patches = self.patches.get(&segment).map(Vec::as_slice).unwrap_or_default();
+        let length = file.length().map_err(self.failed(&path))?;
+        let ends = patches.iter().map(|(offset, bytes)| offset + bytes.len() as u64);
+        let length = ends.fold(length, u64::max);
+        Ok(Window { file, path: full, length, patches, buffer: Vec::new(), start: 0 })
+    }
+}
+
+/// A segment seen through a buffer.
+struct Window<'a> {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    length: u64,
+    patches: &'a [(u64, &'a [u8])],
+    buffer: Vec<u8>,
+    start: u64,
+}
+
+impl Window<'_> {
+    /// `length` bytes from `offset`, fewer at the end of the segment.
+    fn at(&mut self, offset: u64, length: usize) -> Result<&[u8], Fault> {
+        let length = length.min(usize::try_from(self.length.saturating_sub(offset)).unwrap_or(0));
+        let end = offset + length as u64;
+        if offset < self.start || end > self.start + self.buffer.len() as u64 {
+            self.fill(offset, length.max(WINDOW_BYTES))
+                .map_err(|source| Fault::Disk { path: self.path.clone(), source })?;
+        }
+        let from = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
+        Ok(self.buffer.get(from..from.saturating_add(length)).unwrap_or_default())
+    }
+
+    fn fill(&mut self, offset: u64, length: usize) -> io::Result<()> {
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        self.buffer.clear();
+        self.buffer.resize(length.min(left), 0);
+        self.start = offset;
+        self.file.read_at(&mut self.buffer, offset)?;
+        for (at, bytes) in self.patches {
+            lay_over(&mut self.buffer, offset, *at, bytes);
+        }
+        Ok(())
+    }
+
+    /// Whether there are only zeros from `offset` on; else where the first other byte is.
+    fn zeros_from(&mut self, mut offset: u64) -> Result<Option<u64>, Fault> {
+        while offset < self.length {
+            let bytes = self.at(offset, WINDOW_BYTES)?;
+            if let Some(at) = bytes.iter().position(|byte| *byte != 0) {
+                return Ok(Some(offset + at as u64));
+            }
+            offset += bytes.len().max(1) as u64;
+        }
+        Ok(None)
+    }
+}
+
+/// Puts the part of `bytes` (which begin at `at`) that falls into `buffer` (from `start`) there.
+fn lay_over(buffer: &mut [u8], start: u64, at: u64, bytes: &[u8]) {
+    let skip = usize::try_from(start.saturating_sub(at)).unwrap_or(usize::MAX);
+    let into = usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX);
+    let (Some(bytes), Some(buffer)) = (bytes.get(skip..), buffer.get_mut(into..)) else { return };
+    for (to, from) in buffer.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+}
+
+/// The end of the log: where the next frame goes, and what it chains to.
+#[derive(Debug, Clone)]
+pub(crate) struct LogEnd {
+    pub(crate) tree: CompactRange,
+    pub(crate) root: Hash,
+    pub(crate) digest: Hash,
+    pub(crate) signature: Option<[u8; 64]>,
+    /// The latest time of any entry.
+    pub(crate) latest_ms: Option<i64>,
+    pub(crate) segment: u32,
+    pub(crate) offset: u64,
+}
+
+/// Told each sound frame, its segment and its offset; may object.
+pub(crate) type FrameVisit<'a> =
+    dyn FnMut(&Frame, u32, u64, &mut CompactRange) -> Result<(), Fault> + 'a;
+
+/// Reads all frames in order. `visit` adds the frame's leaves to the tree it is handed.
+pub(crate) fn scan_log(
+    source: &Source<'_>,
+    ledger: &LedgerId,
+    key: &VerifierKey,
+    visit: &mut FrameVisit<'_>,
+) -> Result<LogEnd, Fault> {
+    let count = source.segments(LOG)?;
+    if count == 0 {
+        return Err(Damage::new("log/00000000.seg", 0, None, "the segment is missing").into());
+    }
+    let mut end = LogEnd {
+        tree: CompactRange::new(),
+        root: empty_root(),
+        digest: [0; 32],
+        signature: None,
+        latest_ms: None,
+        segment: 0,
+        offset: 0,
+    };
+    let mut last = (0, 0);
+    for segment in 0..count {
+        let mut window = source.window(Segment::Log(segment))?;
+        (end.segment, end.offset) = (segment, 0);
+        while let Some(frame) = next_frame(&mut window, ledger, &end)? {
+            visit(&frame, segment, end.offset, &mut end.tree)?;
+            let head = &frame.head;
+            if end.tree.root() != head.root || end.tree.size() != head.size() {
+                return Err(at(&end, head.first, "the frame's root is not that of its entries"));
+            }
+            last = (segment, end.offset);
+            end.root = head.root;
+            end.signature = Some(head.signature);
+            end.latest_ms = frame.envelopes.iter().map(|it| it.at_ms).max().max(end.latest_ms);
+            end.digest = frame.digest;
+            end.offset += head.taken() as u64;
+        }
+    }
+    // The last signature covers the root, and with it every entry before.
+    if let Some(signature) = &end.signature {
+        let (origin, root) = (key.name.clone(), end.root);
+        let checkpoint = Checkpoint { origin, size: end.tree.size(), root };
+        if checkpoint.verify(&key.public, signature).is_err() {
+            let file = Segment::Log(last.0).path();
+            let what = "the frame's signature is not by the ledger's key";
+            return Err(Damage::new(&file, last.1, Some(end.tree.size() - 1), what).into());
+        }
+    }
+    Ok(end)
+}
+
+fn at(end: &LogEnd, entry: u64, what: &str) -> Fault {
+    Damage::new(&Segment::Log(end.segment).path(), end.offset, Some(entry), what).into()
+}
+
+/// The frame at the end so far, or `None` if the rest of the segment is empty.
+fn next_frame(
+    window: &mut Window<'_>,
+    ledger: &LedgerId,
+    end: &LogEnd,
+) -> Result<Option<Frame>, Fault> {
+    let size = end.tree.size();
+    let head = window.at(end.offset, frame::HEADER_BYTES)?;
+    if is_zero(head) {
+        return match window.zeros_from(end.offset)? {
+            None => Ok(None),
+            Some(_) => Err(at(end, size, "there is a gap before more data")),
+        };
+    }
+    let Some(head) = FrameHead::parse(head) else {
+        return Err(at(end, size, "this is no frame"));
+    };
+    if head.ledger != *ledger {
+        return Err(at(end, size, "the frame is of another ledger"));
+    }
+    if head.first != size {
+        let what = format!("the frame begins with entry {}, not {size}", head.first);
+        return Err(at(end, size, &what));
+    }
+    if head.previous != end.digest || head.root_before != end.root {
+        return Err(at(end, size, "the frame does not follow the one before"));
+    }
+    let frame = Frame::parse(window.at(end.offset, head.taken())?);
+    frame.map(Some).ok_or_else(|| at(end, size, "the frame's digest is wrong"))
+}
+
+/// A body as found in its segment.
+pub(crate) struct Found<'a> {
+    pub(crate) bucket: Bucket,
+    pub(crate) segment: u32,
+    pub(crate) offset: u64,
+    pub(crate) record: BodyRecord<'a>,
+}
+
+impl Found<'_> {
+    pub(crate) fn damage(&self, what: &str) -> Fault {
+        let file = Segment::Body(self.bucket, self.segment).path();
+        Damage::new(&file, self.offset, Some(self.record.entry), what).into()
+    }
+}
+
+/// The end of a bucket's bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyEnd {
+    pub(crate) segment: u32,
+    pub(crate) offset: u64,
+    pub(crate) count: u64,
+}
+
+/// Reads all bodies of a bucket, in order.
+pub(crate) fn scan_bodies(
+    source: &Source<'_>,
+    bucket: Bucket,
+    visit: &mut dyn FnMut(&Found<'_>) -> Result<(), Fault>,
+) -> Result<BodyEnd, Fault> {
+    let mut end = BodyEnd { segment: 0, offset: 0, count: 0 };
+    let mut before = None;
+    for segment in 0..source.segments(&body_folder(bucket))? {
+        let mut window = source.window(Segment::Body(bucket, segment))?;
+        (end.segment, end.offset) = (segment, 0);
+        loop {
+            let broken = |entry, what| {
+                Damage::new(&Segment::Body(bucket, segment).path(), end.offset, entry, what)
+            };
+            let head = window.at(end.offset, body::HEADER_BYTES)?;
+            if is_zero(head) {
+                match window.zeros_from(end.offset)? {
+                    None => break,
+                    Some(_) => return Err(broken(None, "there is a gap before more data").into()),
+                }
+            }
+            let Some(head) = BodyHead::parse(head) else {
+                return Err(broken(None, "this is no body").into());
+            };
+            let Some((record, taken)) = BodyRecord::parse(window.at(end.offset, head.taken())?)
+            else {
+                return Err(broken(Some(head.entry), "the body's digest is wrong").into());
+            };
+            if before.is_some_and(|before| before >= record.entry) {
+                return Err(broken(Some(record.entry), "the body is out of order").into());
+            }
+            before = Some(record.entry);
+            visit(&Found { bucket, segment, offset: end.offset, record })?;
+            end.offset += taken as u64;
+            end.count += 1;
+        }
+    }
+    Ok(end)
+}

@@ -1,0 +1,118 @@
+//! Where and how a ledger is kept, and its keys.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use keys::mac::MacKey;
+use keys::seal::SealingKey;
+use keys::sign::Ed25519Key;
+
+use crate::OpenError;
+use crate::body::{BODY_BYTES_MAX, SEALED_EXTRA};
+use crate::frame::{FRAME_ENTRIES_MAX, frame_taken};
+use crate::note::is_key_name;
+
+/// Where and how a ledger is kept. Durability is not among these: it can't be turned off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub folder: PathBuf,
+    /// Name of the log to the world (C2SP origin): `riverton.example/ledger`.
+    pub origin: String,
+    /// The agency's ORI.
+    pub ori: String,
+    /// Longest log or body segment; 64 KiB to 1 GiB.
+    pub segment_bytes: u64,
+    /// Length of the journal, written when the ledger is created; 256 KiB to 64 MiB.
+    pub journal_bytes: u64,
+    /// Room kept free in each open segment for recording that there is no room; at most a
+    /// quarter of a segment.
+    pub reserve_bytes: u64,
+    /// Most records that may wait; beyond it, appends are refused as busy.
+    pub queue_max: usize,
+    /// How far the clock may go back before appends are refused.
+    pub clock_back_max: Duration,
+    /// How often a checkpoint is published, at most.
+    pub checkpoint_wait: Duration,
+    /// After a failure, the least time before the ledger is opened again.
+    pub retry_wait: Duration,
+    /// Months that audit records are kept; AU-11 asks for 12 at least.
+    pub standard_months: u32,
+    /// Months that records of dissemination are kept.
+    pub dissemination_months: u32,
+}
+
+impl Settings {
+    /// The defaults for a folder.
+    pub fn new(folder: &Path, origin: &str, ori: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            origin: origin.to_owned(),
+            ori: ori.to_owned(),
+            segment_bytes: 64 << 20,
+            journal_bytes: 4 << 20,
+            reserve_bytes: 64 << 10,
+            queue_max: 16_384,
+            clock_back_max: Duration::from_secs(60),
+            checkpoint_wait: Duration::from_secs(1),
+            retry_wait: Duration::from_millis(250),
+            standard_months: 36,
+            dissemination_months: 120,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let wrong = |key, value: String, expected| OpenError::Setting { key, value, expected };
+        if !is_key_name(&self.origin) {
+            let expected = "a name without spaces and plus signs";
+            return Err(wrong("origin", self.origin.clone(), expected));
+        }
+        if self.ori.is_empty() || !self.ori.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(wrong("ori", self.ori.clone(), "letters and digits"));
+        }
+        let number = |key, value: u64, least, most, expected| match (least..=most).contains(&value)
+        {
+            true => Ok(()),
+            false => Err(wrong(key, value.to_string(), expected)),
+        };
+        let (segment, journal) = (self.segment_bytes, self.journal_bytes);
+        number("segment_bytes", segment, 64 << 10, 1 << 30, "64 KiB to 1 GiB")?;
+        number("journal_bytes", journal, 256 << 10, 64 << 20, "256 KiB to 64 MiB")?;
+        let most = segment / 4;
+        number("reserve_bytes", self.reserve_bytes, 0, most, "at most a quarter of a segment")?;
+        number("queue_max", self.queue_max as u64, 1, 1 << 20, "1 to 1048576")?;
+        let months = u64::from(self.standard_months);
+        number("standard_months", months, 12, 1200, "12 to 1200 months (AU-11)")?;
+        let months = u64::from(self.dissemination_months);
+        number("dissemination_months", months, 12, 1200, "12 to 1200 months (AU-11)")
+    }
+
+    /// Most bytes of sealed bodies in one batch: they fit a segment beside its reserve, and the
+    /// journal takes two such batches.
+    pub(crate) fn batch_bytes_max(&self) -> usize {
+        let segment = (self.segment_bytes - self.reserve_bytes) / 2;
+        let most = segment.min(self.journal_bytes / 4).min(1 << 20);
+        usize::try_from(most).unwrap_or(1 << 20)
+    }
+
+    /// Most entries in one batch: their frame fits a segment and the journal.
+    pub(crate) fn batch_entries_max(&self) -> usize {
+        let most = ((self.segment_bytes - self.reserve_bytes) / 2).min(self.journal_bytes / 4);
+        let fits = |count: &usize| frame_taken(*count) as u64 <= most;
+        (1..=FRAME_ENTRIES_MAX).rev().step_by(64).find(fits).unwrap_or(1)
+    }
+
+    /// Longest record, as JSON with its shared half.
+    pub(crate) fn record_bytes_max(&self) -> usize {
+        (self.batch_bytes_max() - SEALED_EXTRA - 64).min(BODY_BYTES_MAX)
+    }
+}
+
+/// The keys of a ledger.
+pub struct LedgerKeys {
+    /// Signs checkpoints.
+    pub signer: Ed25519Key,
+    /// The master under which the retention buckets' keys are wrapped.
+    pub body: SealingKey,
+    /// Blinds subjects.
+    pub index: MacKey,
+}

@@ -1,0 +1,278 @@
+//! Verifying a folder from outside: no secrets, no writing, no running ledger.
+//!
+//! What holds afterwards: every envelope is in the tree that the ledger's key signed; every body
+//! is the one that was written (its digest; what it says stays sealed); every checkpoint that was
+//! published is of this tree; the log is not shorter than the caller expects. What can't be seen
+//! from a folder alone: that it is an older copy of itself. For that the caller brings a size or
+//! a checkpoint from elsewhere.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use crate::body::wrapped_key;
+use crate::disk::{Disk, SystemDisk, read_whole};
+use crate::envelope::Bucket;
+use crate::error::Damage;
+use crate::identity::{
+    BODY, CHECKPOINT, CHECKPOINTS, IDENTITY, Identity, JOURNAL, SMALL_FILE_BYTES_MAX,
+};
+use crate::journal::{JournalScan, body_folder};
+use crate::load::{check_stray, key_name};
+use crate::merkle::Hash;
+use crate::note::{Checkpoint, VerifierKey};
+use crate::published::parse_all;
+use crate::scan::{Fault, LogEnd, Source, scan_bodies, scan_log};
+
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+const CHECKPOINTS_BYTES_MAX: u64 = 1 << 30;
+/// A ledger that is being written to may be caught in the middle of a write.
+const TRIES_MAX: u32 = 3;
+
+/// What to hold a folder against.
+pub struct VerifyOptions<'a> {
+    /// The least number of entries: a ledger that lost its end is refused.
+    pub expect_size: Option<u64>,
+    /// The verifier key (C2SP) that must have signed. Without it the folder's own is taken, which
+    /// shows that the folder agrees with itself.
+    pub key: Option<String>,
+    /// Told how many entries were checked, and of how many where that is known (else 0).
+    pub progress: &'a mut dyn FnMut(u64, u64),
+}
+
+/// A ledger that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    pub origin: String,
+    pub size: u64,
+    pub root: Hash,
+    /// The signed note for this size; `None` while the ledger is empty.
+    pub checkpoint: Option<String>,
+    /// Checkpoints that were published, all of this tree.
+    pub published: u64,
+}
+
+/// Verifies the ledger in a folder.
+pub fn verify(folder: &Path, options: VerifyOptions<'_>) -> Result<Verified, Damage> {
+    verify_on(&SystemDisk, folder, options)
+}
+
+/// As [`verify`], on a disk that a test owns.
+#[doc(hidden)]
+pub fn verify_on(
+    disk: &dyn Disk,
+    folder: &Path,
+    mut options: VerifyOptions<'_>,
+) -> Result<Verified, Damage> {
+    let mut tries = 1;
+    loop {
+        let size = (Folder { disk, folder }).verify(&mut options);
+        match size {
+            Err(_) if tries < TRIES_MAX && is_live(disk, folder) => tries += 1,
+            other => return other,
+        }
+    }
+}
+
+fn is_live(disk: &dyn Disk, folder: &Path) -> bool {
+    let there = disk.open(&folder.join(crate::identity::LOCK), crate::disk::Mode::Read).is_ok();
+    there && disk.lock(&folder.join(crate::identity::LOCK)).is_ok_and(|lock| lock.is_none())
+}
+
+struct Folder<'a> {
+    disk: &'a dyn Disk,
+    folder: &'a Path,
+}
+
+impl Folder<'_> {
+    fn read(&self, name: &str, max: u64) -> Result<Vec<u8>, Damage> {
+        read_whole(self.disk, &self.folder.join(name), max)
+            .map_err(|error| Damage::new(name, 0, None, &unreadable(&error)))
+    }
+
+    fn read_or_empty(&self, name: &str, max: u64) -> Result<Vec<u8>, Damage> {
+        match read_whole(self.disk, &self.folder.join(name), max) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read.map_err(|error| Damage::new(name, 0, None, &unreadable(&error))),
+        }
+    }
+
+    fn verify(&self, options: &mut VerifyOptions<'_>) -> Result<Verified, Damage> {
+        let identity = self.identity(options.key.as_deref())?;
+        let published = self.published(&identity.key)?;
+        let journal = self.read(JOURNAL, JOURNAL_BYTES_MAX)?;
+        let journal = JournalScan::read(&journal, &identity.id);
+        let source = Source::new(self.disk, self.folder, &journal.frames);
+
+        let expected = options.expect_size.unwrap_or(0);
+        let most = published.iter().map(|it| it.0.size).max().unwrap_or(0).max(expected);
+        let mut in_buckets: BTreeMap<Bucket, Vec<u64>> = BTreeMap::new();
+        let mut roots = Roots { published: &published, next: 0 };
+        roots.hold(0, &crate::merkle::empty_root())?;
+        let end = scan_log(&source, &identity.id, &identity.key, &mut |frame, _, _, tree| {
+            for envelope in &frame.envelopes {
+                tree.push(envelope.leaf(), &mut |_, _, _| {});
+                in_buckets.entry(envelope.bucket).or_default().push(envelope.entry);
+                roots.hold_if_due(tree)?;
+            }
+            (options.progress)(tree.size(), most);
+            Ok(())
+        });
+        let end = end.map_err(|fault| self.damage(fault))?;
+        let size = end.tree.size();
+        check_stray(&journal, size)?;
+        self.check_size(&end, expected, &published)?;
+        self.bodies(&source, &identity, &in_buckets)?;
+
+        let checkpoint = Checkpoint { origin: identity.origin.clone(), size, root: end.root };
+        let note = end.signature.map(|it| checkpoint.note(&identity.key, &it));
+        let (origin, root, published) = (identity.origin, end.root, published.len() as u64);
+        Ok(Verified { origin, size, root, checkpoint: note, published })
+    }
+
+    fn damage(&self, fault: Fault) -> Damage {
+        match fault {
+            Fault::Damaged(damage) => damage,
+            Fault::Disk { path, source } => {
+                let name = path.strip_prefix(self.folder).unwrap_or(&path).to_string_lossy();
+                Damage::new(&name, 0, None, &unreadable(&source))
+            }
+        }
+    }
+
+    fn identity(&self, key: Option<&str>) -> Result<Identity, Damage> {
+        let bytes = self.read(IDENTITY, SMALL_FILE_BYTES_MAX)?;
+        let text = String::from_utf8(bytes).ok();
+        let identity = text.as_deref().and_then(Identity::parse);
+        let damage = |what| Damage::new(IDENTITY, 0, None, what);
+        let identity = identity.ok_or_else(|| damage("this is no ledger's identity"))?;
+        if let Some(key) = key {
+            let key = VerifierKey::parse(key.trim());
+            let key = key.map_err(|_| damage("the expected key is no verifier key"))?;
+            if key != identity.key {
+                return Err(damage("the ledger is signed by another key than the expected one"));
+            }
+        }
+        Ok(identity)
+    }
+
+    /// All published checkpoints with the file and offset of each, by size.
+    fn published(&self, key: &VerifierKey) -> Result<Vec<PublishedAt>, Damage> {
+        let all = self.read_or_empty(CHECKPOINTS, CHECKPOINTS_BYTES_MAX)?;
+        let newest = self.read_or_empty(CHECKPOINT, SMALL_FILE_BYTES_MAX)?;
+        let newest_text = String::from_utf8_lossy(&newest);
+        let (notes, _torn) = parse_all(&all);
+        let notes = notes.into_iter().map(|(offset, note)| (CHECKPOINTS, offset, note));
+        let newest = (!newest.is_empty()).then_some((CHECKPOINT, 0, newest_text.as_ref()));
+        let mut published = Vec::new();
+        for (file, offset, note) in notes.chain(newest) {
+            let checkpoint = Checkpoint::open(note, key)
+                .map_err(|error| Damage::new(file, offset, None, &error.to_string()))?;
+            published.push((checkpoint, file, offset));
+        }
+        published.sort_by_key(|(checkpoint, _, _)| checkpoint.size);
+        Ok(published)
+    }
+
+    fn check_size(
+        &self,
+        end: &LogEnd,
+        expected: u64,
+        published: &[PublishedAt],
+    ) -> Result<(), Damage> {
+        let size = end.tree.size();
+        let file = crate::journal::Segment::Log(end.segment).path();
+        let short = |what: &str| Err(Damage::new(&file, end.offset, Some(size), what));
+        if size < expected {
+            return short(&format!(
+                "the log ends here with {size} entries; {expected} are expected"
+            ));
+        }
+        match published.last() {
+            Some((checkpoint, _, _)) if checkpoint.size > size => short(&format!(
+                "the log ends here with {size} entries; a checkpoint of {} was published",
+                checkpoint.size
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every entry has its body, whole; every body has its entry.
+    fn bodies(
+        &self,
+        source: &Source<'_>,
+        identity: &Identity,
+        in_buckets: &BTreeMap<Bucket, Vec<u64>>,
+    ) -> Result<(), Damage> {
+        let there = source.buckets().map_err(|fault| self.damage(fault))?;
+        for bucket in there.iter().filter(|bucket| !in_buckets.contains_key(*bucket)) {
+            let found = scan_bodies(source, *bucket, &mut |found| {
+                Err(found.damage("the log does not have the body's entry"))
+            });
+            found.map_err(|fault| self.damage(fault))?;
+        }
+        for (bucket, entries) in in_buckets {
+            let name = key_name(*bucket);
+            let file = self.read(&name, SMALL_FILE_BYTES_MAX)?;
+            let whole = wrapped_key(&file, &identity.id).is_some();
+            if !whole {
+                return Err(Damage::new(&name, 0, None, "the key file is not as written"));
+            }
+            if !there.contains(bucket) {
+                let what = "the bodies of a bucket are missing";
+                let file = format!("{BODY}/{}", bucket.name());
+                return Err(Damage::new(&file, 0, entries.first().copied(), what));
+            }
+            let mut expected = entries.iter().copied();
+            let end = scan_bodies(source, *bucket, &mut |found| match expected.next() {
+                Some(entry) if entry == found.record.entry => Ok(()),
+                Some(entry) => Err(found.damage(&format!("the body of entry {entry} is missing"))),
+                None => Err(found.damage("the log does not have the body's entry")),
+            });
+            let end = end.map_err(|fault| self.damage(fault))?;
+            if let Some(entry) = expected.next() {
+                let file = format!("{}/{:08}.seg", body_folder(*bucket), end.segment);
+                let what = "the body of an entry is missing";
+                return Err(Damage::new(&file, end.offset, Some(entry), what));
+            }
+        }
+        Ok(())
+    }
+}
+
+type PublishedAt = (Checkpoint, &'static str, u64);
+
+/// Holds published roots against the tree as it grows.
+struct Roots<'a> {
+    published: &'a [PublishedAt],
+    next: usize,
+}
+
+impl Roots<'_> {
+    fn hold_if_due(&mut self, tree: &crate::merkle::CompactRange) -> Result<(), Damage> {
+        let due = self.published.get(self.next).is_some_and(|it| it.0.size == tree.size());
+        if due { self.hold(tree.size(), &tree.root()) } else { Ok(()) }
+    }
+
+    fn hold(&mut self, size: u64, root: &Hash) -> Result<(), Damage> {
+        while let Some((checkpoint, file, offset)) = self.published.get(self.next) {
+            if checkpoint.size != size {
+                break;
+            }
+            if checkpoint.root != *root {
+                let what = "the published root is not that of the log's entries";
+                return Err(Damage::new(file, *offset, None, what));
+            }
+            self.next += 1;
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound {
+        "the file is missing".to_owned()
+    } else {
+        format!("the file could not be read: {error}")
+    }
+}

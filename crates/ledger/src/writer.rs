@@ -1,0 +1,335 @@
+//! The one thread that writes, and what it does when it can't.
+//!
+//! No timer: while one batch is on its way to disk the next one gathers. After a failed write or
+//! sync nothing that is open is trusted: it is dropped, and the ledger is opened and read again
+//! before another record is taken.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use keys::{Clock, Random};
+
+use crate::body::{HEADER_BYTES, SEALED_EXTRA};
+use crate::commit::{Open, Reserve};
+use crate::error::{AppendError, Damage, OpenError};
+use crate::event::Event;
+use crate::identity::Identity;
+use crate::load::{Loaded, load};
+use crate::memory::Memory;
+use crate::merkle::root_at;
+use crate::note::Checkpoint;
+use crate::place::{Failure, Place};
+use crate::queue::{Job, Portion, Queue, Taken};
+use crate::reading::Hashes;
+use crate::record::{Record, StoredRecord};
+use crate::settings::{LedgerKeys, Settings};
+
+/// What readers and the writer share.
+pub(crate) struct Shared {
+    pub(crate) memory: RwLock<Memory>,
+    pub(crate) health: Mutex<Health>,
+}
+
+impl Shared {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Memory> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Memory> {
+        self.memory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_health(&self, health: Health) {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+}
+
+/// Whether records are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Recording,
+    /// Since when they are refused, and why, in plain words.
+    Stalled {
+        since: Timestamp,
+        why: String,
+    },
+}
+
+/// What does not change while a ledger is open.
+pub(crate) struct Fixed {
+    pub(crate) place: Place,
+    pub(crate) settings: Settings,
+    pub(crate) keys: LedgerKeys,
+    pub(crate) identity: Identity,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) shared: Shared,
+}
+
+/// The writer's own state.
+pub(crate) struct Writer {
+    fixed: Arc<Fixed>,
+    queue: Arc<Queue>,
+    open: Option<Open>,
+    /// When the ledger was last found not to open.
+    tried: Option<Instant>,
+    last_error: Option<AppendError>,
+    /// Records refused since the ledger stalled.
+    refused: u64,
+    published_at: Option<Instant>,
+}
+
+impl Writer {
+    pub(crate) fn new(fixed: Arc<Fixed>, queue: Arc<Queue>, open: Open) -> Self {
+        let (tried, last_error, published_at) = (None, None, None);
+        Self { fixed, queue, open: Some(open), tried, last_error, refused: 0, published_at }
+    }
+
+    /// Writes until the queue is closed and empty; then settles.
+    pub(crate) fn run(mut self, entries_max: usize) -> Result<(), AppendError> {
+        let settings = &self.fixed.settings;
+        let portion = Portion {
+            entries_max,
+            bytes_max: settings.batch_bytes_max(),
+            extra: SEALED_EXTRA + HEADER_BYTES + 16,
+        };
+        let checkpoint_wait = settings.checkpoint_wait;
+        loop {
+            let idle = self.is_ahead().then_some(checkpoint_wait);
+            match self.queue.take(portion, idle) {
+                Taken::Jobs(jobs) => self.handle(jobs),
+                Taken::Idle => {}
+                Taken::Closed => break,
+            }
+            if self.published_at.is_none_or(|at| at.elapsed() >= checkpoint_wait) {
+                self.publish();
+            }
+        }
+        self.publish();
+        match self.open.as_mut().map(Open::settle) {
+            None => Err(self.last_error.take().unwrap_or(AppendError::Closed)),
+            Some(Err(Failure::Refused(error) | Failure::Broken(error))) => Err(error),
+            Some(Ok(())) => Ok(()),
+        }
+    }
+
+    /// Whether entries are not under a published checkpoint yet.
+    fn is_ahead(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.size() > open.published.size)
+    }
+
+    fn handle(&mut self, jobs: Vec<Job>) {
+        if let Err(error) = self.reopen() {
+            return self.refuse(jobs, &error);
+        }
+        let jobs = self.refuse_behind(jobs);
+        if jobs.is_empty() {
+            return;
+        }
+        self.announce_recovery();
+        let reserve = Reserve::Keep;
+        let written = self.open.as_mut().map(|open| open.commit(&self.fixed, &jobs, reserve));
+        match written {
+            None => self.refuse(jobs, &AppendError::Closed),
+            Some(Ok(receipts)) => {
+                for (job, receipt) in jobs.into_iter().zip(receipts) {
+                    job.answer(Ok(receipt));
+                }
+            }
+            Some(Err(failure)) => {
+                let error = self.note_failure(failure);
+                self.refuse(jobs, &error);
+            }
+        }
+    }
+
+    /// After a failure: opens and reads everything again, though not more often than allowed.
+    fn reopen(&mut self) -> Result<(), AppendError> {
+        if self.open.is_some() {
+            return Ok(());
+        }
+        let wait = self.fixed.settings.retry_wait;
+        if self.tried.is_some_and(|tried| tried.elapsed() < wait) {
+            return Err(self.last_error.clone().unwrap_or(AppendError::Closed));
+        }
+        let fixed = &self.fixed;
+        let loaded = load(&fixed.place, &fixed.identity, &fixed.keys);
+        let loaded = loaded.and_then(|loaded| self.check_confirmed(loaded));
+        let opened = loaded.map_err(|error| AppendError::Reopen(Arc::new(error)));
+        let opened = opened.and_then(|loaded| match Open::new(fixed, &loaded) {
+            Ok(open) => Ok((open, loaded.memory)),
+            Err(Failure::Refused(error) | Failure::Broken(error)) => Err(error),
+        });
+        match opened {
+            Ok((open, memory)) => {
+                *self.fixed.shared.write() = memory;
+                self.open = Some(open);
+                tracing::info!("the ledger was opened again");
+                Ok(())
+            }
+            Err(error) => {
+                self.tried = Some(Instant::now());
+                self.last_error = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// What was confirmed before must still be there, as it was.
+    fn check_confirmed(&self, loaded: Loaded) -> Result<Loaded, OpenError> {
+        let before = self.fixed.shared.read();
+        let (size, found) = (before.size(), loaded.memory.size());
+        let damage = |what: String| {
+            let file = crate::identity::LOG;
+            Err(OpenError::Damaged(Damage::new(file, 0, Some(found.min(size)), &what)))
+        };
+        if found < size {
+            return damage(format!("{size} entries were confirmed, yet the log has only {found}"));
+        }
+        let fixed = &self.fixed;
+        let mut hashes = Hashes::new(&fixed.place, &fixed.identity.id, &loaded.memory);
+        let root = root_at(size, &mut |level, index| hashes.read(level, index));
+        match root {
+            Ok(root) if root == before.tree.root() => Ok(loaded),
+            _ => damage("the log is not the one that was confirmed".to_owned()),
+        }
+    }
+
+    /// Refuses records while the clock stands too far behind the latest entry.
+    fn refuse_behind(&mut self, jobs: Vec<Job>) -> Vec<Job> {
+        let most = self.fixed.settings.clock_back_max.as_millis();
+        let Some(latest) = self.open.as_ref().and_then(Open::latest_ms) else { return jobs };
+        let behind = |job: &Job| latest.saturating_sub(job.at.as_millisecond());
+        let late = |job: &Job| u128::try_from(behind(job)).is_ok_and(|behind| behind > most);
+        let (late, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(late);
+        for job in late {
+            let milliseconds = behind(&job);
+            job.answer(Err(AppendError::ClockBehind { milliseconds }));
+        }
+        jobs
+    }
+
+    /// Lets go of what can't be trusted, and records on the reserve that there is no room.
+    fn note_failure(&mut self, failure: Failure) -> AppendError {
+        match failure {
+            Failure::Broken(error) => {
+                self.open = None;
+                self.tried = Some(Instant::now());
+                self.last_error = Some(error.clone());
+                error
+            }
+            Failure::Refused(error) => {
+                if self.refused == 0 && matches!(error, AppendError::NoRoom { .. }) {
+                    self.record_own(
+                        Event::LedgerStalled { reason: error.to_string() },
+                        Reserve::Use,
+                    );
+                }
+                error
+            }
+        }
+    }
+
+    fn refuse(&mut self, jobs: Vec<Job>, error: &AppendError) {
+        if self.refused == 0 {
+            tracing::error!(error = error as &dyn std::error::Error, "records are refused");
+            let since = self.fixed.clock.now();
+            self.fixed.shared.set_health(Health::Stalled { since, why: error.to_string() });
+        }
+        self.refused += jobs.len() as u64;
+        for job in jobs {
+            job.answer(Err(error.clone()));
+        }
+    }
+
+    fn announce_recovery(&mut self) {
+        if self.refused > 0 {
+            let event = Event::LedgerRecovered { refused: self.refused };
+            if self.record_own(event, Reserve::Keep) {
+                self.refused = 0;
+                self.fixed.shared.set_health(Health::Recording);
+            }
+        }
+    }
+
+    /// Records something about the ledger itself; tells whether that was possible.
+    fn record_own(&mut self, event: Event, reserve: Reserve) -> bool {
+        let Some(open) = &mut self.open else { return false };
+        let record = stored(Record::platform(event), Vec::new());
+        let at = whole_milliseconds(self.fixed.clock.now());
+        let Ok((private, shared)) = halves(&record) else { return false };
+        let job = Job { record, private, shared, at, answer: None };
+        match open.commit(&self.fixed, &[job], reserve) {
+            Ok(_) => true,
+            Err(Failure::Refused(_)) => false,
+            Err(Failure::Broken(error)) => {
+                self.open = None;
+                self.tried = Some(Instant::now());
+                self.last_error = Some(error);
+                false
+            }
+        }
+    }
+
+    /// Publishes the newest checkpoint. Failing to is told, and tried again later; it refuses no
+    /// record.
+    fn publish(&mut self) {
+        if !self.is_ahead() {
+            return;
+        }
+        let note = self.fixed.checkpoint();
+        let Some(open) = &mut self.open else { return };
+        let size = open.size();
+        self.published_at = Some(Instant::now());
+        if let Err(error) = open.published.publish(&self.fixed.place, &note, size) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the checkpoint could not be published");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.abandon();
+    }
+}
+
+impl Fixed {
+    /// The signed note for the ledger as it stands.
+    pub(crate) fn checkpoint(&self) -> String {
+        let memory = self.shared.read();
+        let origin = self.identity.origin.clone();
+        let checkpoint = Checkpoint { origin, size: memory.size(), root: memory.tree.root() };
+        let signature = memory.signature.unwrap_or_else(|| checkpoint.sign(&self.keys.signer));
+        checkpoint.note(&self.identity.key, &signature)
+    }
+}
+
+/// The record as it is kept.
+pub(crate) fn stored(record: Record, subjects: Vec<crate::Blind>) -> StoredRecord {
+    let Record { who, origin, why, event, .. } = record;
+    StoredRecord { who, origin, why, subjects, event }
+}
+
+/// The private and the shared half of a body. The shared half of most records is empty.
+pub(crate) fn halves(record: &StoredRecord) -> Result<(Vec<u8>, Vec<u8>), serde_json::Error> {
+    let private = serde_json::to_vec(record)?;
+    let facts = record.event.facts();
+    let shared = match facts.exchange {
+        None => Vec::new(),
+        Some(exchange) => serde_json::to_vec(&serde_json::json!({
+            "type": record.event.kind(),
+            "exchange": exchange,
+            "parcel": facts.parcel,
+            "digest": facts.digest,
+            "purpose": record.why.purpose,
+        }))?,
+    };
+    Ok((private, shared))
+}
+
+/// Cut to the precision that is kept.
+pub(crate) fn whole_milliseconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
