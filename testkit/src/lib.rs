@@ -1,1 +1,72 @@
-//! Begun.
+//! What tests need from outside the program under test: folders, programs and real peers.
+//!
+//! A missing program is a failure in CI (`CI=true`) and one plain line on a developer's machine, so
+//! that no test is skipped unseen. Every process started here ends with the test that started it.
+
+mod postgres;
+mod process;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+pub use postgres::Postgres;
+pub use process::Process;
+
+/// The root of the checkout.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// The build folder that this test was built into, such as `target`.
+pub fn target() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe().context("finding this test's own program")?;
+    let folder = test.ancestors().nth(3).context("a test runs from target/<profile>/deps")?;
+    Ok(folder.to_path_buf())
+}
+
+/// The `bailiwick` program of the same build. `cargo test --workspace` builds it before any test runs;
+/// for one crate alone run `cargo build -p bailiwick` first.
+pub fn bailiwick() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe().context("finding this test's own program")?;
+    let folder = test.ancestors().nth(2).context("a test runs from target/<profile>/deps")?;
+    let program = folder.join("bailiwick");
+    anyhow::ensure!(
+        program.is_file(),
+        "no `{}`: run `cargo build -p bailiwick`",
+        program.display()
+    );
+    Ok(program)
+}
+
+/// Whether this is the run that decides, in which nothing may be skipped.
+pub fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
+}
+
+/// The first of `names` that is on the `PATH` or, if it starts with `/`, exists.
+///
+/// # Errors
+/// In CI, when none is there. Elsewhere that prints a line saying what was skipped, and gives `None`.
+pub fn need(what: &str, names: &[&str]) -> anyhow::Result<Option<PathBuf>> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let candidates =
+        names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    if let Some(found) = candidates.into_iter().find(|program| program.is_file()) {
+        return Ok(Some(found));
+    }
+    let wanted = names.join("` or `");
+    anyhow::ensure!(!in_ci(), "{what} needs `{wanted}`, which `make setup` installs");
+    let line = format!("skipped: {what} needs `{wanted}`, which `make setup` installs\n");
+    std::io::stderr().write_all(line.as_bytes()).context("saying what was skipped")?;
+    Ok(None)
+}
+
+/// A port on loopback that was free a moment ago.
+pub fn free_port() -> anyhow::Result<u16> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("finding a free port")?;
+    Ok(listener.local_addr().context("reading the port")?.port())
+}

@@ -59,6 +59,12 @@
     } else {
       // A refusal is a page of its own: show its words where the answer would have been.
       const words = page.querySelector("[data-problem],main") || page.body;
+      words.querySelector("#live")?.remove();
+      for (const head of words.querySelectorAll("h1")) {
+        const lower = page.createElement("h2");
+        lower.append(...head.childNodes);
+        head.replaceWith(lower);
+      }
       old.replaceChildren(...[...words.childNodes].map((node) => document.adoptNode(node)));
       old.removeAttribute("data-poll");
       fresh = old;
