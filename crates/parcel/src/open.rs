@@ -50,7 +50,8 @@ pub struct Unlocked<'a> {
 }
 
 /// Reads `range` (from, up to; all if `None`) of one file, and decrypts only the parts that carry
-/// it. At most [`RANGE_BYTES_MAX`] bytes.
+/// it (and the metadata). At most [`RANGE_BYTES_MAX`] bytes. To read more than once, hold on to a
+/// [`Parcel`] and its [`Parcel::unlock`], which remembers the last parts.
 pub fn open_file(
     parcel: &Path,
     recipient: &Recipient,
