@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
@@ -32,6 +33,24 @@ impl IngressBody {
     ) -> Self {
         let started = Instant::now();
         Self { inner, bytes_max, received: 0, started, idle_wait_max, rate_min, too_late: None }
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// [`WireError::TooLarge`] and [`WireError::TimedOut`] beyond the listener's limits,
+    /// [`WireError::Http`] where the connection broke.
+    pub async fn chunk(&mut self) -> Option<Result<Bytes, WireError>> {
+        loop {
+            match self.frame().await? {
+                Err(error) => return Some(Err(error)),
+                Ok(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Some(Ok(data));
+                    }
+                }
+            }
+        }
     }
 
     /// A sender may pause for the idle time, and over the whole body must keep the lowest rate.

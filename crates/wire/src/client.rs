@@ -3,16 +3,20 @@
 //! It follows no redirect, keeps no cookie, and speaks plain text to loopback addresses only.
 
 use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::egress::Egress;
@@ -33,8 +37,8 @@ pub struct ClientLimits {
     pub headers_max: usize,
 }
 
-/// A request's body on its way out.
-pub struct Outgoing(BoxBody<Bytes, std::io::Error>);
+/// A body on its way out: of a request here, or of a handler's response.
+pub struct Outgoing(UnsyncBoxBody<Bytes, io::Error>);
 
 impl Outgoing {
     /// No body.
@@ -44,16 +48,58 @@ impl Outgoing {
 
     /// A body that is at hand.
     pub fn bytes(bytes: Bytes) -> Self {
-        Self(Full::new(bytes).map_err(|never: Infallible| match never {}).boxed())
+        Self(Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync())
     }
 
     /// A body that is read while it is sent. Give its length with a `content-length` header, else
     /// it goes out in chunks.
     pub fn stream<B>(body: B) -> Self
     where
-        B: Body<Data = Bytes, Error = std::io::Error> + Send + Sync + 'static,
+        B: Body<Data = Bytes, Error = io::Error> + Send + 'static,
     {
-        Self(body.boxed())
+        Self(body.boxed_unsync())
+    }
+}
+
+impl Outgoing {
+    /// A body whose pieces come from elsewhere, a reading thread for one. An `Err` breaks it off, so
+    /// that the other side can't take it for whole.
+    pub fn pieces(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Self {
+        Self::stream(Pieces(pieces))
+    }
+}
+
+struct Pieces(mpsc::Receiver<io::Result<Bytes>>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
     }
 }
 
@@ -132,7 +178,7 @@ impl Client {
         let mut builder = Builder::new();
         builder.max_headers(self.limits.headers_max).max_header_size(self.limits.head_bytes_max);
         let (sender, driver) = builder
-            .handshake::<_, BoxBody<Bytes, std::io::Error>>(TokioIo::new(stream))
+            .handshake::<_, UnsyncBoxBody<Bytes, io::Error>>(TokioIo::new(stream))
             .await
             .map_err(|source| WireError::Http { doing: "begin HTTP", source })?;
         let driver = tokio::spawn(async move {
@@ -157,7 +203,7 @@ fn authority(host: &str, port: u16, tls: bool) -> Result<HeaderValue, WireError>
 
 /// An open connection. Dropping it closes it.
 pub struct Connection {
-    sender: SendRequest<BoxBody<Bytes, std::io::Error>>,
+    sender: SendRequest<UnsyncBoxBody<Bytes, io::Error>>,
     driver: JoinHandle<()>,
     moved: Moved,
     host: HeaderValue,
