@@ -1,1 +1,206 @@
-//! Begun.
+//! Sharing with partners: agreements, exports, deliveries, receipts, and opening what arrived.
+//!
+//! An export lives through request → approval by others → sealing → delivery → receipt; a partner's
+//! parcel through offer → parts → verification → receipt → opening. Each step is recorded in the
+//! ledger before it takes effect:
+//! * no byte is offered before the parcel's sealing and its sending are recorded;
+//! * nothing that arrived can be opened before its arrival is recorded;
+//! * a record that fails stops the step, and the step is done again later.
+//!
+//! The exchange's id is the same in both ledgers, and its number in the sender's sequence for that
+//! partner has no gaps, so that neither side can leave one out unseen.
+//!
+//! What is absent: this room fetches nothing. What is to be sealed comes in already released. The HTTP
+//! protocol between two agencies is in `docs/formats/delivery.md`.
+
+mod book;
+mod delivery;
+mod download;
+mod error;
+mod exports;
+mod model;
+mod nearest;
+mod opening;
+mod progress;
+mod protocol;
+mod push;
+mod receive;
+mod record;
+mod sealing;
+mod store;
+#[doc(hidden)]
+pub mod testing;
+mod verifying;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gate::Gate;
+use jiff::Timestamp;
+use keys::{Clock, Random};
+use ledger::Ledger;
+use parcel::{Party, Recipient, Signer};
+use policy::Actor;
+use state::State;
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+pub use book::{Agreement, Book, Clause, Partner, Problem};
+pub use download::{Download, Form};
+pub use error::ExchangeError;
+pub use exports::NewExport;
+pub use model::{
+    DeliveryFacts, Export, ExportDetails, ExportStatus, Incoming, IncomingStatus, Inside, Item,
+    ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Voice,
+};
+pub use opening::Contents;
+pub use progress::{Phase, Progress};
+pub use sealing::{Content, SealItem};
+pub use store::{Disk, DiskFile, SystemDisk};
+
+use crate::store::Store;
+
+/// What can be tuned. [`Settings::usual`] fits two agencies on a good line.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Plaintext bytes of a part.
+    pub part_bytes: u64,
+    /// Parts that are sent at a time, each on a connection of its own.
+    pub parts_at_a_time: usize,
+    /// The wait after the first failed attempt; doubled after each further one.
+    pub retry_wait_first: Duration,
+    pub retry_wait_max: Duration,
+    /// Attempts without progress after which a person has to say "again".
+    pub failures_max: u32,
+    pub client: wire::ClientLimits,
+}
+
+impl Settings {
+    pub const fn usual() -> Self {
+        Self {
+            part_bytes: parcel::PART_BYTES_DEFAULT,
+            parts_at_a_time: 2,
+            retry_wait_first: Duration::from_secs(5),
+            retry_wait_max: Duration::from_secs(3600),
+            failures_max: 40,
+            client: wire::ClientLimits {
+                connect_wait_max: Duration::from_secs(10),
+                idle_wait_max: Duration::from_secs(60),
+                head_bytes_max: 8 * 1024,
+                headers_max: 32,
+            },
+        }
+    }
+}
+
+/// What an agency's exchange is made of.
+pub struct Setup {
+    pub agency: Party,
+    pub gate: Gate,
+    pub ledger: Ledger,
+    /// The ledger's C2SP origin, which custody records name.
+    pub ledger_origin: String,
+    pub state: State,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+    /// Where sealed parcels lie, ours and partners'. Nothing in it is in the clear.
+    pub store: PathBuf,
+    /// [`SystemDisk`], except in tests.
+    pub disk: Arc<dyn Disk>,
+    /// Signs our parcels and receipts.
+    pub signer: Signer,
+    /// Opens what is sealed to us.
+    pub recipient: Recipient,
+    /// Our end of mutual TLS.
+    pub tls: wire::tls::Own,
+    pub book: Book,
+    pub settings: Settings,
+}
+
+/// Who asks, and from where.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub actor: Actor,
+    pub origin: ledger::Origin,
+    /// First digits of the session's hash.
+    pub session: Option<String>,
+}
+
+/// An agency's exchange. Clones share it.
+#[derive(Clone)]
+pub struct Exchange(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) setup: Setup,
+    pub(crate) store: Store,
+    progress: Mutex<HashMap<Uuid, watch::Sender<Progress>>>,
+    /// Exports that are being sealed or sent, and exchanges that are being verified, by this process.
+    busy: Mutex<std::collections::HashSet<Uuid>>,
+    /// Rung when there may be work.
+    bell: Notify,
+}
+
+impl Exchange {
+    /// Opens the store (made if missing, mode 700) and clears away what a crash left in it.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Store`].
+    pub fn open(setup: Setup) -> Result<Self, ExchangeError> {
+        let store = Store::open(&setup.store, Arc::clone(&setup.disk))?;
+        Ok(Self(Arc::new(Inner {
+            setup,
+            store,
+            progress: Mutex::default(),
+            busy: Mutex::default(),
+            bell: Notify::new(),
+        })))
+    }
+
+    /// The partners and agreements in force.
+    pub fn book(&self) -> &Book {
+        &self.0.setup.book
+    }
+
+    /// The TLS configuration of the listener for partners: a client certificate of one of them is
+    /// required.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Wire`], also where there is no partner.
+    pub fn listener_tls(&self) -> Result<wire::tls::ServerTls, ExchangeError> {
+        let leaves = self.book().partners().map(|partner| partner.tls.clone()).collect();
+        let trust = wire::tls::Trust { authorities: Vec::new(), leaves };
+        let clock = Arc::clone(&self.0.setup.clock);
+        Ok(wire::tls::server_config(&self.0.setup.tls, Some(&trust), clock)?)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.setup.clock.now()
+    }
+
+    /// A version 4 UUID from the given randomness.
+    pub(crate) fn new_id(&self) -> Result<Uuid, ExchangeError> {
+        let bytes = keys::random_bytes::<16>(self.0.setup.random.as_ref())?;
+        Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    }
+
+    /// Claims a piece of work for this process. `None`: it is being done.
+    pub(crate) fn claim(&self, id: Uuid) -> Option<Claim> {
+        let mut busy = self.0.busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        busy.insert(id).then(|| Claim { exchange: self.clone(), id })
+    }
+}
+
+/// Work in hand. Ends when it is dropped.
+pub(crate) struct Claim {
+    exchange: Exchange,
+    id: Uuid,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let busy = &self.exchange.0.busy;
+        busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&self.id);
+    }
+}

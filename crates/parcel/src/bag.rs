@@ -21,11 +21,22 @@ pub(crate) const HOW_TO_OPEN: &str = include_str!("HOW-TO-OPEN.txt");
 /// Tag files of the outer bag that its tag manifest lists, in its order.
 pub(crate) const OUTER_TAGS: [&str; 4] = [HOW_TO_OPEN_FILE, INFO_FILE, BAGIT_FILE, MANIFEST_FILE];
 
+/// Every file of the outer bag that is not a part: what a parcel is announced with.
+pub const TAG_FILES: [&str; 7] = [
+    HOW_TO_OPEN_FILE,
+    INFO_FILE,
+    BAGIT_FILE,
+    MANIFEST_FILE,
+    TAG_MANIFEST_FILE,
+    SIGNATURE_FILE,
+    TEMPLATE_FILE,
+];
+
 /// Bytes of a digest and the two spaces, before the path of a manifest line.
 const DIGEST_COLUMNS: usize = 66;
 
 /// The path of part `number`: `data/001/part-001234.p7m`.
-pub(crate) fn part_path(number: u64) -> String {
+pub fn part_path(number: u64) -> String {
     format!("data/{:03}/part-{number:06}.p7m", number / 1000)
 }
 

@@ -32,6 +32,7 @@ use keys::cert::Certificate;
 use keys::sign::P384Key;
 use uuid::Uuid;
 
+pub use crate::bag::{TAG_FILES, part_path};
 pub use crate::custody::{CustodyEvent, LedgerReference, Person};
 pub use crate::error::{Fault, Refused, SealError};
 pub use crate::meta::{IndexedFile, Party, Transfer, TransferRecord};

@@ -67,6 +67,13 @@ pub fn verify(parcel: &Path, trust: &Trust, watch: Watch<'_>) -> Result<Verified
 impl Parcel {
     /// Checks signature, tag files, manifest and completeness; reads no part.
     pub fn enter(folder: &Path, trust: &Trust) -> Result<Self, Refused> {
+        let parcel = Self::announced(folder, trust)?;
+        check_complete(folder, parcel.info.parts)?;
+        Ok(parcel)
+    }
+
+    /// As [`Parcel::enter`], for a parcel whose parts are still to come.
+    pub fn announced(folder: &Path, trust: &Trust) -> Result<Self, Refused> {
         let read = |file, limit| read_file(folder, file, limit);
         let tag_manifest = read(bag::TAG_MANIFEST_FILE, TAG_BYTES_MAX)?;
         let seal = read(bag::SIGNATURE_FILE, signature::SIGNATURE_BYTES_MAX)?;
@@ -100,7 +107,6 @@ impl Parcel {
         if template != bag::receipt_template(info.id, &digest).as_bytes() {
             return Err(Refused::new(bag::TEMPLATE_FILE, Fault::Altered));
         }
-        check_complete(folder, info.parts)?;
         let (signer, signed_at) = (signed.certificate, signed.at);
         let (folder, trust) = (folder.to_owned(), trust.clone());
         Ok(Self { folder, trust, info, digest, signer, signed_at, parts })
@@ -120,7 +126,23 @@ impl Parcel {
         &self.signer
     }
 
-    pub(crate) fn verified(&self) -> Verified {
+    /// The signed SHA-256 of each part, in order; [`crate::part_path`] says where it lies.
+    pub fn part_digests(&self) -> &[[u8; 32]] {
+        &self.parts
+    }
+
+    /// The bytes of the archive inside that a part carries, from and up to.
+    pub fn part_range(&self, number: u64) -> (u64, u64) {
+        self.info.range(number)
+    }
+
+    /// The longest that one of its parts can be.
+    pub fn part_bytes_max(&self) -> u64 {
+        self.info.part_size + envelope::HEAD_BYTES_MAX
+    }
+
+    /// What the outside says, now that its signature was checked.
+    pub fn verified(&self) -> Verified {
         Verified {
             id: self.info.id,
             digest: self.digest,

@@ -1,0 +1,309 @@
+//! Delivering what was sealed: when, how often, and what becomes of it.
+//!
+//! Invariants: the sending is recorded before the first byte leaves, and only under an agreement in
+//! force; a receipt counts only when the partner's signature, the parcel, the exchange and the digest are
+//! the right ones, and it is in our ledger before the export is called acknowledged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::{SignedDuration, Timestamp};
+use ledger::Event;
+use parcel::Trust;
+use parcel::receipt::{Outcome, Receipt, SignedReceipt};
+use policy::Why;
+use uuid::Uuid;
+
+use crate::error::ExchangeError;
+use crate::model::{Export, ExportRow, ExportStatus, ReceiptFacts, RefusalFacts, SealedFacts};
+use crate::progress::Phase;
+use crate::protocol::{Answer, AnswerState, SignedText};
+use crate::push::Pushed;
+use crate::sealing::Content;
+use crate::{Exchange, Partner};
+
+/// How often the work is looked through when nobody rings.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl Exchange {
+    /// Works until `stop` completes: seals what is approved (where `content` is given) and delivers what
+    /// is sealed. What an earlier run left is taken up.
+    pub async fn run(&self, content: Option<Arc<dyn Content>>, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let work = self.work_once(content.as_ref());
+            tokio::select! {
+                () = &mut stop => return,
+                outcome = work => {
+                    if let Err(error) = outcome {
+                        tracing::warn!(error = error.chain(), "exports could not be worked on");
+                    }
+                }
+            }
+            tokio::select! {
+                () = &mut stop => return,
+                () = self.0.bell.notified() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Seals and delivers what is due, once.
+    ///
+    /// # Errors
+    /// [`ExchangeError::State`] where the work can't be listed; what befalls one export is noted with it
+    /// and stops no other.
+    pub async fn work_once(&self, content: Option<&Arc<dyn Content>>) -> Result<(), ExchangeError> {
+        if let Some(content) = content {
+            self.seal_waiting(content).await?;
+        }
+        let waiting = self.exports(&[ExportStatus::Sealed, ExportStatus::Sending], None).await?;
+        // Oldest first, so that a partner gets its numbers in their order where it can be.
+        for export in waiting.into_iter().rev() {
+            let due = export.details.delivery.next_attempt_at.is_none_or(|at| at <= self.now());
+            if !due {
+                continue;
+            }
+            match self.deliver(export.id).await {
+                Ok(_) | Err(ExchangeError::Changed { .. }) => {}
+                Err(error) => {
+                    tracing::warn!(export = %export.id, error = error.chain(), "not delivered yet");
+                    self.put_off(export.id, &error).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One attempt to deliver an export, from wherever the last one ended.
+    ///
+    /// # Errors
+    /// What stood in the way. The export stays as it was, or is refused or failed where another attempt
+    /// would not help.
+    pub async fn deliver(&self, export: Uuid) -> Result<Export, ExchangeError> {
+        let _claim = self.claim(export).ok_or(ExchangeError::Changed { what: "export" })?;
+        let mut row = self.export_row(export).await?;
+        let (exchange, parcel, number, sealed) =
+            match (row.exchange, row.parcel, row.number, row.details.sealed.clone()) {
+                (Some(exchange), Some(parcel), Some(number), Some(sealed))
+                    if [ExportStatus::Sealed.as_str(), ExportStatus::Sending.as_str()]
+                        .contains(&row.status.as_str()) =>
+                {
+                    (exchange, parcel, number, sealed)
+                }
+                _ => {
+                    let (is, needs) = (row.status, "sealed or sending");
+                    return Err(ExchangeError::WrongState { what: "export", is, needs });
+                }
+            };
+        let partner = self.partner(&row.partner)?.clone();
+        if row.details.delivery.sent_entry.is_none() {
+            self.record_sending(&mut row, exchange, parcel, &sealed).await?;
+        }
+        let offer = self.offer(&row, exchange, parcel, number, &sealed).await?;
+        let answer = self.push(export, &partner, &offer).await?;
+        match answer {
+            Pushed::Answered(answer) => self.settle(row, &partner, &sealed, &answer).await,
+            Pushed::Refused(refusal) => {
+                self.settle_refusal(&mut row, &refusal.place, &refusal.reason, Some(refusal.entry))
+                    .await?;
+                Export::of(row)
+            }
+        }
+    }
+
+    /// The agreement once more, then the record, then the state. After this bytes may leave.
+    async fn record_sending(
+        &self,
+        row: &mut ExportRow,
+        exchange: Uuid,
+        parcel: Uuid,
+        sealed: &SealedFacts,
+    ) -> Result<(), ExchangeError> {
+        let agreement = self.agreement(&row.agreement)?;
+        if let Err(clause) = agreement.in_force(self.now()) {
+            let event = Event::RequestRefused {
+                route: format!("delivery of export {}", row.id),
+                reason: clause.to_string(),
+            };
+            let receipt = self.record(None, &row.details.why, event).await?;
+            row.status = ExportStatus::Failed.as_str().to_owned();
+            row.details.delivery.last_problem = Some(clause.to_string());
+            self.store_export(row, receipt.at).await?;
+            return Err(ExchangeError::Clause { entry: receipt.entry, clause });
+        }
+        let event = Event::ParcelSent {
+            exchange: exchange.to_string(),
+            parcel: parcel.to_string(),
+            partner: row.partner.clone(),
+            digest: sealed.digest.clone(),
+        };
+        let receipt = self.record(None, &row.details.why, event).await?;
+        row.status = ExportStatus::Sending.as_str().to_owned();
+        row.details.delivery.sent_entry = Some(receipt.entry.0);
+        row.details.delivery.sent_leaf = Some(hex::encode(receipt.leaf));
+        self.store_export(row, receipt.at).await
+    }
+
+    /// Draws the conclusion from a final answer.
+    async fn settle(
+        &self,
+        mut row: ExportRow,
+        partner: &Partner,
+        sealed: &SealedFacts,
+        answer: &Answer,
+    ) -> Result<Export, ExchangeError> {
+        let missing = ExchangeError::Protocol { what: "a final answer without a receipt" };
+        let text = answer.receipt.as_ref().ok_or(missing)?;
+        let receipt = self.read_receipt(&row, partner, sealed, text)?;
+        let accepted = receipt.outcome == Outcome::Accepted;
+        if accepted != (answer.state == AnswerState::Received) {
+            return Err(ExchangeError::Protocol { what: "a receipt at odds with its answer" });
+        }
+        if !accepted {
+            let failed = receipt.checks.iter().find(|check| !check.passed);
+            let reason = failed.map_or("no check named", |check| check.detail.as_str());
+            let refusal = answer.refusal.as_ref();
+            let place = refusal.map_or("the parcel", |refusal| refusal.place.as_str());
+            let reason = refusal.map_or(reason, |refusal| refusal.reason.as_str());
+            let entry = self.settle_refusal(&mut row, place, reason, receipt.ledger_entry).await?;
+            row.details.receipt = Some(facts(&receipt, text, entry, self.now()));
+            let now = self.now();
+            self.store_export(&mut row, now).await?;
+            return Export::of(row);
+        }
+        let no_entry = ExchangeError::Protocol { what: "a receipt without the receiver's entry" };
+        let event = Event::ReceiptAnchored {
+            exchange: receipt.exchange_id.clone(),
+            parcel: receipt.parcel.to_string(),
+            partner: row.partner.clone(),
+            digest: hex::encode(keys::digest::sha256(text.json.as_bytes())),
+            partner_entry: receipt.ledger_entry.ok_or(no_entry)?,
+        };
+        let anchored = self.record(None, &row.details.why, event).await?;
+        row.details.receipt = Some(facts(&receipt, text, anchored.entry.0, anchored.at));
+        row.details.delivery.last_problem = None;
+        row.details.delivery.next_attempt_at = None;
+        row.status = ExportStatus::Acknowledged.as_str().to_owned();
+        self.store_export(&mut row, anchored.at).await?;
+        self.report(row.id, Phase::Done, sealed.bytes, sealed.bytes);
+        Export::of(row)
+    }
+
+    /// A receipt that the partner signed, about this exchange, this parcel and these bytes.
+    fn read_receipt(
+        &self,
+        row: &ExportRow,
+        partner: &Partner,
+        sealed: &SealedFacts,
+        text: &SignedText,
+    ) -> Result<Receipt, ExchangeError> {
+        let wrong = |what| ExchangeError::Protocol { what };
+        let signature =
+            BASE64.decode(&text.signature).map_err(|_| wrong("a signature that is not Base64"))?;
+        let signed = SignedReceipt { json: text.json.clone().into_bytes(), signature };
+        let trust = Trust { senders: vec![partner.signing.clone()], now: self.now() };
+        let (receipt, _) =
+            parcel::receipt::verify(&signed, &trust).map_err(ExchangeError::Refused)?;
+        let is_ours = Some(receipt.parcel) == row.parcel
+            && Some(receipt.exchange_id.as_str())
+                == row.exchange.map(|exchange| exchange.to_string()).as_deref()
+            && receipt.digest == sealed.digest
+            && receipt.receiver.ori == row.partner;
+        if is_ours { Ok(receipt) } else { Err(wrong("a receipt for something else")) }
+    }
+
+    /// The partner said no for good: recorded here too, then stored.
+    async fn settle_refusal(
+        &self,
+        row: &mut ExportRow,
+        place: &str,
+        reason: &str,
+        partner_entry: Option<u64>,
+    ) -> Result<u64, ExchangeError> {
+        let (place, reason) = (short(place), short(reason));
+        let event = Event::ParcelRefused {
+            parcel: row.parcel.map(|parcel| parcel.to_string()).unwrap_or_default(),
+            partner: row.partner.clone(),
+            where_: place.clone(),
+            reason: reason.clone(),
+        };
+        let receipt = self.record(None, &row.details.why, event).await?;
+        let entry = receipt.entry.0;
+        row.details.refusal =
+            Some(RefusalFacts { at: receipt.at, place, reason, entry, partner_entry });
+        row.status = ExportStatus::Refused.as_str().to_owned();
+        self.store_export(row, receipt.at).await?;
+        Ok(entry)
+    }
+
+    /// Notes what stood in the way, and when to try again: later each time, and not for ever.
+    pub(crate) async fn put_off(
+        &self,
+        export: Uuid,
+        error: &ExchangeError,
+    ) -> Result<(), ExchangeError> {
+        let mut row = self.export_row(export).await?;
+        let settled = [ExportStatus::Refused, ExportStatus::Failed, ExportStatus::Acknowledged];
+        if settled.iter().any(|status| status.as_str() == row.status) {
+            return Ok(());
+        }
+        let settings = &self.0.setup.settings;
+        let delivery = &mut row.details.delivery;
+        delivery.last_problem = Some(short(&error.chain()));
+        delivery.failures = delivery.failures.saturating_add(1);
+        if delivery.failures >= settings.failures_max {
+            row.status = ExportStatus::Failed.as_str().to_owned();
+            delivery.next_attempt_at = None;
+        } else {
+            let doublings = (delivery.failures - 1).min(20);
+            let wait = settings.retry_wait_first.saturating_mul(1 << doublings);
+            let wait = wait.min(settings.retry_wait_max);
+            let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+            delivery.next_attempt_at = self.now().saturating_add(wait).ok();
+        }
+        let now = self.now();
+        self.store_export(&mut row, now).await
+    }
+
+    /// An attempt moved something: the next failure waits as the first one did.
+    pub(crate) async fn note_movement(&self, export: Uuid) -> Result<(), ExchangeError> {
+        let mut row = self.export_row(export).await?;
+        if row.details.delivery.failures == 0 {
+            return Ok(());
+        }
+        row.details.delivery.failures = 0;
+        let now = self.now();
+        self.store_export(&mut row, now).await
+    }
+
+    /// Records a setting or an act of the platform itself, in this room's name.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Unrecorded`].
+    pub async fn record_book(&self) -> Result<ledger::Receipt, ExchangeError> {
+        let digest = hex::encode(self.book().digest());
+        let what = "partners and agreements".to_owned();
+        self.record(None, &Why::default(), Event::SettingsLoaded { what, digest }).await
+    }
+}
+
+fn facts(receipt: &Receipt, text: &SignedText, entry: u64, at: Timestamp) -> ReceiptFacts {
+    ReceiptFacts {
+        at,
+        accepted: receipt.outcome == Outcome::Accepted,
+        digest: hex::encode(keys::digest::sha256(text.json.as_bytes())),
+        receiver_entry: receipt.ledger_entry,
+        receiver_checkpoint: receipt.ledger_checkpoint.clone(),
+        entry,
+        json: text.json.clone(),
+        signature: text.signature.clone(),
+    }
+}
+
+/// What a partner wrote, for our own records: at most 500 characters and none that controls.
+pub(crate) fn short(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(500).collect()
+}

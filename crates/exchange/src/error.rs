@@ -1,0 +1,142 @@
+//! Why an export, a delivery or an opening did not go on. None of these texts carries CJI.
+
+use std::io;
+
+use gate::GateError;
+use ledger::{AppendError, EntryNumber};
+use parcel::{Refused, SealError};
+use state::StateError;
+use wire::WireError;
+
+use crate::book::Clause;
+
+/// One error for the room.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The policy said no. `clause` is the agreement's clause that stands against it, if one does.
+    #[error("denied: {reason}; quote ledger entry {entry}")]
+    Denied { entry: EntryNumber, reason: String, clause: Option<Clause> },
+    /// The policy would have let it pass, and the agreement doesn't.
+    #[error("refused: {clause}; quote ledger entry {entry}")]
+    Clause {
+        entry: EntryNumber,
+        #[source]
+        clause: Clause,
+    },
+    /// The policy would have let it pass, and nobody approves their own request.
+    #[error(
+        "an export is approved by somebody other than its requester; quote ledger entry {entry}"
+    )]
+    SamePerson { entry: EntryNumber },
+    /// The same person approved it before.
+    #[error("you have approved this export already")]
+    ApprovedBefore,
+    #[error("nothing was released")]
+    Gate(#[source] GateError),
+    /// The ledger did not confirm the record, so the act did not happen.
+    #[error("the ledger did not confirm the record, so nothing was done")]
+    Unrecorded(#[source] AppendError),
+    #[error("the ledger could not be read")]
+    LedgerRead(#[source] ledger::ReadError),
+    #[error("the state of exports could not be read or written")]
+    State(#[from] StateError),
+    #[error("there is no such {what}")]
+    NoSuch { what: &'static str },
+    #[error("the {what} is {is}, and has to be {needs} for that")]
+    WrongState { what: &'static str, is: String, needs: &'static str },
+    /// Somebody else changed it meanwhile.
+    #[error("the {what} was changed by somebody else meanwhile; look at it again")]
+    Changed { what: &'static str },
+    #[error("`{field}`: expected {expected}")]
+    Input { field: &'static str, expected: &'static str },
+    /// What was handed in to be sealed is not what was approved.
+    #[error("`{path}` was {what}")]
+    Items { path: String, what: &'static str },
+    #[error("the parcel could not be sealed")]
+    Seal(#[source] SealError),
+    #[error("the parcel does not hold")]
+    Refused(#[source] Refused),
+    #[error("the partner could not be reached or did not answer as agreed")]
+    Wire(#[from] WireError),
+    /// The partner answered, and the answer was no.
+    #[error("the partner answered {status}: {reason}")]
+    Partner { status: u16, reason: String },
+    /// The partner's answer is not one of the protocol.
+    #[error("the partner's answer is not one of the protocol: {what}")]
+    Protocol { what: &'static str },
+    #[error("could not {doing} in the parcel store")]
+    Store {
+        doing: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("random bytes or keys failed")]
+    Keys(#[from] keys::KeysError),
+    /// A task was stopped, as at shutdown.
+    #[error("the work was stopped before its end")]
+    Stopped,
+}
+
+impl ExchangeError {
+    /// The ledger entry that a person may quote, if there is one.
+    pub fn entry(&self) -> Option<EntryNumber> {
+        match self {
+            Self::Denied { entry, .. }
+            | Self::Clause { entry, .. }
+            | Self::SamePerson { entry } => Some(*entry),
+            Self::Gate(error) => error.entry(),
+            Self::ApprovedBefore
+            | Self::Unrecorded(_)
+            | Self::LedgerRead(_)
+            | Self::State(_)
+            | Self::NoSuch { .. }
+            | Self::WrongState { .. }
+            | Self::Changed { .. }
+            | Self::Input { .. }
+            | Self::Items { .. }
+            | Self::Seal(_)
+            | Self::Refused(_)
+            | Self::Wire(_)
+            | Self::Partner { .. }
+            | Self::Protocol { .. }
+            | Self::Store { .. }
+            | Self::Keys(_)
+            | Self::Stopped => None,
+        }
+    }
+
+    /// The clause of the agreement that stands against it, if one does.
+    pub fn clause(&self) -> Option<&Clause> {
+        match self {
+            Self::Denied { clause, .. } => clause.as_ref(),
+            Self::Clause { clause, .. } => Some(clause),
+            _ => None,
+        }
+    }
+
+    /// The error and its causes in one line, for the log and for the export's page.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        text
+    }
+}
+
+impl From<GateError> for ExchangeError {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Denied { entry, reason } => Self::Denied { entry, reason, clause: None },
+            GateError::Unrecorded(source) => Self::Unrecorded(source),
+            GateError::Withheld { .. } | GateError::Expired { .. } => Self::Gate(error),
+        }
+    }
+}
+
+pub(crate) fn store(doing: &'static str) -> impl FnOnce(io::Error) -> ExchangeError {
+    move |source| ExchangeError::Store { doing, source }
+}

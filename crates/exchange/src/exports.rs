@@ -1,0 +1,341 @@
+//! Asking for an export, and other people's yes or no.
+//!
+//! Invariant: the ledger has the act before the state has; a failed record leaves the state as it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gate::{Permit, Plan};
+use jiff::Timestamp;
+use ledger::Event;
+use policy::{Action, Caveat, RecordClass, ResourceKind, Why};
+use uuid::Uuid;
+
+use crate::book::Agreement;
+use crate::model::{
+    DeliveryFacts, Export, ExportDetails, ExportRow, ExportStatus, Incoming, IncomingStatus, Item,
+    Voice,
+};
+use crate::record::About;
+use crate::{Caller, Exchange, ExchangeError};
+
+/// Items in one export, and characters in a title or reason.
+const ITEMS_MAX: usize = 10_000;
+const TITLE_CHARS_MAX: usize = 200;
+const REASON_CHARS_MAX: usize = 1_000;
+/// Rows that one listing gives.
+const LIST_MAX: u64 = 500;
+
+/// What somebody asks to send.
+#[derive(Debug, Clone)]
+pub struct NewExport {
+    pub title: String,
+    /// The agreement under which it goes; it names the partner.
+    pub agreement: String,
+    pub items: Vec<Item>,
+    pub why: Why,
+}
+
+impl Exchange {
+    /// Asks for an export. Recorded as permitted and as requested before it is stored.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Denied`] and [`ExchangeError::Clause`] name ledger entry and clause;
+    /// [`ExchangeError::Input`]; [`ExchangeError::Unrecorded`], and then there is no export.
+    pub async fn request(&self, caller: &Caller, new: NewExport) -> Result<Export, ExchangeError> {
+        check_new(&new)?;
+        let agreement = self.agreement(&new.agreement)?;
+        let id = self.new_id()?;
+        let why = &new.why;
+        let permits = self
+            .ask_each(caller, Action::RequestExport, (id, &new.items), agreement, None, why)
+            .await?;
+        let partner = agreement.facts.partner.to_string();
+        let event = Event::ExportRequested {
+            export: id.to_string(),
+            agreement: new.agreement.clone(),
+            partner: partner.clone(),
+        };
+        let receipt = self.record(Some(caller), &new.why, event).await?;
+        let mut row = ExportRow {
+            id,
+            status: ExportStatus::Requested.as_str().to_owned(),
+            partner,
+            agreement: new.agreement,
+            requested_at: receipt.at,
+            updated_at: receipt.at,
+            version: 0,
+            exchange: None,
+            parcel: None,
+            number: None,
+            details: ExportDetails {
+                title: new.title,
+                requester: caller.actor.clone(),
+                request_entry: receipt.entry.0,
+                why: new.why,
+                items: new.items,
+                approvals: Vec::new(),
+                rejection: None,
+                sealed: None,
+                delivery: DeliveryFacts::default(),
+                receipt: None,
+                refusal: None,
+            },
+        };
+        state::exports::insert(&self.0.setup.state, &mut row).await?;
+        self.close(permits).await?;
+        Export::of(row)
+    }
+
+    /// Says yes to somebody else's export. With the last yes that the agreement asks for it is
+    /// approved.
+    ///
+    /// # Errors
+    /// [`ExchangeError::SamePerson`] or [`ExchangeError::Denied`] for the requester's own yes;
+    /// otherwise as [`Exchange::request`].
+    pub async fn approve(&self, caller: &Caller, export: Uuid) -> Result<Export, ExchangeError> {
+        let mut row = self.export_row(export).await?;
+        let permits = self.judge(caller, &row).await?;
+        needs(&row, ExportStatus::Requested, "requested")?;
+        let details = &mut row.details;
+        if details.approvals.iter().any(|voice| voice.actor.id == caller.actor.id) {
+            return Err(ExchangeError::ApprovedBefore);
+        }
+        let requested_by = details.requester.id.to_string();
+        let event = Event::ExportApproved { export: export.to_string(), requested_by };
+        let receipt = self.record(Some(caller), &details.why, event).await?;
+        let actor = caller.actor.clone();
+        details.approvals.push(Voice {
+            actor,
+            at: receipt.at,
+            entry: receipt.entry.0,
+            reason: None,
+        });
+        let needed = self.agreement(&row.agreement)?.facts.approvals;
+        if row.details.approvals.len() >= usize::from(needed) {
+            row.status = ExportStatus::Approved.as_str().to_owned();
+        }
+        self.store_export(&mut row, receipt.at).await?;
+        self.close(permits).await?;
+        self.0.bell.notify_one();
+        Export::of(row)
+    }
+
+    /// Says no to somebody's export, for good.
+    ///
+    /// # Errors
+    /// As [`Exchange::approve`].
+    pub async fn reject(
+        &self,
+        caller: &Caller,
+        export: Uuid,
+        reason: &str,
+    ) -> Result<Export, ExchangeError> {
+        let reason = reason.trim();
+        if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
+            return Err(ExchangeError::Input { field: "reason", expected: "1 to 1000 characters" });
+        }
+        let mut row = self.export_row(export).await?;
+        let permits = self.judge(caller, &row).await?;
+        if row.status != ExportStatus::Approved.as_str() {
+            needs(&row, ExportStatus::Requested, "requested or approved")?;
+        }
+        let event = Event::ExportRejected {
+            export: export.to_string(),
+            requested_by: row.details.requester.id.to_string(),
+            reason: reason.to_owned(),
+        };
+        let receipt = self.record(Some(caller), &row.details.why, event).await?;
+        row.details.rejection = Some(Voice {
+            actor: caller.actor.clone(),
+            at: receipt.at,
+            entry: receipt.entry.0,
+            reason: Some(reason.to_owned()),
+        });
+        row.status = ExportStatus::Rejected.as_str().to_owned();
+        self.store_export(&mut row, receipt.at).await?;
+        self.close(permits).await?;
+        Export::of(row)
+    }
+
+    /// Tries again what came to a stand: [`ExportStatus::Failed`] becomes sealed or approved again.
+    ///
+    /// # Errors
+    /// As [`Exchange::approve`].
+    pub async fn again(&self, caller: &Caller, export: Uuid) -> Result<Export, ExchangeError> {
+        let mut row = self.export_row(export).await?;
+        needs(&row, ExportStatus::Failed, "failed")?;
+        let agreement = self.agreement(&row.agreement)?;
+        let details = &row.details;
+        let (items, why) = ((export, details.items.as_slice()), &details.why);
+        let requester = Some(details.requester.id.clone());
+        let permits =
+            self.ask_each(caller, Action::SealExport, items, agreement, requester, why).await?;
+        let sealed = row.details.sealed.is_some();
+        let status = if sealed { ExportStatus::Sending } else { ExportStatus::Approved };
+        row.status = status.as_str().to_owned();
+        row.details.delivery.failures = 0;
+        row.details.delivery.next_attempt_at = None;
+        let now = self.now();
+        self.store_export(&mut row, now).await?;
+        self.close(permits).await?;
+        self.0.bell.notify_one();
+        Export::of(row)
+    }
+
+    /// One export.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoSuch`], [`ExchangeError::State`].
+    pub async fn export(&self, export: Uuid) -> Result<Export, ExchangeError> {
+        Export::of(self.export_row(export).await?)
+    }
+
+    /// Exports, newest first, at most 500; in the given states, or all where none is given; from before
+    /// a moment, for the next page.
+    ///
+    /// # Errors
+    /// [`ExchangeError::State`].
+    pub async fn exports(
+        &self,
+        statuses: &[ExportStatus],
+        before: Option<Timestamp>,
+    ) -> Result<Vec<Export>, ExchangeError> {
+        let statuses: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+        let state = &self.0.setup.state;
+        let rows = state::exports::list(state, &statuses, before, LIST_MAX).await?;
+        rows.into_iter().map(Export::of).collect()
+    }
+
+    /// One partner's parcel, by its exchange.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoSuch`], [`ExchangeError::State`].
+    pub async fn incoming(&self, exchange: Uuid) -> Result<Incoming, ExchangeError> {
+        Incoming::of(self.incoming_row(exchange).await?)
+    }
+
+    /// Partners' parcels, as [`Exchange::exports`].
+    ///
+    /// # Errors
+    /// [`ExchangeError::State`].
+    pub async fn all_incoming(
+        &self,
+        statuses: &[IncomingStatus],
+        before: Option<Timestamp>,
+    ) -> Result<Vec<Incoming>, ExchangeError> {
+        let statuses: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+        let state = &self.0.setup.state;
+        let rows = state::parcels::list(state, &statuses, before, LIST_MAX).await?;
+        rows.into_iter().map(Incoming::of).collect()
+    }
+
+    /// Numbers of a partner's sequence that never came, below the highest that did. Each is an exchange
+    /// that the partner has to account for.
+    ///
+    /// # Errors
+    /// [`ExchangeError::State`].
+    pub async fn gaps(&self, partner: &str) -> Result<Vec<u64>, ExchangeError> {
+        Ok(state::parcels::gaps(&self.0.setup.state, partner, 1_000).await?)
+    }
+
+    /// Whether somebody may say yes or no to an export: the policy, and once more here.
+    async fn judge(&self, caller: &Caller, row: &ExportRow) -> Result<Vec<Permit>, ExchangeError> {
+        let agreement = self.agreement(&row.agreement)?;
+        let details = &row.details;
+        let (items, why) = ((row.id, details.items.as_slice()), &details.why);
+        let requester = Some(details.requester.id.clone());
+        let permits =
+            self.ask_each(caller, Action::ApproveExport, items, agreement, requester, why).await?;
+        if details.requester.id != caller.actor.id {
+            return Ok(permits);
+        }
+        let mut entry = None;
+        for permit in permits {
+            let reason = "nobody approves their own request";
+            let receipt = self.0.setup.gate.withhold(permit.ticket(), reason).await?;
+            entry = Some(receipt.entry);
+        }
+        let entry = entry.ok_or(ExchangeError::NoSuch { what: "item" })?;
+        Err(ExchangeError::SamePerson { entry })
+    }
+
+    /// One question for each record class of the items, with all marks of that class.
+    pub(crate) async fn ask_each(
+        &self,
+        caller: &Caller,
+        action: Action,
+        (export, items): (Uuid, &[Item]),
+        agreement: &Agreement,
+        requested_by: Option<policy::ActorId>,
+        why: &Why,
+    ) -> Result<Vec<Permit>, ExchangeError> {
+        let mut classes: BTreeMap<RecordClass, BTreeSet<Caveat>> = BTreeMap::new();
+        for item in items {
+            let marks = classes.entry(item.record_class.clone()).or_default();
+            marks.extend(item.caveats.iter().cloned());
+        }
+        let partner = &agreement.facts.partner;
+        let mut permits = Vec::with_capacity(classes.len());
+        for (record_class, caveats) in classes {
+            let plan = Plan::Export(format!("export {export}: {record_class} to {partner}"));
+            let about = About {
+                kind: ResourceKind::Export,
+                id: export.to_string(),
+                record_class,
+                caveats,
+                requested_by: requested_by.clone(),
+                agreement: Some(agreement),
+            };
+            permits.push(self.ask(caller, action, about, why, plan).await?);
+        }
+        Ok(permits)
+    }
+
+    pub(crate) fn agreement(&self, id: &str) -> Result<&Agreement, ExchangeError> {
+        self.book().agreement(id).ok_or(ExchangeError::NoSuch { what: "agreement" })
+    }
+
+    pub(crate) async fn export_row(&self, export: Uuid) -> Result<ExportRow, ExchangeError> {
+        let found = state::exports::find(&self.0.setup.state, export).await?;
+        found.ok_or(ExchangeError::NoSuch { what: "export" })
+    }
+
+    /// Stores a changed export, unless somebody else was first.
+    pub(crate) async fn store_export(
+        &self,
+        row: &mut ExportRow,
+        at: Timestamp,
+    ) -> Result<(), ExchangeError> {
+        row.updated_at = at;
+        if state::exports::replace(&self.0.setup.state, row).await? {
+            return Ok(());
+        }
+        Err(ExchangeError::Changed { what: "export" })
+    }
+}
+
+pub(crate) fn needs(
+    row: &ExportRow,
+    status: ExportStatus,
+    needs: &'static str,
+) -> Result<(), ExchangeError> {
+    if row.status == status.as_str() {
+        return Ok(());
+    }
+    Err(ExchangeError::WrongState { what: "export", is: row.status.clone(), needs })
+}
+
+fn check_new(new: &NewExport) -> Result<(), ExchangeError> {
+    let title = new.title.chars().count();
+    if new.title.trim().is_empty() || title > TITLE_CHARS_MAX {
+        return Err(ExchangeError::Input { field: "title", expected: "1 to 200 characters" });
+    }
+    if new.items.is_empty() || new.items.len() > ITEMS_MAX {
+        return Err(ExchangeError::Input { field: "items", expected: "1 to 10000 items" });
+    }
+    let mut paths = BTreeSet::new();
+    if new.items.iter().any(|item| item.path.is_empty() || !paths.insert(&item.path)) {
+        return Err(ExchangeError::Input { field: "items", expected: "one path for each item" });
+    }
+    Ok(())
+}

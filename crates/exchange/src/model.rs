@@ -1,0 +1,314 @@
+//! What an export and an incoming parcel are: their states, and what the sealed columns hold.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use policy::{Actor, Caveat, RecordClass, Why};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::error::ExchangeError;
+
+macro_rules! states {
+    ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal;)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$item_doc])* $item,)+ }
+
+        impl $name {
+            /// Every one, in the order of an export's life.
+            pub const ALL: &'static [Self] = &[$(Self::$item,)+];
+
+            /// As it is stored and shown.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$item => $text,)+ }
+            }
+
+            pub(crate) fn parse(text: &str) -> Result<Self, ExchangeError> {
+                let found = Self::ALL.iter().find(|state| state.as_str() == text);
+                found.copied().ok_or(ExchangeError::NoSuch { what: "state" })
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+states! {
+    /// How far an export has come.
+    ExportStatus {
+        /// Waits for other people's approval.
+        Requested = "requested";
+        /// Waits to be sealed.
+        Approved = "approved";
+        /// Is being sealed; after a restart it is sealed anew.
+        Sealing = "sealing";
+        /// Waits to be sent.
+        Sealed = "sealed";
+        /// Is on its way, or waits for its next attempt.
+        Sending = "sending";
+        /// The partner's receipt is anchored.
+        Acknowledged = "acknowledged";
+        /// Somebody said no.
+        Rejected = "rejected";
+        /// The partner said no, for a reason that another attempt won't change.
+        Refused = "refused";
+        /// Too many attempts, or its agreement came to an end.
+        Failed = "failed";
+    }
+}
+
+states! {
+    /// How far a partner's parcel has come.
+    IncomingStatus {
+        /// Announced; its parts are coming.
+        Receiving = "receiving";
+        /// Verified, recorded, acknowledged: it can be opened.
+        Received = "received";
+        /// It did not hold. Its bytes are gone.
+        Refused = "refused";
+    }
+}
+
+/// One thing to be sent: a query's result, a document, a video.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// Its path in the parcel.
+    pub path: String,
+    /// What it is, for the person who approves.
+    pub label: String,
+    pub media_type: String,
+    pub record_class: RecordClass,
+    pub caveats: BTreeSet<Caveat>,
+    /// How it is fetched again when the time has come. Its shape belongs to the caller.
+    pub fetch: serde_json::Value,
+}
+
+/// Somebody's yes or no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Voice {
+    pub actor: Actor,
+    pub at: Timestamp,
+    /// The ledger entry that records it.
+    pub entry: u64,
+    /// Why not, where it is a no.
+    pub reason: Option<String>,
+}
+
+/// What sealing made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedFacts {
+    /// SHA-256 of the outer tag manifest, hex.
+    pub digest: String,
+    pub parts: u64,
+    pub bytes: u64,
+    pub at: Timestamp,
+    /// The ledger entry of the sealing.
+    pub entry: u64,
+}
+
+/// The attempts to deliver it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryFacts {
+    /// The ledger entry that was made before the first byte left.
+    pub sent_entry: Option<u64>,
+    /// That entry's leaf, hex.
+    pub sent_leaf: Option<String>,
+    /// How many attempts have failed since the last one that moved something.
+    pub failures: u32,
+    pub next_attempt_at: Option<Timestamp>,
+    /// What stood in the way of the last attempt, in words for people.
+    pub last_problem: Option<String>,
+}
+
+/// A receipt as it came, and what it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptFacts {
+    pub at: Timestamp,
+    pub accepted: bool,
+    /// SHA-256 of `receipt.json`, hex.
+    pub digest: String,
+    /// The entry in the receiver's ledger that the receipt names.
+    pub receiver_entry: Option<u64>,
+    /// The receiver's checkpoint that covers it (a C2SP note).
+    pub receiver_checkpoint: Option<String>,
+    /// Our own entry: of the anchoring where we sent, of the issuing where we received.
+    pub entry: u64,
+    /// `receipt.json` as it was signed.
+    pub json: String,
+    /// Its detached CMS signature, Base64 of DER.
+    pub signature: String,
+}
+
+/// Why a parcel did not hold, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusalFacts {
+    pub at: Timestamp,
+    /// The part or file, and the place in it.
+    pub place: String,
+    pub reason: String,
+    /// Our own ledger entry.
+    pub entry: u64,
+    /// The partner's, where the partner refused.
+    pub partner_entry: Option<u64>,
+}
+
+/// What the sealed column of an export holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportDetails {
+    pub title: String,
+    pub requester: Actor,
+    pub request_entry: u64,
+    pub why: Why,
+    pub items: Vec<Item>,
+    pub approvals: Vec<Voice>,
+    pub rejection: Option<Voice>,
+    pub sealed: Option<SealedFacts>,
+    pub delivery: DeliveryFacts,
+    pub receipt: Option<ReceiptFacts>,
+    pub refusal: Option<RefusalFacts>,
+}
+
+/// An export, for pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    pub id: Uuid,
+    pub status: ExportStatus,
+    /// The partner's ORI.
+    pub partner: String,
+    /// The agreement's id.
+    pub agreement: String,
+    pub requested_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// The exchange's name in both ledgers.
+    pub exchange: Option<Uuid>,
+    pub parcel: Option<Uuid>,
+    /// Its number among all that was ever sent to this partner, from 1 without gaps.
+    pub number: Option<u64>,
+    pub details: ExportDetails,
+}
+
+pub(crate) type ExportRow = state::exports::Export<ExportDetails>;
+
+impl Export {
+    pub(crate) fn of(row: ExportRow) -> Result<Self, ExchangeError> {
+        Ok(Self {
+            id: row.id,
+            status: ExportStatus::parse(&row.status)?,
+            partner: row.partner,
+            agreement: row.agreement,
+            requested_at: row.requested_at,
+            updated_at: row.updated_at,
+            exchange: row.exchange,
+            parcel: row.parcel,
+            number: row.number,
+            details: row.details,
+        })
+    }
+}
+
+/// One file of a received parcel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceivedFile {
+    pub path: String,
+    pub media_type: String,
+    pub length: u64,
+    /// Hex.
+    pub sha256: String,
+}
+
+/// What a received parcel says of itself inside, now that it was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inside {
+    pub purpose: String,
+    pub authority: String,
+    pub case_number: Option<String>,
+    /// Caveats that we are held to.
+    pub handling: Vec<String>,
+    pub retention: Option<String>,
+    pub files: Vec<ReceivedFile>,
+}
+
+/// What the sealed column of an incoming parcel holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IncomingDetails {
+    pub sender_name: String,
+    pub agreement: String,
+    pub parts: u64,
+    pub offer_entry: u64,
+    /// The sender's entry, leaf and checkpoint, as the offer brought them.
+    pub sender_entry: u64,
+    pub sender_leaf: String,
+    pub sender_checkpoint: String,
+    pub received_at: Option<Timestamp>,
+    pub received_entry: Option<u64>,
+    pub inside: Option<Inside>,
+    pub receipt: Option<ReceiptFacts>,
+    pub refusal: Option<RefusalFacts>,
+}
+
+/// A partner's parcel, for pages. What is in it needs [`crate::Exchange::contents`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incoming {
+    /// The exchange's name in both ledgers.
+    pub exchange: Uuid,
+    pub parcel: Uuid,
+    /// The sender's ORI.
+    pub partner: String,
+    pub sender_name: String,
+    /// Its number among all that this partner ever sent to us.
+    pub number: u64,
+    /// SHA-256 of the outer tag manifest, hex.
+    pub digest: String,
+    pub parts: u64,
+    pub bytes: u64,
+    pub status: IncomingStatus,
+    pub offered_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub received_entry: Option<u64>,
+    pub sender_entry: u64,
+    /// How many files are in it, once it was verified.
+    pub files: Option<usize>,
+    pub receipt: Option<ReceiptFacts>,
+    pub refusal: Option<RefusalFacts>,
+}
+
+pub(crate) type IncomingRow = state::parcels::Parcel<IncomingDetails>;
+
+impl Incoming {
+    pub(crate) fn of(row: IncomingRow) -> Result<Self, ExchangeError> {
+        let details = row.details;
+        Ok(Self {
+            exchange: row.exchange,
+            parcel: row.parcel,
+            partner: row.partner,
+            sender_name: details.sender_name,
+            number: row.number,
+            digest: hex::encode(row.digest),
+            parts: details.parts,
+            bytes: row.bytes,
+            status: IncomingStatus::parse(&row.status)?,
+            offered_at: row.offered_at,
+            updated_at: row.updated_at,
+            received_entry: details.received_entry,
+            sender_entry: details.sender_entry,
+            files: details.inside.map(|inside| inside.files.len()),
+            receipt: details.receipt,
+            refusal: details.refusal,
+        })
+    }
+}

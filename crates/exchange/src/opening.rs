@@ -1,0 +1,161 @@
+//! Opening what a partner sent: its list of files, and one file or a range of it.
+//!
+//! Invariant: only what was received can be opened, and what is opened is decided, recorded and released
+//! by the gate like anything else. Bytes are decrypted in memory and never put on a disk.
+
+use std::collections::BTreeSet;
+
+use gate::{Document, Fingerprint, Plan, Print, Released};
+use ledger::{Event, Subject};
+use parcel::Trust;
+use policy::{Action, Caveat, RecordClass, ResourceKind, Why};
+use uuid::Uuid;
+
+use crate::error::ExchangeError;
+use crate::model::{IncomingRow, IncomingStatus, Inside, ReceivedFile};
+use crate::record::About;
+use crate::{Caller, Exchange};
+
+/// What is in a parcel, as its sender's inner signature covers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    pub exchange: Uuid,
+    pub inside: Inside,
+}
+
+impl Fingerprint for Contents {
+    fn fingerprint(&self) -> Print {
+        let lines =
+            self.inside.files.iter().map(|file| format!("{}  {}\n", file.sha256, file.path));
+        let text: String = lines.collect();
+        let case = self.inside.case_number.iter();
+        let subject = |id: &String| Subject { kind: "case".to_owned(), id: id.clone() };
+        Print {
+            what: "contents",
+            count: self.inside.files.len() as u64,
+            bytes: text.len() as u64,
+            digest: ledger::digest(text.as_bytes()),
+            subjects: case.map(subject).collect(),
+            caveats: self.inside.handling.iter().cloned().collect(),
+        }
+    }
+}
+
+impl Exchange {
+    /// The list of a received parcel's files.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Denied`], [`ExchangeError::Unrecorded`]; [`ExchangeError::WrongState`] before it
+    /// was received.
+    pub async fn contents(
+        &self,
+        caller: &Caller,
+        exchange: Uuid,
+        why: &Why,
+    ) -> Result<Released<Contents>, ExchangeError> {
+        let (row, inside) = self.received(exchange).await?;
+        let plan = Plan::Parcel(format!("list the files of exchange {exchange}"));
+        let about = about(&row, &inside)?;
+        let permit = self.ask(caller, Action::OpenParcel, about, why, plan).await?;
+        let held = permit.hold(Contents { exchange, inside });
+        Ok(self.0.setup.gate.release(held).await?)
+    }
+
+    /// One file of a received parcel, or a range of it (from, up to): only the parts that carry it are
+    /// decrypted. At most [`parcel::RANGE_BYTES_MAX`] bytes at a time.
+    ///
+    /// # Errors
+    /// As [`Exchange::contents`]; [`ExchangeError::Refused`] names the part where the store was damaged
+    /// after arrival.
+    pub async fn document(
+        &self,
+        caller: &Caller,
+        exchange: Uuid,
+        path: &str,
+        range: Option<(u64, u64)>,
+        why: &Why,
+    ) -> Result<Released<Document>, ExchangeError> {
+        let (row, inside) = self.received(exchange).await?;
+        let file = inside.files.iter().find(|file| file.path == path).cloned();
+        let file = file.ok_or(ExchangeError::NoSuch { what: "file in the parcel" })?;
+        let (from, to) = range.unwrap_or((0, file.length));
+        if from > to || to > file.length || to - from > parcel::RANGE_BYTES_MAX {
+            let expected = "a range within the file, of at most 64 MiB";
+            return Err(ExchangeError::Input { field: "range", expected });
+        }
+        let plan = format!("open {path} of exchange {exchange}, bytes {from} to {to}");
+        let about = about(&row, &inside)?;
+        let permit = self.ask(caller, Action::OpenParcel, about, why, Plan::Parcel(plan)).await?;
+        let ticket = permit.ticket();
+        let document = match self.decrypt(&row, &file, (from, to)).await {
+            Ok(document) => document,
+            Err(error) => {
+                self.0.setup.gate.withhold(ticket, &error.chain()).await?;
+                return Err(error);
+            }
+        };
+        let event = Event::ParcelOpened {
+            exchange: exchange.to_string(),
+            parcel: row.parcel.to_string(),
+            path: path.to_owned(),
+            bytes: to - from,
+        };
+        self.record(Some(caller), why, event).await?;
+        Ok(self.0.setup.gate.release(permit.hold(document)).await?)
+    }
+
+    async fn decrypt(
+        &self,
+        row: &IncomingRow,
+        file: &ReceivedFile,
+        range: (u64, u64),
+    ) -> Result<Document, ExchangeError> {
+        let partner = self.partner(&row.partner)?;
+        // The sender's certificate had to be valid when the parcel came, not for ever after.
+        let now = row.details.received_at.unwrap_or_else(|| self.now());
+        let trust = Trust { senders: vec![partner.signing.clone()], now };
+        let folder = self.0.store.incoming(row.exchange);
+        let (this, path) = (self.clone(), file.path.clone());
+        let work =
+            move || parcel::open_file(&folder, &this.0.setup.recipient, &trust, &path, Some(range));
+        let bytes = tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)?;
+        let bytes = bytes.map_err(ExchangeError::Refused)?;
+        let name = file.path.rsplit('/').next().unwrap_or("document").to_owned();
+        Ok(Document {
+            name,
+            media_type: file.media_type.clone(),
+            length: file.length,
+            range,
+            digest: keys::digest::sha256(&bytes),
+            bytes,
+            key: format!("{}/{}", row.exchange, file.path),
+        })
+    }
+
+    async fn received(&self, exchange: Uuid) -> Result<(IncomingRow, Inside), ExchangeError> {
+        let mut row = self.incoming_row(exchange).await?;
+        match row.details.inside.take() {
+            Some(inside) if row.status == IncomingStatus::Received.as_str() => Ok((row, inside)),
+            Some(_) | None => {
+                let (is, needs) = (row.status, "received");
+                Err(ExchangeError::WrongState { what: "parcel", is, needs })
+            }
+        }
+    }
+}
+
+/// The parcel as the policy sees it: ours now, with the marks that the sender holds us to.
+fn about(row: &IncomingRow, inside: &Inside) -> Result<About<'static>, ExchangeError> {
+    let bad = |field| ExchangeError::Input { field, expected: "marks in the policy's form" };
+    let caveats: Result<BTreeSet<Caveat>, _> =
+        inside.handling.iter().map(|mark| mark.parse()).collect();
+    let record_class: RecordClass = "CJI".parse().map_err(|_| bad("record_class"))?;
+    Ok(About {
+        kind: ResourceKind::Parcel,
+        id: row.exchange.to_string(),
+        record_class,
+        caveats: caveats.map_err(|_| bad("handling"))?,
+        requested_by: None,
+        agreement: None,
+    })
+}

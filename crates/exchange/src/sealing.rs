@@ -1,0 +1,343 @@
+//! Sealing what was approved.
+//!
+//! Invariants: exactly the approved paths are sealed, no more and no fewer; the parcel lies in the store
+//! before it is recorded, and is recorded before it is stored as sealed. If the record fails the parcel
+//! is thrown away and the export is as it was.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use jiff::Timestamp;
+use ledger::{EntryNumber, Event};
+use parcel::{CustodyEvent, Entry, LedgerReference, Person, Seal, Sealed, Transfer, Watch};
+use policy::{Action, Actor};
+use uuid::Uuid;
+
+use crate::book::{Agreement, Partner};
+use crate::error::store;
+use crate::exports::needs;
+use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, SealedFacts};
+use crate::progress::Phase;
+use crate::{Caller, Exchange, ExchangeError};
+
+/// The program that custody records name.
+const TOOL: &str = concat!("Bailiwick ", env!("CARGO_PKG_VERSION"));
+
+/// One approved item, fetched and released: its bytes, and the record of its release.
+pub struct SealItem {
+    /// The path under which it was approved.
+    pub path: String,
+    pub media_type: String,
+    pub modified: Timestamp,
+    /// Exactly as many bytes as `open` gives.
+    pub length: u64,
+    pub open: parcel::Source,
+    /// The entry of its release.
+    pub released: EntryNumber,
+}
+
+/// Fetches what was approved, through the gate, when its time has come. The platform gives one to
+/// [`Exchange::run`], so that approved exports are sealed also after a restart.
+pub trait Content: Send + Sync {
+    /// The items of an export and who seals it: one whom the policy lets do both.
+    fn items<'a>(
+        &'a self,
+        export: &'a Export,
+    ) -> Pin<Box<dyn Future<Output = Result<(Caller, Vec<SealItem>), String>> + Send + 'a>>;
+}
+
+impl Exchange {
+    /// Seals an approved export's items into a parcel in the store. Progress can be watched.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Items`] where the items are not the approved ones; [`ExchangeError::Denied`],
+    /// [`ExchangeError::Clause`]; [`ExchangeError::Seal`], [`ExchangeError::Unrecorded`], and then the
+    /// export is approved as before and no parcel is left.
+    pub async fn seal(
+        &self,
+        caller: &Caller,
+        export: Uuid,
+        items: Vec<SealItem>,
+    ) -> Result<Export, ExchangeError> {
+        let busy = ExchangeError::Changed { what: "export" };
+        let _claim = self.claim(export).ok_or(busy)?;
+        let mut row = self.export_row(export).await?;
+        if row.status != ExportStatus::Sealing.as_str() {
+            needs(&row, ExportStatus::Approved, "approved")?;
+        }
+        check_items(&row.details, &items)?;
+        let agreement = self.agreement(&row.agreement)?;
+        let partner = self.partner(&row.partner)?;
+        let details = &row.details;
+        let (asked, why) = ((export, details.items.as_slice()), &details.why);
+        let requester = Some(details.requester.id.clone());
+        let permits =
+            self.ask_each(caller, Action::SealExport, asked, agreement, requester, why).await?;
+        self.begin(&mut row).await?;
+        let outcome = self.seal_into_store(caller, &row, agreement, partner, items).await;
+        let outcome = match outcome {
+            Ok(sealed) => self.record_sealed(caller, &mut row, &sealed).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            self.take_back(&mut row).await;
+            return Err(error);
+        }
+        self.close(permits).await?;
+        self.0.bell.notify_one();
+        Export::of(row)
+    }
+
+    /// Numbers the exchange on the first attempt; later ones keep the number.
+    async fn begin(&self, row: &mut ExportRow) -> Result<(), ExchangeError> {
+        row.status = ExportStatus::Sealing.as_str().to_owned();
+        let now = self.now();
+        if row.exchange.is_some() {
+            return self.store_export(row, now).await;
+        }
+        row.updated_at = now;
+        let (exchange, parcel) = (self.new_id()?, self.new_id()?);
+        let state = &self.0.setup.state;
+        if state::exports::begin_exchange(state, row, exchange, parcel).await? {
+            return Ok(());
+        }
+        Err(ExchangeError::Changed { what: "export" })
+    }
+
+    async fn seal_into_store(
+        &self,
+        caller: &Caller,
+        row: &ExportRow,
+        agreement: &Agreement,
+        partner: &Partner,
+        items: Vec<SealItem>,
+    ) -> Result<Sealed, ExchangeError> {
+        let no_exchange = || ExchangeError::NoSuch { what: "exchange" };
+        let (exchange, id) =
+            (row.exchange.ok_or_else(no_exchange)?, row.parcel.ok_or_else(no_exchange)?);
+        let transfer = self.transfer(row, exchange, agreement, partner);
+        let custody = self.custody(caller, row, agreement, &items)?;
+        let entries = items.into_iter().map(|item| Entry {
+            path: item.path,
+            media_type: item.media_type,
+            modified: item.modified,
+            length: item.length,
+            open: item.open,
+        });
+        let entries: Vec<Entry> = entries.collect();
+        let (this, export, now) = (self.clone(), row.id, self.now());
+        let recipients = vec![partner.sealing.clone()];
+        let work = move || {
+            let setup = &this.0.setup;
+            let store_of = &this.0.store;
+            store_of.clear_sent(id).map_err(store("clear an old seal"))?;
+            let never = AtomicBool::new(false);
+            let progress = this.progress_sender(export);
+            let seal = Seal {
+                id,
+                sender: &setup.signer,
+                recipients,
+                part_size: setup.settings.part_bytes,
+                workers: parcel::WORKERS_DEFAULT,
+                entries,
+                transfer,
+                custody,
+                now,
+                random: setup.random.as_ref(),
+                watch: Watch {
+                    progress: &|done, total| {
+                        let phase = Phase::Sealing;
+                        progress.send_replace(crate::Progress { phase, done, total });
+                    },
+                    cancel: &never,
+                },
+            };
+            parcel::seal(seal, &store_of.sent(id)).map_err(ExchangeError::Seal)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)?
+    }
+
+    async fn record_sealed(
+        &self,
+        caller: &Caller,
+        row: &mut ExportRow,
+        sealed: &Sealed,
+    ) -> Result<(), ExchangeError> {
+        let digest = hex::encode(sealed.digest);
+        let event = Event::ParcelSealed {
+            export: row.id.to_string(),
+            parcel: sealed.id.to_string(),
+            digest: digest.clone(),
+            parts: sealed.parts,
+            bytes: sealed.bytes,
+        };
+        let receipt = self.record(Some(caller), &row.details.why, event).await?;
+        row.details.sealed = Some(SealedFacts {
+            digest,
+            parts: sealed.parts,
+            bytes: sealed.bytes,
+            at: receipt.at,
+            entry: receipt.entry.0,
+        });
+        row.status = ExportStatus::Sealed.as_str().to_owned();
+        self.store_export(row, receipt.at).await
+    }
+
+    /// After a failure: no parcel, and the export is approved as before.
+    async fn take_back(&self, row: &mut ExportRow) {
+        if let Some(parcel) = row.parcel
+            && let Err(error) = self.0.store.clear_sent(parcel)
+        {
+            tracing::warn!(%error, "a parcel that was not recorded could not be removed");
+        }
+        row.status = ExportStatus::Approved.as_str().to_owned();
+        row.details.sealed = None;
+        let now = self.now();
+        if let Err(error) = self.store_export(row, now).await {
+            // It stays `sealing`, which the next start takes up.
+            tracing::warn!(error = error.chain(), "an export could not be set back");
+        }
+    }
+
+    fn transfer(
+        &self,
+        row: &ExportRow,
+        exchange: Uuid,
+        agreement: &Agreement,
+        partner: &Partner,
+    ) -> Transfer {
+        let details = &row.details;
+        let marks: BTreeSet<String> = details
+            .items
+            .iter()
+            .flat_map(|item| item.caveats.iter().map(ToString::to_string))
+            .collect();
+        let purpose = details.why.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
+        let reason = details.why.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        Transfer {
+            exchange_id: exchange.to_string(),
+            purpose: format!("{purpose}{reason}"),
+            authority: format!("{} ({})", agreement.facts.id, agreement.authority),
+            case_number: details.why.case_number.as_ref().map(ToString::to_string),
+            handling: marks.into_iter().collect(),
+            retention: agreement.retention.clone(),
+            sender: self.0.setup.agency.clone(),
+            recipient: parcel::Party { ori: partner.ori.to_string(), name: partner.name.clone() },
+        }
+    }
+
+    /// Where each item came from, who approved, and who seals: each with its ledger entry.
+    fn custody(
+        &self,
+        caller: &Caller,
+        row: &ExportRow,
+        agreement: &Agreement,
+        items: &[SealItem],
+    ) -> Result<Vec<CustodyEvent>, ExchangeError> {
+        let details = &row.details;
+        let purpose = details.why.purpose.as_ref().map(ToString::to_string);
+        let event =
+            |kind: &str, description: String, actor: &Actor, at, files, ledger| CustodyEvent {
+                kind: kind.to_owned(),
+                description,
+                started: at,
+                ended: None,
+                person: person(actor),
+                tool: TOOL.to_owned(),
+                purpose: purpose.clone(),
+                authority: Some(agreement.authority.clone()),
+                files,
+                ledger,
+            };
+        let mut events = Vec::with_capacity(items.len() + details.approvals.len() + 1);
+        for item in items {
+            let (at, ledger) = self.reference(item.released.0)?;
+            let text = format!("released from its source for export {}", row.id);
+            let files = vec![item.path.clone()];
+            events.push(event(
+                "exported-from-source",
+                text,
+                &caller.actor,
+                at,
+                files,
+                Some(ledger),
+            ));
+        }
+        for voice in &details.approvals {
+            let (at, ledger) = self.reference(voice.entry)?;
+            let text = format!("approved export {} under {}", row.id, agreement.facts.id);
+            let kind = "approved-for-release";
+            events.push(event(kind, text, &voice.actor, at, Vec::new(), Some(ledger)));
+        }
+        let text = format!("sealed for {}", agreement.facts.partner);
+        events.push(event("sealed", text, &caller.actor, self.now(), Vec::new(), None));
+        events.sort_by_key(|event| event.started);
+        Ok(events)
+    }
+
+    fn reference(&self, entry: u64) -> Result<(Timestamp, LedgerReference), ExchangeError> {
+        let found = self.0.setup.ledger.read(EntryNumber(entry));
+        let found = found.map_err(ExchangeError::LedgerRead)?;
+        let origin = self.0.setup.ledger_origin.clone();
+        Ok((found.at, LedgerReference { origin, entry, leaf: hex::encode(found.leaf) }))
+    }
+
+    pub(crate) fn partner(&self, ori: &str) -> Result<&Partner, ExchangeError> {
+        self.book().partner(ori).ok_or(ExchangeError::NoSuch { what: "partner" })
+    }
+
+    /// Seals what is approved, with what `content` fetches. Called by [`Exchange::run`].
+    pub(crate) async fn seal_waiting(
+        &self,
+        content: &Arc<dyn Content>,
+    ) -> Result<(), ExchangeError> {
+        let waiting = self.exports(&[ExportStatus::Approved, ExportStatus::Sealing], None).await?;
+        for export in waiting {
+            let due = export.details.delivery.next_attempt_at.is_none_or(|at| at <= self.now());
+            if !due {
+                continue;
+            }
+            let outcome = match content.items(&export).await {
+                Ok((caller, items)) => self.seal(&caller, export.id, items).await.map(|_| ()),
+                Err(reason) => Err(ExchangeError::Partner { status: 0, reason }),
+            };
+            if let Err(error) = outcome {
+                tracing::warn!(export = %export.id, error = error.chain(), "an export was not sealed");
+                self.put_off(export.id, &error).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn person(actor: &Actor) -> Person {
+    let functions: Vec<&str> = actor.functions.iter().map(policy::Function::as_str).collect();
+    Person {
+        name: actor.name.clone(),
+        account: actor.id.to_string(),
+        agency: actor.agency.to_string(),
+        role: functions.join(", "),
+    }
+}
+
+/// The items must be the approved ones: same paths, same media types, nothing beside them.
+fn check_items(details: &ExportDetails, items: &[SealItem]) -> Result<(), ExchangeError> {
+    let bad = |path: &str, what| Err(ExchangeError::Items { path: path.to_owned(), what });
+    let mut seen = BTreeSet::new();
+    for item in items {
+        let approved = details.items.iter().find(|approved| approved.path == item.path);
+        let Some(approved) = approved else { return bad(&item.path, "not approved") };
+        if approved.media_type != item.media_type {
+            return bad(&item.path, "approved with another media type");
+        }
+        if !seen.insert(item.path.as_str()) {
+            return bad(&item.path, "handed in twice");
+        }
+    }
+    match details.items.iter().find(|approved| !seen.contains(approved.path.as_str())) {
+        Some(missing) => bad(&missing.path, "approved and not handed in"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,213 @@
+//! The folder in which parcels lie, all of them sealed: `sent/<parcel>`, `incoming/<exchange>`, and
+//! `drafts/` for what is not whole yet.
+//!
+//! Invariant: a part appears under its name only when its bytes are on disk and have the hash that the
+//! sender signed. Drafts are thrown away when the store is opened.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use keys::digest::Sha256;
+use uuid::Uuid;
+
+use crate::error::{ExchangeError, store};
+
+/// Where incoming bytes are written. A trait so that a test can let the disk be full.
+pub trait Disk: Send + Sync {
+    /// Creates a file that isn't there, readable by its owner only.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+}
+
+/// A file that is being written.
+pub trait DiskFile: Write + Send {
+    /// Returns when the bytes are on the disk.
+    ///
+    /// # Errors
+    /// What the operating system says; then nothing is certain about the file.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The machine's own disk.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Box::new(file))
+    }
+}
+
+impl DiskFile for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Why a part was not kept.
+#[derive(Debug)]
+pub(crate) enum Unkept {
+    /// Its hash is not the signed one.
+    Altered { found: [u8; 32] },
+    /// The disk is full, or fails.
+    Disk(io::Error),
+    /// It is larger than a part can be.
+    TooLarge,
+    /// The sender broke off.
+    Broken,
+}
+
+pub(crate) struct Store {
+    root: PathBuf,
+    disk: Arc<dyn Disk>,
+    drafts: AtomicU64,
+}
+
+impl Store {
+    pub(crate) fn open(root: &Path, disk: Arc<dyn Disk>) -> Result<Self, ExchangeError> {
+        let make = |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        for folder in ["sent", "incoming"] {
+            make(&root.join(folder)).map_err(store("make a folder"))?;
+        }
+        let drafts = root.join("drafts");
+        match fs::remove_dir_all(&drafts) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(store("clear old drafts")(error)),
+        }
+        make(&drafts).map_err(store("make a folder"))?;
+        Ok(Self { root: root.to_owned(), disk, drafts: AtomicU64::new(0) })
+    }
+
+    /// Where one of our own parcels lies.
+    pub(crate) fn sent(&self, parcel: Uuid) -> PathBuf {
+        self.root.join("sent").join(parcel.to_string())
+    }
+
+    /// Where a partner's parcel lies.
+    pub(crate) fn incoming(&self, exchange: Uuid) -> PathBuf {
+        self.root.join("incoming").join(exchange.to_string())
+    }
+
+    fn draft(&self) -> PathBuf {
+        let number = self.drafts.fetch_add(1, Ordering::Relaxed);
+        self.root.join("drafts").join(number.to_string())
+    }
+
+    /// Throws away what a seal that did not come to its end has left.
+    pub(crate) fn clear_sent(&self, parcel: Uuid) -> io::Result<()> {
+        remove(&self.sent(parcel))?;
+        let wanted = format!(".{parcel}.");
+        for entry in fs::read_dir(self.root.join("sent"))? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(&wanted) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a refused parcel's room back.
+    pub(crate) fn remove_incoming(&self, exchange: Uuid) -> io::Result<()> {
+        remove(&self.incoming(exchange))
+    }
+
+    /// Lays the files that announce a parcel into a draft folder, for them to be checked.
+    pub(crate) fn announce(&self, files: &[(&str, &[u8])]) -> io::Result<PathBuf> {
+        let draft = self.draft();
+        DirBuilder::new().recursive(true).mode(0o700).create(draft.join("seal"))?;
+        DirBuilder::new().mode(0o700).create(draft.join("data"))?;
+        for (path, bytes) in files {
+            let mut file = self.disk.create(&draft.join(path))?;
+            file.write_all(bytes)?;
+            file.sync()?;
+        }
+        Ok(draft)
+    }
+
+    /// Makes a checked draft the place of a parcel, or throws it away where there is one.
+    pub(crate) fn install(&self, draft: &Path, exchange: Uuid) -> io::Result<()> {
+        let place = self.incoming(exchange);
+        if place.exists() {
+            return remove(draft);
+        }
+        fs::rename(draft, &place)?;
+        File::open(self.root.join("incoming"))?.sync_all()
+    }
+
+    pub(crate) fn discard(&self, draft: &Path) {
+        if let Err(error) = remove(draft) {
+            tracing::warn!(%error, "a draft could not be removed; it goes at the next start");
+        }
+    }
+
+    /// Writes a part from its pieces, and gives it its name if it is the signed one.
+    pub(crate) fn keep_part(
+        &self,
+        place: &Path,
+        pieces: &mut dyn FnMut() -> Option<Option<bytes::Bytes>>,
+        expected: &[u8; 32],
+        bytes_max: u64,
+    ) -> Result<u64, Unkept> {
+        let draft = self.draft();
+        let kept = self.write_part(&draft, pieces, expected, bytes_max).and_then(|count| {
+            let parent = place.parent().unwrap_or(place);
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(parent)
+                .and_then(|()| fs::rename(&draft, place))
+                .map_err(Unkept::Disk)?;
+            Ok(count)
+        });
+        if kept.is_err() {
+            self.discard(&draft);
+        }
+        kept
+    }
+
+    fn write_part(
+        &self,
+        draft: &Path,
+        pieces: &mut dyn FnMut() -> Option<Option<bytes::Bytes>>,
+        expected: &[u8; 32],
+        bytes_max: u64,
+    ) -> Result<u64, Unkept> {
+        let mut file = self.disk.create(draft).map_err(Unkept::Disk)?;
+        let mut hash = Sha256::new();
+        let mut count = 0_u64;
+        // `None`: the sender is done. `Some(None)`: it broke off.
+        while let Some(piece) = pieces() {
+            let piece = piece.ok_or(Unkept::Broken)?;
+            count = count.saturating_add(piece.len() as u64);
+            if count > bytes_max {
+                return Err(Unkept::TooLarge);
+            }
+            hash.update(&piece);
+            file.write_all(&piece).map_err(Unkept::Disk)?;
+        }
+        let found = hash.finish();
+        if found != *expected {
+            return Err(Unkept::Altered { found });
+        }
+        file.sync().map_err(Unkept::Disk)?;
+        Ok(count)
+    }
+}
+
+/// Removes a file or a folder; what is not there is removed already.
+fn remove(path: &Path) -> io::Result<()> {
+    let facts = match fs::symlink_metadata(path) {
+        Ok(facts) => facts,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if facts.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
