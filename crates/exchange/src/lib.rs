@@ -57,7 +57,7 @@ pub use model::{
 };
 pub use opening::Contents;
 pub use progress::{Phase, Progress};
-pub use sealing::{Content, SealItem};
+pub use sealing::{Content, Fetched, SealItem};
 pub use store::{Disk, DiskFile, SystemDisk};
 
 use crate::store::Store;

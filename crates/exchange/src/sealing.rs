@@ -38,14 +38,15 @@ pub struct SealItem {
     pub released: EntryNumber,
 }
 
+/// An export's items on their way, and who seals them; or in words why they can't be had.
+pub type Fetched<'a> =
+    Pin<Box<dyn Future<Output = Result<(Caller, Vec<SealItem>), String>> + Send + 'a>>;
+
 /// Fetches what was approved, through the gate, when its time has come. The platform gives one to
 /// [`Exchange::run`], so that approved exports are sealed also after a restart.
 pub trait Content: Send + Sync {
     /// The items of an export and who seals it: one whom the policy lets do both.
-    fn items<'a>(
-        &'a self,
-        export: &'a Export,
-    ) -> Pin<Box<dyn Future<Output = Result<(Caller, Vec<SealItem>), String>> + Send + 'a>>;
+    fn items<'a>(&'a self, export: &'a Export) -> Fetched<'a>;
 }
 
 impl Exchange {
