@@ -116,6 +116,29 @@ impl fmt::Debug for Document {
     }
 }
 
+impl Document {
+    /// A document, or the part of it that begins at `start`, with its digest.
+    pub fn new(
+        key: &str,
+        name: String,
+        media_type: &str,
+        length: u64,
+        start: u64,
+        bytes: Vec<u8>,
+    ) -> Self {
+        let end = start.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Self {
+            name,
+            media_type: media_type.to_owned(),
+            length,
+            range: (start, end),
+            digest: ledger::digest(&bytes),
+            bytes,
+            key: key.to_owned(),
+        }
+    }
+}
+
 /// What the ledger keeps of something that leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Print {

@@ -1,0 +1,200 @@
+//! Documents in a folder.
+//!
+//! Invariant: a key never leads out of the folder, by its own words or by a link in the folder. A
+//! document's name and media type come from its key, made harmless; its content is not looked at.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gate::{Document, EvidencePlan};
+use object_store::local::LocalFileSystem;
+use object_store::{GetOptions, GetRange, ObjectStore};
+
+use crate::error::Fault;
+
+/// The longest key, in bytes.
+const KEY_BYTES_MAX: usize = 1024;
+/// The longest name that is offered for saving, in characters.
+const NAME_CHARS_MAX: usize = 120;
+
+/// A folder of documents.
+pub(crate) struct Evidence {
+    store: Arc<LocalFileSystem>,
+    /// The folder with its links resolved.
+    folder: PathBuf,
+}
+
+impl Evidence {
+    pub(crate) fn open(folder: &Path) -> Result<Self, Fault> {
+        let resolved = folder.canonicalize().map_err(|source| Fault::File {
+            doing: "open evidence folder",
+            path: folder.to_owned(),
+            source,
+        })?;
+        let store = LocalFileSystem::new_with_prefix(&resolved)
+            .map_err(|source| Fault::Store { source })?;
+        Ok(Self { store: Arc::new(store), folder: resolved })
+    }
+
+    pub(crate) async fn check(&self) -> Result<(), Fault> {
+        let metadata = tokio::fs::metadata(&self.folder).await;
+        metadata.map(|_| ()).map_err(|source| Fault::File {
+            doing: "open evidence folder",
+            path: self.folder.clone(),
+            source,
+        })
+    }
+
+    pub(crate) async fn document(&self, plan: &EvidencePlan) -> Result<Document, Fault> {
+        let after = plan.limits.wait_max;
+        match tokio::time::timeout(after, self.read(plan)).await {
+            Ok(document) => document,
+            Err(_) => Err(Fault::TimedOut { after }),
+        }
+    }
+
+    async fn read(&self, plan: &EvidencePlan) -> Result<Document, Fault> {
+        let path = self.path(&plan.key).await?;
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        let seen = self.store.get_opts(&path, options).await.map_err(missing)?.meta;
+        let (start, end) = range(plan.range, seen.size)?;
+        let wanted = end.saturating_sub(start);
+        if wanted > plan.limits.bytes_max {
+            return Err(Fault::TooManyBytes { max: plan.limits.bytes_max });
+        }
+        let bytes = if wanted == 0 {
+            Vec::new()
+        } else {
+            // Of the very document whose length we saw: if it was replaced, nothing is given.
+            let options = GetOptions {
+                if_match: seen.e_tag,
+                range: Some(GetRange::Bounded(start..end)),
+                ..GetOptions::default()
+            };
+            let got = self.store.get_opts(&path, options).await.map_err(missing)?;
+            got.bytes().await.map_err(missing)?.to_vec()
+        };
+        if u64::try_from(bytes.len()) != Ok(wanted) {
+            let problem = "the document changed while it was read".to_owned();
+            return Err(Fault::Shape { problem });
+        }
+        Ok(Document::new(
+            &plan.key,
+            safe_name(&plan.key),
+            media_type(&plan.key),
+            seen.size,
+            start,
+            bytes,
+        ))
+    }
+
+    /// The place of a key in the store, after every link was followed.
+    async fn path(&self, key: &str) -> Result<object_store::path::Path, Fault> {
+        if !is_key(key) {
+            return Err(Fault::BadKey);
+        }
+        let resolved = tokio::fs::canonicalize(self.folder.join(key)).await;
+        let resolved = resolved.map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Fault::NoDocument,
+            _ => Fault::BadKey,
+        })?;
+        if !resolved.starts_with(&self.folder) {
+            return Err(Fault::BadKey);
+        }
+        object_store::path::Path::parse(key).map_err(|_| Fault::BadKey)
+    }
+}
+
+/// Segments apart by `/`, each of them a plain name.
+fn is_key(key: &str) -> bool {
+    let is_name = |segment: &str| {
+        !segment.is_empty() && segment != "." && segment != ".." && !segment.contains('\\')
+    };
+    !key.is_empty()
+        && key.len() <= KEY_BYTES_MAX
+        && !key.chars().any(char::is_control)
+        && key.split('/').all(is_name)
+}
+
+/// The bytes wanted, within the document: an end beyond it is its end, as in RFC 9110 §14.1.2.
+fn range(wanted: Option<(u64, u64)>, length: u64) -> Result<(u64, u64), Fault> {
+    let Some((start, end)) = wanted else { return Ok((0, length)) };
+    if start >= length || end <= start {
+        return Err(Fault::BadRange { length });
+    }
+    Ok((start, end.min(length)))
+}
+
+fn missing(error: object_store::Error) -> Fault {
+    match error {
+        object_store::Error::NotFound { .. } => Fault::NoDocument,
+        source => Fault::Store { source },
+    }
+}
+
+/// The last segment of a key with everything but letters, digits and `-_.` and spaces replaced.
+fn safe_name(key: &str) -> String {
+    let last = key.rsplit('/').next().unwrap_or_default();
+    let safe = |character: char| {
+        let is_safe = character.is_alphanumeric() || matches!(character, '-' | '_' | '.' | ' ');
+        if is_safe { character } else { '_' }
+    };
+    let name: String = last.chars().take(NAME_CHARS_MAX).map(safe).collect();
+    let name = name.trim_matches(['.', ' ']);
+    if name.is_empty() { "document".to_owned() } else { name.to_owned() }
+}
+
+/// By extension, and only what a browser shows without running it.
+fn media_type(key: &str) -> &'static str {
+    let extension = key.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    match extension.as_deref().unwrap_or_default() {
+        "pdf" => "application/pdf",
+        "mp4" | "m4v" => "video/mp4",
+        "webm" => "video/webm",
+        "mov" => "video/quicktime",
+        "mp3" => "audio/mpeg",
+        "wav" => "audio/wav",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "txt" => "text/plain; charset=utf-8",
+        "csv" => "text/csv; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_plain_names_apart_by_slashes() {
+        for key in ["a.pdf", "24-000113/statement.pdf", "a/b/c", "..a", "a..b/é.pdf"] {
+            assert!(is_key(key), "{key}");
+        }
+        let long = "a".repeat(KEY_BYTES_MAX + 1);
+        let bad =
+            ["", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/.", "a\\b", "a\0", "a\nb", &long];
+        for key in bad {
+            assert!(!is_key(key), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_harmless() {
+        assert_eq!(safe_name("x/statement 1.pdf"), "statement 1.pdf");
+        assert_eq!(safe_name("x/a\"; filename=b.exe"), "a__ filename_b.exe");
+        assert_eq!(safe_name("x/..."), "document");
+        assert_eq!(media_type("x/page.html"), "application/octet-stream");
+        assert_eq!(media_type("x/DOOR.MP4"), "video/mp4");
+    }
+
+    #[test]
+    fn ranges_lie_within_the_document() {
+        assert_eq!(range(None, 10).unwrap(), (0, 10));
+        assert_eq!(range(Some((2, 4)), 10).unwrap(), (2, 4));
+        assert_eq!(range(Some((2, 99)), 10).unwrap(), (2, 10));
+        for wanted in [(10, 11), (4, 4), (5, 4), (u64::MAX, u64::MAX)] {
+            assert!(matches!(range(Some(wanted), 10), Err(Fault::BadRange { length: 10 })));
+        }
+    }
+}
