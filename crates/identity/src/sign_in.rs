@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use policy::ActorId;
-use state::sessions::{self, Details, NewSession};
+use state::sessions::{self, Details, NewSession, StoredSession};
 use state::sign_ins::{self, Asked, Finished, Message, NewSignIn, Taken};
 
 use crate::saml::{self, Assertion, Expectation, request::AuthnRequest};
@@ -96,8 +96,8 @@ impl Identity {
         step_up_of: Option<[u8; 32]>,
         now: Timestamp,
     ) -> Result<Started, IdentityError> {
-        let random = |_| keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
-        let (prelogin, relay, id) = (random("prelogin")?, random("relay")?, random("request")?);
+        let random = || keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
+        let (prelogin, relay, id) = (random()?, random()?, random()?);
         let request = AuthnRequest {
             id: format!("_{}", hex(&id)),
             issued_at: now,
@@ -167,7 +167,21 @@ impl Identity {
         };
         let assertion = saml::verify_response(answer.saml_response.as_bytes(), &expectation)
             .map_err(refused)?;
-        let person = account(idp, &assertion).map_err(refused)?;
+        let signed_in = self.establish(idp, &assertion, stepping_up, browser, now).await?;
+        Ok(SignedIn { return_to: asked.return_to, ..signed_in })
+    }
+
+    /// Begins the session that an accepted answer earns.
+    async fn establish(
+        &self,
+        idp: &IdpSettings,
+        assertion: &Assertion,
+        stepping_up: Option<Signed>,
+        browser: &Browser,
+        now: Timestamp,
+    ) -> Result<SignedIn, IdentityError> {
+        let refused = |refusal| IdentityError::Refused { idp: Some(idp.id.clone()), refusal };
+        let person = account(idp, assertion).map_err(refused)?;
         if let Some(old) = &stepping_up
             && old.actor.id != person
         {
@@ -176,9 +190,9 @@ impl Identity {
             let detail = "the step-up was made by another person; the session was ended";
             return Err(refused(Refusal::new("saml.stepup.person", detail)));
         }
-        let granted = idp.people(&assertion).map_err(refused)?;
-        let secret = |()| keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
-        let (token, csrf) = (secret(())?, secret(())?);
+        let granted = idp.people(assertion).map_err(refused)?;
+        let secret = || keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
+        let (token, csrf) = (secret()?, secret()?);
         let absolute_max = self.settings.limits.absolute_max;
         let deadline = later(now, absolute_max)
             .min(later(assertion.authenticated_at, absolute_max))
@@ -189,42 +203,24 @@ impl Identity {
             absolute_deadline: deadline,
             stepped_up_at: stepping_up.as_ref().map(|_| now),
             notice: stepping_up.as_ref().and_then(|old| old.session.notice.clone()),
-            details: Details {
-                actor: person.as_str().to_owned(),
-                name: granted.name,
-                agency: idp.agency.as_str().to_owned(),
-                functions: granted.functions.iter().map(|f| f.as_str().to_owned()).collect(),
-                mfa: assertion.mfa,
-                context: assertion.context.clone(),
-                authenticated_at: assertion.authenticated_at,
-                idp: idp.id.clone(),
-                name_id: assertion.name_id.clone(),
-                name_id_format: assertion.name_id_format.clone(),
-                session_index: assertion.session_index.clone(),
-                csrf,
-                address: browser.address.clone(),
-                agent: browser.agent.clone().filter(|agent| agent.len() <= AGENT_BYTES_MAX),
-            },
+            details: details(idp, assertion, &person, granted, csrf, browser),
         };
-        self.begin(idp, &assertion, &new, stepping_up.as_ref()).await?;
-        let signed = signed(
-            state::sessions::StoredSession {
-                id: new.id,
-                created_at: now,
-                last_seen_at: now,
-                absolute_deadline: new.absolute_deadline,
-                stepped_up_at: new.stepped_up_at,
-                notice: new.notice,
-                details: new.details,
-            },
-            &self.settings.limits,
-        )?;
+        self.begin(idp, assertion, &new, stepping_up.as_ref()).await?;
+        let stored = StoredSession {
+            id: new.id,
+            created_at: now,
+            last_seen_at: now,
+            absolute_deadline: new.absolute_deadline,
+            stepped_up_at: new.stepped_up_at,
+            notice: new.notice,
+            details: new.details,
+        };
         Ok(SignedIn {
             token: SessionToken::new(&token),
-            signed,
-            return_to: asked.return_to,
+            signed: signed(stored, &self.settings.limits)?,
+            return_to: String::new(),
             stepped_up_from: stepping_up.map(|old| old.session.prefix()),
-            notes: assertion.notes,
+            notes: assertion.notes.clone(),
         })
     }
 
@@ -286,6 +282,33 @@ impl Identity {
                 Err(refused("saml.stepup.session", "the session to be stepped up is over"))
             }
         }
+    }
+}
+
+/// What a session keeps of the answer that it was earned with.
+fn details(
+    idp: &IdpSettings,
+    assertion: &Assertion,
+    person: &ActorId,
+    granted: Granted,
+    csrf: [u8; 32],
+    browser: &Browser,
+) -> Details {
+    Details {
+        actor: person.as_str().to_owned(),
+        name: granted.name,
+        agency: idp.agency.as_str().to_owned(),
+        functions: granted.functions.iter().map(|f| f.as_str().to_owned()).collect(),
+        mfa: assertion.mfa,
+        context: assertion.context.clone(),
+        authenticated_at: assertion.authenticated_at,
+        idp: idp.id.clone(),
+        name_id: assertion.name_id.clone(),
+        name_id_format: assertion.name_id_format.clone(),
+        session_index: assertion.session_index.clone(),
+        csrf,
+        address: browser.address.clone(),
+        agent: browser.agent.clone().filter(|agent| agent.len() <= AGENT_BYTES_MAX),
     }
 }
 

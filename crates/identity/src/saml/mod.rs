@@ -116,3 +116,14 @@ pub fn verify_xml(xml: &[u8], expectation: &Expectation<'_>) -> Result<Assertion
     let believed = signature::verify(&shape, &expectation.idp.certificates)?;
     profile::check(&shape, &believed, expectation)
 }
+
+/// What the signatures of an answer cover, without any check of what it says: for tests, which so tell a
+/// signature that was refused from a statement that was.
+///
+/// # Errors
+/// As [`verify_response`], up to the signatures.
+#[doc(hidden)]
+pub fn covered(xml: &[u8], certificates: &[keys::cert::Certificate]) -> Result<String, Refusal> {
+    let document = scan::parse(scan::scan(xml, &scan::Limits::RESPONSE)?)?;
+    Ok(signature::verify(&gate::check(&document)?, certificates)?.text)
+}

@@ -96,8 +96,8 @@ pub(crate) fn check(
     message(assertion, expectation)?;
     children(assertion, KNOWN)?;
     let until = conditions(assertion, expectation)?;
-    let (name_id, name_id_format, confirmed_until) = subject(assertion, expectation)?;
     let attributes = attributes(assertion, expectation.idp)?;
+    let (name_id, name_id_format, confirmed_until) = subject(assertion, expectation)?;
     let statement = authentication(assertion, expectation)?;
     let mfa = is_mfa(&statement.context, &attributes, expectation.idp);
     if !mfa {

@@ -1,10 +1,7 @@
 //! What a response must say: each statement is changed, signed again by the provider's own key, and
 //! refused for its own reason.
-#![expect(clippy::unwrap_used, reason = "a test that can't set its stage stops")]
 
-mod common;
-
-use common::{LAYOUTS, expectation, idp, now, response, signed, verify};
+use crate::common::{LAYOUTS, expectation, idp, now, response, signed, verify};
 use identity::saml::{Expectation, verify_xml};
 use jiff::SignedDuration;
 
@@ -14,7 +11,7 @@ fn check(from: &str, to: &str, code: &str) {
     assert!(response().contains(from), "`{from}` is in the response");
     for layout in LAYOUTS {
         let xml = signed(&response().replace(from, to), layout);
-        assert_eq!(common::verdict(&xml), code, "{layout:?}: {from} -> {to}");
+        assert_eq!(crate::common::verdict(&xml), code, "{layout:?}: {from} -> {to}");
     }
 }
 
@@ -25,7 +22,11 @@ fn check_last(from: &str, to: &str, code: &str) {
     let at = good.rfind(from).unwrap();
     let changed = [&good[..at], to, &good[at + from.len()..]].concat();
     for layout in LAYOUTS {
-        assert_eq!(common::verdict(&signed(&changed, layout)), code, "{layout:?}: {from} -> {to}");
+        assert_eq!(
+            crate::common::verdict(&signed(&changed, layout)),
+            code,
+            "{layout:?}: {from} -> {to}"
+        );
     }
 }
 
@@ -58,17 +59,17 @@ fn status() {
     let refusal = response().replace(success, &failed("AuthnFailed"));
     let end = refusal.find("<saml:Assertion").unwrap();
     let refusal = format!("{}</samlp:Response>", &refusal[..end]);
-    assert_eq!(common::verdict(&refusal), "saml.status.authn-failed");
+    assert_eq!(crate::common::verdict(&refusal), "saml.status.authn-failed");
 }
 
 #[test]
 fn version_issuer_and_time_of_both_messages() {
     check("Version=\"2.0\"", "Version=\"1.1\"", "saml.version");
     check_last("Version=\"2.0\"", "Version=\"1.1\"", "saml.version");
-    check(common::IDP, "https://evil.example", "saml.issuer");
-    check_last(common::IDP, "https://evil.example", "saml.issuer");
+    check(crate::common::IDP, "https://evil.example", "saml.issuer");
+    check_last(crate::common::IDP, "https://evil.example", "saml.issuer");
     check_last(
-        &format!("<saml:Issuer>{}</saml:Issuer>", common::IDP),
+        &format!("<saml:Issuer>{}</saml:Issuer>", crate::common::IDP),
         "<saml:Issuer></saml:Issuer>",
         "saml.issuer",
     );
@@ -93,7 +94,7 @@ fn version_issuer_and_time_of_both_messages() {
 
 #[test]
 fn destination_and_request() {
-    let acs = common::ACS;
+    let acs = crate::common::ACS;
     check(
         &format!("Destination=\"{acs}\""),
         "Destination=\"https://evil.example/acs\"",
@@ -121,7 +122,7 @@ fn conditions() {
         check(start, &with(before, after), code);
     }
     check(start, "<saml:Conditions>", "saml.conditions.missing");
-    let sp = format!("<saml:Audience>{}</saml:Audience>", common::SP);
+    let sp = format!("<saml:Audience>{}</saml:Audience>", crate::common::SP);
     check(&sp, "<saml:Audience>https://other.example</saml:Audience>", "saml.conditions.audience");
     check(&sp, &format!("<saml:Audience>x</saml:Audience>{sp}"), "accepted");
     check(&sp, "", "saml.conditions.audience");
@@ -140,7 +141,7 @@ fn conditions() {
 #[test]
 fn subject_confirmation() {
     const CODE: &str = "saml.subjectconfirmation";
-    let acs = common::ACS;
+    let acs = crate::common::ACS;
     check(&format!("Recipient=\"{acs}\""), "Recipient=\"https://evil.example/acs\"", CODE);
     check(&format!(" Recipient=\"{acs}\""), "", CODE);
     check("InResponseTo=\"_request\"/>", "InResponseTo=\"_other\"/>", CODE);
@@ -176,13 +177,13 @@ fn name_of_the_person() {
     let format = "Format=\"urn:oasis:names:tc:SAML:2.0:nameid-format:persistent\"";
     check(format, "Format=\"urn:oasis:names:tc:SAML:2.0:nameid-format:transient\"", "saml.nameid");
     check(format, &format!("{format} SPNameQualifier=\"https://other.example\""), "saml.nameid");
-    check(format, &format!("{format} SPNameQualifier=\"{}\"", common::SP), "accepted");
+    check(format, &format!("{format} SPNameQualifier=\"{}\"", crate::common::SP), "accepted");
     check("</saml:NameID>", "</saml:NameID><saml:NameID>x</saml:NameID>", "saml.nameid");
     check("saml:NameID", "saml:BaseID", "saml.shape.child");
     check("<saml:Subject>", "<saml:Subject><saml:EncryptedID/>", "saml.shape.encrypted");
     let mut idp = idp();
     idp.name_id_format = Some("urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress".into());
-    let xml = signed(&response(), common::Layout::Both);
+    let xml = signed(&response(), crate::common::Layout::Both);
     let refusal = verify_xml(xml.as_bytes(), &expectation(&idp)).unwrap_err();
     assert_eq!(refusal.code, "saml.nameid");
 }
@@ -205,7 +206,7 @@ fn authentication_statement() {
     check(until, "SessionNotOnOrAfter=\"2026-11-22T08:00:01Z\"", "accepted");
     check(until, "", "accepted");
     check("saml:AuthnContextClassRef", "saml:AuthnContextDeclRef", "saml.authn.context");
-    check(common::MFA, "", "saml.authn.context");
+    check(crate::common::MFA, "", "saml.authn.context");
     let good = response();
     let start = good.find("<saml:AuthnStatement").unwrap();
     let end = good.find("</saml:AuthnStatement>").unwrap() + "</saml:AuthnStatement>".len();
@@ -222,9 +223,9 @@ fn more_than_one_factor() {
         "https://refeds.org/profile/mfa2",
         "https://REFEDS.org/profile/mfa",
     ] {
-        check(common::MFA, weak, "saml.mfa.missing");
+        check(crate::common::MFA, weak, "saml.mfa.missing");
     }
-    check(common::MFA, "urn:oasis:names:tc:SAML:2.0:ac:classes:SmartcardPKI", "accepted");
+    check(crate::common::MFA, "urn:oasis:names:tc:SAML:2.0:ac:classes:SmartcardPKI", "accepted");
     // Or by an attribute, where the agency says so.
     let mut idp = idp();
     let methods = "http://schemas.microsoft.com/claims/authnmethodsreferences";
@@ -236,10 +237,10 @@ fn more_than_one_factor() {
          </saml:AttributeValue><saml:AttributeValue>{multiple}</saml:AttributeValue>\
          </saml:Attribute>"
     );
-    let good = response().replace(common::MFA, password);
+    let good = response().replace(crate::common::MFA, password);
     let with = good.replace("<saml:AttributeStatement>", &stated);
     for (xml, code) in [(with, "accepted"), (good, "saml.mfa.missing")] {
-        let xml = signed(&xml, common::Layout::Both);
+        let xml = signed(&xml, crate::common::Layout::Both);
         let outcome = verify_xml(xml.as_bytes(), &expectation(&idp));
         assert_eq!(outcome.map_or_else(|refusal| refusal.code, |_| "accepted"), code);
     }
@@ -251,11 +252,8 @@ fn attributes() {
     let empty = |name: &str| format!("<saml:Attribute Name=\"{name}\"></saml:Attribute>{one}");
     check(one, &empty("functions"), "saml.attribute");
     check(one, &empty("mail"), "accepted");
-    check(
-        one,
-        &format!("{}{}", empty("mail"), empty("mail").replace(one, "")).replace(one, ""),
-        "saml.shape.xml",
-    );
+    let mail = "<saml:Attribute Name=\"mail\"></saml:Attribute>";
+    check(one, &format!("{mail}{mail}{one}"), "saml.attribute");
     check(one, "<saml:Attribute>", "saml.attribute");
     check(
         one,
@@ -271,12 +269,12 @@ fn attributes() {
     // A value with elements in it is dropped, and never read as the texts around them.
     let xml = response()
         .replace("<saml:AttributeValue>detective", "<saml:AttributeValue>detec<b>x</b>tive");
-    let assertion = verify(&signed(&xml, common::Layout::Both)).unwrap();
+    let assertion = verify(&signed(&xml, crate::common::Layout::Both)).unwrap();
     assert!(assertion.values("functions").is_empty());
     // Attributes that no setting names are not kept.
     let mail = "<saml:Attribute Name=\"mail\"><saml:AttributeValue>x</saml:AttributeValue></saml:Attribute>";
     let xml = response().replace(one, &format!("{mail}{one}"));
-    let assertion = verify(&signed(&xml, common::Layout::Both)).unwrap();
+    let assertion = verify(&signed(&xml, crate::common::Layout::Both)).unwrap();
     let names: Vec<&str> = assertion.attributes.keys().map(String::as_str).collect();
     assert_eq!(names, ["displayName", "functions"]);
 }
@@ -285,7 +283,7 @@ fn attributes() {
 fn unknown_elements_are_refused_wherever_they_stand() {
     for place in ["</samlp:Status>", "</saml:Conditions>", "</saml:SubjectConfirmation>"] {
         let xml = response().replace(place, &format!("{place}<saml:Novelty/>"));
-        let refusal = verify(&signed(&xml, common::Layout::Response)).unwrap_err();
+        let refusal = verify(&signed(&xml, crate::common::Layout::Response)).unwrap_err();
         assert_eq!(refusal.code, "saml.shape.child", "{place}");
     }
     check("</saml:Conditions>", "</saml:Conditions>text", "saml.shape.child");
@@ -294,7 +292,7 @@ fn unknown_elements_are_refused_wherever_they_stand() {
 #[test]
 fn a_forced_authentication_must_have_happened_since_it_was_asked_for() {
     let idp = idp();
-    let xml = signed(&response(), common::Layout::Both);
+    let xml = signed(&response(), crate::common::Layout::Both);
     let outcome = |since| {
         let expectation = Expectation { reauthenticated_since: Some(since), ..expectation(&idp) };
         verify_xml(xml.as_bytes(), &expectation).map_or_else(|refusal| refusal.code, |_| "accepted")
@@ -306,11 +304,11 @@ fn a_forced_authentication_must_have_happened_since_it_was_asked_for() {
 
 #[test]
 fn messages_are_remembered_as_long_as_anybody_would_take_them() {
-    let assertion = verify(&signed(&response(), common::Layout::Both)).unwrap();
+    let assertion = verify(&signed(&response(), crate::common::Layout::Both)).unwrap();
     assert_eq!(assertion.remember_until, now() + SignedDuration::from_mins(6));
     let xml = response()
         .replace("NotOnOrAfter=\"2026-11-22T08:05:00Z\"", "NotOnOrAfter=\"2099-01-01T00:00:00Z\"");
-    let assertion = verify(&signed(&xml, common::Layout::Both)).unwrap();
+    let assertion = verify(&signed(&xml, crate::common::Layout::Both)).unwrap();
     assert_eq!(assertion.remember_until, now() + SignedDuration::from_hours(24));
 }
 
@@ -322,15 +320,15 @@ fn our_request_says_who_asks_for_what_and_how_strongly() {
         issued_at: now(),
         idp: &idp,
         entity_id: "https://sp.example/?a=1&b=2",
-        acs_url: common::ACS,
+        acs_url: crate::common::ACS,
         force_authn: true,
     };
     let xml = request.xml();
     let document = roxmltree::Document::parse(&xml).unwrap();
     let root = document.root_element();
     assert_eq!(root.attribute("ForceAuthn"), Some("true"));
-    assert_eq!(root.attribute("Destination"), Some(common::SSO));
-    assert_eq!(root.attribute("AssertionConsumerServiceURL"), Some(common::ACS));
+    assert_eq!(root.attribute("Destination"), Some(crate::common::SSO));
+    assert_eq!(root.attribute("AssertionConsumerServiceURL"), Some(crate::common::ACS));
     assert_eq!(root.attribute("IssueInstant"), Some("2026-11-22T08:00:00Z"));
     let issuer = root.first_element_child().unwrap();
     assert_eq!(issuer.text(), Some("https://sp.example/?a=1&b=2"));
@@ -341,19 +339,22 @@ fn our_request_says_who_asks_for_what_and_how_strongly() {
         .collect();
     assert_eq!(contexts, identity::saml::metadata::MFA_CONTEXTS);
     let url = request.redirect_url("a b");
-    assert!(url.starts_with(&format!("{}&SAMLRequest=", common::SSO)), "{url}");
+    assert!(url.starts_with(&format!("{}&SAMLRequest=", crate::common::SSO)), "{url}");
     assert!(url.ends_with("&RelayState=a%20b"), "{url}");
 }
 
 #[test]
 fn metadata_is_read_and_wrong_metadata_is_refused_with_its_reason() {
-    let good = common::metadata_of(&[&common::idp_signer().certificate]);
+    let good = crate::common::metadata_of(&[&crate::common::idp_signer().certificate]);
     let read = |xml: &str| {
         let agency = "NB0010100".parse().unwrap();
         identity::IdpSettings::from_metadata("riverton", agency, xml.as_bytes(), now())
     };
     let idp = read(&good).unwrap();
-    assert_eq!((idp.entity_id.as_str(), idp.sso_url.as_str()), (common::IDP, common::SSO));
+    assert_eq!(
+        (idp.entity_id.as_str(), idp.sso_url.as_str()),
+        (crate::common::IDP, crate::common::SSO)
+    );
     assert_eq!(idp.certificates.len(), 1);
     assert_eq!(idp.valid_until, Some("2027-01-01T00:00:00Z".parse().unwrap()));
     for (from, to, code) in [
@@ -370,24 +371,25 @@ fn metadata_is_read_and_wrong_metadata_is_refused_with_its_reason() {
         assert!(good.contains(from), "{from}");
         assert_eq!(read(&good.replace(from, to)).unwrap_err().code, code, "{from} -> {to}");
     }
-    let ours = identity::saml::metadata::service_provider(common::SP, common::ACS, None);
+    let ours =
+        identity::saml::metadata::service_provider(crate::common::SP, crate::common::ACS, None);
     let document = roxmltree::Document::parse(&ours).unwrap();
-    assert_eq!(document.root_element().attribute("entityID"), Some(common::SP));
-    assert!(ours.contains(&format!("Location=\"{}\"", common::ACS)));
+    assert_eq!(document.root_element().attribute("entityID"), Some(crate::common::SP));
+    assert!(ours.contains(&format!("Location=\"{}\"", crate::common::ACS)));
 }
 
 #[test]
 fn a_file_is_verified_like_an_answer() {
     use base64::Engine;
     use identity::saml::file::{Question, verify_file};
-    let metadata = common::metadata_of(&[&common::idp_signer().certificate]);
-    let xml = signed(&response(), common::Layout::Both);
+    let metadata = crate::common::metadata_of(&[&crate::common::idp_signer().certificate]);
+    let xml = signed(&response(), crate::common::Layout::Both);
     let base64 = base64::engine::general_purpose::STANDARD.encode(&xml) + "\n";
     let question = |response| Question {
         response,
         idp_metadata: metadata.as_bytes(),
-        entity_id: common::SP,
-        acs_url: common::ACS,
+        entity_id: crate::common::SP,
+        acs_url: crate::common::ACS,
         at: now(),
         request_id: None,
     };

@@ -1,6 +1,5 @@
 //! An identity provider for tests: a key, its metadata, and responses that are right until a test
 //! changes them.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::sync::OnceLock;
 
@@ -12,21 +11,21 @@ use keys::SystemRandom;
 use keys::cert::{CertSpec, Certificate, Usage, issue_rsa};
 use keys::sign::{RsaBits, RsaKey};
 
-pub const IDP: &str = "https://idp.riverton.example/metadata";
-pub const SP: &str = "https://bailiwick.riverton.example/saml";
-pub const ACS: &str = "https://bailiwick.riverton.example/saml/acs";
-pub const SSO: &str = "https://idp.riverton.example/sso?tenant=1";
-pub const REQUEST: &str = "_request";
-pub const MFA: &str = "https://refeds.org/profile/mfa";
+pub(crate) const IDP: &str = "https://idp.riverton.example/metadata";
+pub(crate) const SP: &str = "https://bailiwick.riverton.example/saml";
+pub(crate) const ACS: &str = "https://bailiwick.riverton.example/saml/acs";
+pub(crate) const SSO: &str = "https://idp.riverton.example/sso?tenant=1";
+pub(crate) const REQUEST: &str = "_request";
+pub(crate) const MFA: &str = "https://refeds.org/profile/mfa";
 
 /// Eight in the morning, when every response of these tests was made.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-11-22T08:00:00Z".parse().unwrap()
 }
 
-pub struct Signer {
-    pub key: RsaKey,
-    pub certificate: Certificate,
+pub(crate) struct Signer {
+    pub(crate) key: RsaKey,
+    pub(crate) certificate: Certificate,
 }
 
 fn signer(name: &str) -> Signer {
@@ -46,18 +45,18 @@ fn signer(name: &str) -> Signer {
 }
 
 /// The provider's key.
-pub fn idp_signer() -> &'static Signer {
+pub(crate) fn idp_signer() -> &'static Signer {
     static SIGNER: OnceLock<Signer> = OnceLock::new();
     SIGNER.get_or_init(|| signer("idp"))
 }
 
 /// A key that nobody pinned.
-pub fn attacker() -> &'static Signer {
+pub(crate) fn attacker() -> &'static Signer {
     static SIGNER: OnceLock<Signer> = OnceLock::new();
     SIGNER.get_or_init(|| signer("attacker"))
 }
 
-pub fn metadata_of(certificates: &[&Certificate]) -> String {
+pub(crate) fn metadata_of(certificates: &[&Certificate]) -> String {
     use base64::Engine;
     let keys: String = certificates
         .iter()
@@ -80,18 +79,18 @@ pub fn metadata_of(certificates: &[&Certificate]) -> String {
     )
 }
 
-pub fn idp() -> IdpSettings {
+pub(crate) fn idp() -> IdpSettings {
     let metadata = metadata_of(&[&idp_signer().certificate]);
     let agency = "NB0010100".parse().unwrap();
     IdpSettings::from_metadata("riverton", agency, metadata.as_bytes(), now()).unwrap()
 }
 
 /// A right response, unsigned. Times are relative to eight o'clock.
-pub fn response() -> String {
+pub(crate) fn response() -> String {
     response_for(REQUEST, now(), "det.ruiz", "_response", "_assertion")
 }
 
-pub fn response_for(
+pub(crate) fn response_for(
     request: &str,
     at: Timestamp,
     name_id: &str,
@@ -130,15 +129,15 @@ pub fn response_for(
 
 /// Which elements the provider signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub(crate) enum Layout {
     Assertion,
     Response,
     Both,
 }
 
-pub const LAYOUTS: [Layout; 3] = [Layout::Assertion, Layout::Response, Layout::Both];
+pub(crate) const LAYOUTS: [Layout; 3] = [Layout::Assertion, Layout::Response, Layout::Both];
 
-pub fn sign_one(xml: &str, id: &str, by: &Signer) -> String {
+pub(crate) fn sign_one(xml: &str, id: &str, by: &Signer) -> String {
     let form = Form { method: RSA_SHA256, certificate: Some(by.certificate.der()) };
     sign(xml, id, form, |bytes| {
         by.key.sign_sha256(bytes).map_err(|_| Refusal { code: "test", detail: String::new() })
@@ -153,7 +152,7 @@ fn id_of(xml: &str, element: &str) -> String {
     node.attribute("ID").unwrap_or_default().to_owned()
 }
 
-pub fn signed_by(xml: &str, layout: Layout, by: &Signer) -> String {
+pub(crate) fn signed_by(xml: &str, layout: Layout, by: &Signer) -> String {
     let mut xml = xml.to_owned();
     if layout != Layout::Response {
         xml = sign_one(&xml, &id_of(&xml, "Assertion"), by);
@@ -164,11 +163,11 @@ pub fn signed_by(xml: &str, layout: Layout, by: &Signer) -> String {
     xml
 }
 
-pub fn signed(xml: &str, layout: Layout) -> String {
+pub(crate) fn signed(xml: &str, layout: Layout) -> String {
     signed_by(xml, layout, idp_signer())
 }
 
-pub fn expectation(idp: &IdpSettings) -> Expectation<'_> {
+pub(crate) fn expectation(idp: &IdpSettings) -> Expectation<'_> {
     Expectation {
         idp,
         entity_id: SP,
@@ -179,12 +178,12 @@ pub fn expectation(idp: &IdpSettings) -> Expectation<'_> {
     }
 }
 
-pub fn verify(xml: &str) -> Result<Assertion, Refusal> {
+pub(crate) fn verify(xml: &str) -> Result<Assertion, Refusal> {
     verify_xml(xml.as_bytes(), &expectation(&idp()))
 }
 
 /// The refusal's code, or `accepted`.
-pub fn verdict(xml: &str) -> String {
+pub(crate) fn verdict(xml: &str) -> String {
     match verify(xml) {
         Ok(_) => "accepted".to_owned(),
         Err(refusal) => refusal.code.to_owned(),

@@ -1,0 +1,14 @@
+//! Stories of SAML sign-in: what is accepted, what is refused and for which reason, and what a session
+//! does afterwards. One binary, so that it is linked once.
+#![expect(
+    clippy::unwrap_used,
+    clippy::string_slice,
+    reason = "a test that can not set its stage stops"
+)]
+#![expect(clippy::print_stderr, reason = "the corpus test says what it ran and what it left out")]
+
+mod attacks;
+mod common;
+mod corpus;
+mod profile;
+mod sign_in;
