@@ -31,7 +31,7 @@ test: setup ## all tests: rooms, formats, the story in a real browser
 lint: ## formatting, clippy without warnings, licences and banned crates
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -Dwarnings
-	@if command -v cargo-deny >/dev/null; then cargo deny --offline --log-level error check bans licenses sources; \
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked --log-level error check bans licenses sources; \
 	else echo 'cargo-deny is not installed (make setup-lint): the ban test of xtask stands alone'; fi
 
 bench: ## limits of this machine, and the gateway against an endpoint without controls (release build)
