@@ -4,3 +4,5 @@
 //! Nothing of this crate serves a real agency.
 
 pub mod idp;
+pub mod seed;
+pub mod story;
