@@ -18,6 +18,8 @@ mod nouns;
 mod question;
 mod sample;
 mod set;
+#[cfg(test)]
+mod sliced;
 mod translate;
 
 pub use explain::{Considered, Effect, Explanation, Finding};

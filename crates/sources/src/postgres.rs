@@ -154,10 +154,9 @@ impl Inner {
             Ok(rows)
         };
         let answer = answer.await;
-        match &answer {
-            // What is left of an answer that was too long is not worth waiting for.
-            Err(Fault::TooManyRows { .. } | Fault::TooManyBytes { .. }) => return answer,
-            Ok(_) | Err(_) => (),
+        // What is left of an answer that was too long is not worth waiting for.
+        if let Err(Fault::TooManyRows { .. } | Fault::TooManyBytes { .. }) = &answer {
+            return answer;
         }
         if link.client.batch_execute("rollback").await.is_ok() {
             self.give(link);

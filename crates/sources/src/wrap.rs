@@ -3,7 +3,7 @@
 //! Invariant: the text is made of the definition's own text, of quoted names and of numbers that
 //! this module writes. A value of a plan contributes a number, or the word `null`.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 
 use gate::{Direction, QueryPlan, Value, View};
 
@@ -82,30 +82,30 @@ impl Numbering {
         self.sql.push_str(text);
     }
 
-    /// Writes the number at which a value is bound, with its type where the database can't tell.
-    fn number(&mut self, position: usize, value: &Value) {
-        let written = match (self.dialect, value) {
-            (Dialect::Sqlite, _) => write!(self.sql, "?{position}"),
+    /// Binds one more value and writes its number, with a type where the database can't tell.
+    fn bind(&mut self, value: &Value, place: Place) {
+        let kind = match (self.dialect, value, place) {
             // A null has no type, and as a literal it needs none.
-            (Dialect::Postgres, Value::Null) => write!(self.sql, "null"),
-            (Dialect::Postgres, Value::Bool(_)) => write!(self.sql, "${position}::boolean"),
-            (Dialect::Postgres, Value::Int(_)) => write!(self.sql, "${position}::bigint"),
-            (Dialect::Postgres, Value::Real(_)) => {
-                write!(self.sql, "${position}::double precision")
+            (Dialect::Postgres, Value::Null, _) => {
+                self.text("null");
+                return;
             }
+            (Dialect::Sqlite, _, _) => "",
+            (Dialect::Postgres, Value::Bool(_), _) => "::boolean",
+            (Dialect::Postgres, Value::Int(_), _) => "::bigint",
+            (Dialect::Postgres, Value::Real(_), _) => "::double precision",
+            (Dialect::Postgres, Value::Text(_), Place::NullTest) => "::text",
             // Takes the type of what it is compared with: text, a date, a uuid.
-            (Dialect::Postgres, Value::Text(_)) => write!(self.sql, "${position}"),
+            (Dialect::Postgres, Value::Text(_), Place::Other) => "",
         };
-        debug_assert!(written.is_ok(), "a String takes everything");
-    }
-
-    /// Binds one more value.
-    fn bind(&mut self, value: &Value) {
-        let is_literal = self.dialect == Dialect::Postgres && *value == Value::Null;
-        if !is_literal {
-            self.values.push(value.clone());
-        }
-        self.number(self.values.len(), value);
+        self.values.push(value.clone());
+        let sign = match self.dialect {
+            Dialect::Sqlite => '?',
+            Dialect::Postgres => '$',
+        };
+        self.sql.push(sign);
+        self.text(&self.values.len().to_string());
+        self.text(kind);
     }
 
     fn column(&mut self, column: &str) {
@@ -118,12 +118,35 @@ impl Numbering {
     }
 }
 
-/// The plan's own statement with its names numbered; each name once, however often it is used.
+/// Where a value stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before `is null` or `is not null`, where nothing tells its type.
+    NullTest,
+    /// Anywhere else.
+    Other,
+}
+
+impl Place {
+    fn before(text: &str) -> Self {
+        let mut words = text.split_whitespace().map(str::to_ascii_lowercase);
+        let is = words.next().is_some_and(|word| word == "is");
+        let mut next = words.next().unwrap_or_default();
+        if next == "not" {
+            next = words.next().unwrap_or_default();
+        }
+        if is && next.starts_with("null") { Self::NullTest } else { Self::Other }
+    }
+}
+
+/// The plan's own statement with its names numbered. Each use of a name has a number of its own, so
+/// that the database may find another type for each.
 fn numbered(plan: &QueryPlan, dialect: Dialect) -> Result<Statement, Fault> {
     let mut out = Numbering { dialect, sql: String::with_capacity(plan.sql.len()), values: vec![] };
-    let mut known: Vec<(&str, usize)> = Vec::new();
-    let mut used: Vec<&str> = Vec::new();
-    for piece in pieces(&plan.sql, dialect)? {
+    let mut used: BTreeSet<&str> = BTreeSet::new();
+    let pieces = pieces(&plan.sql, dialect)?;
+    let mut rest = pieces.iter().copied().peekable();
+    while let Some(piece) = rest.next() {
         let name = match piece {
             Piece::Text(text) => {
                 out.text(text);
@@ -135,17 +158,14 @@ fn numbered(plan: &QueryPlan, dialect: Dialect) -> Result<Statement, Fault> {
             let problem = format!("nothing is bound to `:{name}`");
             return Err(Fault::Statement { problem });
         };
-        used.push(name);
-        let seen = known.iter().find(|(known, _)| *known == name).map(|(_, position)| *position);
-        match seen {
-            Some(position) => out.number(position, value),
-            None => {
-                out.bind(value);
-                known.push((name, out.values.len()));
-            }
-        }
+        used.insert(name);
+        let place = match rest.peek() {
+            Some(Piece::Text(text)) => Place::before(text),
+            Some(Piece::Name(_)) | None => Place::Other,
+        };
+        out.bind(value, place);
     }
-    if let Some(name) = plan.binds.keys().find(|name| !used.contains(&name.as_str())) {
+    if let Some(name) = plan.binds.keys().find(|name| !used.contains(name.as_str())) {
         let problem = format!("`:{name}` is bound but not used");
         return Err(Fault::Statement { problem });
     }
@@ -161,7 +181,7 @@ fn filters(view: &View, out: &mut Numbering) {
             Value::Null => out.text(" is null"),
             value @ (Value::Bool(_) | Value::Int(_) | Value::Real(_) | Value::Text(_)) => {
                 out.text(" = ");
-                out.bind(value);
+                out.bind(value, Place::Other);
             }
         }
     }
@@ -176,5 +196,69 @@ fn order(view: &View, out: &mut Numbering) {
             Direction::Ascending => " asc nulls first",
             Direction::Descending => " desc nulls last",
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use gate::{Filter, Limits, Mode};
+
+    use super::*;
+
+    fn plan(view: Option<View>) -> QueryPlan {
+        let text = |text: &str| Value::Text(text.to_owned());
+        QueryPlan {
+            source: "rms".to_owned(),
+            mode: Mode::Read,
+            sql: "select id from v where (:s is NOT\n null or s = :s) and y > :y and n = :n; -- x"
+                .to_owned(),
+            binds: BTreeMap::from([
+                ("s".to_owned(), text("NB")),
+                ("y".to_owned(), Value::Int(2000)),
+                ("n".to_owned(), Value::Null),
+            ]),
+            expect_rows: None,
+            view,
+            subjects: Vec::new(),
+            caveat_column: None,
+            limits: Limits { rows_max: 100, bytes_max: 1, wait_max: Duration::ZERO },
+        }
+    }
+
+    #[test]
+    fn the_statements_are_the_definitions_text_with_numbers_in_it() {
+        let view = View {
+            sort: vec![("a\"b".to_owned(), Direction::Descending)],
+            filters: vec![
+                Filter { column: "make".to_owned(), value: Value::Text("' or 1=1".to_owned()) },
+                Filter { column: "gone".to_owned(), value: Value::Null },
+            ],
+            page: 3,
+            page_size: 25,
+            count_max: 10_000,
+        };
+        let wrapped = wrap(&plan(Some(view)), Dialect::Postgres).unwrap();
+        let inner = "select id from v where ($1::text is NOT\n null or s = $2) and y > $3::bigint \
+                     and n = null -- x";
+        let from = format!("from ({inner}\n) t where t.\"make\" = $4 and t.\"gone\" is null");
+        assert_eq!(
+            wrapped.rows.sql,
+            format!("select * {from} order by t.\"a\"\"b\" desc nulls last limit 25 offset 50")
+        );
+        assert_eq!(
+            wrapped.count.unwrap().sql,
+            format!("select count(*) from (select 1 {from} limit 10001) c")
+        );
+        let values: Vec<String> = wrapped.rows.values.iter().map(ToString::to_string).collect();
+        assert_eq!(values, ["NB", "NB", "2000", "' or 1=1"]);
+        let plain = wrap(&plan(None), Dialect::Sqlite).unwrap().rows;
+        assert_eq!(
+            plain.sql,
+            "select id from v where (?1 is NOT\n null or s = ?2) and y > ?3 and n = ?4 -- x"
+        );
+        assert_eq!(plain.values.len(), 4);
     }
 }
