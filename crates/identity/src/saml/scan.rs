@@ -16,6 +16,8 @@ pub struct Limits {
     pub depth_max: usize,
     pub attributes_max: usize,
     pub elements_max: usize,
+    /// Namespace declarations in the whole message: every element below inherits them.
+    pub namespaces_max: usize,
     /// Whether comments may stand in it: in metadata, which the agency pins; never in an answer.
     pub comments: bool,
 }
@@ -27,6 +29,7 @@ impl Limits {
         depth_max: 64,
         attributes_max: 32,
         elements_max: 4096,
+        namespaces_max: 1024,
         comments: false,
     };
 
@@ -51,7 +54,7 @@ pub fn scan<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, Refusal> {
     if rest.bytes().any(is_forbidden) || rest.contains(['\u{feff}', '\u{fffe}', '\u{ffff}']) {
         return Err(Refusal::new("saml.shape.encoding", "the message holds a control character"));
     }
-    let (mut depth, mut elements) = (0_usize, 0_usize);
+    let (mut depth, mut elements, mut namespaces) = (0_usize, 0_usize, 0_usize);
     while let Some((_, tag)) = rest.split_once('<') {
         if let Some(comment) = tag.strip_prefix("!--").filter(|_| limits.comments) {
             let (_, after) = comment.split_once("-->").ok_or_else(broken)?;
@@ -73,12 +76,15 @@ pub fn scan<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, Refusal> {
             continue;
         }
         elements += 1;
-        let (after, empty) = start_tag(tag, limits)?;
+        let (after, empty) = start_tag(tag, limits, &mut namespaces)?;
         if !empty {
             depth += 1;
         }
-        if depth > limits.depth_max || elements > limits.elements_max {
-            let detail = "the message is nested too deep or has too many elements";
+        if depth > limits.depth_max
+            || elements > limits.elements_max
+            || namespaces > limits.namespaces_max
+        {
+            let detail = "the message is nested too deep, or has too many elements or namespaces";
             return Err(Refusal::new("saml.shape.limit", detail));
         }
         rest = after;
@@ -124,7 +130,11 @@ fn is_forbidden(byte: u8) -> bool {
 }
 
 /// Reads a start tag, from behind its `<`. Gives what follows it, and whether it ended with `/>`.
-fn start_tag<'a>(tag: &'a str, limits: &Limits) -> Result<(&'a str, bool), Refusal> {
+fn start_tag<'a>(
+    tag: &'a str,
+    limits: &Limits,
+    namespaces: &mut usize,
+) -> Result<(&'a str, bool), Refusal> {
     let mut rest = tag;
     let mut attributes = 0_usize;
     loop {
@@ -138,6 +148,9 @@ fn start_tag<'a>(tag: &'a str, limits: &Limits) -> Result<(&'a str, bool), Refus
             '<' => return Err(broken()),
             quote => {
                 attributes += 1;
+                let name =
+                    before.split(['=', ' ', '\t', '\n', '\r']).rfind(|word| !word.is_empty());
+                *namespaces += usize::from(name.is_some_and(|name| name.starts_with("xmlns")));
                 if attributes > limits.attributes_max {
                     let detail = "an element has too many attributes";
                     return Err(Refusal::new("saml.shape.limit", detail));
@@ -233,6 +246,9 @@ mod tests {
         assert!(scan(wide(32).as_bytes(), &Limits::RESPONSE).is_ok());
         refused(&wide(33), "saml.shape.limit");
         refused(&"<a/>".repeat(4097), "saml.shape.limit");
+        let bound = |count| format!("<a>{}</a>", "<b xmlns:c = 'urn:c' d=''/>".repeat(count));
+        assert!(scan(bound(1024).as_bytes(), &Limits::RESPONSE).is_ok());
+        refused(&bound(1025), "saml.shape.limit");
         refused(&" ".repeat(super::super::RESPONSE_BYTES_MAX + 1), "saml.malformed");
     }
 

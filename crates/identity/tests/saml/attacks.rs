@@ -345,7 +345,17 @@ fn hostile_sizes_are_refused_before_they_cost_anything() {
     let deep = format!("{}{}", "<saml:x>".repeat(100), "</saml:x>".repeat(100));
     check("deep", &good.replace("det.ruiz", &deep), "saml.shape.limit");
     check("long", &good.replace("det.ruiz", &"x".repeat(300_000)), "saml.malformed");
+    let inherited = |outer: usize, inner: usize| {
+        let declared: String = (0..20).map(|n| format!("xmlns:n{n}='urn:{n}' ")).collect();
+        let open: String = (0..outer).map(|_| format!("<saml:x {declared}>")).collect();
+        let leaves = "<saml:y xmlns:z='urn:z'/>".repeat(inner);
+        format!("{open}{leaves}{}", "</saml:x>".repeat(outer))
+    };
+    let many = good.replace("det.ruiz", &inherited(50, 3000));
+    check("namespaces inherited by thousands", &many, "saml.shape.limit");
     let started = std::time::Instant::now();
+    // The most that passes the scan, and is refused by what looks at it next.
+    check("most", &good.replace("det.ruiz", &inherited(25, 500)), "saml.signature.digest");
     for _ in 0..20 {
         assert_eq!(verdict(&wide), "saml.shape.limit");
     }
