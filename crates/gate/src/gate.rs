@@ -65,7 +65,8 @@ impl Gate {
                 }
             }
         }
-        Ok(Permit::new(question, plan, Arc::new(self.trail(header, entry))))
+        let trail = Arc::new(self.trail(header, entry, &plan));
+        Ok(Permit::new(question, plan, trail))
     }
 
     /// Records what is about to leave, then lets it leave. On failure the data is dropped.
@@ -121,11 +122,11 @@ impl Gate {
         self.close(trail, decided, reason).await
     }
 
-    fn trail(&self, header: Header, entry: Decided) -> Trail {
+    fn trail(&self, header: Header, entry: Decided, plan: &Plan) -> Trail {
         let now = (self.clock)();
         let expires =
             now.saturating_add(SignedDuration::from_secs(PERMIT_SECONDS_MAX)).unwrap_or(now);
-        Trail::new(self.ledger.clone(), header, entry, expires, Arc::clone(&self.clock))
+        Trail::new(self.ledger.clone(), header, entry, expires, Arc::clone(&self.clock), plan)
     }
 
     /// The policy's answer, unless the plan is not what was asked about.

@@ -27,6 +27,8 @@ pub(crate) struct Trail {
     pub(crate) decided: Decided,
     pub(crate) expires: Timestamp,
     pub(crate) clock: Clock,
+    /// False for a page without records: nothing leaves under its permit, so nothing is withheld.
+    ends: bool,
     closed: AtomicBool,
 }
 
@@ -37,8 +39,17 @@ impl Trail {
         decided: Decided,
         expires: Timestamp,
         clock: Clock,
+        plan: &Plan,
     ) -> Self {
-        Self { ledger, header, decided, expires, clock, closed: AtomicBool::new(false) }
+        let ends = match plan {
+            Plan::Query(_)
+            | Plan::Evidence(_)
+            | Plan::Audit(_)
+            | Plan::Export(_)
+            | Plan::Parcel(_) => true,
+            Plan::None => false,
+        };
+        Self { ledger, header, decided, expires, clock, ends, closed: AtomicBool::new(false) }
     }
 
     /// True for the first caller only.
@@ -64,7 +75,7 @@ const ABANDONED: &str = "whoever asked went away before anything was released";
 
 impl Drop for Trail {
     fn drop(&mut self) {
-        if !self.close() {
+        if !self.close() || !self.ends {
             return;
         }
         let (ledger, header, decided) =
@@ -84,7 +95,7 @@ impl Drop for Trail {
 }
 
 /// Leave to fetch once, and only what was asked. Only [`crate::Gate::authorise`] makes it.
-#[must_use = "a permit that is dropped is recorded as withheld"]
+#[must_use = "a permit that is dropped is recorded as withheld, if anything could leave under it"]
 pub struct Permit {
     question: Question,
     plan: Plan,

@@ -406,6 +406,14 @@ async fn a_caller_that_goes_away_with_the_data_leaves_a_record_that_nothing_left
 }
 
 #[tokio::test]
+async fn a_page_without_records_is_recorded_once() {
+    let story = Story::new();
+    drop(story.ask(question(Action::UseTool), Plan::None).await.unwrap());
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(story.told(), "use-tool tool/persons: Permit, your job function reads records\n");
+}
+
+#[tokio::test]
 async fn a_source_that_failed_is_recorded_once_with_its_reason() {
     let story = Story::new();
     let permit = story.ask(asked(), plan(Mode::Read)).await.unwrap();
