@@ -14,11 +14,11 @@ use keys::seal::SealingKey;
 
 use crate::body::{self, Body, BodyRecord, body_aad};
 use crate::disk::{DiskFile, replace};
-use crate::envelope::{Bucket, Envelope};
+use crate::envelope::{Bucket, Envelope, LedgerId};
 use crate::error::AppendError;
 use crate::event::Retention;
 use crate::frame::{NewFrame, frame_taken};
-use crate::identity::{JOURNAL, KEYS};
+use crate::identity::{BODY, JOURNAL, KEYS};
 use crate::journal::{JournalFrame, Segment, Write, body_folder};
 use crate::load::{Loaded, key_name};
 use crate::memory::{BodyAt, FrameAt};
@@ -75,8 +75,8 @@ struct Draft {
 
 impl Open {
     pub(crate) fn new(fixed: &Fixed, loaded: &Loaded) -> Result<Self, Failure> {
-        let end = loaded.end.clone();
-        let log = Extent::open(&fixed.place, Segment::Log(end.segment), end.offset)?;
+        let (end, limit) = (loaded.end.clone(), fixed.settings.segment_bytes);
+        let log = Extent::open(&fixed.place, Segment::Log(end.segment), end.offset, limit)?;
         let journal = Journal {
             file: Arc::clone(&loaded.journal),
             path: fixed.place.path(JOURNAL),
@@ -179,11 +179,11 @@ impl Open {
 
     /// Room in the log for a frame; a new segment if this one is full.
     fn log_room(&mut self, fixed: &Fixed, taken: u64, reserve: Reserve) -> Result<u64, Failure> {
-        let spare = spare(fixed, reserve);
-        if self.log.end + taken + spare > fixed.settings.segment_bytes {
+        let (spare, limit) = (spare(fixed, reserve), fixed.settings.segment_bytes);
+        if self.log.end + taken + spare > limit {
             let Segment::Log(number) = self.log.segment else { return Ok(self.log.end) };
             let next = Segment::Log(number + 1);
-            self.log = Extent::create(&fixed.place, next, taken + spare)?;
+            self.log = Extent::create(&fixed.place, next, taken + spare, limit)?;
             self.end.segment = number + 1;
         }
         self.log.ensure(taken + spare)?;
@@ -198,21 +198,22 @@ impl Open {
         reserve: Reserve,
     ) -> Result<(Segment, u64), Failure> {
         let need = total as u64 + spare(fixed, reserve);
+        let limit = fixed.settings.segment_bytes;
         let mut extent = match (self.bodies.remove(&bucket), self.body_ends.get(&bucket)) {
             (Some(extent), _) => extent,
             (None, Some(end)) if end.offset > 0 => {
-                Extent::open(&fixed.place, Segment::Body(bucket, end.segment), end.offset)?
+                Extent::open(&fixed.place, Segment::Body(bucket, end.segment), end.offset, limit)?
             }
             (None, end) => {
                 let number = end.map_or(0, |end| end.segment);
-                Extent::create(&fixed.place, Segment::Body(bucket, number), need)?
+                Extent::create(&fixed.place, Segment::Body(bucket, number), need, limit)?
             }
         };
-        if extent.end + need > fixed.settings.segment_bytes
+        if extent.end + need > limit
             && let Segment::Body(_, number) = extent.segment
         {
             let next = Segment::Body(bucket, number + 1);
-            let made = Extent::create(&fixed.place, next, need);
+            let made = Extent::create(&fixed.place, next, need, limit);
             if made.is_err() {
                 self.bodies.insert(bucket, extent);
             }
@@ -229,11 +230,8 @@ impl Open {
         if let Some((_, key)) = fixed.shared.read().bucket(bucket) {
             return Ok(key.clone());
         }
+        // The key before the folder: bodies without a key would be damage.
         let place = &fixed.place;
-        let folder = place.path(&body_folder(bucket));
-        let made = place.disk.create_folder(&folder);
-        let made = made.and_then(|()| place.disk.sync_folder(&place.path(crate::identity::BODY)));
-        made.map_err(|source| failed("create", &folder, source))?;
         let key = SealingKey::generate(fixed.random.as_ref());
         let key = key.map_err(|source| keys_failed("make a bucket's key", source))?;
         let file = body::key_file(&fixed.keys.body, &fixed.identity.id, bucket, &key);
@@ -242,6 +240,10 @@ impl Open {
         let (_, short) = name.split_once('/').unwrap_or_default();
         let written = replace(place.disk.as_ref(), &place.path(KEYS), short, &file);
         written.map_err(|source| failed("write", &place.path(&name), source))?;
+        let folder = place.path(&body_folder(bucket));
+        let made = place.disk.create_folder(&folder);
+        let made = made.and_then(|()| place.disk.sync_folder(&place.path(BODY)));
+        made.map_err(|source| failed("create", &folder, source))?;
         fixed.shared.write().buckets.push((bucket, key.clone()));
         Ok(key)
     }
@@ -311,7 +313,7 @@ impl Open {
     }
 
     /// Syncs everything to its place, after which the journal begins at 0 again.
-    pub(crate) fn settle(&mut self) -> Result<(), Failure> {
+    fn settle(&mut self) -> Result<(), Failure> {
         for (segment, file) in &self.dirty {
             let path = PathBuf::from(segment.path());
             file.sync().map_err(|source| broken("sync", &path, source))?;
@@ -320,6 +322,18 @@ impl Open {
         self.journal.generation += 1;
         (self.journal.end, self.journal.ordinal) = (0, 0);
         Ok(())
+    }
+
+    /// Settles for good: an empty frame opens a new generation, so that from here on the log and
+    /// the bodies speak for themselves.
+    pub(crate) fn close(&mut self, ledger: &LedgerId) -> Result<(), Failure> {
+        self.settle()?;
+        let (generation, ordinal, first) = (self.journal.generation, 0, self.size());
+        let frame = JournalFrame { generation, ordinal, first, count: 0, writes: Vec::new() };
+        let Some(bytes) = frame.encode(ledger) else { return Ok(()) };
+        let journal = &mut self.journal;
+        let written = journal.file.write_at(&bytes, 0).and_then(|()| journal.file.sync());
+        written.map_err(|source| broken("close", &journal.path, source))
     }
 
     /// Tells memory of entries that are durable, and gives their receipts.

@@ -96,8 +96,8 @@ fn create(place: &Place, settings: &Settings, identity: &Identity) -> Result<(),
     for name in [LOG, BODY, KEYS] {
         disk.create_folder(&place.path(name)).map_err(failed(place, "create", name))?;
     }
-    let first = Segment::Log(0).path();
-    for (name, length) in [(JOURNAL, settings.journal_bytes), (first.as_str(), STEP_BYTES)] {
+    let (first, ahead) = (Segment::Log(0).path(), settings.segment_bytes.min(STEP_BYTES));
+    for (name, length) in [(JOURNAL, settings.journal_bytes), (first.as_str(), ahead)] {
         let file = disk.open(&place.path(name), Mode::Create);
         let file = file.map_err(failed(place, "create", name))?;
         let mut head = [0; 8];
@@ -121,6 +121,7 @@ pub(crate) fn load(
     keys: &LedgerKeys,
 ) -> Result<Loaded, OpenError> {
     let ledger = &identity.id;
+    sync_names(place)?;
     let bytes = read_whole(place.disk.as_ref(), &place.path(JOURNAL), JOURNAL_BYTES_MAX);
     let bytes = bytes.map_err(|error| missing(place, JOURNAL, error))?;
     let scan = JournalScan::read(&bytes, ledger);
@@ -138,10 +139,9 @@ pub(crate) fn load(
     })?;
     memory.tree = end.tree.clone();
     memory.signature = end.signature;
-    check_stray(&scan, end.tree.size())?;
-
-    let bodies = load_bodies(place, ledger, &source, &keys.body, &mut memory)?;
     let published = published::check(place, identity, &memory)?;
+    check_stray(&scan, end.tree.size())?;
+    let bodies = load_bodies(place, ledger, &source, &keys.body, &mut memory)?;
     let journal = place.disk.open(&place.path(JOURNAL), Mode::Write);
     let journal = journal.map_err(failed(place, "open", JOURNAL))?;
     let (journal_bytes, generation) = (bytes.len() as u64, scan.generation + 1);
@@ -155,19 +155,33 @@ fn missing(place: &Place, name: &str, error: io::Error) -> OpenError {
     }
 }
 
-/// Whole batches behind a broken one were confirmed; if the log does not have them, they are lost.
+/// Whole batches that can't be reached, for one before them is damaged, were confirmed. They are
+/// lost if the log does not have them.
 pub(crate) fn check_stray(scan: &JournalScan, size: u64) -> Result<(), Damage> {
-    if scan.stray.iter().all(|(_, reaches)| *reaches <= size) {
+    let reached = scan.stray.iter().map(|(_, reaches)| *reaches).max().unwrap_or(0);
+    if reached <= size {
         return Ok(());
     }
-    let what = "a batch is damaged, yet a later one is whole";
-    Err(Damage::new(JOURNAL, scan.end as u64, Some(size), what))
+    let what = format!("a later batch reaches {reached} entries, yet the log has only {size}");
+    Err(Damage::new(JOURNAL, scan.end as u64, Some(size), &what))
 }
 
 impl From<Damage> for OpenError {
     fn from(damage: Damage) -> Self {
         Self::Damaged(damage)
     }
+}
+
+/// Makes the names of files durable that a failed sync of their folder may have left in doubt.
+fn sync_names(place: &Place) -> Result<(), OpenError> {
+    let buckets = Source::new(place.disk.as_ref(), &place.folder, &[]).buckets()?;
+    let bodies = buckets.into_iter().map(crate::journal::body_folder);
+    let folders = ["", LOG, KEYS, BODY].into_iter().map(str::to_owned).chain(bodies);
+    for folder in folders {
+        let synced = place.disk.sync_folder(&place.path(&folder));
+        synced.map_err(failed(place, "sync", &folder))?;
+    }
+    Ok(())
 }
 
 fn redo(place: &Place, frames: &[JournalFrame]) -> Result<(), OpenError> {
@@ -211,7 +225,8 @@ fn load_bodies(
     memory: &mut Memory,
 ) -> Result<BTreeMap<Bucket, BodyEnd>, OpenError> {
     let buckets = key_buckets(place).map_err(failed(place, "list", KEYS))?;
-    let buckets: BTreeSet<Bucket> = buckets.into_iter().chain(source.buckets()?).collect();
+    let folders = source.buckets()?;
+    let buckets: BTreeSet<Bucket> = buckets.into_iter().chain(folders.clone()).collect();
     let mut ends = BTreeMap::new();
     for (number, bucket) in (0..).zip(buckets) {
         let name = key_name(bucket);
@@ -224,7 +239,11 @@ fn load_bodies(
         let key = key.ok_or_else(|| OpenError::WrongKey { path: place.path(&name) })?;
         // A crash may leave a key whose folder was not made yet.
         let folder = crate::journal::body_folder(bucket);
-        place.disk.create_folder(&place.path(&folder)).map_err(failed(place, "create", &folder))?;
+        if !folders.contains(&bucket) {
+            let made = place.disk.create_folder(&place.path(&folder));
+            let made = made.and_then(|()| place.disk.sync_folder(&place.path(BODY)));
+            made.map_err(failed(place, "create", &folder))?;
+        }
         let end = scan_bodies(source, bucket, &mut |found| {
             let entry = found.record.entry;
             if entry >= memory.size() {

@@ -61,24 +61,36 @@ pub(crate) struct Extent {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) end: u64,
     pub(crate) room: u64,
+    /// Zeros are not written ahead beyond this.
+    limit: u64,
 }
 
 impl Extent {
     /// Opens a segment that is used up to `end`.
-    pub(crate) fn open(place: &Place, segment: Segment, end: u64) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        place: &Place,
+        segment: Segment,
+        end: u64,
+        limit: u64,
+    ) -> Result<Self, Failure> {
         let path = place.path(&segment.path());
         let file = place.disk.open(&path, Mode::Write);
         let file = file.map_err(|source| broken("open", &path, source))?;
         let room = file.length().map_err(|source| broken("read", &path, source))?;
-        Ok(Self { segment, path, file, end, room })
+        Ok(Self { segment, path, file, end, room, limit })
     }
 
     /// Makes a new segment with room for `need` bytes. A leftover of a try that failed is used.
-    pub(crate) fn create(place: &Place, segment: Segment, need: u64) -> Result<Self, Failure> {
+    pub(crate) fn create(
+        place: &Place,
+        segment: Segment,
+        need: u64,
+        limit: u64,
+    ) -> Result<Self, Failure> {
         let path = place.path(&segment.path());
         let file = place.disk.open(&path, Mode::Create);
         let file = file.map_err(|source| failed("create", &path, source))?;
-        let mut extent = Self { segment, path, file, end: 0, room: 0 };
+        let mut extent = Self { segment, path, file, end: 0, room: 0, limit };
         extent.ensure(need)?;
         let folder = extent.path.parent().unwrap_or(&place.folder);
         place.disk.sync_folder(folder).map_err(|source| failed("sync", folder, source))?;
@@ -91,7 +103,7 @@ impl Extent {
         if want <= self.room {
             return Ok(());
         }
-        let target = want.next_multiple_of(STEP_BYTES);
+        let target = want.next_multiple_of(STEP_BYTES).min(self.limit.max(want));
         self.write_zeros(target).map_err(|source| failed("extend", &self.path, source))?;
         self.room = target;
         Ok(())

@@ -8,7 +8,7 @@ use crate::error::{Damage, OpenError, ReadError};
 use crate::identity::{CHECKPOINT, CHECKPOINTS, Identity, SMALL_FILE_BYTES_MAX};
 use crate::memory::Memory;
 use crate::merkle::root_at;
-use crate::note::Checkpoint;
+use crate::note::{Checkpoint, VerifierKey};
 use crate::place::Place;
 use crate::reading::Hashes;
 
@@ -35,33 +35,45 @@ impl Published {
         }
         let text = format!("{note}\n");
         all.write_at(text.as_bytes(), self.end)?;
+        // Else a later note could reach the disk before an earlier one and leave a hole.
+        all.sync()?;
         replace(disk, &place.folder, CHECKPOINT, note.as_bytes())?;
         (self.size, self.end) = (size, self.end + text.len() as u64);
         Ok(())
     }
 }
 
-/// Reads all published notes with their offsets. A last one that is not whole is left out and
-/// its offset given: a crash came between.
-pub(crate) fn parse_all(bytes: &[u8]) -> (Vec<(u64, &str)>, u64) {
+/// Reads all published checkpoints with their offsets, and where they end. The last may be torn,
+/// for a crash came between: it is left out then. Any other must hold.
+pub(crate) fn parse_all(
+    bytes: &[u8],
+    key: &VerifierKey,
+) -> Result<(Vec<(u64, Checkpoint)>, u64), Damage> {
     let mut notes = Vec::new();
     let mut offset = 0;
     loop {
         let rest = bytes.get(offset..).unwrap_or_default();
-        let Some(note) = first_note(rest) else { return (notes, offset as u64) };
-        notes.push((offset as u64, note));
+        let Some(note) = first_note(rest) else { return Ok((notes, offset as u64)) };
+        match Checkpoint::open(&String::from_utf8_lossy(note), key) {
+            Ok(checkpoint) => notes.push((offset as u64, checkpoint)),
+            Err(_) if rest.len() == note.len() + 1 => return Ok((notes, offset as u64)),
+            Err(error) => {
+                let what = error.to_string();
+                return Err(Damage::new(CHECKPOINTS, offset as u64, None, &what));
+            }
+        }
         offset += note.len() + 1;
     }
 }
 
 /// A note ends where, after its text and an empty line, a second empty line follows.
-fn first_note(bytes: &[u8]) -> Option<&str> {
+fn first_note(bytes: &[u8]) -> Option<&[u8]> {
     let gap = |from: usize| {
         let rest = bytes.get(from..)?;
         rest.windows(2).position(|pair| pair == b"\n\n").map(|at| from + at)
     };
     let end = gap(gap(0)? + 2)?;
-    std::str::from_utf8(bytes.get(..=end)?).ok()
+    bytes.get(..=end).filter(|_| bytes.len() > end + 1)
 }
 
 /// Holds what was published against the log, and cuts off a torn note. Gives what stands.
@@ -72,7 +84,7 @@ pub(crate) fn check(
 ) -> Result<Published, OpenError> {
     let newest = read_or_empty(place, CHECKPOINT, SMALL_FILE_BYTES_MAX)?;
     let all = read_or_empty(place, CHECKPOINTS, CHECKPOINTS_BYTES_MAX)?;
-    let (notes, end) = parse_all(&all);
+    let (notes, end) = parse_all(&all, &identity.key)?;
     if end != all.len() as u64 {
         let cut = place.disk.open(&place.path(CHECKPOINTS), Mode::Write);
         let cut = cut.and_then(|file| file.truncate(end));
@@ -80,11 +92,12 @@ pub(crate) fn check(
         cut.map_err(|source| OpenError::Disk { doing: "mend", path, source })?;
     }
     let mut size = 0;
-    if let Some((offset, note)) = notes.last() {
-        size = size.max(hold(place, identity, memory, CHECKPOINTS, *offset, note)?);
+    if let Some((offset, checkpoint)) = notes.last() {
+        size = size.max(hold(place, identity, memory, CHECKPOINTS, *offset, checkpoint)?);
     }
     if !newest.is_empty() {
-        let note = String::from_utf8_lossy(&newest);
+        let note = Checkpoint::open(&String::from_utf8_lossy(&newest), &identity.key);
+        let note = note.map_err(|it| Damage::new(CHECKPOINT, 0, None, &it.to_string()))?;
         size = size.max(hold(place, identity, memory, CHECKPOINT, 0, &note)?);
     }
     Ok(Published { size, end })
@@ -104,11 +117,9 @@ fn hold(
     memory: &Memory,
     file: &str,
     offset: u64,
-    note: &str,
+    checkpoint: &Checkpoint,
 ) -> Result<u64, OpenError> {
     let damage = |entry, what: &str| OpenError::Damaged(Damage::new(file, offset, entry, what));
-    let checkpoint = Checkpoint::open(note, &identity.key);
-    let checkpoint = checkpoint.map_err(|error| damage(None, &error.to_string()))?;
     let (size, have) = (checkpoint.size, memory.size());
     if size > have {
         let what = format!("{size} entries were published, yet the log has only {have}");

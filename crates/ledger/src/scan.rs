@@ -124,16 +124,16 @@ impl Window<'_> {
         Ok(())
     }
 
-    /// Whether there are only zeros from `offset` on; else where the first other byte is.
-    fn zeros_from(&mut self, mut offset: u64) -> Result<Option<u64>, Fault> {
+    /// Whether there are only zeros from `offset` on.
+    fn zeros_from(&mut self, mut offset: u64) -> Result<bool, Fault> {
         while offset < self.length {
             let bytes = self.at(offset, WINDOW_BYTES)?;
-            if let Some(at) = bytes.iter().position(|byte| *byte != 0) {
-                return Ok(Some(offset + at as u64));
+            if !is_zero(bytes) {
+                return Ok(false);
             }
             offset += bytes.len().max(1) as u64;
         }
-        Ok(None)
+        Ok(true)
     }
 }
 
@@ -142,8 +142,9 @@ fn lay_over(buffer: &mut [u8], start: u64, at: u64, bytes: &[u8]) {
     let skip = usize::try_from(start.saturating_sub(at)).unwrap_or(usize::MAX);
     let into = usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX);
     let (Some(bytes), Some(buffer)) = (bytes.get(skip..), buffer.get_mut(into..)) else { return };
-    for (to, from) in buffer.iter_mut().zip(bytes) {
-        *to = *from;
+    let length = buffer.len().min(bytes.len());
+    if let (Some(to), Some(from)) = (buffer.get_mut(..length), bytes.get(..length)) {
+        to.copy_from_slice(from);
     }
 }
 
@@ -229,8 +230,8 @@ fn next_frame(
     let head = window.at(end.offset, frame::HEADER_BYTES)?;
     if is_zero(head) {
         return match window.zeros_from(end.offset)? {
-            None => Ok(None),
-            Some(_) => Err(at(end, size, "there is a gap before more data")),
+            true => Ok(None),
+            false => Err(at(end, size, "there is a gap before more data")),
         };
     }
     let Some(head) = FrameHead::parse(head) else {
@@ -290,10 +291,10 @@ pub(crate) fn scan_bodies(
             };
             let head = window.at(end.offset, body::HEADER_BYTES)?;
             if is_zero(head) {
-                match window.zeros_from(end.offset)? {
-                    None => break,
-                    Some(_) => return Err(broken(None, "there is a gap before more data").into()),
+                if window.zeros_from(end.offset)? {
+                    break;
                 }
+                return Err(broken(None, "there is a gap before more data").into());
             }
             let Some(head) = BodyHead::parse(head) else {
                 return Err(broken(None, "this is no body").into());

@@ -48,6 +48,7 @@ struct State {
     operations: u64,
     fail_at: Option<(u64, Fault)>,
     fail_after: Option<(String, usize)>,
+    fail_sync: Option<String>,
     room: Option<usize>,
     writes: BTreeMap<String, u64>,
     syncs: BTreeMap<String, u64>,
@@ -99,10 +100,17 @@ impl SimDisk {
         lock(&self.0).fail_after = Some((name.to_owned(), count));
     }
 
+    /// Makes the next sync of a file of this name fail; its writes are lost, though programs go
+    /// on seeing them.
+    pub fn fail_next_sync(&self, name: &str) {
+        lock(&self.0).fail_sync = Some(name.to_owned());
+    }
+
     /// Nothing fails any more.
     pub fn mend(&self) {
         let mut state = lock(&self.0);
         (state.fail_at, state.fail_after, state.room) = (None, None, None);
+        state.fail_sync = None;
     }
 
     /// Lets all files together grow by no more than so many bytes.
@@ -157,6 +165,18 @@ impl SimDisk {
     pub fn move_file(&self, from: &Path, to: &Path) {
         let mut state = lock(&self.0);
         if let Some(id) = state.names.remove(from) {
+            state.names.insert(to.to_owned(), id);
+        }
+    }
+
+    /// Puts a copy of a file elsewhere.
+    pub fn copy_file(&self, from: &Path, to: &Path) {
+        let mut state = lock(&self.0);
+        let content = state.names.get(from).and_then(|id| state.contents.get(id)).cloned();
+        if let Some(content) = content {
+            let id = state.next;
+            state.next += 1;
+            state.contents.insert(id, content);
             state.names.insert(to.to_owned(), id);
         }
     }
@@ -349,7 +369,9 @@ impl DiskFile for SimFile {
         self.content(|content| {
             let there = content.now.get(offset..).unwrap_or_default();
             let count = out.len().min(there.len());
-            out.iter_mut().zip(there).for_each(|(to, from)| *to = *from);
+            if let (Some(to), Some(from)) = (out.get_mut(..count), there.get(..count)) {
+                to.copy_from_slice(from);
+            }
             count
         })
     }
@@ -382,7 +404,10 @@ impl DiskFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         drop(self.gate.read().unwrap_or_else(PoisonError::into_inner));
         let mut state = lock(&self.state);
-        let fault = state.operation();
+        let mut fault = state.operation();
+        if state.fail_sync.take_if(|name| *name == name_of(&self.path)).is_some() {
+            fault = Some(Fault::Lost);
+        }
         let content = state.contents.get_mut(&self.id).ok_or(io::ErrorKind::NotFound)?;
         match fault {
             // As on Linux: the pages count as clean afterwards, and are not on the disk.

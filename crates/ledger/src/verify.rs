@@ -120,8 +120,8 @@ impl Folder<'_> {
         });
         let end = end.map_err(|fault| self.damage(fault))?;
         let size = end.tree.size();
-        check_stray(&journal, size)?;
         self.check_size(&end, expected, &published)?;
+        check_stray(&journal, size)?;
         self.bodies(&source, &identity, &in_buckets)?;
 
         let checkpoint = Checkpoint { origin: identity.origin.clone(), size, root: end.root };
@@ -160,15 +160,13 @@ impl Folder<'_> {
     fn published(&self, key: &VerifierKey) -> Result<Vec<PublishedAt>, Damage> {
         let all = self.read_or_empty(CHECKPOINTS, CHECKPOINTS_BYTES_MAX)?;
         let newest = self.read_or_empty(CHECKPOINT, SMALL_FILE_BYTES_MAX)?;
-        let newest_text = String::from_utf8_lossy(&newest);
-        let (notes, _torn) = parse_all(&all);
-        let notes = notes.into_iter().map(|(offset, note)| (CHECKPOINTS, offset, note));
-        let newest = (!newest.is_empty()).then_some((CHECKPOINT, 0, newest_text.as_ref()));
-        let mut published = Vec::new();
-        for (file, offset, note) in notes.chain(newest) {
-            let checkpoint = Checkpoint::open(note, key)
-                .map_err(|error| Damage::new(file, offset, None, &error.to_string()))?;
-            published.push((checkpoint, file, offset));
+        let (notes, _torn) = parse_all(&all, key)?;
+        let notes = notes.into_iter().map(|(offset, note)| (note, CHECKPOINTS, offset));
+        let mut published: Vec<PublishedAt> = notes.collect();
+        if !newest.is_empty() {
+            let note = Checkpoint::open(&String::from_utf8_lossy(&newest), key);
+            let note = note.map_err(|it| Damage::new(CHECKPOINT, 0, None, &it.to_string()))?;
+            published.push((note, CHECKPOINT, 0));
         }
         published.sort_by_key(|(checkpoint, _, _)| checkpoint.size);
         Ok(published)

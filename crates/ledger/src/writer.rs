@@ -107,7 +107,8 @@ impl Writer {
             }
         }
         self.publish();
-        match self.open.as_mut().map(Open::settle) {
+        let ledger = self.fixed.identity.id;
+        match self.open.as_mut().map(|open| open.close(&ledger)) {
             None => Err(self.last_error.take().unwrap_or(AppendError::Closed)),
             Some(Err(Failure::Refused(error) | Failure::Broken(error))) => Err(error),
             Some(Ok(())) => Ok(()),
@@ -127,7 +128,6 @@ impl Writer {
         if jobs.is_empty() {
             return;
         }
-        self.announce_recovery();
         let reserve = Reserve::Keep;
         let written = self.open.as_mut().map(|open| open.commit(&self.fixed, &jobs, reserve));
         match written {
@@ -136,6 +136,7 @@ impl Writer {
                 for (job, receipt) in jobs.into_iter().zip(receipts) {
                     job.answer(Ok(receipt));
                 }
+                self.announce_recovery();
             }
             Some(Err(failure)) => {
                 let error = self.note_failure(failure);
@@ -245,10 +246,10 @@ impl Writer {
 
     fn announce_recovery(&mut self) {
         if self.refused > 0 {
+            self.fixed.shared.set_health(Health::Recording);
             let event = Event::LedgerRecovered { refused: self.refused };
             if self.record_own(event, Reserve::Keep) {
                 self.refused = 0;
-                self.fixed.shared.set_health(Health::Recording);
             }
         }
     }

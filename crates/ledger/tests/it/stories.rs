@@ -1,13 +1,11 @@
 //! The ledger from outside: what is recorded is found again, and stays.
 
-mod common;
-
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{
-    append, clock, decided, numbered, open, open_with, record, released, ruiz, subject, time,
-    verify,
+use crate::common::{
+    FOLDER, append, clock, decided, in_folder, number_in, numbered, open, open_with, record,
+    released, ruiz, subject, time, verify,
 };
 use keys::SystemRandom;
 use ledger::testing::{SimDisk, keys, settings};
@@ -177,19 +175,16 @@ fn queued_records_share_one_sync() {
     let (disk, clock) = (Arc::new(SimDisk::new()), clock());
     let ledger = open(&disk, &clock).unwrap();
     append(&ledger, numbered(0)).unwrap();
-    let blocked = disk.block();
-    let first = ledger.enqueue(numbered(1)).unwrap();
-    while ledger.waiting() > 0 {
-        std::thread::yield_now();
-    }
-    let rest: Vec<_> = (2..102).map(|number| ledger.enqueue(numbered(number)).unwrap()).collect();
     let before = disk.syncs("journal");
+    let blocked = disk.block();
+    let all: Vec<_> = (1..102).map(|number| ledger.enqueue(numbered(number)).unwrap()).collect();
     drop(blocked);
-    first.wait().unwrap();
-    for pending in rest {
+    for pending in all {
         pending.wait().unwrap();
     }
-    assert_eq!(disk.syncs("journal") - before, 2);
+    // The writer may have taken the first few before the rest came.
+    let syncs = disk.syncs("journal") - before;
+    assert!((1..=2).contains(&syncs), "{syncs} syncs");
 }
 
 #[test]
@@ -199,14 +194,14 @@ fn an_append_whose_caller_went_away_is_recorded_all_the_same() {
     drop(ledger.enqueue(numbered(7)).unwrap());
     drop(ledger.append(numbered(8)));
     append(&ledger, numbered(9)).unwrap();
-    assert_eq!(common::number_in(&ledger.read(EntryNumber(0)).unwrap().record.event), Some(7));
-    assert_eq!(common::number_in(&ledger.read(EntryNumber(1)).unwrap().record.event), Some(9));
+    assert_eq!(number_in(&ledger.read(EntryNumber(0)).unwrap().record.event), Some(7));
+    assert_eq!(number_in(&ledger.read(EntryNumber(1)).unwrap().record.event), Some(9));
 }
 
 #[test]
 fn a_full_queue_refuses_and_loses_nothing_that_it_took() {
     let (disk, clock) = (Arc::new(SimDisk::new()), clock());
-    let mut settings = settings(Path::new(common::FOLDER));
+    let mut settings = settings(Path::new(FOLDER));
     settings.queue_max = 3;
     let ledger = open_with(&disk, &clock, settings).unwrap();
     let blocked = disk.block();
@@ -291,7 +286,7 @@ fn records_fall_into_the_bucket_of_the_month_they_expire_in() {
 #[test]
 fn many_small_segments_read_back_like_one() {
     let (disk, clock) = (Arc::new(SimDisk::new()), clock());
-    let mut settings = settings(Path::new(common::FOLDER));
+    let mut settings = settings(Path::new(FOLDER));
     settings.segment_bytes = 64 << 10;
     let ledger = open_with(&disk, &clock, settings).unwrap();
     for number in 0..200 {
@@ -300,7 +295,7 @@ fn many_small_segments_read_back_like_one() {
     let root = ledger.checkpoint().unwrap();
     let tree = ledger.prove(EntryNumber(3), 200).unwrap();
     ledger.close().unwrap();
-    assert!(disk.read(&common::in_folder("log/00000015.seg")).is_some());
+    assert!(disk.read(&in_folder("log/00000015.seg")).is_some());
     let verified = verify(&disk, Some(200)).unwrap();
     assert_eq!(verified.checkpoint, Some(root.clone()));
     let ledger = open(&disk, &clock).unwrap();
@@ -310,7 +305,7 @@ fn many_small_segments_read_back_like_one() {
     );
     for number in 0..200 {
         let entry = ledger.read(EntryNumber(number)).unwrap();
-        assert_eq!(common::number_in(&entry.record.event), Some(number));
+        assert_eq!(number_in(&entry.record.event), Some(number));
     }
 }
 
@@ -351,7 +346,7 @@ fn another_agencys_keys_do_not_open_the_ledger() {
     drop(ledger);
     let try_with = |keys| {
         let (disk, clock) = (Arc::new(disk.copy()), Arc::clone(&clock));
-        let settings = settings(Path::new(common::FOLDER));
+        let settings = settings(Path::new(FOLDER));
         Ledger::open_on(disk, settings, keys, clock, Arc::new(SystemRandom)).unwrap_err()
     };
     let mut wrong = keys();

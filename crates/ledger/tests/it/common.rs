@@ -1,8 +1,5 @@
 //! What the stories share: a clock, records, and short ways to say things.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
-#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part")]
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -1,0 +1,169 @@
+//! The closed list: every event has its own name, code and sentence.
+
+use std::collections::BTreeSet;
+
+use ledger::{Event, KINDS, Severity, Verdict};
+
+use crate::common::{decided, released, time};
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+/// One of each, in the order of the list.
+fn all() -> Vec<Event> {
+    let (digest, at) = (text("abcdef0123456789"), time("2026-11-22T14:03:21.417Z"));
+    let (exchange, parcel, partner) = (text("x-7"), text("p-7"), text("NB0020000"));
+    let (export, idp, context) = (text("e-7"), text("riverton-idp"), text("TOTP"));
+    vec![
+        Event::LedgerOpened { version: text("0.1.0"), module: text("AWS-LC FIPS 4.0.0") },
+        Event::LedgerStalled { reason: text("no room") },
+        Event::LedgerRecovered { refused: 1 },
+        Event::ServiceStarted { version: text("0.1.0"), address: text("127.0.0.1:8080") },
+        Event::ServiceStopped,
+        Event::SettingsLoaded { what: text("policies"), digest: digest.clone() },
+        Event::ToolLoaded {
+            tool: text("vehicle-lookup"),
+            version: text("3"),
+            digest: digest.clone(),
+        },
+        Event::ToolRefused { file: text("a.toml"), problems: vec![text("line 3"), text("line 9")] },
+        Event::SignInStarted { idp: idp.clone() },
+        Event::SignedIn {
+            idp: idp.clone(),
+            context: context.clone(),
+            mfa: true,
+            authenticated_at: at,
+        },
+        Event::SignInRefused { idp: idp.clone(), reason: text("saml.signature.invalid") },
+        Event::NoticeAccepted { notice: text("2026-1") },
+        Event::SteppedUp { idp, context, authenticated_at: at },
+        Event::SignedOut,
+        Event::SessionEnded { reason: text("idle for 30 minutes") },
+        decided(Verdict::Deny, "vehicle-lookup"),
+        released(15),
+        Event::Withheld { decided: 15, reason: text("the source did not answer") },
+        Event::Written { decided: 15, rows: 1 },
+        Event::RequestRefused { route: text("/tools/x/runs"), reason: text("csrf") },
+        Event::AuditRead { what: text("timeline"), count: 1 },
+        Event::ExportRequested {
+            export: export.clone(),
+            agreement: text("a-1"),
+            partner: partner.clone(),
+        },
+        Event::ExportApproved { export: export.clone(), requested_by: text("det.ruiz") },
+        Event::ExportRejected {
+            export: export.clone(),
+            requested_by: text("det.ruiz"),
+            reason: text("too wide"),
+        },
+        Event::ParcelSealed {
+            export: export.clone(),
+            parcel: parcel.clone(),
+            digest: digest.clone(),
+            parts: 2,
+            bytes: 900,
+        },
+        Event::ParcelOffered {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+        },
+        Event::ParcelSent {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            digest: digest.clone(),
+        },
+        Event::ParcelDownloaded {
+            export,
+            parcel: parcel.clone(),
+            digest: digest.clone(),
+            bytes: 900,
+        },
+        Event::ParcelReceived {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            digest: digest.clone(),
+            checkpoint: text("c"),
+        },
+        Event::ParcelRefused {
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            where_: text("part 2, byte 512"),
+            reason: text("digest differs"),
+        },
+        Event::ParcelOpened {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            path: text("statement.pdf"),
+            bytes: 900,
+        },
+        Event::ReceiptIssued { exchange: exchange.clone(), digest: digest.clone() },
+        Event::ReceiptAnchored { exchange, parcel, partner, digest, partner_entry: 41 },
+    ]
+}
+
+#[test]
+fn each_event_says_what_happened_in_plain_words() {
+    let words: Vec<String> =
+        all().iter().map(|event| format!("{}: {}", event.kind(), event.sentence())).collect();
+    let expected = "\
+ledger-opened: opened the ledger with version 0.1.0 on AWS-LC FIPS 4.0.0
+ledger-stalled: recording stopped, so releases stopped: no room
+ledger-recovered: recording works again after 1 refused record
+service-started: started version 0.1.0 at 127.0.0.1:8080
+service-stopped: stopped the service
+settings-loaded: loaded policies (abcdef012345)
+tool-loaded: loaded tool vehicle-lookup, version 3 (abcdef012345)
+tool-refused: refused tool file a.toml: line 3; line 9
+sign-in-started: started to sign in through riverton-idp
+signed-in: signed in through riverton-idp with several factors (TOTP)
+sign-in-refused: was refused sign-in through riverton-idp: saml.signature.invalid
+notice-accepted: accepted the system use notice 2026-1
+stepped-up: proved identity again through riverton-idp (TOTP)
+signed-out: signed out
+session-ended: session ended: idle for 30 minutes
+decided: asked for run-query on vehicle 7KDR419 through vehicle-lookup: denied, a detective may look up vehicles
+released: was given 1 rows (214 bytes) under entry 15
+withheld: was given nothing under entry 15: the source did not answer
+written: changed 1 row under entry 15
+request-refused: sent a request to /tools/x/runs that was refused: csrf
+audit-read: read the audit ledger (timeline): 1 entry shown
+export-requested: asked to export e-7 to NB0020000 under agreement a-1
+export-approved: approved export e-7, which det.ruiz had asked for
+export-rejected: rejected export e-7, which det.ruiz had asked for: too wide
+parcel-sealed: sealed export e-7 as parcel p-7 (2 parts, 900 bytes)
+parcel-offered: NB0020000 offered parcel p-7 in exchange x-7
+parcel-sent: sent parcel p-7 to NB0020000 in exchange x-7
+parcel-downloaded: downloaded parcel p-7 of export e-7 (900 bytes)
+parcel-received: received parcel p-7 from NB0020000 in exchange x-7; it holds
+parcel-refused: refused parcel p-7 from NB0020000: digest differs, at part 2, byte 512
+parcel-opened: opened statement.pdf in parcel p-7 (900 bytes)
+receipt-issued: issued the receipt for exchange x-7 (abcdef012345)
+receipt-anchored: anchored NB0020000's receipt for exchange x-7, its entry 41";
+    assert_eq!(words.join("\n"), expected);
+}
+
+#[test]
+fn the_list_is_whole_and_its_codes_are_never_moved() {
+    let names: Vec<&str> = all().iter().map(Event::kind).collect();
+    let listed: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    assert_eq!(names, listed);
+    let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
+    assert_eq!(codes, (1..=33).collect());
+    for event in all() {
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(json["type"], event.kind());
+        assert_eq!(serde_json::from_value::<Event>(json).unwrap(), event);
+    }
+}
+
+#[test]
+fn refusals_weigh_more_than_what_was_permitted() {
+    assert_eq!(decided(Verdict::Permit, "t").severity(), Severity::Info);
+    assert_eq!(decided(Verdict::Deny, "t").severity(), Severity::Warning);
+    assert_eq!(released(1).severity(), Severity::Notice);
+    assert_eq!(Event::LedgerStalled { reason: String::new() }.severity(), Severity::Alert);
+}

@@ -1,0 +1,17 @@
+//! The ledger's stories, in one program.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::too_many_lines,
+    reason = "helpers of tests, which are for failing"
+)]
+
+mod common;
+mod damage;
+mod events;
+mod faults;
+mod formats;
+mod stories;
+mod trees;
