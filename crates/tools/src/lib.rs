@@ -1,6 +1,6 @@
 //! Internal tools: a file that declares one, and what a filled form asks of the gate.
 //!
-//! A tool is one TOML file (`FORMATS.md`, "Tool files"). [`Tool::parse`] checks it whole and gives
+//! A tool is one TOML file (`docs/formats/tool.md`). [`Tool::parse`] checks it whole and gives
 //! either a [`definition::Tool`] or every problem with its line. [`Tool::plan`] turns a
 //! [`form::Submission`] into a question and a plan, purely: nothing here reads a clock, asks a
 //! policy or opens a connection, and nothing here can hand out a row.
