@@ -104,6 +104,8 @@ impl Exchange {
         }
         let offer = self.offer(&row, exchange, parcel, number, &sealed).await?;
         let answer = self.push(export, &partner, &offer).await?;
+        // What moved was noted meanwhile; the claim keeps everybody else away.
+        let mut row = self.export_row(export).await?;
         match answer {
             Pushed::Answered(answer) => self.settle(row, &partner, &sealed, &answer).await,
             Pushed::Refused(refusal) => {

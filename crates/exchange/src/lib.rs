@@ -32,6 +32,9 @@ mod store;
 pub mod testing;
 mod verifying;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

@@ -51,7 +51,7 @@ pub(crate) struct Offered {
     folder: PathBuf,
     parts: Arc<Vec<[u8; 32]>>,
     bytes: u64,
-    json: Bytes,
+    pub(crate) json: Bytes,
 }
 
 impl Exchange {

@@ -1,0 +1,421 @@
+//! Stories of two agencies in one process, over real mutual TLS on loopback.
+
+mod agreements;
+mod faults;
+mod line;
+mod refusals;
+mod story;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use gate::{Document, Gate, Plan};
+use jiff::{SignedDuration, Timestamp};
+use keys::cert::{CertSpec, Certificate, Usage, issue};
+use keys::sign::P384Key;
+use keys::{Clock, FixedClock, SystemRandom};
+use ledger::testing::SimDisk;
+use ledger::{EntryNumber, Event, Ledger, Origin};
+use parcel::{Party, Recipient, Signer};
+use policy::{
+    Action, Actor, AgreementFacts, Assurance, Policy, Question, Resource, ResourceKind, Why,
+};
+use state::State;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::*;
+
+const RIVERTON: (&str, &str) = ("NB0010100", "Riverton Police Department");
+const LAKESIDE: (&str, &str) = ("NB0020000", "Lakeside County Sheriff");
+const STORY_TIME: &str = "2026-11-22T12:00:00Z";
+
+fn now() -> Timestamp {
+    STORY_TIME.parse().unwrap()
+}
+
+/// A certificate and its key, made once for all stories.
+struct Held {
+    certificate: Certificate,
+    key: P384Key,
+}
+
+impl Held {
+    fn new(name: &str, usage: Usage) -> Self {
+        let key = P384Key::generate().unwrap();
+        let spec = CertSpec {
+            subject_cn: name.to_owned(),
+            organisation: name.to_owned(),
+            not_before: now() - SignedDuration::from_hours(24),
+            not_after: now() + SignedDuration::from_hours(24 * 365),
+            usage,
+            dns: Vec::new(),
+            ips: vec!["127.0.0.1".parse().unwrap()],
+            uris: Vec::new(),
+        };
+        Self { certificate: issue(&spec, &key, None, &SystemRandom).unwrap(), key }
+    }
+
+    fn key(&self) -> P384Key {
+        P384Key::from_pkcs8(&self.key.to_pkcs8()).unwrap()
+    }
+}
+
+struct Identity {
+    tls: Held,
+    signing: Held,
+    sealing: Held,
+}
+
+fn identity(of: (&str, &str)) -> &'static Identity {
+    static ALL: OnceLock<[Identity; 3]> = OnceLock::new();
+    let new = |name: &str| Identity {
+        tls: Held::new(name, Usage::TlsPeer),
+        signing: Held::new(name, Usage::Signing),
+        sealing: Held::new(name, Usage::KeyAgreement),
+    };
+    let all = ALL.get_or_init(|| [new("riverton"), new("lakeside"), new("stranger")]);
+    if of == RIVERTON {
+        &all[0]
+    } else if of == LAKESIDE {
+        &all[1]
+    } else {
+        &all[2]
+    }
+}
+
+const STRANGER: (&str, &str) = ("NB0030000", "Stranger");
+
+fn partner(of: (&str, &str), port: u16) -> Partner {
+    let identity = identity(of);
+    Partner {
+        ori: of.0.parse().unwrap(),
+        name: of.1.to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port,
+        addresses: wire::Addresses::Private,
+        tls: identity.tls.certificate.clone(),
+        signing: identity.signing.certificate.clone(),
+        sealing: identity.sealing.certificate.clone(),
+        quota_bytes: 64 << 20,
+    }
+}
+
+fn agreement(partner: &str) -> Agreement {
+    Agreement {
+        title: "Joint burglary task force".to_owned(),
+        authority: "Interlocal agreement 2026-17".to_owned(),
+        retention: Some("until the case is closed".to_owned()),
+        facts: AgreementFacts {
+            id: "lakeside-2026".to_owned(),
+            partner: partner.parse().unwrap(),
+            record_classes: ["INCIDENT", "EVIDENCE"].map(|text| text.parse().unwrap()).into(),
+            caveats_barred: BTreeSet::from(["SEALED".parse().unwrap()]),
+            purposes: BTreeSet::from(["C".parse().unwrap()]),
+            starts: "2026-01-01T00:00:00Z".parse().unwrap(),
+            ends: "2027-01-01T00:00:00Z".parse().unwrap(),
+            approvals: 1,
+        },
+    }
+}
+
+/// One agency: its exchange, and what a story looks into.
+struct Agency {
+    exchange: Exchange,
+    ledger: Ledger,
+    ledger_disk: Arc<SimDisk>,
+    gate: Gate,
+    folder: TempDir,
+    disk: testing::SmallDisk,
+}
+
+/// The default policies, read once for all stories.
+fn usual_policy() -> Arc<Policy> {
+    static USUAL: OnceLock<Arc<Policy>> = OnceLock::new();
+    let read = || {
+        let (schema, policies) = policy::defaults();
+        Arc::new(Policy::from_text(&schema, &policies, keys::digest::sha256).unwrap())
+    };
+    Arc::clone(USUAL.get_or_init(read))
+}
+
+/// Set the stage otherwise than usual.
+struct Stage {
+    clock: Arc<FixedClock>,
+    partners: Vec<Partner>,
+    policy: Arc<Policy>,
+    settings: Settings,
+    appends_max: Option<usize>,
+}
+
+impl Stage {
+    fn usual(clock: &Arc<FixedClock>, partners: Vec<Partner>) -> Self {
+        let policy = usual_policy();
+        let settings = Settings {
+            part_bytes: 16 << 10,
+            retry_wait_first: Duration::from_secs(5),
+            client: wire::ClientLimits {
+                connect_wait_max: Duration::from_secs(5),
+                idle_wait_max: Duration::from_secs(10),
+                head_bytes_max: 8 << 10,
+                headers_max: 32,
+            },
+            ..Settings::usual()
+        };
+        Self { clock: Arc::clone(clock), partners, policy, settings, appends_max: None }
+    }
+
+    async fn agency(self, of: (&str, &str)) -> Agency {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger_disk = Arc::new(SimDisk::new());
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let ledger = ledger::testing::ledger_on(&ledger_disk, Arc::clone(&clock));
+        if let Some(appends_max) = self.appends_max {
+            ledger_disk.fail_writes_after("journal", appends_max);
+        }
+        let asked = Arc::clone(&clock);
+        let gate = Gate::new(self.policy, ledger.clone(), Arc::new(move || asked.now()));
+        let disk = testing::SmallDisk::new(u64::MAX);
+        let identity = identity(of);
+        let setup = Setup {
+            agency: Party { ori: of.0.to_owned(), name: of.1.to_owned() },
+            gate: gate.clone(),
+            ledger: ledger.clone(),
+            ledger_origin: "agency.example/ledger".to_owned(),
+            state: State::open("sqlite::memory:", state::testing::key()).await.unwrap(),
+            clock,
+            random: Arc::new(SystemRandom),
+            store: folder.path().join("parcels"),
+            disk: Arc::new(disk.clone()),
+            signer: Signer {
+                chain: vec![identity.signing.certificate.clone()],
+                key: identity.signing.key(),
+            },
+            recipient: Recipient {
+                certificate: identity.sealing.certificate.clone(),
+                key: identity.sealing.key(),
+            },
+            tls: wire::tls::Own {
+                chain: vec![identity.tls.certificate.clone()],
+                pkcs8: identity.tls.key.to_pkcs8(),
+            },
+            book: Book::new(self.partners, vec![agreement(LAKESIDE.0)]),
+            settings: self.settings,
+        };
+        let exchange = Exchange::open(setup).unwrap();
+        Agency { exchange, ledger, ledger_disk, gate, folder, disk }
+    }
+}
+
+impl Agency {
+    /// The kinds of the ledger's entries, but for those of the platform itself.
+    fn story(&self) -> Vec<&'static str> {
+        self.events().iter().map(Event::kind).filter(|kind| !kind.starts_with("ledger-")).collect()
+    }
+
+    fn events(&self) -> Vec<Event> {
+        let entry = |n| self.ledger.read(EntryNumber(n)).unwrap().record.event;
+        (0..self.ledger.size()).map(entry).collect()
+    }
+
+    fn count(&self, kind: &str) -> usize {
+        self.story().iter().filter(|found| **found == kind).count()
+    }
+
+    /// Listens for its partners until the story ends.
+    async fn listen(&self) -> (u16, oneshot::Sender<()>) {
+        let tls = self.exchange.listener_tls().unwrap();
+        let address = "127.0.0.1:0".parse().unwrap();
+        let listener = wire::serve::TlsListener::bind(address, &tls).await.unwrap();
+        let port = listener.address().unwrap().port();
+        let (stop, stopped) = oneshot::channel();
+        let exchange = self.exchange.clone();
+        let service = tower::service_fn(move |request| {
+            let exchange = exchange.clone();
+            async move { Ok::<_, std::convert::Infallible>(exchange.answer(request).await) }
+        });
+        let limits = wire::serve::Limits::partners();
+        tokio::spawn(wire::serve::serve_tls(listener, limits, service, async {
+            stopped.await.ok();
+        }));
+        (port, stop)
+    }
+
+    fn sent(&self, parcel: Uuid) -> std::path::PathBuf {
+        self.folder.path().join("parcels/sent").join(parcel.to_string())
+    }
+
+    fn arrived(&self, exchange: Uuid) -> std::path::PathBuf {
+        self.folder.path().join("parcels/incoming").join(exchange.to_string())
+    }
+}
+
+/// Riverton, Lakeside, and the line between them, which a story can cut.
+struct World {
+    clock: Arc<FixedClock>,
+    riverton: Agency,
+    lakeside: Agency,
+    line: line::Line,
+    _stop: oneshot::Sender<()>,
+}
+
+async fn world() -> World {
+    world_with(|_, _| {}).await
+}
+
+async fn world_with(change: impl FnOnce(&mut Stage, &mut Stage)) -> World {
+    let clock = Arc::new(FixedClock::new(now()));
+    let mut riverton = Stage::usual(&clock, vec![partner(LAKESIDE, 0)]);
+    let mut lakeside = Stage::usual(&clock, vec![partner(RIVERTON, 1)]);
+    change(&mut riverton, &mut lakeside);
+    let lakeside = lakeside.agency(LAKESIDE).await;
+    let (port, stop) = lakeside.listen().await;
+    let line = line::Line::to(port).await;
+    for partner in &mut riverton.partners {
+        partner.port = line.port;
+    }
+    let riverton = riverton.agency(RIVERTON).await;
+    World { clock, riverton, lakeside, line, _stop: stop }
+}
+
+fn caller(name: &str, function: &str, agency: (&str, &str)) -> Caller {
+    Caller {
+        actor: Actor {
+            id: format!("idp|{name}").parse().unwrap(),
+            name: name.to_owned(),
+            agency: agency.0.parse().unwrap(),
+            functions: BTreeSet::from([function.parse().unwrap()]),
+            assurance: Assurance {
+                mfa: true,
+                context: "mfa".to_owned(),
+                authenticated_at: now(),
+                stepped_up_at: Some(now()),
+            },
+        },
+        origin: Origin { address: Some("127.0.0.1".to_owned()), agent: None, request: None },
+        session: Some("5e551071".to_owned()),
+    }
+}
+
+fn ruiz() -> Caller {
+    caller("det.ruiz", "detective", RIVERTON)
+}
+
+fn okafor() -> Caller {
+    caller("sgt.okafor", "supervisor", RIVERTON)
+}
+
+fn pell() -> Caller {
+    caller("inv.pell", "investigator", LAKESIDE)
+}
+
+fn why() -> Why {
+    Why {
+        purpose: Some("C".parse().unwrap()),
+        case_number: Some("24-000113".parse().unwrap()),
+        reason: Some("joint burglary investigation".to_owned()),
+    }
+}
+
+fn item(path: &str, media_type: &str, class: &str) -> Item {
+    Item {
+        path: path.to_owned(),
+        label: path.to_owned(),
+        media_type: media_type.to_owned(),
+        record_class: class.parse().unwrap(),
+        caveats: BTreeSet::new(),
+        fetch: serde_json::json!({ "evidence": path }),
+    }
+}
+
+fn new_export() -> NewExport {
+    NewExport {
+        title: "Burglary 24-000113".to_owned(),
+        agreement: "lakeside-2026".to_owned(),
+        items: vec![
+            item("case/incident.csv", "text/csv", "INCIDENT"),
+            item("evidence/statement.pdf", "application/pdf", "EVIDENCE"),
+            item("evidence/door.mp4", "video/mp4", "EVIDENCE"),
+        ],
+        why: why(),
+    }
+}
+
+/// What each path holds. The video is large enough for many parts.
+fn content(path: &str) -> Vec<u8> {
+    match path {
+        "evidence/door.mp4" => {
+            (0..400_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+        }
+        other => format!("PLANTED-MARKER of {other}\n").into_bytes(),
+    }
+}
+
+impl Agency {
+    /// Fetches the items through the gate, as the platform does: each is released before it is sealed.
+    async fn fetch(&self, caller: &Caller, items: &[Item]) -> Result<Vec<SealItem>, ExchangeError> {
+        let mut sealed = Vec::new();
+        for item in items {
+            let question = Question {
+                actor: caller.actor.clone(),
+                action: Action::ReadEvidence,
+                resource: Resource {
+                    kind: ResourceKind::Evidence,
+                    id: item.path.clone(),
+                    tool: None,
+                    source: None,
+                    record_class: item.record_class.clone(),
+                    caveats: item.caveats.clone(),
+                    agency: caller.actor.agency.clone(),
+                    requested_by: None,
+                    agreement: None,
+                },
+                why: why(),
+                allowed_functions: BTreeSet::new(),
+                now: now(),
+            };
+            let plan = Plan::Export(item.path.clone());
+            let permit = self.gate.authorise(question, plan, caller.origin.clone(), None).await?;
+            let bytes = content(&item.path);
+            let held = permit.hold(Document {
+                name: item.path.clone(),
+                media_type: item.media_type.clone(),
+                length: bytes.len() as u64,
+                range: (0, bytes.len() as u64),
+                digest: keys::digest::sha256(&bytes),
+                bytes,
+                key: item.path.clone(),
+            });
+            let released = self.gate.release(held).await?;
+            let (document, receipt) = released.into_parts();
+            sealed.push(SealItem {
+                path: item.path.clone(),
+                media_type: document.media_type,
+                modified: now(),
+                length: document.length,
+                open: Box::new(move || Ok(Box::new(std::io::Cursor::new(document.bytes)))),
+                released: receipt.entry,
+            });
+        }
+        Ok(sealed)
+    }
+
+    /// Asked for, approved and sealed; not yet sent.
+    async fn sealed(&self) -> Result<Export, ExchangeError> {
+        let export = self.exchange.request(&ruiz(), new_export()).await?;
+        self.exchange.approve(&okafor(), export.id).await?;
+        let items = self.fetch(&ruiz(), &export.details.items).await?;
+        self.exchange.seal(&ruiz(), export.id, items).await
+    }
+}
+
+/// Changes one bit of a file.
+fn flip(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
