@@ -1,4 +1,20 @@
 //! Pages, API, configuration and wiring: the one room that speaks HTTP to people.
+//!
+//! Start at [`app`], where every route is one line, and [`agency`], where the rooms are joined.
 
+pub mod agency;
+pub mod app;
 pub mod assets;
+pub mod commands;
+pub mod config;
+mod handles;
+pub mod headers;
+pub mod layout;
+pub mod pages;
+pub mod problem;
+mod reading;
+pub mod serve;
+pub mod session;
+pub mod sharing;
+mod tabular;
 pub mod tool_pages;

@@ -1,0 +1,378 @@
+//! One agency's Bailiwick: every room opened and joined, in the order in which they need one another.
+//!
+//! Invariant: nothing is served before the cryptographic module has said that it is in FIPS mode,
+//! and before the ledger is open and has taken the record of this start.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gate::{Gate, GateError, Permit, Plan};
+use identity::{Identity, IdpSettings, SessionLimits};
+use jiff::{SignedDuration, Timestamp};
+use keys::keyring::Keyring;
+use keys::mac::MacKey;
+use keys::seal::SealingKey;
+use keys::{Clock, Random};
+use ledger::{Event, Ledger, LedgerKeys, Record, Settings};
+use policy::{Action, Actor, Ori, Policy, Question, RecordClass, Resource, Why};
+use sources::{SourceKind, SourceSpec, Sources};
+use state::State;
+use tools::Tool;
+use wire::Egress;
+
+use crate::config::{Config, ConfigError, SourceConfig};
+use crate::session::SignedIn;
+use crate::sharing::Sharing;
+
+/// Why an agency could not be started. The causes say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The cryptographic module is not in FIPS mode, or a key is missing or wrong.
+    #[error("could not {doing}")]
+    Keys {
+        /// What was being done.
+        doing: &'static str,
+        /// Why not.
+        #[source]
+        source: keys::KeysError,
+    },
+    /// The ledger could not be opened, or did not take the record of this start.
+    #[error("could not open the ledger in `{folder}`")]
+    Ledger {
+        /// Its folder.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The platform's state.
+    #[error("could not open the platform's state in `{path}`")]
+    State {
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: state::StateError,
+    },
+    /// The policies.
+    #[error("the policies cannot be used")]
+    Policy(#[from] policy::PolicyError),
+    /// An agency system.
+    #[error("source `{id}` cannot be used")]
+    Source {
+        /// Its id.
+        id: String,
+        /// Why not.
+        #[source]
+        source: sources::Fault,
+    },
+    /// Sign-in.
+    #[error("sign-in cannot be set up")]
+    Identity(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Sharing with partners.
+    #[error("sharing cannot be set up")]
+    Sharing(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A file or folder.
+    #[error("could not read or write `{path}`")]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A listener.
+    #[error("could not serve")]
+    Serve(#[from] wire::WireError),
+}
+
+/// The rooms of one agency, joined.
+pub struct Agency {
+    /// What was configured.
+    pub config: Config,
+    /// The agency's ORI.
+    pub ori: Ori,
+    /// The clock that every room gets its time from.
+    pub clock: Arc<dyn Clock>,
+    /// The module's random generator.
+    pub random: Arc<dyn Random>,
+    /// The audit log.
+    pub ledger: Ledger,
+    /// The only road out of a source.
+    pub gate: Gate,
+    /// The agency's systems.
+    pub sources: Sources,
+    /// Sign-in and sessions.
+    pub identity: Identity,
+    /// The tools, by id.
+    pub tools: BTreeMap<String, Tool>,
+    /// Seals row handles.
+    pub handles: SealingKey,
+    /// Sharing with partners, where it is configured.
+    pub exchange: Option<Sharing>,
+    /// The record class of the ledger itself.
+    pub audit_class: RecordClass,
+    /// This program and its cryptographic module, for the foot of the pages.
+    pub version: String,
+}
+
+impl Agency {
+    /// Opens every room. Blocking work (files, the ledger's recovery) is done in place: nothing is
+    /// served yet.
+    ///
+    /// # Errors
+    /// [`StartError`] says which room could not be opened, and its causes say why.
+    pub async fn start(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Arc<Self>, StartError> {
+        let module = keys::module::require_fips()
+            .map_err(|source| StartError::Keys { doing: "start the cryptographic module", source })?;
+        let folder = config.data.folder.clone();
+        make_folder(&folder)?;
+        let ring = open_keyring(&config, &folder)?;
+        let secret = |name| {
+            ring.secret(name, &*random)
+                .map_err(|source| StartError::Keys { doing: "read the agency's keys", source })
+        };
+        let ledger = open_ledger(&config, &ring, &clock, &random)?;
+        let ori = config.agency.ori.clone();
+        let policy = Arc::new(load_policy(&config)?);
+        let now = { let clock = clock.clone(); move || clock.now() };
+        let gate = Gate::new(policy.clone(), ledger.clone(), Arc::new(now));
+        let state = open_state(&folder, SealingKey::from_bytes(secret("state")?)).await?;
+        let sources = open_sources(&config, clock.clone())?;
+        let identity = open_identity(&config, state.clone(), clock.now(), &random)?;
+        let (tools, problems) = match &config.tools.folder {
+            Some(folder) => tools::load_folder(folder, keys::digest::sha256),
+            None => (Vec::new(), Vec::new()),
+        };
+        let exchange = match &config.exchange {
+            Some(settings) => Some(
+                Sharing::open(&config, settings, (&gate, &ledger, &state), &clock, &random).await?,
+            ),
+            None => None,
+        };
+        let agency = Self {
+            audit_class: audit_class()?,
+            version: format!("Bailiwick {} on {}", env!("CARGO_PKG_VERSION"), module.name),
+            handles: SealingKey::from_bytes(secret("row-handles")?),
+            tools: tools.into_iter().map(|tool| (tool.id.clone(), tool)).collect(),
+            config, ori, clock, random, ledger, gate, sources, identity, exchange,
+        };
+        agency.record_start(&module.name, &policy, &problems).await?;
+        Ok(Arc::new(agency))
+    }
+
+    /// Puts on record what runs here: version, policies, tools taken and tools refused.
+    async fn record_start(
+        &self,
+        module: &str,
+        policy: &Policy,
+        problems: &[tools::Problem],
+    ) -> Result<(), StartError> {
+        let version = format!("{} on {module}", env!("CARGO_PKG_VERSION"));
+        let address = self.config.listen.pages.to_string();
+        let mut events = vec![
+            Event::ServiceStarted { version, address },
+            Event::SettingsLoaded { what: "policies".into(), digest: hex::encode(policy.version()) },
+        ];
+        events.extend(self.tools.values().map(|tool| Event::ToolLoaded {
+            tool: tool.id.clone(),
+            version: hex::encode(tool.version).chars().take(12).collect(),
+            digest: hex::encode(tool.version),
+        }));
+        let mut refused: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for problem in problems {
+            tracing::warn!(%problem, "a tool file was refused");
+            refused.entry(&problem.file).or_default().push(problem.to_string());
+        }
+        events.extend(refused.into_iter().map(|(file, problems)| Event::ToolRefused {
+            file: file.to_owned(),
+            problems,
+        }));
+        for event in events {
+            self.ledger.append(Record::platform(event)).await.map_err(|source| {
+                StartError::Ledger {
+                    folder: self.config.data.folder.join("ledger"),
+                    source: source.into(),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The tools that this person's functions may run.
+    pub fn tools_for<'a>(&'a self, actor: &'a Actor) -> impl Iterator<Item = &'a Tool> {
+        self.tools.values().filter(|tool| !tool.access.run.is_disjoint(&actor.functions))
+    }
+
+    /// A question by a signed-in person.
+    pub fn question(
+        &self,
+        signed_in: &SignedIn,
+        action: Action,
+        resource: Resource,
+        why: Why,
+    ) -> Question {
+        Question {
+            actor: signed_in.actor.clone(),
+            action,
+            resource,
+            why,
+            allowed_functions: std::collections::BTreeSet::new(),
+            now: self.now(),
+        }
+    }
+
+    /// Puts a question to the gate, from where the person is.
+    ///
+    /// # Errors
+    /// As [`Gate::authorise`].
+    pub async fn authorise(
+        &self,
+        signed_in: &SignedIn,
+        question: Question,
+        plan: Plan,
+    ) -> Result<Permit, GateError> {
+        let session = Some(signed_in.session.prefix());
+        self.gate.authorise(question, plan, signed_in.origin.clone(), session).await
+    }
+}
+
+fn audit_class() -> Result<RecordClass, StartError> {
+    "AUDIT".parse().map_err(|error: policy::Malformed| StartError::Identity(Box::new(error)))
+}
+
+fn make_folder(folder: &Path) -> Result<(), StartError> {
+    fs::create_dir_all(folder)
+        .map_err(|source| StartError::File { path: folder.to_owned(), source })
+}
+
+fn open_keyring(config: &Config, folder: &Path) -> Result<Keyring, StartError> {
+    let failed = |source| StartError::Keys { doing: "open the agency's keys", source };
+    let master = keys::keyring::read_master(&config.data.master_key).map_err(failed)?;
+    Keyring::open(&folder.join("keys"), &master).map_err(failed)
+}
+
+fn open_ledger(
+    config: &Config,
+    ring: &Keyring,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<Ledger, StartError> {
+    let failed = |source| StartError::Keys { doing: "read the ledger's keys", source };
+    let keys = LedgerKeys {
+        signer: ring.ed25519("ledger-signer", &**random).map_err(failed)?,
+        body: SealingKey::from_bytes(ring.secret("ledger-body", &**random).map_err(failed)?),
+        index: MacKey::from_bytes(ring.secret("ledger-index", &**random).map_err(failed)?),
+    };
+    let folder = config.data.folder.join("ledger");
+    let mut settings =
+        Settings::new(&folder, &config.ledger.origin, &config.agency.ori.to_string());
+    settings.segment_bytes = config.ledger.segment_bytes;
+    Ledger::open_or_create(settings, keys, clock.clone(), random.clone())
+        .map_err(|source| StartError::Ledger { folder, source: source.into() })
+}
+
+fn load_policy(config: &Config) -> Result<Policy, policy::PolicyError> {
+    match &config.policy.folder {
+        Some(folder) => Policy::load(folder, keys::digest::sha256),
+        None => {
+            let (schema, policies) = policy::defaults();
+            Policy::from_text(&schema, &policies, keys::digest::sha256)
+        }
+    }
+}
+
+async fn open_state(folder: &Path, sealing: SealingKey) -> Result<State, StartError> {
+    let path = folder.join("state.db");
+    let url = format!("sqlite://{}?mode=rwc", path.display());
+    State::open(&url, sealing).await.map_err(|source| StartError::State { path, source })
+}
+
+fn open_sources(config: &Config, clock: Arc<dyn Clock>) -> Result<Sources, StartError> {
+    let egress = Egress::new(config.sources.iter().filter_map(target).collect());
+    let believe = move |file: &Path| {
+        let text = fs::read_to_string(file)?;
+        let authorities = keys::cert::Certificate::chain_from_pem(&text)?;
+        let trust = wire::tls::Trust { authorities, leaves: Vec::new() };
+        Ok(wire::tls::client_config_without_alpn(&trust, None, clock.clone())?)
+    };
+    let specs = config.sources.iter().map(source_spec).collect();
+    Sources::open(specs, &egress, &believe)
+        .map_err(|(id, source)| StartError::Source { id, source })
+}
+
+/// The one address that a networked source may be reached at.
+fn target(source: &SourceConfig) -> Option<wire::Target> {
+    match source {
+        SourceConfig::Postgres { host, port, .. } => Some(wire::Target {
+            host: host.clone(),
+            port: *port,
+            addresses: wire::Addresses::Private,
+        }),
+        SourceConfig::Sqlite { .. } | SourceConfig::Evidence { .. } => None,
+    }
+}
+
+fn source_spec(source: &SourceConfig) -> SourceSpec {
+    match source.clone() {
+        SourceConfig::Sqlite { id, path, write } => {
+            SourceSpec { id, writes: write, kind: SourceKind::Sqlite { path } }
+        }
+        SourceConfig::Postgres { id, host, port, database, user, password_file, ca_file, write } => {
+            let kind = SourceKind::Postgres { host, port, database, user, password_file, ca_file };
+            SourceSpec { id, writes: write, kind }
+        }
+        SourceConfig::Evidence { id, folder } => {
+            SourceSpec { id, writes: false, kind: SourceKind::Evidence { folder } }
+        }
+    }
+}
+
+fn open_identity(
+    config: &Config,
+    state: State,
+    now: Timestamp,
+    random: &Arc<dyn Random>,
+) -> Result<Identity, StartError> {
+    let failed = |error: identity::IdentityError| StartError::Identity(Box::new(error));
+    let url = &config.listen.public_url;
+    let limits = SessionLimits {
+        idle_max: SignedDuration::from_mins(i64::from(config.session.idle_minutes)),
+        ..SessionLimits::CJIS
+    };
+    let settings = identity::Settings {
+        entity_id: format!("{url}/saml/metadata"),
+        acs_url: format!("{url}/saml/acs"),
+        limits,
+    };
+    let mut providers = Vec::new();
+    for provider in &config.identity_providers {
+        let path = &provider.metadata;
+        let xml = fs::read(path)
+            .map_err(|source| StartError::File { path: path.clone(), source })?;
+        let ori = config.agency.ori.clone();
+        let mut known = IdpSettings::from_metadata(&provider.id, ori, &xml, now)
+            .map_err(|refusal| StartError::Identity(Box::new(refusal)))?;
+        known.label.clone_from(&provider.label);
+        known.mfa_contexts.clone_from(&provider.mfa_contexts);
+        known.function_attribute.clone_from(&provider.functions_attribute);
+        known.name_attribute.clone_from(&provider.name_attribute);
+        known.agency_attribute.clone_from(&provider.agency_attribute);
+        providers.push(known);
+    }
+    Identity::new(state, settings, providers, random.clone()).map_err(failed)
+}

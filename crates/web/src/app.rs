@@ -1,0 +1,161 @@
+//! Every route of the pages, one line each, and the layers around them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use maud::Markup;
+
+use crate::agency::Agency;
+use crate::layout::{self, Frame, Group, Link, Person};
+use crate::pages::{audit, documents, exports, home, incoming, sign_in, tools};
+use crate::problem::Problem;
+use crate::session::{FORM_BYTES_MAX, PersonSlot, SignedIn};
+use crate::{assets, headers};
+
+/// What every handler gets.
+pub type Shared = Arc<Agency>;
+/// What a page handler gives.
+pub type Answer = Result<Response, Problem>;
+
+/// The pages of one agency.
+pub fn router(agency: Shared) -> Router {
+    Router::new()
+        .route("/", get(home::home))
+        .route("/sign-in", get(sign_in::choose))
+        .route("/sign-in/{provider}", get(sign_in::start))
+        .route("/saml/metadata", get(sign_in::metadata))
+        .route("/saml/acs", post(sign_in::consume))
+        .route("/notice", get(sign_in::notice).post(sign_in::accept))
+        .route("/step-up", get(sign_in::step_up))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/me", get(home::me))
+        .route("/tools/{tool}", get(tools::open))
+        .route("/tools/{tool}/runs", post(tools::run))
+        .route("/tools/{tool}/rows", post(tools::row))
+        .route("/tools/{tool}/actions/{action}", post(tools::action))
+        .route("/tools/{tool}/evidence/{part}/{handle}", get(documents::viewer_page))
+        .route("/tools/{tool}/documents/{part}/{handle}", get(documents::document))
+        .route("/exports", get(exports::list))
+        .route("/exports/{export}", get(exports::one))
+        .route("/exports/{export}/progress", get(exports::progress))
+        .route("/exports/{export}/approve", post(exports::approve))
+        .route("/exports/{export}/reject", post(exports::reject))
+        .route("/exports/{export}/parcel", post(exports::download))
+        .route("/incoming", get(incoming::list))
+        .route("/incoming/{parcel}", get(incoming::one).post(incoming::open))
+        .route("/incoming/{parcel}/files/{file}", get(incoming::file))
+        .route("/audit", get(audit::timeline).post(audit::search))
+        .route("/audit/entries/{entry}", get(audit::entry))
+        .route("/csp-reports", post(home::csp_report))
+        .route("/health", get(home::health))
+        .route("/ready", get(home::ready))
+        .merge(assets::router())
+        .fallback(home::not_found)
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX * 8))
+        .layer(middleware::from_fn_with_state(agency.clone(), frame_problems))
+        .layer(middleware::from_fn(headers::protect))
+        .with_state(agency)
+}
+
+/// Puts the frame of the page around a [`Problem`], with the person's navigation when a session
+/// was found on the way.
+pub async fn frame_problems(
+    State(agency): State<Shared>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let slot = PersonSlot::default();
+    request.extensions_mut().insert(slot.clone());
+    let fragment = headers::wants_fragment(request.headers());
+    let response = next.run(request).await;
+    let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
+    if fragment {
+        return response;
+    }
+    let framed = agency.framed(slot.0.get(), problem.title, "", &problem.content());
+    (problem.status, framed).into_response()
+}
+
+impl Agency {
+    /// A page for a signed-in person.
+    pub fn page(&self, signed_in: &SignedIn, title: &str, path: &str, content: &Markup) -> Response {
+        self.framed(Some(signed_in), title, path, content).into_response()
+    }
+
+    /// A page for somebody who is not signed in.
+    pub fn public_page(&self, title: &str, content: &Markup) -> Response {
+        self.framed(None, title, "", content).into_response()
+    }
+
+    fn framed(&self, who: Option<&SignedIn>, title: &str, path: &str, content: &Markup) -> Markup {
+        let person = who.map(|signed_in| Person {
+            name: &signed_in.actor.name,
+            functions: words(signed_in),
+            until: signed_in.session.deadline().strftime("%H:%M UTC").to_string(),
+            csrf: &signed_in.csrf,
+            navigation: if signed_in.accepted_notice { self.navigation(signed_in) } else { vec![] },
+        });
+        let frame = Frame {
+            agency: &self.config.agency.name,
+            handling: &self.config.agency.handling,
+            demonstration: &self.config.agency.demonstration,
+            title,
+            lede: self.lede(path),
+            person,
+            path,
+            version: &self.version,
+        };
+        layout::page(&frame, content)
+    }
+
+    /// The sentence under the title of the pages that have one.
+    fn lede(&self, path: &str) -> &str {
+        match path {
+            "/" => "Everything that you open here is put on record, with its purpose.",
+            "/audit" => "Who saw what, when and why. Reading this is on record too.",
+            "/exports" => "Records and evidence that leave for a partner agency.",
+            "/incoming" => "Evidence that partner agencies sent, verified on arrival.",
+            _ => path
+                .strip_prefix("/tools/")
+                .and_then(|id| self.tools.get(id))
+                .map_or("", |tool| &tool.summary),
+        }
+    }
+
+    /// What this person has a use for. It is a convenience: each page asks the policy itself.
+    fn navigation(&self, signed_in: &SignedIn) -> Vec<Group> {
+        let has = |names: &[&str]| {
+            signed_in.actor.functions.iter().any(|function| names.contains(&function.as_str()))
+        };
+        let tools = self.tools_for(&signed_in.actor);
+        let tools = tools.map(|tool| Link::new(&format!("/tools/{}", tool.id), &tool.title));
+        let mut sharing = Vec::new();
+        if self.exchange.is_some() && has(&["detective", "records-clerk", "supervisor"]) {
+            sharing.push(Link::new("/exports", "Exports"));
+        }
+        if self.exchange.is_some() && has(&["investigator", "detective", "supervisor"]) {
+            sharing.push(Link::new("/incoming", "Received parcels"));
+        }
+        let mut oversight = Vec::new();
+        if has(&["security-officer", "auditor"]) {
+            oversight.push(Link::new("/audit", "Audit"));
+        }
+        let groups = [
+            Group { title: "", links: vec![Link::new("/", "Start")] },
+            Group { title: "Tools", links: tools.collect() },
+            Group { title: "Sharing", links: sharing },
+            Group { title: "Oversight", links: oversight },
+        ];
+        groups.into_iter().filter(|group| !group.links.is_empty()).collect()
+    }
+}
+
+/// The person's functions in words: `records clerk, supervisor`.
+fn words(signed_in: &SignedIn) -> String {
+    let functions = signed_in.actor.functions.iter();
+    functions.map(|function| function.as_str().replace('-', " ")).collect::<Vec<_>>().join(", ")
+}

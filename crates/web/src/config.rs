@@ -1,0 +1,444 @@
+//! `bailiwick.toml`: everything an agency sets, in one struct.
+//!
+//! Unknown keys are refused with the nearest known one, secrets are given by path and never by
+//! value, and relative paths are relative to the file. This is the only place in the product that
+//! reads configuration; the environment is not consulted.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use policy::Ori;
+use serde::Deserialize;
+
+/// The largest configuration file that is read, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
+
+/// The whole configuration of one agency's Bailiwick.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Whose installation this is.
+    pub agency: AgencyConfig,
+    /// Where it listens.
+    pub listen: Listen,
+    /// Where it keeps its own state.
+    pub data: Data,
+    /// How its ledger is named and laid out.
+    pub ledger: LedgerConfig,
+    /// Policies other than the built-in ones.
+    #[serde(default)]
+    pub policy: PolicyConfig,
+    /// Tool files.
+    #[serde(default)]
+    pub tools: ToolsConfig,
+    /// Session limits, which can only be made shorter.
+    #[serde(default)]
+    pub session: SessionConfig,
+    /// The agency's own systems.
+    #[serde(default, rename = "source")]
+    pub sources: Vec<SourceConfig>,
+    /// Who proves identities.
+    #[serde(default, rename = "identity_provider")]
+    pub identity_providers: Vec<IdentityProviderConfig>,
+    /// Sharing with partners; absent means that no parcel leaves or comes in.
+    pub exchange: Option<ExchangeConfig>,
+}
+
+/// The agency itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgencyConfig {
+    /// Its name, as people know it.
+    pub name: String,
+    /// Its Originating Agency Identifier: nine capital letters and digits.
+    pub ori: Ori,
+    /// The handling line at the top of every page.
+    #[serde(default = "handling_default")]
+    pub handling: String,
+    /// The system-use notice (AC-8) that each session must accept. The default has the four
+    /// statements that the control asks for.
+    #[serde(default = "notice_default")]
+    pub notice: Vec<String>,
+    /// A line that says this is a demonstration with made-up people; empty outside the demo.
+    #[serde(default)]
+    pub demonstration: String,
+}
+
+/// Listeners. Plain HTTP is served on loopback only.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// The address of the pages.
+    pub pages: SocketAddr,
+    /// The origin that browsers see, for example `https://bailiwick.riverton.example`.
+    pub public_url: String,
+    /// Certificate chain (PEM) for the pages; required unless `pages` is a loopback address.
+    pub certificate: Option<PathBuf>,
+    /// The private key (PKCS#8 PEM) of that certificate.
+    pub key: Option<PathBuf>,
+}
+
+/// The platform's own state.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// The folder of state, ledger and parcels.
+    pub folder: PathBuf,
+    /// A file of 32 random bytes, mode 0600, on a volume that backups of `folder` do not cover.
+    pub master_key: PathBuf,
+}
+
+/// The ledger.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerConfig {
+    /// Its C2SP origin line, for example `riverton.example/ledger`.
+    pub origin: String,
+    /// Bytes of one pre-written segment.
+    #[serde(default = "segment_default")]
+    pub segment_bytes: u64,
+}
+
+/// Where policies come from.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyConfig {
+    /// A folder with `schema.cedarschema` and `*.cedar`; absent means the built-in set.
+    pub folder: Option<PathBuf>,
+}
+
+/// Where tools come from.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolsConfig {
+    /// A folder of `*.toml` tool files.
+    pub folder: Option<PathBuf>,
+}
+
+/// Session limits.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionConfig {
+    /// Minutes without activity after which a session ends; 1 to 30 (AC-11).
+    #[serde(default = "idle_default")]
+    pub idle_minutes: u32,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self { idle_minutes: idle_default() }
+    }
+}
+
+/// One system of the agency.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "kebab-case")]
+pub enum SourceConfig {
+    /// A SQLite file.
+    Sqlite {
+        /// The name that tool files use.
+        id: String,
+        /// The database file.
+        path: PathBuf,
+        /// Whether tools may write through this source.
+        #[serde(default)]
+        write: bool,
+    },
+    /// A PostgreSQL server, over verified TLS.
+    Postgres {
+        /// The name that tool files use.
+        id: String,
+        /// Host name, as in its certificate.
+        host: String,
+        /// Port.
+        #[serde(default = "postgres_port_default")]
+        port: u16,
+        /// Database name.
+        database: String,
+        /// Role to sign in with.
+        user: String,
+        /// A file with that role's password.
+        password_file: PathBuf,
+        /// The CA (PEM) that the server's certificate must come from.
+        ca_file: PathBuf,
+        /// Whether tools may write through this source.
+        #[serde(default)]
+        write: bool,
+    },
+    /// A folder of evidence files.
+    Evidence {
+        /// The name that tool files use.
+        id: String,
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+/// One SAML 2.0 identity provider.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityProviderConfig {
+    /// A short name, part of every account key from this provider; never change it.
+    pub id: String,
+    /// What people see on the sign-in page.
+    pub label: String,
+    /// Its SAML metadata (XML).
+    pub metadata: PathBuf,
+    /// AuthnContext classes that count as multi-factor; all others are refused (IA-2(1)).
+    pub mfa_contexts: Vec<String>,
+    /// The attribute that carries job functions.
+    #[serde(default = "functions_attribute_default")]
+    pub functions_attribute: String,
+    /// The attribute that carries the person's ORI; when given, it must be this agency's.
+    pub agency_attribute: Option<String>,
+    /// The attribute that carries the person's name.
+    #[serde(default = "name_attribute_default")]
+    pub name_attribute: String,
+}
+
+/// Sharing with partners.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeConfig {
+    /// The address of the partner listener (mutual TLS).
+    pub listen: SocketAddr,
+    /// Our TLS certificate chain on that listener and towards partners (PEM).
+    pub tls_certificate: PathBuf,
+    /// Its key (PKCS#8 PEM).
+    pub tls_key: PathBuf,
+    /// The certificate that signs our parcels and receipts.
+    pub signing_certificate: PathBuf,
+    /// Its key.
+    pub signing_key: PathBuf,
+    /// The certificate that partners encrypt to.
+    pub recipient_certificate: PathBuf,
+    /// Its key.
+    pub recipient_key: PathBuf,
+    /// A folder with `partners/*.toml` and `agreements/*.toml`.
+    pub folder: PathBuf,
+}
+
+fn handling_default() -> String {
+    "Criminal Justice Information. Authorised use only.".to_owned()
+}
+
+fn notice_default() -> Vec<String> {
+    [
+        "You are accessing a restricted information system.",
+        "Usage may be monitored, recorded, and subject to audit.",
+        "Unauthorised use is prohibited and subject to criminal and civil penalties.",
+        "Using this system indicates consent to monitoring and recording.",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+const fn segment_default() -> u64 {
+    64 * 1024 * 1024
+}
+
+const fn idle_default() -> u32 {
+    30
+}
+
+const fn postgres_port_default() -> u16 {
+    5432
+}
+
+fn functions_attribute_default() -> String {
+    "functions".to_owned()
+}
+
+fn name_attribute_default() -> String {
+    "displayName".to_owned()
+}
+
+/// Why a configuration was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("could not read configuration `{path}`")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is larger than [`CONFIG_BYTES_MAX`].
+    #[error("configuration `{path}` has {bytes} bytes; {CONFIG_BYTES_MAX} are allowed")]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// How many bytes it has.
+        bytes: u64,
+    },
+    /// It is not the TOML that is expected; the text names line, key and the nearest known key.
+    #[error("configuration `{path}`{place}: {what}")]
+    Shape {
+        /// Which file.
+        path: PathBuf,
+        /// `, line 7`, or nothing where the parser does not know.
+        place: String,
+        /// What is wrong, with the nearest known key.
+        what: String,
+    },
+    /// A value is outside its bounds.
+    #[error("configuration `{path}`: `{key}` {what}")]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a configuration file. Paths in it come back absolute or relative to the
+    /// working folder, as the file's own path is.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names file, line and key.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+        let bytes = fs::metadata(path).map_err(failed)?.len();
+        if bytes > CONFIG_BYTES_MAX {
+            return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
+        }
+        let text = fs::read_to_string(path).map_err(failed)?;
+        Self::parse(&text, path)
+    }
+
+    /// Parses the text of a configuration file that stands at `path`.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text).map_err(|error| ConfigError::Shape {
+            path: path.to_owned(),
+            place: error.span().map_or_else(String::new, |span| line_of(text, span.start)),
+            what: with_nearest(error.message()),
+        })?;
+        config.check(path)?;
+        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let value = |key, what: &str| {
+            Err(ConfigError::Value { path: path.to_owned(), key, what: what.to_owned() })
+        };
+        if !(1..=30).contains(&self.session.idle_minutes) {
+            return value("session.idle_minutes", "must be between 1 and 30 (AC-11)");
+        }
+        if !self.listen.pages.ip().is_loopback() && self.listen.certificate.is_none() {
+            return value("listen.pages", "is not loopback, so `listen.certificate` is required");
+        }
+        if self.listen.certificate.is_some() != self.listen.key.is_some() {
+            return value("listen.certificate", "and `listen.key` go together");
+        }
+        if self.listen.public_url.ends_with('/') || !self.listen.public_url.starts_with("http") {
+            return value("listen.public_url", "is an origin such as `https://host`, no slash after");
+        }
+        if self.identity_providers.is_empty() {
+            return value("identity_provider", "is missing: nobody could sign in");
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        let fix = |path: &mut PathBuf| *path = base.join(&*path);
+        fix(&mut self.data.folder);
+        fix(&mut self.data.master_key);
+        [&mut self.policy.folder, &mut self.tools.folder].into_iter().flatten().for_each(fix);
+        [&mut self.listen.certificate, &mut self.listen.key].into_iter().flatten().for_each(fix);
+        for source in &mut self.sources {
+            match source {
+                SourceConfig::Sqlite { path, .. } => fix(path),
+                SourceConfig::Evidence { folder, .. } => fix(folder),
+                SourceConfig::Postgres { password_file, ca_file, .. } => {
+                    fix(ca_file);
+                    fix(password_file);
+                }
+            }
+        }
+        self.identity_providers.iter_mut().for_each(|provider| fix(&mut provider.metadata));
+        if let Some(exchange) = &mut self.exchange {
+            [
+                &mut exchange.tls_certificate,
+                &mut exchange.tls_key,
+                &mut exchange.signing_certificate,
+                &mut exchange.signing_key,
+                &mut exchange.recipient_certificate,
+                &mut exchange.recipient_key,
+                &mut exchange.folder,
+            ]
+            .into_iter()
+            .for_each(fix);
+        }
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> String {
+    let line = text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+    format!(", line {line}")
+}
+
+/// Adds the nearest known key to serde's "unknown field" message.
+fn with_nearest(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if !message.starts_with("unknown field") {
+        return message.to_owned();
+    }
+    let Some(unknown) = quoted.next() else { return message.to_owned() };
+    match tools::nearest(unknown, quoted) {
+        Some(known) => format!("unknown key `{unknown}`; did you mean `{known}`?"),
+        None => format!("unknown key `{unknown}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = include_str!("../../../bailiwick.example.toml");
+
+    #[track_caller]
+    fn refused(text: &str, expected: &str) {
+        let error = Config::parse(text, Path::new("agency/bailiwick.toml")).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn the_example_configuration_is_valid() {
+        let config = Config::parse(SMALL, Path::new("etc/bailiwick.toml")).unwrap();
+        assert_eq!(config.data.folder, Path::new("etc/data"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_one() {
+        refused(
+            &SMALL.replace("public_url", "pubic_url"),
+            "configuration `agency/bailiwick.toml`, line 13: unknown key `pubic_url`; did you mean `public_url`?",
+        );
+    }
+
+    #[test]
+    fn a_longer_idle_limit_is_refused() {
+        refused(
+            &format!("{SMALL}\n[session]\nidle_minutes = 31\n"),
+            "configuration `agency/bailiwick.toml`: `session.idle_minutes` must be between 1 and 30 (AC-11)",
+        );
+    }
+
+    #[test]
+    fn plain_http_beyond_loopback_is_refused() {
+        refused(
+            &SMALL.replace("127.0.0.1:8080", "10.0.0.5:8080"),
+            "configuration `agency/bailiwick.toml`: `listen.pages` is not loopback, so `listen.certificate` is required",
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! Documents and recordings: bytes of the evidence store, or of a received parcel, for the browser
+//! to show.
+//!
+//! Each request, and each range of a video, is a question to the gate of its own. The answer is
+//! shown by the browser as what it is and nothing else: never sniffed, never run.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use gate::{Document, Value};
+use tools::Tool;
+use tools::definition::{EvidencePart, PartKind};
+use tools::handle::Handle;
+use tools::plan::PlanError;
+
+use crate::app::{Answer, Shared};
+use crate::problem::Problem;
+use crate::session::SignedIn;
+use crate::tool_pages::viewer;
+
+/// Bytes that one answer carries; a player asks for the next piece by itself.
+pub const PIECE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Media types that a browser may show in place; all others are handed over as files.
+const SHOWN: [&str; 7] = [
+    "application/pdf", "image/png", "image/jpeg", "video/mp4", "audio/mpeg", "text/plain", "text/csv",
+];
+
+/// Opens a document's handle, or records that it is not this person's.
+async fn opened<'a>(
+    agency: &'a Shared,
+    signed_in: &SignedIn,
+    (tool, part, sealed): (&str, &str, &str),
+) -> Result<(&'a Tool, &'a EvidencePart, Handle), Problem> {
+    let Some(tool) = agency.tools.get(tool) else { return Err(Problem::not_found()) };
+    let Some(part) = tool.part(part) else { return Err(Problem::not_found()) };
+    let (PartKind::Evidence(evidence), Some(query)) = (&part.kind, part.query.as_deref()) else {
+        return Err(Problem::not_found());
+    };
+    match agency.open_handle(signed_in, tool, query, sealed) {
+        Ok(handle) => Ok((tool, evidence, handle)),
+        Err(_) => Err(agency.foreign_handle(signed_in, &format!("/tools/{}", tool.id)).await),
+    }
+}
+
+/// `GET /tools/{tool}/evidence/{part}/{handle}`: the page around a document. Its bytes are asked
+/// for by the browser, and that is what the gate records.
+///
+/// # Errors
+/// A [`Problem`] for a handle that was not given to this person in this session.
+pub async fn viewer_page(
+    State(agency): State<Shared>,
+    signed_in: SignedIn,
+    Path((tool, part, sealed)): Path<(String, String, String)>,
+) -> Answer {
+    let (tool, evidence, handle) = opened(&agency, &signed_in, (&tool, &part, &sealed)).await?;
+    let text = |column: &str| match handle.values.get(column) {
+        Some(Value::Text(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let content = format!("/tools/{}/documents/{part}/{sealed}", tool.id);
+    let (name, media_type) = (text(&evidence.name), text(&evidence.media_type));
+    let view = viewer(&name, &media_type, &content);
+    Ok(agency.page(&signed_in, &name, &format!("/tools/{}", tool.id), &view))
+}
+
+/// `GET /tools/{tool}/documents/{part}/{handle}`: a document's bytes, or a range of them.
+///
+/// # Errors
+/// A [`Problem`] for a handle that was not given to this person in this session, and for all that
+/// the gate refuses.
+pub async fn document(
+    State(agency): State<Shared>,
+    signed_in: SignedIn,
+    Path((tool, part, sealed)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Answer {
+    let (tool, _, handle) = opened(&agency, &signed_in, (&tool, &part, &sealed)).await?;
+    let asked = range_of(&headers)?;
+    let context = agency.context(&signed_in.actor);
+    let range = asked.map(|first| (first, first.saturating_add(PIECE_BYTES_MAX)));
+    let planned = tool.plan_evidence(&part, &handle, range, &context);
+    let planned = planned.map_err(|error| plan_problem(&error))?;
+    let released = agency.run_document(&signed_in.caller(), planned).await?;
+    let (document, _) = released.into_parts();
+    Ok(shown(document, asked.is_some()))
+}
+
+fn plan_problem(error: &PlanError) -> Problem {
+    match error {
+        PlanError::Unknown { .. } => Problem::not_found(),
+        _ => Problem::internal(error),
+    }
+}
+
+/// The first byte of a `Range: bytes=N-` (RFC 9110, 14.2), if one was sent. An end is not looked
+/// at: an answer may be shorter than what was asked for, and [`PIECE_BYTES_MAX`] is the limit.
+///
+/// # Errors
+/// A [`Problem`] for a range that is not one of bytes from a first one on.
+pub fn range_of(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(header::RANGE) else { return Ok(None) };
+    let first = value.to_str().ok().and_then(|text| text.strip_prefix("bytes="));
+    let first = first.and_then(|text| text.split_once('-')).map(|(first, _)| first);
+    let Some(Ok(first)) = first.map(str::parse) else {
+        let words = "The range of bytes that was asked for is not one that this server gives.";
+        return Err(Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "No such range", words));
+    };
+    Ok(Some(first))
+}
+
+/// A released document as an answer.
+pub fn shown(document: Document, ranged: bool) -> Response {
+    let Document { name, media_type, length, range: (first, end), bytes, .. } = document;
+    let known = SHOWN.contains(&media_type.as_str());
+    let media_type = if known { media_type } else { "application/octet-stream".to_owned() };
+    let disposition = if known { "inline" } else { "attachment" };
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    let name: String = name.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect();
+    let mut response = Body::from(bytes).into_response();
+    let headers = response.headers_mut();
+    let mut set = |name, text: String| {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(name, value);
+        }
+    };
+    set(header::CONTENT_TYPE, media_type);
+    set(header::CONTENT_DISPOSITION, format!("{disposition}; filename=\"{name}\""));
+    set(header::ACCEPT_RANGES, "bytes".to_owned());
+    let whole = first == 0 && end == length;
+    if ranged || !whole {
+        let last = end.saturating_sub(1);
+        set(header::CONTENT_RANGE, format!("bytes {first}-{last}/{length}"));
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn asked(range: &'static str, expected: Option<Option<u64>>) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RANGE, HeaderValue::from_static(range));
+        assert_eq!(range_of(&headers).ok(), expected, "{range}");
+    }
+
+    #[test]
+    fn a_range_begins_at_a_byte_or_is_refused() {
+        asked("bytes=0-", Some(Some(0)));
+        asked("bytes=100-200", Some(Some(100)));
+        for wrong in ["bytes=-5", "bytes=a-b", "items=0-", "bytes=0", "bytes=99999999999999999999-"] {
+            asked(wrong, None);
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! Exports: asking for one from a tool, another person's yes or no, the way to the partner, and the
+//! sealed parcel as a file.
+//!
+//! What leaves is fixed when it is asked for: the items are listed then, approved as listed, and
+//! fetched anew when they are sealed.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Redirect, Response};
+use exchange::{Export, ExportStatus, Form, Item, NewExport, Phase};
+use jiff::Timestamp;
+use maud::{Markup, html};
+use tools::Tool;
+use tools::definition::Action;
+use tools::form::Submission;
+use uuid::Uuid;
+
+use crate::app::{Answer, Shared};
+use crate::problem::Problem;
+use crate::session::{Posted, SignedIn};
+use crate::sharing::{Piece, Recipe, Sharing};
+
+/// The steps of an export's life, as the page shows them.
+const STEPS: [(&str, &[ExportStatus]); 5] = [
+    ("Requested", &[ExportStatus::Requested]),
+    ("Approved", &[ExportStatus::Approved]),
+    ("Sealed", &[ExportStatus::Sealing, ExportStatus::Sealed]),
+    ("Sent", &[ExportStatus::Sending]),
+    ("Acknowledged", &[ExportStatus::Acknowledged]),
+];
+
+fn sharing(agency: &Shared) -> Result<&Sharing, Problem> {
+    agency.exchange.as_ref().ok_or_else(Problem::not_found)
+}
+
+fn id(text: &str) -> Result<Uuid, Problem> {
+    Uuid::parse_str(text).map_err(|_| Problem::not_found())
+}
+
+/// `GET /exports`.
+///
+/// # Errors
+/// A [`Problem`] when sharing is not configured or the state cannot be read.
+pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
+    let exports = sharing(&agency)?.exchange.exports(&[], None).await?;
+    let content = html! {
+        section class="card card--flush" aria-labelledby="exports" {
+            div class="toolbar" { h2 id="exports" { (exports.len()) " exports" } }
+            @if exports.is_empty() {
+                div class="empty" {
+                    p { strong { "Nothing was asked for yet." } }
+                    p { "Open a case file and choose “Export to a partner”." }
+                }
+            } @else {
+                div class="tablebox" role="region" aria-label="Exports" tabindex="0" {
+                    table class="table" {
+                        caption class="usa-sr-only" { "Exports, newest first" }
+                        thead { tr {
+                            th scope="col" { "Export" } th scope="col" { "To" } th scope="col" { "Asked for by" }
+                            th scope="col" { "When" } th scope="col" { "State" }
+                        } }
+                        tbody { @for export in &exports { (row(&agency, export)) } }
+                    }
+                }
+            }
+        }
+    };
+    Ok(agency.page(&signed_in, "Exports", "/exports", &content))
+}
+
+fn row(agency: &Shared, export: &Export) -> Markup {
+    html! {
+        tr data-export=(export.id) {
+            th scope="row" { a href={ "/exports/" (export.id) } { (export.details.title) } }
+            td { (partner_name(agency, &export.partner)) }
+            td { (export.details.requester.name) }
+            td { (moment(export.requested_at)) }
+            td { (badge(export.status)) }
+        }
+    }
+}
+
+fn partner_name(agency: &Shared, ori: &str) -> String {
+    let partner = agency.exchange.as_ref().and_then(|sharing| sharing.exchange.book().partner(ori));
+    partner.map_or_else(|| ori.to_owned(), |partner| partner.name.clone())
+}
+
+fn badge(status: ExportStatus) -> Markup {
+    let tone = match status {
+        ExportStatus::Acknowledged => "permit",
+        ExportStatus::Rejected | ExportStatus::Refused | ExportStatus::Failed => "deny",
+        ExportStatus::Requested => "warn",
+        ExportStatus::Approved
+        | ExportStatus::Sealing
+        | ExportStatus::Sealed
+        | ExportStatus::Sending => "info",
+    };
+    html! { span class={ "badge badge--" (tone) } data-status=(status) { (status) } }
+}
+
+/// The page that asks what to send, to whom and why. From a tool's export action.
+///
+/// # Errors
+/// A [`Problem`] when the person may not see what would leave.
+pub async fn ask(
+    agency: &Shared,
+    posted: &Posted,
+    tool: &Tool,
+    action: &Action,
+    form: &Submission,
+    errors: &[tools::input::FieldError],
+) -> Answer {
+    let signed_in = &posted.signed_in;
+    let sharing = sharing(agency)?;
+    let fresh = signed_in.session.is_stepped_up(agency.now());
+    let content = html! {
+        @if !fresh {
+            div class="usa-alert usa-alert--warning" {
+                div class="usa-alert__body" {
+                    h2 class="usa-alert__heading" { "First confirm that it is you" }
+                    p class="usa-alert__text" {
+                        "An export needs a sign-in of the last five minutes. Nothing is sent by confirming: \
+                         you come back to the tool and ask again."
+                    }
+                    p { a class="usa-button" href={ "/step-up?next=/tools/" (tool.id) } { "Confirm my identity" } }
+                }
+            }
+        }
+        @if !errors.is_empty() {
+            section class="errors" aria-labelledby="errors-title" {
+                h2 id="errors-title" data-focus { "The request needs attention" }
+                ul { @for error in errors { li { (error.message) } } }
+            }
+        }
+        form class="card" id="export" method="post"
+            action={ "/tools/" (tool.id) "/actions/" (action.id) } data-once {
+            input type="hidden" name="csrf" value=(signed_in.csrf);
+            input type="hidden" name="step" value="do";
+            @for (name, value) in form.typed.iter().filter(|(name, _)| !action.inputs.contains(*name)) {
+                input type="hidden" name=(name) value=(value);
+            }
+            div class="fields" {
+                div class="field field--wide" {
+                    label class="usa-label" for="agreement" { "Partner and agreement " span class="must" { "*" } }
+                    select class="usa-select" id="agreement" name="agreement" required {
+                        @for agreement in sharing.exchange.book().agreements() {
+                            option value=(agreement.facts.id) {
+                                (partner_name(agency, agreement.facts.partner.as_str())) ": " (agreement.title)
+                            }
+                        }
+                    }
+                }
+                @for input in action.inputs.iter().filter_map(|id| tool.input(id)) {
+                    div class="field field--wide" {
+                        label class="usa-label" for=(input.id) { (input.label) " " span class="must" { "*" } }
+                        textarea class="usa-textarea" id=(input.id) name=(input.id) required
+                            autocomplete="off" spellcheck="false" {
+                            (form.typed.get(&input.id).map_or("", String::as_str))
+                        }
+                    }
+                }
+                div class="field__actions field--wide" {
+                    button class="usa-button" type="submit" { (action.confirm.button) }
+                }
+            }
+        }
+    };
+    Ok(agency.page(signed_in, &action.label, &format!("/tools/{}", tool.id), &content))
+}
+
+/// Asks for the export, on record. The documents are listed through the gate, in the name of the
+/// person who asks.
+///
+/// # Errors
+/// A [`Problem`] with an entry number when policy or agreement are against it.
+pub async fn request(
+    agency: &Shared,
+    posted: &Posted,
+    tool: &Tool,
+    action: &Action,
+    form: Submission,
+) -> Answer {
+    let sharing = sharing(agency)?;
+    let caller = posted.signed_in.caller();
+    let context = agency.context(&posted.signed_in.actor);
+    let planned = match tool.plan_export(&action.id, &form, None, &context) {
+        Ok(planned) => planned,
+        Err(tools::plan::PlanError::Input(errors)) => {
+            return ask(agency, posted, tool, action, &form, &errors).await;
+        }
+        Err(error) => return Err(Problem::internal(&error)),
+    };
+    let recipe = |what: Piece| -> Result<serde_json::Value, Problem> {
+        let (tool, action) = (tool.id.clone(), action.id.clone());
+        let recipe = Recipe { tool, action, typed: form.typed.clone(), what };
+        serde_json::to_value(recipe).map_err(|error| Problem::internal(&error))
+    };
+    let mut items = Vec::new();
+    for (query, read) in &planned.reads {
+        let both = [
+            (Piece::Csv(query.clone()), "csv", "text/csv"),
+            (Piece::Json(query.clone()), "json", "application/json"),
+        ];
+        for (what, ending, media_type) in both {
+            items.push(Item {
+                path: format!("records/{query}.{ending}"),
+                label: format!("{query} of {}, as {}", tool.title, ending.to_uppercase()),
+                media_type: media_type.to_owned(),
+                record_class: read.resource.record_class.clone(),
+                caveats: read.resource.caveats.clone(),
+                fetch: recipe(what)?,
+            });
+        }
+    }
+    for part in &planned.evidence {
+        let read = tool.plan(part, &form, None, &context).map_err(|error| Problem::internal(&error))?;
+        let released = agency.run_read(&caller, read).await?;
+        let (rows, _) = released.open();
+        items.extend(documents(tool, part, rows, &planned.why, &context, &recipe)?);
+    }
+    let case = planned.why.case_number.as_ref().map_or(String::new(), |case| format!(" {case}"));
+    let new = NewExport {
+        title: format!("{}{case}", tool.title),
+        agreement: posted.text("agreement").to_owned(),
+        items,
+        why: planned.why,
+    };
+    let export = sharing.exchange.request(&caller, new).await?;
+    Ok(go(posted, &format!("/exports/{}", export.id)))
+}
+
+/// The documents of an evidence part as items, each by its own row.
+fn documents(
+    tool: &Tool,
+    part: &str,
+    rows: &gate::Rows,
+    why: &policy::Why,
+    context: &tools::plan::Context<'_>,
+    recipe: &dyn Fn(Piece) -> Result<serde_json::Value, Problem>,
+) -> Result<Vec<Item>, Problem> {
+    let Some(declared) = tool.part(part) else { return Err(Problem::not_found()) };
+    let mut items = Vec::new();
+    for (at, row) in rows.rows.iter().enumerate() {
+        let Some(values) = tool.handle_values(declared, &rows.columns, row) else { continue };
+        let handle = tools::handle::Handle {
+            values: values.clone(),
+            why: why.clone(),
+            expires: Timestamp::MAX,
+        };
+        let planned = tool
+            .plan_evidence(part, &handle, None, context)
+            .map_err(|error| Problem::internal(&error))?;
+        let text = |column: &str| {
+            let found = rows.position(column).and_then(|at| row.get(at));
+            found.map(ToString::to_string).unwrap_or_default()
+        };
+        let name = file_name(&text("file_name"), &text("store_key"));
+        items.push(Item {
+            path: format!("evidence/{:03}-{name}", at + 1),
+            label: text("title"),
+            media_type: text("media_type"),
+            record_class: planned.resource.record_class,
+            caveats: planned.resource.caveats,
+            fetch: recipe(Piece::Document { part: part.to_owned(), values })?,
+        });
+    }
+    Ok(items)
+}
+
+/// A name that every system can keep: letters, digits, dot, dash, underscore.
+fn file_name(given: &str, otherwise: &str) -> String {
+    let name = if given.is_empty() { otherwise } else { given };
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    name.chars().map(|letter| if plain(letter) { letter } else { '_' }).take(100).collect()
+}
+
+/// To another page: a header for `ui.js`, which follows no redirects, and 303 for all others.
+fn go(posted: &Posted, path: &str) -> Response {
+    if posted.fragment {
+        return ([("x-go", path.to_owned())], "").into_response();
+    }
+    Redirect::to(path).into_response()
+}
+
+/// `GET /exports/{export}`.
+///
+/// # Errors
+/// A [`Problem`] when there is no such export.
+pub async fn one(
+    State(agency): State<Shared>,
+    signed_in: SignedIn,
+    Path(export): Path<String>,
+) -> Answer {
+    let export = sharing(&agency)?.exchange.export(id(&export)?).await?;
+    let content = html! {
+        p { a href="/exports" { "All exports" } }
+        (life(&agency, &export))
+        (facts(&agency, &export))
+        (decision(&agency, &signed_in, &export))
+        (items(&export))
+    };
+    Ok(agency.page(&signed_in, &export.details.title, "/exports", &content))
+}
+
+/// `GET /exports/{export}/progress`: the part of the page that moves, for `ui.js`.
+///
+/// # Errors
+/// As [`one`].
+pub async fn progress(
+    State(agency): State<Shared>,
+    _signed_in: SignedIn,
+    Path(export): Path<String>,
+) -> Answer {
+    let export = sharing(&agency)?.exchange.export(id(&export)?).await?;
+    Ok(life(&agency, &export).into_response())
+}
+
+/// The steps, and a bar while something is under way. Asks for itself until it is over.
+fn life(agency: &Shared, export: &Export) -> Markup {
+    let now = STEPS.iter().position(|(_, statuses)| statuses.contains(&export.status));
+    let moving = matches!(
+        export.status,
+        ExportStatus::Approved | ExportStatus::Sealing | ExportStatus::Sealed | ExportStatus::Sending
+    );
+    let url = moving.then(|| format!("/exports/{}/progress", export.id));
+    let sharing = agency.exchange.as_ref();
+    let state = sharing.map(|sharing| sharing.exchange.progress(export.id));
+    html! {
+        section class="card" id="life" aria-labelledby="life-title" data-poll=[url]
+            data-every=[moving.then_some("700")] data-live={ "Export " (export.status) } {
+            div class="card__head" { h2 id="life-title" { "Where it is" } (badge(export.status)) }
+            ol class="steps" {
+                @for (at, (name, _)) in STEPS.iter().enumerate() {
+                    li class=[step_class(at, now, export.status)]
+                        aria-current=[(Some(at) == now).then_some("step")] { (name) }
+                }
+            }
+            @if let (true, Some(progress)) = (moving, state) {
+                div class="progress" {
+                    label for="bar" { (phase_words(progress.phase)) }
+                    progress id="bar" max="100" value=(progress.percent()) { (progress.percent()) " %" }
+                    span class="progress__note" {
+                        (bytes_words(progress.done)) " of " (bytes_words(progress.total))
+                    }
+                }
+            }
+            @if let Some(problem) = &export.details.delivery.last_problem {
+                p class="muted" { "Last attempt: " (problem) }
+            }
+        }
+    }
+}
+
+fn step_class(at: usize, now: Option<usize>, status: ExportStatus) -> Option<&'static str> {
+    let now = now?;
+    if at < now || status == ExportStatus::Acknowledged { Some("is-done") } else if at == now { Some("is-now") } else { None }
+}
+
+fn phase_words(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Waiting => "Waiting",
+        Phase::Sealing => "Sealing",
+        Phase::Sending => "Sending to the partner",
+        Phase::Receiving | Phase::Verifying => "The partner is verifying",
+        Phase::Done => "Done",
+    }
+}
+
+fn facts(agency: &Shared, export: &Export) -> Markup {
+    let details = &export.details;
+    html! {
+        div class="card" {
+            h2 { "What, to whom, and why" }
+            dl class="kv" {
+                (pair("To", &format!("{} ({})", partner_name(agency, &export.partner), export.partner)))
+                (pair("Agreement", &export.agreement))
+                (pair("Asked for by", &format!("{}, entry {}", details.requester.name, details.request_entry)))
+                @if let Some(purpose) = &details.why.purpose { (pair("Purpose code", purpose.as_str())) }
+                @if let Some(case) = &details.why.case_number { (pair("Case number", case.as_str())) }
+                @if let Some(reason) = &details.why.reason { (pair("Reason", reason)) }
+                @for voice in &details.approvals {
+                    (pair("Approved by", &format!("{}, entry {}", voice.actor.name, voice.entry)))
+                }
+                @if let Some(voice) = &details.rejection {
+                    (pair("Rejected by", &format!("{}: {}", voice.actor.name, voice.reason.as_deref().unwrap_or(""))))
+                }
+                @if let Some(exchange) = &export.exchange { (pair("Exchange", &exchange.to_string())) }
+                @if let Some(sealed) = &details.sealed {
+                    (pair("Parcel digest (SHA-256)", &sealed.digest))
+                    (pair("Parcel", &format!("{} parts, {}, entry {}", sealed.parts, bytes_words(sealed.bytes), sealed.entry)))
+                }
+                @if let Some(receipt) = &details.receipt {
+                    (pair("Receipt", &format!("anchored as entry {}; the partner's entry is {}", receipt.entry, receipt.receiver_entry.map_or("not given".to_owned(), |entry| entry.to_string()))))
+                    (pair("Receipt digest (SHA-256)", &receipt.digest))
+                }
+                @if let Some(refusal) = &details.refusal {
+                    (pair("Refused by the partner", &format!("{}: {}", refusal.place, refusal.reason)))
+                }
+            }
+        }
+    }
+}
+
+/// Approve or reject, for others; download, once it is sealed. The policy decides, not this page.
+fn decision(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Markup {
+    let csrf = &signed_in.csrf;
+    let own = export.details.requester.id == signed_in.actor.id;
+    let fresh = signed_in.session.is_stepped_up(agency.now());
+    html! {
+        @if export.status == ExportStatus::Requested && !own {
+            div class="card card--warn" {
+                h2 { "Your decision" }
+                p { "Look at what would leave, below. Your decision is recorded with your name." }
+                @if !fresh {
+                    p {
+                        a class="usa-button" href={ "/step-up?next=/exports/" (export.id) } { "Confirm my identity first" }
+                    }
+                } @else {
+                    div class="cluster" {
+                        form method="post" action={ "/exports/" (export.id) "/approve" } data-once {
+                            input type="hidden" name="csrf" value=(csrf);
+                            button class="usa-button" type="submit" { "Approve" }
+                        }
+                        form method="post" action={ "/exports/" (export.id) "/reject" } data-once {
+                            input type="hidden" name="csrf" value=(csrf);
+                            label class="usa-label" for="reason" { "Why not" }
+                            input class="usa-input" id="reason" name="reason" required maxlength="1000";
+                            button class="usa-button usa-button--outline" type="submit" { "Reject" }
+                        }
+                    }
+                }
+            }
+        }
+        @if export.status == ExportStatus::Requested && own {
+            div class="card" { p { "Somebody else has to approve it: nobody approves their own request." } }
+        }
+        @if export.details.sealed.is_some() {
+            form class="card" method="post" action={ "/exports/" (export.id) "/parcel" } {
+                h2 { "The sealed parcel" }
+                p { "For a medium, or for a partner without Bailiwick. Only the partner's key opens it." }
+                input type="hidden" name="csrf" value=(csrf);
+                button class="usa-button usa-button--outline" type="submit" { "Download the parcel" }
+            }
+        }
+    }
+}
+
+fn items(export: &Export) -> Markup {
+    html! {
+        section class="card card--flush" aria-labelledby="items" {
+            div class="toolbar" { h2 id="items" { "What leaves: " (export.details.items.len()) " items" } }
+            div class="tablebox" role="region" aria-label="Items" tabindex="0" {
+                table class="table" {
+                    caption class="usa-sr-only" { "Items of the export" }
+                    thead { tr { th scope="col" { "File" } th scope="col" { "What it is" } th scope="col" { "Class" } th scope="col" { "Marks" } } }
+                    tbody { @for item in &export.details.items {
+                        tr {
+                            th scope="row" { (item.path) }
+                            td { (item.label) }
+                            td { (item.record_class.as_str()) }
+                            td { @for caveat in &item.caveats { span class="badge badge--mark" { (caveat.as_str()) } " " } }
+                        }
+                    } }
+                }
+            }
+        }
+    }
+}
+
+/// `POST /exports/{export}/approve`.
+///
+/// # Errors
+/// A [`Problem`] with an entry number when it is the requester's own, or the policy refuses.
+pub async fn approve(State(agency): State<Shared>, Path(export): Path<String>, posted: Posted) -> Answer {
+    let caller = posted.signed_in.caller();
+    let export = sharing(&agency)?.exchange.approve(&caller, id(&export)?).await?;
+    Ok(go(&posted, &format!("/exports/{}", export.id)))
+}
+
+/// `POST /exports/{export}/reject`.
+///
+/// # Errors
+/// As [`approve`].
+pub async fn reject(State(agency): State<Shared>, Path(export): Path<String>, posted: Posted) -> Answer {
+    let caller = posted.signed_in.caller();
+    let reason = posted.text("reason");
+    let export = sharing(&agency)?.exchange.reject(&caller, id(&export)?, reason).await?;
+    Ok(go(&posted, &format!("/exports/{}", export.id)))
+}
+
+/// `POST /exports/{export}/parcel`: the sealed parcel as one ZIP file, recorded before its first byte.
+///
+/// # Errors
+/// As [`approve`].
+pub async fn download(State(agency): State<Shared>, Path(export): Path<String>, posted: Posted) -> Answer {
+    let caller = posted.signed_in.caller();
+    let download = sharing(&agency)?.exchange.download(&caller, id(&export)?, Form::Zip).await?;
+    let name = format!("attachment; filename=\"{}\"", download.name);
+    let headers =
+        [(header::CONTENT_TYPE, download.media_type.to_owned()), (header::CONTENT_DISPOSITION, name)];
+    let pieces = futures::stream::unfold(download.pieces, |mut pieces| async move {
+        pieces.recv().await.map(|piece| (piece, pieces))
+    });
+    Ok((headers, Body::from_stream(pieces)).into_response())
+}
+
+/// A definition pair.
+pub fn pair(name: &str, value: &str) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+/// A moment in words.
+pub fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// A size in words, with decimal units.
+pub fn bytes_words(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        1_000_000..1_000_000_000 => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+        _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes % 1_000_000_000 / 100_000_000),
+    }
+}

@@ -1,0 +1,110 @@
+//! The start page, one's own session, and the small machine endpoints.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use crate::app::{Answer, Shared};
+use crate::problem::Problem;
+use crate::session::{NotSignedIn, SignedIn};
+
+/// `GET /`: what this person can do here; the sign-in page for everybody else.
+pub async fn home(State(agency): State<Shared>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    match SignedIn::from_request_parts(&mut parts, &agency).await {
+        Ok(signed_in) => start_page(&agency, &signed_in),
+        Err(NotSignedIn::Anonymous) => Redirect::to("/sign-in").into_response(),
+        Err(other) => other.into_response(),
+    }
+}
+
+fn start_page(agency: &Shared, signed_in: &SignedIn) -> Response {
+    let mut tools = agency.tools_for(&signed_in.actor).peekable();
+    let content = html! {
+        @if tools.peek().is_some() {
+            h2 { "Tools" }
+            div class="grid" {
+                @for tool in tools {
+                    (tile(&format!("/tools/{}", tool.id), &tool.title, &tool.summary))
+                }
+            }
+        }
+        h2 { "Your work" }
+        div class="grid" {
+            @if agency.exchange.is_some() {
+                (tile("/exports", "Exports", "Send records to a partner agency, and approve what others ask to send."))
+                (tile("/incoming", "Received parcels", "Evidence that partner agencies sent, verified on arrival."))
+            }
+            (tile("/audit", "Audit", "Who saw what, when and why. For security officers and auditors."))
+            (tile("/me", "My session", "How you are signed in, and until when."))
+        }
+    };
+    agency.page(signed_in, "Start", "/", &content)
+}
+
+fn tile(href: &str, title: &str, text: &str) -> Markup {
+    html! { a class="tile" href=(href) { h3 { (title) } p class="small" { (text) } } }
+}
+
+/// `GET /me`: how one is signed in.
+///
+/// # Errors
+/// None today.
+pub async fn me(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
+    let actor = &signed_in.actor;
+    let content = html! {
+        dl class="kv card" {
+            (pair("Name", &actor.name))
+            (pair("Account", &actor.id.to_string()))
+            (pair("Agency (ORI)", &actor.agency.to_string()))
+            (pair("Job functions", &list(actor.functions.iter())))
+            (pair("Signed in", &time(actor.assurance.authenticated_at)))
+            (pair("Strength", if actor.assurance.mfa { "multi-factor" } else { "single factor" }))
+            (pair("Confirmed again", &actor.assurance.stepped_up_at.map_or("not in this session".to_owned(), time)))
+            (pair("Address", signed_in.origin.address.as_deref().unwrap_or("unknown")))
+        }
+    };
+    Ok(agency.page(&signed_in, "Your session", "/me", &content))
+}
+
+fn list(items: impl Iterator<Item = impl ToString>) -> String {
+    items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn pair(name: &str, value: &str) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// `POST /csp-reports`: a browser stopped something. It is logged without its details, which may
+/// quote a page.
+pub async fn csp_report() -> StatusCode {
+    tracing::warn!("a browser reported a content-security-policy violation");
+    StatusCode::NO_CONTENT
+}
+
+/// `GET /health`: the process answers.
+pub async fn health() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /ready`: the ledger takes records. It appends nothing itself.
+pub async fn ready(State(agency): State<Shared>) -> Response {
+    match agency.ledger.checkpoint() {
+        Ok(_) => "ready\n".into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the ledger is not available\n").into_response(),
+    }
+}
+
+/// Everything else.
+///
+/// # Errors
+/// Always [`Problem::not_found`].
+pub async fn not_found() -> Problem {
+    Problem::not_found()
+}

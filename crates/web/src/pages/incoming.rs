@@ -1,0 +1,241 @@
+//! Parcels that partners sent: the list, one parcel with its files, and one file shown.
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use exchange::{Incoming, IncomingStatus};
+use maud::{Markup, html};
+use policy::Why;
+use uuid::Uuid;
+
+use crate::app::{Answer, Shared};
+use crate::pages::documents::{PIECE_BYTES_MAX, range_of, shown};
+use crate::pages::exports::{bytes_words, moment, pair};
+use crate::problem::Problem;
+use crate::session::{Posted, SignedIn};
+use crate::sharing::Sharing;
+
+/// The most parcels on the list.
+const LIST_MAX: usize = 200;
+
+fn sharing(agency: &Shared) -> Result<&Sharing, Problem> {
+    agency.exchange.as_ref().ok_or_else(Problem::not_found)
+}
+
+fn id(text: &str) -> Result<Uuid, Problem> {
+    Uuid::parse_str(text).map_err(|_| Problem::not_found())
+}
+
+/// `GET /incoming`: what arrived. Names no content.
+///
+/// # Errors
+/// A [`Problem`] when sharing is not configured or the state cannot be read.
+pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
+    let parcels = sharing(&agency)?.exchange.all_incoming(&[], None).await?;
+    let content = html! {
+        section class="card card--flush" aria-labelledby="parcels" {
+            div class="toolbar" { h2 id="parcels" { (parcels.len()) " parcels" } }
+            @if parcels.is_empty() {
+                div class="empty" { p { strong { "Nothing has arrived yet." } } }
+            } @else {
+                div class="tablebox" role="region" aria-label="Received parcels" tabindex="0" {
+                    table class="table" {
+                        caption class="usa-sr-only" { "Received parcels, newest first" }
+                        thead { tr {
+                            th scope="col" { "Parcel" } th scope="col" { "From" }
+                            th scope="col" { "Arrived" } th scope="col" { "Size" } th scope="col" { "State" }
+                        } }
+                        tbody { @for parcel in parcels.iter().take(LIST_MAX) { (row(parcel)) } }
+                    }
+                }
+            }
+        }
+    };
+    Ok(agency.page(&signed_in, "Received parcels", "/incoming", &content))
+}
+
+fn row(parcel: &Incoming) -> Markup {
+    let id = parcel.exchange.to_string();
+    html! {
+        tr data-exchange=(id) {
+            th scope="row" { a href={ "/incoming/" (id) } { "No. " (parcel.number) " from " (parcel.partner) } }
+            td { (parcel.sender_name) }
+            td { (moment(parcel.offered_at)) }
+            td class="num" { (bytes_words(parcel.bytes)) }
+            td { (badge(parcel.status)) }
+        }
+    }
+}
+
+fn badge(status: IncomingStatus) -> Markup {
+    let (class, words) = match status {
+        IncomingStatus::Receiving => ("badge badge--info", "arriving"),
+        IncomingStatus::Received => ("badge badge--permit", "verified and acknowledged"),
+        IncomingStatus::Refused => ("badge badge--deny", "refused"),
+    };
+    html! { span class=(class) { (words) } }
+}
+
+/// `GET /incoming/{exchange}`: where it comes from and how it was verified; its content needs
+/// [`open`].
+///
+/// # Errors
+/// A [`Problem`] when there is no such parcel.
+pub async fn one(
+    State(agency): State<Shared>,
+    signed_in: SignedIn,
+    Path(exchange): Path<String>,
+) -> Answer {
+    let parcel = sharing(&agency)?.exchange.incoming(id(&exchange)?).await?;
+    let csrf = &signed_in.csrf;
+    let content = html! {
+        p { a href="/incoming" { "All received parcels" } }
+        (facts(&parcel))
+        @if parcel.status == IncomingStatus::Received {
+            form class="card" method="post" action={ "/incoming/" (exchange) } {
+                h2 { "Open it" }
+                p { "The list of files is shown, and that you saw it is recorded." }
+                input type="hidden" name="csrf" value=(csrf);
+                div class="fields" {
+                    div class="field" {
+                        label class="usa-label" for="purpose" { "Purpose code " span class="must" { "*" } }
+                        input class="usa-input" id="purpose" name="purpose" required maxlength="1" value="C";
+                    }
+                    div class="field" {
+                        label class="usa-label" for="case_number" { "Your case number" }
+                        input class="usa-input" id="case_number" name="case_number" autocomplete="off";
+                    }
+                    div class="field__actions field--wide" {
+                        button class="usa-button" type="submit" { "Open the parcel" }
+                    }
+                }
+            }
+        }
+    };
+    Ok(agency.page(&signed_in, &title(&parcel), "/incoming", &content))
+}
+
+fn title(parcel: &Incoming) -> String {
+    format!("Parcel {} from {}", parcel.number, parcel.sender_name)
+}
+
+fn facts(parcel: &Incoming) -> Markup {
+    html! {
+        div class="card" {
+            div class="card__head" { h2 { "How it was verified" } (badge(parcel.status)) }
+            dl class="kv" {
+                (pair("Exchange", &parcel.exchange.to_string()))
+                (pair("Sender", &format!("{} ({})", parcel.sender_name, parcel.partner)))
+                (pair("Digest (SHA-256)", &parcel.digest))
+                (pair("Parts", &format!("{}, {}", parcel.parts, bytes_words(parcel.bytes))))
+                (pair("Sender's ledger entry", &parcel.sender_entry.to_string()))
+                @if let Some(entry) = parcel.received_entry {
+                    (pair("Our ledger entry", &entry.to_string()))
+                }
+                @if let Some(receipt) = &parcel.receipt {
+                    (pair("Receipt (SHA-256)", &receipt.digest))
+                }
+                @if let Some(refusal) = &parcel.refusal {
+                    (pair("Refused at", &refusal.place))
+                    (pair("Because", &refusal.reason))
+                    (pair("Our ledger entry of the refusal", &refusal.entry.to_string()))
+                }
+            }
+        }
+    }
+}
+
+/// `POST /incoming/{exchange}`: the files, through the gate.
+///
+/// # Errors
+/// A [`Problem`] when a field cannot be read, or the gate refuses.
+pub async fn open(
+    State(agency): State<Shared>,
+    Path(exchange): Path<String>,
+    posted: Posted,
+) -> Answer {
+    let exchange_id = id(&exchange)?;
+    let parcel = sharing(&agency)?.exchange.incoming(exchange_id).await?;
+    let why = why(&posted)?;
+    let caller = posted.signed_in.caller();
+    let released = sharing(&agency)?.exchange.contents(&caller, exchange_id, &why).await?;
+    let (contents, receipt) = released.open();
+    let inside = &contents.inside;
+    let content = html! {
+        p { a href="/incoming" { "All received parcels" } }
+        div class="card" {
+            div class="card__head" { h2 { "What it is for" } span class="badge" { "ledger entry " (receipt.entry) } }
+            dl class="kv" {
+                (pair("Purpose", &inside.purpose))
+                (pair("Authority", &inside.authority))
+                @if let Some(case) = &inside.case_number { (pair("Sender's case", case)) }
+                @if !inside.handling.is_empty() { (pair("Handling", &inside.handling.join(", "))) }
+                @if let Some(retention) = &inside.retention { (pair("Retention", retention)) }
+            }
+        }
+        section class="card card--flush" aria-labelledby="files" {
+            div class="toolbar" { h2 id="files" { (inside.files.len()) " files" } }
+            div class="tablebox" role="region" aria-label="Files of the parcel" tabindex="0" {
+                table class="table" {
+                    caption class="usa-sr-only" { "Files of the parcel" }
+                    thead { tr { th scope="col" { "File" } th scope="col" { "Type" } th scope="col" { "Size" } th scope="col" { "SHA-256" } } }
+                    tbody {
+                        @for (at, file) in inside.files.iter().enumerate() {
+                            tr {
+                                th scope="row" { a href={ "/incoming/" (exchange) "/files/" (at) } { (file.path) } }
+                                td { (file.media_type) }
+                                td class="num" { (bytes_words(file.length)) }
+                                td class="hash" { (file.sha256) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Ok(agency.page(&posted.signed_in, &title(&parcel), "/incoming", &content))
+}
+
+fn why(posted: &Posted) -> Result<Why, Problem> {
+    let purpose = posted.text("purpose").trim().to_uppercase().parse();
+    let purpose = purpose.map_err(|_| Problem::bad_input("`Purpose code` is one letter, such as C."))?;
+    let case_number = match posted.text("case_number").trim() {
+        "" => None,
+        text => Some(text.parse().map_err(|_| {
+            Problem::bad_input("`Your case number` is two digits, a dash and six digits.")
+        })?),
+    };
+    Ok(Why { purpose: Some(purpose), case_number, reason: None })
+}
+
+/// `GET /incoming/{exchange}/files/{number}`: one file, through the gate; only the parts that carry
+/// it are decrypted, in memory.
+///
+/// # Errors
+/// A [`Problem`] when there is no such file, or the gate refuses.
+pub async fn file(
+    State(agency): State<Shared>,
+    signed_in: SignedIn,
+    Path((exchange, number)): Path<(String, usize)>,
+    headers: HeaderMap,
+) -> Answer {
+    let exchange_id = id(&exchange)?;
+    let sharing = sharing(&agency)?;
+    let caller = signed_in.caller();
+    // The purpose under which the parcel was opened stands for its files: criminal justice.
+    let why = Why { purpose: "C".parse().ok(), case_number: None, reason: None };
+    let released = sharing.exchange.contents(&caller, exchange_id, &why).await?;
+    let (contents, _) = released.open();
+    let Some(file) = contents.inside.files.get(number) else { return Err(Problem::not_found()) };
+    let asked = range_of(&headers)?;
+    let range = match asked {
+        Some(first) if first >= file.length => return Err(Problem::not_found()),
+        Some(first) => Some((first, file.length.min(first + PIECE_BYTES_MAX))),
+        None if file.length > PIECE_BYTES_MAX && file.media_type.starts_with("video/") => {
+            Some((0, PIECE_BYTES_MAX))
+        }
+        None => None,
+    };
+    let released = sharing.exchange.document(&caller, exchange_id, &file.path, range, &why).await?;
+    let (document, _) = released.into_parts();
+    Ok(shown(document, asked.is_some()))
+}

@@ -1,0 +1,9 @@
+//! The pages, one module a subject. Each handler asks the gate before it shows anything.
+
+pub mod audit;
+pub mod documents;
+pub mod exports;
+pub mod home;
+pub mod incoming;
+pub mod sign_in;
+pub mod tools;

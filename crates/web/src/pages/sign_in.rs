@@ -1,0 +1,268 @@
+//! Signing in, the system-use notice, stepping up and signing out.
+//!
+//! Order that must hold: a sign-in is in the ledger before the browser gets its token; a refusal is
+//! in the ledger before the page says so. An identity provider's answer is taken from any site,
+//! for it is bound to the browser by the pre-login cookie and to our request by its signature.
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use identity::saml::metadata::service_provider;
+use identity::{Answer as SamlAnswer, Browser, IdentityError, Signed, Started, cookie};
+use ledger::{Event, Origin, Record};
+use maud::html;
+use serde::Deserialize;
+
+use crate::app::{Answer, Shared};
+use crate::problem::Problem;
+use crate::session::{self, BeforeNotice, PostedBeforeNotice, SignedIn};
+
+/// The largest answer of an identity provider that is read, in bytes: 256 KiB of XML in Base64,
+/// percent-encoded.
+const ANSWER_BYTES_MAX: usize = 512 * 1024;
+
+/// `GET /sign-in`: which identity provider.
+///
+/// # Errors
+/// None today.
+pub async fn choose(State(agency): State<Shared>) -> Answer {
+    let content = html! {
+        p class="usa-intro" { "Sign in with your agency account. A second factor is required." }
+        ul class="usa-button-group" {
+            @for provider in &agency.config.identity_providers {
+                li class="usa-button-group__item" {
+                    a class="usa-button usa-button--big" href={ "/sign-in/" (provider.id) } {
+                        (provider.label)
+                    }
+                }
+            }
+        }
+        p class="usa-hint" {
+            "This system holds criminal justice information. Every sign-in, search and view is recorded."
+        }
+    };
+    Ok(agency.public_page("Sign in", &content))
+}
+
+/// `GET /sign-in/{provider}`: off to the identity provider. A link and not a form: a form's
+/// redirect to another site is what `form-action` forbids.
+///
+/// # Errors
+/// A [`Problem`] when there is no such provider or the ledger does not take the record.
+pub async fn start(
+    State(agency): State<Shared>,
+    Path(provider): Path<String>,
+    request: Request,
+) -> Answer {
+    let (parts, _) = request.into_parts();
+    let origin = session::origin_of(&parts);
+    let started = agency
+        .identity
+        .start_sign_in(&provider, "/", agency.now())
+        .await
+        .map_err(|error| identity_problem(&error))?;
+    let record = Record { origin, ..Record::platform(Event::SignInStarted { idp: provider }) };
+    agency.ledger.append(record).await?;
+    to_provider(&started)
+}
+
+/// Where to return after stepping up. Only paths that this server names itself.
+#[derive(Deserialize)]
+pub struct Return {
+    /// A path of ours.
+    #[serde(default)]
+    next: String,
+}
+
+/// `GET /step-up`: prove again that it is you, before something weighty. The act itself is not
+/// replayed; the person does it again afterwards.
+///
+/// # Errors
+/// A [`Problem`] when the sign-in cannot be begun.
+pub async fn step_up(
+    State(agency): State<Shared>,
+    signed_in: SignedIn,
+    Query(Return { next }): Query<Return>,
+) -> Answer {
+    let signed =
+        Signed { actor: signed_in.actor.clone(), session: signed_in.session.clone() };
+    let started = agency
+        .identity
+        .start_step_up(&signed, &next, agency.now())
+        .await
+        .map_err(|error| identity_problem(&error))?;
+    let event = Event::SignInStarted { idp: signed_in.session.idp.clone() };
+    agency.ledger.append(signed_in.record(event)).await?;
+    to_provider(&started)
+}
+
+fn to_provider(started: &Started) -> Answer {
+    let mut response = Redirect::to(&started.redirect).into_response();
+    add_cookie(&mut response, &cookie::set_prelogin(&started.prelogin))?;
+    Ok(response)
+}
+
+fn add_cookie(response: &mut Response, cookie: &str) -> Result<(), Problem> {
+    let value = HeaderValue::from_str(cookie).map_err(|error| Problem::internal(&error))?;
+    response.headers_mut().append(header::SET_COOKIE, value);
+    Ok(())
+}
+
+/// `POST /saml/acs`: the assertion consumer.
+///
+/// # Errors
+/// A [`Problem`] with an entry number for every answer that is not good enough.
+pub async fn consume(State(agency): State<Shared>, request: Request) -> Answer {
+    let (parts, body) = request.into_parts();
+    let origin = session::origin_of(&parts);
+    let Ok(bytes) = axum::body::to_bytes(body, ANSWER_BYTES_MAX).await else {
+        return Err(refused(&agency, origin, None, "saml.malformed").await);
+    };
+    let fields = session::form_fields(&bytes);
+    let field = |name: &str| {
+        let mut values = fields.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+        let first = values.next().map_or("", String::as_str);
+        // A parameter that is there twice is not there: two readers might take different ones.
+        if values.next().is_some() { "" } else { first }
+    };
+    let answer = SamlAnswer {
+        saml_response: field("SAMLResponse"),
+        relay_state: field("RelayState"),
+    };
+    let browser = Browser { address: origin.address.clone(), agent: origin.agent.clone() };
+    let prelogin = session::cookie(&parts.headers, cookie::PRELOGIN);
+    match agency.identity.finish_sign_in(prelogin, answer, &browser, agency.now()).await {
+        Ok(signed_in) => welcome(&agency, origin, signed_in).await,
+        Err(IdentityError::Refused { idp, refusal }) => {
+            tracing::info!(code = refusal.code, detail = %refusal.detail, "a sign-in was refused");
+            Err(refused(&agency, origin, idp, refusal.code).await)
+        }
+        Err(other) => Err(identity_problem(&other)),
+    }
+}
+
+/// Records the sign-in and hands over the session; if it cannot be recorded, the session ends.
+async fn welcome(agency: &Shared, origin: Origin, signed_in: identity::SignedIn) -> Answer {
+    let idp = signed_in.signed.session.idp.clone();
+    let token = signed_in.token.expose().to_owned();
+    let assurance = &signed_in.signed.actor.assurance;
+    let context = assurance.context.clone();
+    let event = match assurance.stepped_up_at {
+        Some(authenticated_at) => Event::SteppedUp { idp, context, authenticated_at },
+        None => Event::SignedIn {
+            idp,
+            context,
+            mfa: assurance.mfa,
+            authenticated_at: assurance.authenticated_at,
+        },
+    };
+    let person = agency.signed_in(signed_in.signed, &origin);
+    if let Err(error) = agency.ledger.append(person.record(event)).await {
+        if let Err(ending) = agency.identity.sign_out(&token, agency.now()).await {
+            tracing::error!(error = %crate::problem::chain(&ending), "a session could not be ended");
+        }
+        return Err(error.into());
+    }
+    // To where the person wanted, but the notice comes first.
+    let next = if person.accepted_notice { signed_in.return_to.as_str() } else { "/notice" };
+    let mut response = Redirect::to(next).into_response();
+    add_cookie(&mut response, &cookie::set_session(&token))?;
+    add_cookie(&mut response, &cookie::clear_prelogin())?;
+    Ok(response)
+}
+
+async fn refused(agency: &Shared, origin: Origin, idp: Option<String>, code: &str) -> Problem {
+    let event = Event::SignInRefused {
+        idp: idp.unwrap_or_else(|| "unknown".to_owned()),
+        reason: code.to_owned(),
+    };
+    let record = Record { origin, ..Record::platform(event) };
+    match agency.ledger.append(record).await {
+        Ok(receipt) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "You could not be signed in",
+            "The answer of the identity provider was not accepted. Nothing was opened. \
+             Try again; if it stays, quote the entry to your administrator.",
+        )
+        .with_entry(receipt.entry)
+        .with_next("/sign-in", "Try again"),
+        Err(error) => error.into(),
+    }
+}
+
+fn identity_problem(error: &IdentityError) -> Problem {
+    match error {
+        IdentityError::UnknownProvider => Problem::not_found(),
+        _ => Problem::internal(error),
+    }
+}
+
+/// `GET /saml/metadata`: what an identity provider needs to know of us.
+pub async fn metadata(State(agency): State<Shared>) -> Response {
+    let settings = agency.identity.settings();
+    let xml = service_provider(&settings.entity_id, &settings.acs_url, None);
+    ([(header::CONTENT_TYPE, "application/samlmetadata+xml")], xml).into_response()
+}
+
+/// `GET /notice`: the system-use notice (AC-8). It stays until it is acknowledged.
+///
+/// # Errors
+/// None today.
+pub async fn notice(
+    State(agency): State<Shared>,
+    BeforeNotice(signed_in): BeforeNotice,
+) -> Answer {
+    let content = html! {
+        div class="card notice" {
+            ul { @for line in &agency.config.agency.notice { li { (line) } } }
+        }
+        form method="post" action="/notice" {
+            input type="hidden" name="csrf" value=(signed_in.csrf);
+            button class="usa-button usa-button--big" type="submit" { "I understand and accept" }
+        }
+    };
+    Ok(agency.page(&signed_in, "System-use notice", "/notice", &content))
+}
+
+/// `POST /notice`: accepted, on record.
+///
+/// # Errors
+/// A [`Problem`] when it cannot be recorded; then it does not count.
+pub async fn accept(
+    State(agency): State<Shared>,
+    PostedBeforeNotice(posted): PostedBeforeNotice,
+) -> Answer {
+    let version = agency.notice_version();
+    let event = Event::NoticeAccepted { notice: version.clone() };
+    agency.ledger.append(posted.signed_in.record(event)).await?;
+    let session = &posted.signed_in.session;
+    let accepted = agency.identity.accept_notice(session, &version, agency.now()).await;
+    accepted.map_err(|error| identity_problem(&error))?;
+    Ok(Redirect::to("/").into_response())
+}
+
+/// `POST /sign-out`: the session ends now.
+///
+/// # Errors
+/// A [`Problem`] when the session could not be ended, which the page says.
+pub async fn sign_out(
+    State(agency): State<Shared>,
+    PostedBeforeNotice(posted): PostedBeforeNotice,
+) -> Answer {
+    agency.ledger.append(posted.signed_in.record(Event::SignedOut)).await?;
+    let (person, session) = (&posted.signed_in.actor.id, posted.signed_in.session.prefix());
+    let ended = agency.identity.end_one(person, &session, "signed-out", agency.now()).await;
+    ended.map_err(|error| identity_problem(&error))?;
+    let content = html! {
+        p { "You are signed out. Close the browser on a shared machine." }
+        p { a class="usa-button" href="/sign-in" { "Sign in again" } }
+    };
+    let mut response = agency.public_page("Signed out", &content);
+    for value in cookie::clear() {
+        add_cookie(&mut response, &value)?;
+    }
+    response
+        .headers_mut()
+        .insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
+    Ok(response)
+}

@@ -1,0 +1,187 @@
+//! The one place that turns what went wrong into a status code and plain words.
+//!
+//! Two voices: the person gets words and an entry number, the log gets the whole chain. Neither
+//! carries CJI, a secret, or the text of a query.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use gate::GateError;
+use ledger::EntryNumber;
+use maud::{Markup, html};
+
+/// What a person is told when something was not done.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The heading.
+    pub title: &'static str,
+    /// What happened and what to do, in plain words.
+    pub words: String,
+    /// The ledger entry to quote, when there is one.
+    pub entry: Option<EntryNumber>,
+    /// Where to go next: a path and its label.
+    pub next: Option<(String, &'static str)>,
+}
+
+impl Problem {
+    /// A refusal with an entry to quote.
+    pub fn refused(words: impl Into<String>, entry: EntryNumber) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Not permitted", words).with_entry(entry)
+    }
+
+    /// Something was asked that this server does not have, or that this person may not know of.
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "Page not found",
+            "There is no such page, or it is not open to you.",
+        )
+    }
+
+    /// The input was wrong; `words` name the field.
+    pub fn bad_input(words: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "The request could not be read", words)
+    }
+
+    /// The ledger did not confirm a record, so nothing was done or shown.
+    pub fn unrecorded() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Recording is unavailable",
+            "The audit ledger could not record this, so nothing was released and nothing was changed. \
+             Try again in a minute; if it stays, tell your system administrator.",
+        )
+    }
+
+    /// Something of ours failed; the log has the chain.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = %chain(error), "a request failed");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something failed",
+            "The request could not be completed. Nothing was released. Tell your system administrator.",
+        )
+    }
+
+    /// A problem with these parts.
+    pub fn new(status: StatusCode, title: &'static str, words: impl Into<String>) -> Self {
+        Self { status, title, words: words.into(), entry: None, next: None }
+    }
+
+    /// Adds the entry to quote.
+    #[must_use]
+    pub fn with_entry(mut self, entry: EntryNumber) -> Self {
+        self.entry = Some(entry);
+        self
+    }
+
+    /// Adds a link that leads on.
+    #[must_use]
+    pub fn with_next(mut self, href: impl Into<String>, label: &'static str) -> Self {
+        self.next = Some((href.into(), label));
+        self
+    }
+
+    /// The content of its page.
+    pub fn content(&self) -> Markup {
+        html! {
+            div class="usa-alert usa-alert--error" role="alert" {
+                div class="usa-alert__body" {
+                    p class="usa-alert__text" { (self.words) }
+                    @if let Some(entry) = self.entry {
+                        p class="usa-alert__text" {
+                            "Quote ledger entry " strong data-entry=(entry) { (entry) }
+                            " when you ask about this."
+                        }
+                    }
+                }
+            }
+            @if let Some((href, label)) = &self.next {
+                p { a class="usa-button" href=(href) { (label) } }
+            }
+        }
+    }
+}
+
+impl From<GateError> for Problem {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Denied { entry, reason } => Self::refused(reason, entry),
+            GateError::Withheld { entry, reason } => Self::refused(reason, entry),
+            GateError::Unrecorded(source) => {
+                tracing::error!(error = %chain(&source), "the ledger did not confirm a record");
+                Self::unrecorded()
+            }
+            GateError::Expired { entry } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "That took too long",
+                "The permission for this request ran out before it was used. Nothing was released. Try again.",
+            )
+            .with_entry(entry),
+        }
+    }
+}
+
+impl From<ledger::AppendError> for Problem {
+    fn from(error: ledger::AppendError) -> Self {
+        tracing::error!(error = %chain(&error), "the ledger did not confirm a record");
+        Self::unrecorded()
+    }
+}
+
+impl From<exchange::ExchangeError> for Problem {
+    fn from(error: exchange::ExchangeError) -> Self {
+        use exchange::ExchangeError as E;
+        match error {
+            E::Denied { entry, ref reason, ref clause } => {
+                let clause = clause.as_ref().map_or(String::new(), |clause| format!(" {clause}."));
+                Self::refused(format!("{reason}{clause}"), entry)
+            }
+            E::Clause { entry, clause } => Self::refused(format!("{clause}."), entry),
+            E::SamePerson { entry } => Self::refused(
+                "An export is approved by somebody other than the person who asked for it.",
+                entry,
+            ),
+            E::Gate(source) => source.into(),
+            E::Unrecorded(source) => source.into(),
+            E::NoSuch { .. } => Self::not_found(),
+            E::ApprovedBefore | E::WrongState { .. } | E::Changed { .. } => {
+                Self::new(StatusCode::CONFLICT, "That is not possible now", sentence(&error))
+            }
+            E::Input { .. } | E::Items { .. } => Self::bad_input(sentence(&error)),
+            E::Refused(_) | E::Wire(_) | E::Partner { .. } | E::Protocol { .. } => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "The parcel could not be used",
+                chain(&error),
+            ),
+            E::LedgerRead(_) | E::State(_) | E::Seal(_) | E::Store { .. } | E::Keys(_) | E::Stopped => {
+                Self::internal(&error)
+            }
+        }
+    }
+}
+
+/// An error's own words as a sentence.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| {
+        first.to_uppercase().chain(letters).chain(['.']).collect()
+    })
+}
+
+/// An error with its causes, joined by colons, for the log.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+impl IntoResponse for Problem {
+    /// The bare form; [`crate::app`] puts the frame of the page around it.
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.content()).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

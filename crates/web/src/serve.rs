@@ -1,0 +1,163 @@
+//! A started agency: its listeners and how to stop them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use exchange::Exchange;
+use keys::cert::Certificate;
+use keys::{Clock, Random};
+use ledger::{Event, Record};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tower::ServiceExt as _;
+use wire::IngressBody;
+use wire::serve::{Limits, PlainListener, TlsListener, serve_plain, serve_tls};
+use wire::tls::{Own, server_config};
+
+use crate::agency::{Agency, StartError};
+use crate::app::{self, Shared};
+use crate::config::{Config, Listen};
+
+/// An agency that is being served.
+pub struct Server {
+    /// Its rooms.
+    pub agency: Shared,
+    /// Where the pages are.
+    pub pages: SocketAddr,
+    /// Where partners call, if sharing is configured.
+    pub partners: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Opens the agency and serves it until [`Server::stop`].
+    ///
+    /// # Errors
+    /// [`StartError`] says which room or listener could not be opened.
+    pub async fn start(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, StartError> {
+        let agency = Agency::start(config, clock, random).await?;
+        let (stop, stopped) = watch::channel(false);
+        let mut running = Vec::new();
+        let pages = serve_pages(&agency, &stopped, &mut running).await?;
+        let mut partners = None;
+        if let Some(sharing) = &agency.exchange {
+            let listener = TlsListener::bind(sharing.listen, &sharing.tls).await?;
+            partners = listener.address().ok();
+            running.extend(share(&agency, &sharing.exchange, listener, &stopped));
+        }
+        Ok(Self { agency, pages, partners, stop, running })
+    }
+
+    /// Stops listening, waits for running requests, and closes the ledger.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.running {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a listener ended badly");
+            }
+        }
+        if let Err(error) = self.agency.ledger.append(Record::platform(Event::ServiceStopped)).await {
+            tracing::error!(error = %crate::problem::chain(&error), "the stop could not be recorded");
+        }
+        if let Err(error) = self.agency.ledger.close() {
+            tracing::error!(error = %crate::problem::chain(&error), "the ledger did not close well");
+        }
+    }
+}
+
+/// Answers partners, and works on the exports that wait.
+fn share(
+    agency: &Shared,
+    exchange: &Exchange,
+    listener: TlsListener,
+    stopped: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    let content = agency.exchange.as_ref().map(|sharing| sharing.content(agency));
+    let (answering, working) = (exchange.clone(), exchange.clone());
+    let (ended, done) = (until(stopped.clone()), until(stopped.clone()));
+    let service = tower::service_fn(move |request: axum::http::Request<IngressBody>| {
+        let exchange = answering.clone();
+        async move { Ok::<_, std::convert::Infallible>(exchange.answer(request).await) }
+    });
+    vec![
+        tokio::spawn(serve_tls(listener, Limits::partners(), service, ended)),
+        tokio::spawn(async move { working.run(content, done).await }),
+    ]
+}
+
+async fn serve_pages(
+    agency: &Shared,
+    stopped: &watch::Receiver<bool>,
+    running: &mut Vec<JoinHandle<()>>,
+) -> Result<SocketAddr, StartError> {
+    let service = service(app::router(agency.clone()));
+    let ended = until(stopped.clone());
+    let listen = &agency.config.listen;
+    let address = if let Some(own) = own_certificate(listen)? {
+        let tls = server_config(&own, None, agency.clock.clone())?;
+        let listener = TlsListener::bind(listen.pages, &tls).await?;
+        let address = listener.address();
+        running.push(tokio::spawn(serve_tls(listener, Limits::pages(), service, ended)));
+        address
+    } else {
+        let listener = PlainListener::bind(listen.pages).await?;
+        let address = listener.address();
+        running.push(tokio::spawn(serve_plain(listener, Limits::pages(), service, ended)));
+        address
+    };
+    Ok(address.unwrap_or(listen.pages))
+}
+
+fn own_certificate(listen: &Listen) -> Result<Option<Own>, StartError> {
+    let (Some(certificate), Some(key)) = (&listen.certificate, &listen.key) else {
+        return Ok(None);
+    };
+    read_own(certificate, key).map(Some)
+}
+
+/// Reads a certificate chain and its key.
+///
+/// # Errors
+/// [`StartError`] names the file.
+pub fn read_own(
+    certificate: &std::path::Path,
+    key: &std::path::Path,
+) -> Result<Own, StartError> {
+    let read = |path: &std::path::Path| {
+        std::fs::read_to_string(path)
+            .map_err(|source| StartError::File { path: path.to_owned(), source })
+    };
+    let wrong = |source| StartError::Keys { doing: "read a certificate and its key", source };
+    Ok(Own {
+        chain: Certificate::chain_from_pem(&read(certificate)?).map_err(wrong)?,
+        pkcs8: keys::cert::private_key_from_pem(&read(key)?).map_err(wrong)?,
+    })
+}
+
+/// The router as a service over `wire`'s limited bodies.
+fn service(
+    router: Router,
+) -> impl tower::Service<
+    axum::http::Request<IngressBody>,
+    Response = axum::response::Response,
+    Error = std::convert::Infallible,
+    Future: Send,
+> + Clone
++ Send
++ 'static {
+    router.map_request(|request: axum::http::Request<IngressBody>| request.map(Body::new))
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the server is gone, which is also a reason to stop.
+    if stopped.wait_for(|stop| *stop).await.is_err() {
+        tracing::debug!("the server was dropped");
+    }
+}

@@ -1,0 +1,246 @@
+//! Sharing, wired: the exchange with this agency's keys, and how an approved export's items are
+//! fetched again through the gate when their time has come.
+//!
+//! Invariant: what is sealed was read in the name of the last person who approved it, and that
+//! reading is on record like any other.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, Weak};
+
+use exchange::{Book, Caller, Content, Exchange, Export, Fetched, Item, SealItem, Setup};
+use gate::{Gate, Rows, Value};
+use jiff::Timestamp;
+use keys::cert::Certificate;
+use keys::sign::P384Key;
+use keys::{Clock, Random};
+use ledger::{Ledger, Origin};
+use parcel::{Party, Recipient, Signer};
+use serde::{Deserialize, Serialize};
+use state::State;
+use tools::form::Submission;
+use tools::handle::Handle;
+use tools::plan::Planned;
+
+use crate::agency::{Agency, StartError};
+use crate::config::{Config, ExchangeConfig};
+use crate::problem::chain;
+use crate::serve::read_own;
+use crate::session::SignedIn;
+use crate::tabular;
+
+/// The exchange of one agency, and where partners call.
+pub struct Sharing {
+    /// Agreements, exports, deliveries, receipts.
+    pub exchange: Exchange,
+    /// The partner listener's address.
+    pub listen: SocketAddr,
+    /// Its TLS configuration: only partners' certificates are let in.
+    pub tls: wire::tls::ServerTls,
+    content: Arc<Refetch>,
+}
+
+/// What the platform needs to fetch one item of an export again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The tool.
+    pub tool: String,
+    /// Its export action.
+    pub action: String,
+    /// What was typed, by input.
+    pub typed: BTreeMap<String, String>,
+    /// What of it.
+    pub what: Piece,
+}
+
+/// One item of an export.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Piece {
+    /// A query's rows as CSV.
+    Csv(String),
+    /// A query's rows as JSON.
+    Json(String),
+    /// A document of an evidence part, by its row.
+    Document {
+        /// The part.
+        part: String,
+        /// The row's columns.
+        values: BTreeMap<String, Value>,
+    },
+}
+
+impl Sharing {
+    /// Opens the exchange with the agency's certificates and its partners.
+    ///
+    /// # Errors
+    /// [`StartError`] names the file.
+    pub async fn open(
+        config: &Config,
+        settings: &ExchangeConfig,
+        rooms: (&Gate, &Ledger, &State),
+        clock: &Arc<dyn Clock>,
+        random: &Arc<dyn Random>,
+    ) -> Result<Self, StartError> {
+        let failed = |error: exchange::ExchangeError| StartError::Sharing(Box::new(error));
+        let (book, problems) = Book::load(&settings.folder);
+        if let Some(problem) = problems.first() {
+            return Err(StartError::Sharing(problem.to_string().into()));
+        }
+        let (gate, ledger, state) = rooms;
+        let exchange = Exchange::open(Setup {
+            agency: Party {
+                ori: config.agency.ori.to_string(),
+                name: config.agency.name.clone(),
+            },
+            gate: gate.clone(),
+            ledger: ledger.clone(),
+            ledger_origin: config.ledger.origin.clone(),
+            state: state.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            store: config.data.folder.join("parcels"),
+            disk: Arc::new(exchange::SystemDisk),
+            signer: signer(settings)?,
+            recipient: recipient(settings)?,
+            tls: read_own(&settings.tls_certificate, &settings.tls_key)?,
+            book,
+            settings: exchange::Settings::usual(),
+        })
+        .map_err(failed)?;
+        exchange.record_book().await.map_err(failed)?;
+        let tls = exchange.listener_tls().map_err(failed)?;
+        let content = Arc::new(Refetch(OnceLock::new()));
+        Ok(Self { exchange, listen: settings.listen, tls, content })
+    }
+
+    /// What seals approved exports, once the agency stands.
+    pub fn content(&self, agency: &Arc<Agency>) -> Arc<dyn Content> {
+        self.content.0.get_or_init(|| Arc::downgrade(agency));
+        self.content.clone()
+    }
+}
+
+fn signer(settings: &ExchangeConfig) -> Result<Signer, StartError> {
+    let own = read_own(&settings.signing_certificate, &settings.signing_key)?;
+    Ok(Signer { chain: own.chain, key: p384(&own.pkcs8)? })
+}
+
+fn recipient(settings: &ExchangeConfig) -> Result<Recipient, StartError> {
+    let own = read_own(&settings.recipient_certificate, &settings.recipient_key)?;
+    let missing = || StartError::Sharing("the recipient certificate file is empty".into());
+    let certificate: Certificate = own.chain.into_iter().next().ok_or_else(missing)?;
+    Ok(Recipient { certificate, key: p384(&own.pkcs8)? })
+}
+
+fn p384(pkcs8: &[u8]) -> Result<P384Key, StartError> {
+    P384Key::from_pkcs8(pkcs8)
+        .map_err(|source| StartError::Keys { doing: "read an exchange key", source })
+}
+
+/// Fetches approved items in the name of the last approver.
+struct Refetch(OnceLock<Weak<Agency>>);
+
+impl Content for Refetch {
+    fn items<'a>(&'a self, export: &'a Export) -> Fetched<'a> {
+        Box::pin(async move {
+            let stopped = || "the agency is being stopped".to_owned();
+            let agency = self.0.get().and_then(Weak::upgrade).ok_or_else(stopped)?;
+            let voice = export.details.approvals.last().ok_or("nobody has approved it")?;
+            let origin = Origin { request: Some(format!("export {}", export.id)), ..Origin::default() };
+            let caller = Caller { actor: voice.actor.clone(), origin, session: None };
+            let mut items = Vec::with_capacity(export.details.items.len());
+            for item in &export.details.items {
+                items.push(agency.fetch_item(&caller, item, export.requested_at).await?);
+            }
+            Ok((caller, items))
+        })
+    }
+}
+
+impl Agency {
+    /// Fetches one approved item anew, through the gate. The error is in words for the export's
+    /// page, without CJI.
+    async fn fetch_item(
+        &self,
+        caller: &Caller,
+        item: &Item,
+        modified: Timestamp,
+    ) -> Result<SealItem, String> {
+        let words = |error: &(dyn std::error::Error + 'static)| chain(error);
+        let recipe: Recipe =
+            serde_json::from_value(item.fetch.clone()).map_err(|error| words(&error))?;
+        let tool = self.tools.get(&recipe.tool).ok_or("the tool is no longer there")?;
+        let form = Submission { typed: recipe.typed, ..Submission::default() };
+        let context = self.context(&caller.actor);
+        let export = tool
+            .plan_export(&recipe.action, &form, None, &context)
+            .map_err(|error| words(&error))?;
+        let (bytes, released) = match recipe.what {
+            Piece::Csv(query) | Piece::Json(query) if !tool_has(&export.reads, &query) => {
+                return Err(format!("the tool no longer exports `{query}`"));
+            }
+            Piece::Csv(query) => {
+                self.fetch_rows(caller, export.reads, &query, tabular::csv).await?
+            }
+            Piece::Json(query) => {
+                self.fetch_rows(caller, export.reads, &query, tabular::json).await?
+            }
+            Piece::Document { part, values } => {
+                let handle = Handle { values, why: export.why, expires: Timestamp::MAX };
+                let planned = tool
+                    .plan_evidence(&part, &handle, None, &context)
+                    .map_err(|error| words(&error))?;
+                self.fetch_document(caller, planned).await?
+            }
+        };
+        Ok(SealItem {
+            path: item.path.clone(),
+            media_type: item.media_type.clone(),
+            modified,
+            length: bytes.len() as u64,
+            open: Box::new(move || Ok(Box::new(std::io::Cursor::new(bytes)))),
+            released,
+        })
+    }
+
+    async fn fetch_rows(
+        &self,
+        caller: &Caller,
+        reads: Vec<(String, Planned)>,
+        query: &str,
+        write: fn(&Rows) -> Vec<u8>,
+    ) -> Result<(Vec<u8>, ledger::EntryNumber), String> {
+        let found = reads.into_iter().find(|(id, _)| id == query);
+        let (_, planned) = found.ok_or("the query is no longer there")?;
+        let released = self.run_read(caller, planned).await.map_err(|problem| problem.words)?;
+        let (rows, receipt) = released.open();
+        Ok((write(rows), receipt.entry))
+    }
+
+    async fn fetch_document(
+        &self,
+        caller: &Caller,
+        planned: Planned,
+    ) -> Result<(Vec<u8>, ledger::EntryNumber), String> {
+        let released = self.run_document(caller, planned).await.map_err(|problem| problem.words)?;
+        let (document, receipt) = released.into_parts();
+        Ok((document.bytes, receipt.entry))
+    }
+}
+
+fn tool_has(reads: &[(String, Planned)], query: &str) -> bool {
+    reads.iter().any(|(id, _)| id == query)
+}
+
+impl SignedIn {
+    /// The person, as the exchange takes them.
+    pub fn caller(&self) -> Caller {
+        Caller {
+            actor: self.actor.clone(),
+            origin: self.origin.clone(),
+            session: Some(self.session.prefix()),
+        }
+    }
+}
