@@ -1,1 +1,192 @@
-fn main() {}
+//! The command line: parses arguments and calls one function.
+//!
+//! Exit codes: 0 done, 1 refused or failed verification, 2 usage.
+
+mod ledger_commands;
+mod parcel_commands;
+mod progress;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Internal tools on criminal-justice information, with every read on record, and evidence in
+/// sealed parcels.
+#[derive(Parser)]
+#[command(name = "bailiwick", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start two made-up agencies on this machine and print where to look.
+    #[cfg(feature = "demo")]
+    Demo {
+        /// Play the whole story without a browser, print each step, and exit 0 only if all held.
+        #[arg(long)]
+        check: bool,
+        /// Where to keep the demo's files; a fresh temporary folder with --check.
+        #[arg(long, default_value = "demo-data")]
+        folder: PathBuf,
+    },
+    /// Run an agency's Bailiwick. Example: bailiwick serve --config bailiwick.toml
+    Serve {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Check a configuration, its policies and its tools without starting anything.
+    Check {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Check tool files. Example: bailiwick tool check tools/vehicle-lookup.toml
+    #[command(subcommand)]
+    Tool(ToolCommand),
+    /// SAML: verify a response as the sign-in does.
+    #[command(subcommand)]
+    Saml(SamlCommand),
+    /// Policies: check them.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// The ledger: verify, prove.
+    #[command(subcommand)]
+    Ledger(ledger_commands::LedgerCommand),
+    /// Parcels: seal, verify, open, inspect.
+    #[command(subcommand)]
+    Parcel(parcel_commands::ParcelCommand),
+    /// Keys: make the master key file, show the cryptographic module.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+#[derive(Subcommand)]
+enum ToolCommand {
+    /// Check files and run their [[test]] blocks.
+    Check {
+        /// Tool files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum PolicyCommand {
+    /// Parse and validate a policy folder; without --folder, the built-in set.
+    Check {
+        /// A folder with schema.cedarschema and *.cedar.
+        #[arg(long)]
+        folder: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum SamlCommand {
+    /// Verify a response file; prints JSON of what was accepted, or of the refusal (exit 1).
+    Verify {
+        /// The response: XML, or base64 as it is posted.
+        response: PathBuf,
+        /// The identity provider's metadata.
+        #[arg(long)]
+        idp_metadata: PathBuf,
+        /// Our entity id.
+        #[arg(long)]
+        entity_id: String,
+        /// Our assertion consumer address.
+        #[arg(long)]
+        acs: String,
+        /// The time to verify at, RFC 3339.
+        #[arg(long)]
+        at: jiff::Timestamp,
+        /// The id of the request that it answers.
+        #[arg(long)]
+        request_id: Option<String>,
+        /// Our decryption key (PKCS#8 DER), for encrypted assertions.
+        #[arg(long)]
+        decrypt_key: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Write a new master key (32 random bytes, mode 0600). Refuses to overwrite.
+    Master {
+        /// The file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Print which cryptographic module runs, and whether it is in FIPS mode.
+    Module,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            progress::say_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        #[cfg(feature = "demo")]
+        Command::Demo { check, folder } => Ok(passed(demo::run(check, &folder)?)),
+        Command::Serve { config } => {
+            web::commands::serve(&config)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Check { config } => report(web::commands::check(&config)),
+        Command::Tool(ToolCommand::Check { files }) => report(web::commands::check_tools(&files)),
+        Command::Policy(PolicyCommand::Check { folder }) => {
+            report(web::commands::check_policy(folder.as_deref()))
+        }
+        Command::Saml(SamlCommand::Verify {
+            response,
+            idp_metadata,
+            entity_id,
+            acs,
+            at,
+            request_id,
+            decrypt_key,
+        }) => report(web::commands::saml_verify(&web::commands::SamlFile {
+            response,
+            idp_metadata,
+            entity_id,
+            acs,
+            at,
+            request_id,
+            decrypt_key,
+        })),
+        Command::Ledger(command) => ledger_commands::run(command),
+        Command::Parcel(command) => parcel_commands::run(command),
+        Command::Keys(KeysCommand::Master { out }) => {
+            keys::keyring::create_master(&out, &keys::SystemRandom)?;
+            progress::say(&format!("wrote {}", out.display()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Keys(KeysCommand::Module) => {
+            let module = keys::module::describe();
+            progress::say(&format!("{}; FIPS mode: {}", module.name, module.fips));
+            Ok(passed(module.fips))
+        }
+    }
+}
+
+/// Prints a report's lines; exit 1 when it found something wrong.
+fn report(report: web::commands::Report) -> anyhow::Result<ExitCode> {
+    for line in &report.lines {
+        progress::say(line);
+    }
+    Ok(passed(report.sound))
+}
+
+fn passed(sound: bool) -> ExitCode {
+    if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

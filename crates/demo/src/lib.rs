@@ -4,5 +4,96 @@
 //! Nothing of this crate serves a real agency.
 
 pub mod idp;
+pub mod personas;
+pub mod runner;
 pub mod seed;
 pub mod story;
+pub mod world;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::runner::{Places, World};
+use crate::world::{LAKESIDE, RIVERTON};
+
+/// Why the demo could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    #[error("could not write `{path}`")]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("could not read `{path}`")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("a key or certificate could not be made or read")]
+    Keys(#[from] keys::KeysError),
+    #[error("the made-up records could not be made")]
+    Seed(#[from] seed::SeedError),
+    #[error("the pretend identity provider could not be made")]
+    Idp(#[from] idp::IdpError),
+    #[error("a persona is not well formed")]
+    Persona(#[from] policy::Malformed),
+    #[error("an address could not be listened on; is the demo running already?")]
+    Wire(#[from] wire::WireError),
+    #[error("an agency could not be started")]
+    Start(#[from] web::agency::StartError),
+    #[error("the work was interrupted")]
+    Interrupted,
+    #[error("could not start the runtime")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// Runs the demo until it is interrupted, or plays the story and tells whether all of it held.
+///
+/// # Errors
+/// [`DemoError`] when the world cannot be built or started.
+pub fn run(check: bool, folder: &Path) -> Result<bool, DemoError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(DemoError::Runtime)?;
+    runtime.block_on(async {
+        if check { play(folder).await } else { show(folder).await }
+    })
+}
+
+async fn show(folder: &Path) -> Result<bool, DemoError> {
+    web::commands::log_to_stderr();
+    let world = World::start(folder, Places::fixed()).await?;
+    let text = format!(
+        "\nBailiwick demo: two made-up agencies, ready after {} ms. Everything is in `{}`.\n\n\
+         Riverton Police Department   http://{}\n{}\n\n\
+         Lakeside County Sheriff      http://{}\n{}\n\n\
+         Choose a person on the sign-in page; the second factor is pretended. Stop with Ctrl-C.\n",
+        world.ready_ms,
+        folder.display(),
+        world.riverton.pages,
+        personas::lines(&RIVERTON).join("\n"),
+        world.lakeside.pages,
+        personas::lines(&LAKESIDE).join("\n"),
+    );
+    say(&text);
+    web::commands::asked_to_end().await;
+    world.stop().await;
+    Ok(true)
+}
+
+async fn play(folder: &Path) -> Result<bool, DemoError> {
+    let _ = folder;
+    let root = std::env::temp_dir().join(format!("bailiwick-check-{}", std::process::id()));
+    let world = World::start(&root, Places::free().await?).await?;
+    say(&format!("ready after {} ms", world.ready_ms));
+    world.stop().await;
+    Ok(true)
+}
+
+/// Prints; a closed pipe is not an error of ours.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{text}").is_err() {
+        // Nobody reads us any more.
+    }
+}

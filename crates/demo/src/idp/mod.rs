@@ -36,7 +36,6 @@ pub struct DemoOnly(());
 
 impl DemoOnly {
     /// For the runner of the demo, and for tests.
-    #[cfg_attr(not(test), expect(dead_code, reason = "until the runner builds its provider"))]
     pub(crate) fn by_the_runner() -> Self {
         Self(())
     }

@@ -1,0 +1,307 @@
+//! `bailiwick parcel …`: the sealed format, offline; no server, no database.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use keys::cert::{Certificate, private_key_from_pem};
+use keys::sign::P384Key;
+use keys::{Clock as _, SystemClock, SystemRandom};
+use parcel::{Recipient, Refused, Signer, Trust, Watch};
+use serde_json::json;
+
+use crate::progress;
+
+/// Files of one folder that are sealed at most.
+const FILES_MAX: usize = 100_000;
+/// Folders within folders.
+const DEPTH_MAX: usize = 64;
+
+#[derive(Subcommand)]
+pub(crate) enum ParcelCommand {
+    /// Seal a folder for one or more recipients.
+    Seal {
+        /// The folder whose files are sealed.
+        folder: PathBuf,
+        /// A recipient's certificate (PEM); repeat it for more.
+        #[arg(long, required = true)]
+        recipient: Vec<PathBuf>,
+        /// The signer's certificate chain (PEM).
+        #[arg(long)]
+        signer: PathBuf,
+        /// The signer's key (PKCS#8 PEM).
+        #[arg(long)]
+        key: PathBuf,
+        /// The parcel's folder to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// Bytes of a part before encryption: 8MiB to 256MiB.
+        #[arg(long, default_value = "64MiB", value_parser = size)]
+        part_size: u64,
+        /// Why it is sent; sealed inside.
+        #[arg(long, default_value = "not stated")]
+        purpose: String,
+        /// The agreement, statute or warrant that allows it; sealed inside.
+        #[arg(long, default_value = "not stated")]
+        authority: String,
+    },
+    /// Check a parcel without a key. Exit 1 names the part that is wrong.
+    Verify {
+        /// The parcel's folder.
+        parcel: PathBuf,
+        /// The sender's certificate, or that of its CA (PEM).
+        #[arg(long)]
+        sender: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Open a parcel into a folder.
+    Open {
+        /// The parcel's folder.
+        parcel: PathBuf,
+        /// Our certificate (PEM).
+        #[arg(long)]
+        recipient: PathBuf,
+        /// Our key (PKCS#8 PEM).
+        #[arg(long)]
+        key: PathBuf,
+        /// The sender's certificate, or that of its CA (PEM).
+        #[arg(long)]
+        sender: PathBuf,
+        /// The folder to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// Only this file.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Print what a parcel says of itself. Nothing of it is verified.
+    Inspect {
+        /// The parcel's folder.
+        parcel: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ParcelCommand::Seal {
+            folder,
+            recipient,
+            signer,
+            key,
+            out,
+            part_size,
+            purpose,
+            authority,
+        } => {
+            let signer = Signer { chain: chain(&signer)?, key: private_key(&key)? };
+            let recipients =
+                recipient.iter().map(|path| certificate(path)).collect::<Result<_, _>>()?;
+            seal(&folder, &signer, recipients, &out, part_size, (purpose, authority))
+        }
+        ParcelCommand::Verify { parcel, sender, json } => {
+            let trust = trust(&sender)?;
+            let result = watched("bytes", |watch| parcel::verify(&parcel, &trust, watch));
+            Ok(outcome(result.map(|verified| {
+                let value = json!({
+                    "verified": true,
+                    "parcel": verified.id.to_string(),
+                    "digest": hex(&verified.digest),
+                    "sender": verified.sender.subject(),
+                    "signed_at": verified.signed_at.to_string(),
+                    "parts": verified.parts,
+                    "bytes": verified.bytes,
+                });
+                let words = format!(
+                    "holds: parcel {}, {} parts, {} bytes, signed by {} at {}",
+                    verified.id,
+                    verified.parts,
+                    verified.bytes,
+                    verified.sender.subject(),
+                    verified.signed_at,
+                );
+                if json { value.to_string() } else { words }
+            })))
+        }
+        ParcelCommand::Open { parcel, recipient, key, sender, out, only } => {
+            let us = Recipient { certificate: certificate(&recipient)?, key: private_key(&key)? };
+            let trust = trust(&sender)?;
+            let only = only.as_deref();
+            let result = watched("bytes", |watch| {
+                parcel::open(&parcel, &us, &trust, &out, only, watch)
+            });
+            Ok(outcome(result.map(|_| format!("opened into {}", out.display()))))
+        }
+        ParcelCommand::Inspect { parcel, json } => {
+            Ok(outcome(parcel::inspect(&parcel).map(|found| inspection(&found, json))))
+        }
+    }
+}
+
+fn seal(
+    folder: &Path,
+    signer: &Signer,
+    recipients: Vec<Certificate>,
+    out: &Path,
+    part_size: u64,
+    (purpose, authority): (String, String),
+) -> anyhow::Result<ExitCode> {
+    let party = |certificate: &Certificate| parcel::Party {
+        ori: "not stated".to_owned(),
+        name: certificate.subject(),
+    };
+    let first = |list: &[Certificate], what: &str| {
+        list.first().map(party).ok_or_else(|| anyhow::anyhow!("no certificate for the {what}"))
+    };
+    let (sender, recipient) = (first(&signer.chain, "signer")?, first(&recipients, "recipient")?);
+    let mut entries = Vec::new();
+    collect(folder, "", 0, &mut entries)?;
+    let id = uuid::Builder::from_random_bytes(keys::random_bytes(&SystemRandom)?).into_uuid();
+    let sealed = watched("bytes", |watch| {
+        let seal = parcel::Seal {
+            id,
+            sender: signer,
+            recipients,
+            part_size,
+            workers: parcel::WORKERS_DEFAULT,
+            entries,
+            transfer: parcel::Transfer {
+                exchange_id: id.to_string(),
+                purpose,
+                authority,
+                case_number: None,
+                handling: Vec::new(),
+                retention: None,
+                sender,
+                recipient,
+            },
+            custody: Vec::new(),
+            now: SystemClock.now(),
+            random: &SystemRandom,
+            watch,
+        };
+        parcel::seal(seal, out)
+    })?;
+    progress::say(&format!(
+        "sealed {} files into {} parts: parcel {}, digest {}",
+        sealed.files.len(),
+        sealed.parts,
+        sealed.id,
+        hex(&sealed.digest)
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The plain files of a folder, by name, so that the parcel does not depend on the disk's order.
+fn collect(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    entries: &mut Vec<parcel::Entry>,
+) -> anyhow::Result<()> {
+    anyhow::ensure!(depth < DEPTH_MAX, "`{}` is deeper than {DEPTH_MAX}", folder.display());
+    let mut names = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    names.sort_by_key(std::fs::DirEntry::file_name);
+    for found in names {
+        let name = found.file_name().into_string();
+        let name = name.map_err(|name| anyhow::anyhow!("{name:?} is not UTF-8"))?;
+        let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+        let kind = found.file_type()?;
+        if kind.is_dir() {
+            collect(&found.path(), &path, depth + 1, entries)?;
+        } else if kind.is_file() {
+            anyhow::ensure!(entries.len() < FILES_MAX, "more than {FILES_MAX} files");
+            let media_type = "application/octet-stream";
+            entries.push(parcel::Entry::from_file(&path, media_type, &found.path())?);
+        } else {
+            anyhow::bail!("`{path}` is neither a file nor a folder");
+        }
+    }
+    Ok(())
+}
+
+/// Runs something long with a bar.
+fn watched<T>(unit: &str, work: impl FnOnce(Watch<'_>) -> T) -> T {
+    let bar = progress::bar(unit);
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let tick = |done: u64, total: u64| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    let result = work(Watch { progress: &tick, cancel: &never });
+    bar.finish_and_clear();
+    result
+}
+
+fn outcome(result: Result<String, Refused>) -> ExitCode {
+    match result {
+        Ok(words) => {
+            progress::say(&words);
+            ExitCode::SUCCESS
+        }
+        Err(refused) => {
+            progress::say(&format!("refused: {refused}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn inspection(found: &parcel::Inspection, json: bool) -> String {
+    let value = json!({
+        "verified": false,
+        "parcel": found.id.to_string(),
+        "digest": hex(&found.digest),
+        "sender": found.sender,
+        "sealed_at": found.sealed_at.to_string(),
+        "parts": found.parts,
+        "bytes": found.bytes,
+        "part_size": found.part_size,
+        "recipients": found.recipients,
+    });
+    if json {
+        return value.to_string();
+    }
+    format!(
+        "not verified: parcel {} from {}, sealed at {}, {} parts, {} bytes, for {}",
+        found.id,
+        found.sender,
+        found.sealed_at,
+        found.parts,
+        found.bytes,
+        found.recipients.join(", ")
+    )
+}
+
+fn trust(sender: &Path) -> anyhow::Result<Trust> {
+    Ok(Trust { senders: chain(sender)?, now: SystemClock.now() })
+}
+
+fn chain(path: &Path) -> anyhow::Result<Vec<Certificate>> {
+    Ok(Certificate::chain_from_pem(&std::fs::read_to_string(path)?)?)
+}
+
+fn certificate(path: &Path) -> anyhow::Result<Certificate> {
+    Ok(Certificate::from_pem(&std::fs::read_to_string(path)?)?)
+}
+
+fn private_key(path: &Path) -> anyhow::Result<P384Key> {
+    Ok(P384Key::from_pkcs8(&private_key_from_pem(&std::fs::read_to_string(path)?)?)?)
+}
+
+/// `64MiB`, `8388608`.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || "give bytes, or a number of MiB such as 64MiB".to_owned();
+    match text.strip_suffix("MiB") {
+        Some(number) => number.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << 20)),
+        None => text.parse().ok(),
+    }
+    .ok_or_else(wrong)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,29 @@
+//! What the command line prints: lines, errors with their whole chain, and progress bars.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A line on standard output. A closed pipe is not an error of ours.
+pub(crate) fn say(line: &str) {
+    write_line(&mut std::io::stdout().lock(), line);
+}
+
+/// An error with its causes on standard error.
+pub(crate) fn say_error(error: &anyhow::Error) {
+    write_line(&mut std::io::stderr().lock(), &format!("bailiwick: {error:#}"));
+}
+
+fn write_line(out: &mut dyn std::io::Write, line: &str) {
+    if writeln!(out, "{line}").is_err() {
+        // Nobody reads us any more, and there is nobody left to tell.
+    }
+}
+
+/// A bar for `total` units of `unit`, drawn on a terminal only.
+pub(crate) fn bar(unit: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let template = format!("{{bar:40}} {{pos}}/{{len}} {unit} {{elapsed}}, {{eta}} left");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar
+}

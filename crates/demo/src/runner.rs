@@ -1,0 +1,194 @@
+//! Starts the made-up world: the pretend identity provider and two agencies, on loopback only.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use keys::{Clock, Random, SystemClock, SystemRandom};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tower::ServiceExt as _;
+use web::config::Config;
+use web::serve::Server;
+
+use crate::DemoError;
+use crate::idp::{self, DemoIdp, DemoOnly, IdpKeys, Service};
+use crate::{personas, seed};
+use crate::world::{AgencySpec, Home, LAKESIDE, Ports, RIVERTON};
+
+/// Where everything listens. Port 0 takes a free one.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    /// Riverton's pages and partner listener.
+    pub riverton: Ports,
+    /// Lakeside's.
+    pub lakeside: Ports,
+    /// The pretend identity provider.
+    pub idp: SocketAddr,
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Lakeside has a loopback address of its own: browsers keep cookies by host, whatever the port,
+/// and one agency's session would replace the other's.
+fn other_loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port))
+}
+
+impl Places {
+    /// The addresses that the README names.
+    pub fn fixed() -> Self {
+        Self {
+            riverton: Ports { pages: loopback(8080), partners: loopback(8444) },
+            lakeside: Ports { pages: other_loopback(8081), partners: other_loopback(8445) },
+            idp: loopback(8082),
+        }
+    }
+
+    /// Free ports, for checks that run beside others.
+    ///
+    /// # Errors
+    /// [`DemoError::Wire`] when no port can be had.
+    pub async fn free() -> Result<Self, DemoError> {
+        // All are held at once, so that no port is given twice.
+        let mut held = Vec::new();
+        for wanted in [loopback(0), loopback(0), other_loopback(0), other_loopback(0), loopback(0)] {
+            held.push(wire::serve::PlainListener::bind(wanted).await?);
+        }
+        let mut addresses = held.iter().filter_map(|listener| listener.address().ok());
+        let mut next = || addresses.next().unwrap_or(loopback(0));
+        Ok(Self {
+            riverton: Ports { pages: next(), partners: next() },
+            lakeside: Ports { pages: next(), partners: next() },
+            idp: next(),
+        })
+    }
+}
+
+/// The world, running.
+pub struct World {
+    /// Riverton Police Department.
+    pub riverton: Server,
+    /// Lakeside County Sheriff.
+    pub lakeside: Server,
+    /// Where each agency's files are.
+    pub homes: [Home; 2],
+    /// The address of the pretend identity provider.
+    pub idp: SocketAddr,
+    /// Milliseconds from the call to the last listener.
+    pub ready_ms: u128,
+    stop: watch::Sender<bool>,
+    idp_task: JoinHandle<()>,
+}
+
+impl World {
+    /// Builds what is missing under `root` and starts everything.
+    ///
+    /// # Errors
+    /// [`DemoError`] says what could not be made or started.
+    pub async fn start(root: &Path, places: Places) -> Result<Self, DemoError> {
+        let begun = Instant::now();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let homes = [
+            Home::new(root, &RIVERTON, places.riverton)?,
+            Home::new(root, &LAKESIDE, places.lakeside)?,
+        ];
+        seed_all(&homes).await?;
+        for home in &homes {
+            home.make_keys(clock.now(), &*random)?;
+        }
+        let provider = Arc::new(pretend_provider(&places, &clock, &random)?);
+        let [first, second] = &homes;
+        for (home, other) in [(first, second), (second, first)] {
+            home.write("bailiwick.toml", &home.config_text())?;
+            home.write("idp-metadata.xml", &provider.metadata())?;
+            home.write_tools()?;
+            home.introduce(other, clock.now())?;
+        }
+        let (stop, stopped) = watch::channel(false);
+        let (idp, idp_task) = serve_provider(provider, places.idp, stopped).await?;
+        let riverton = start_agency(first, &clock, &random).await?;
+        let lakeside = start_agency(second, &clock, &random).await?;
+        let ready_ms = begun.elapsed().as_millis();
+        Ok(Self { riverton, lakeside, homes, idp, ready_ms, stop, idp_task })
+    }
+
+    /// Stops everything and waits for it.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.riverton.stop().await;
+        self.lakeside.stop().await;
+        if let Err(error) = self.idp_task.await {
+            tracing::error!(%error, "the pretend identity provider ended badly");
+        }
+    }
+}
+
+/// The two databases, each on its own thread.
+async fn seed_all(homes: &[Home; 2]) -> Result<(), DemoError> {
+    let seeding = homes.each_ref().map(|home| {
+        let (sources, spec): (_, &'static AgencySpec) = (home.folder.join("sources"), home.spec);
+        tokio::task::spawn_blocking(move || seed::prepare(&sources, spec.data))
+    });
+    for task in seeding {
+        task.await.map_err(|_| DemoError::Interrupted)??;
+    }
+    Ok(())
+}
+
+fn pretend_provider(
+    places: &Places,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<DemoIdp, DemoError> {
+    let only = DemoOnly::by_the_runner();
+    let base = format!("http://{}", places.idp);
+    let keys = IdpKeys::generate(clock.now(), &**random)?;
+    let (clock, random) = (clock.clone(), random.clone());
+    let mut provider = DemoIdp::new(only, &base, personas::all()?, keys, clock, random)?;
+    for (spec, ports) in [(&RIVERTON, places.riverton), (&LAKESIDE, places.lakeside)] {
+        let url = ports.public_url();
+        provider = provider.with_service(Service {
+            entity_id: format!("{url}/saml/metadata"),
+            acs_url: format!("{url}/saml/acs"),
+            agency: spec.ori.parse()?,
+            label: spec.name.to_owned(),
+        });
+    }
+    Ok(provider)
+}
+
+async fn serve_provider(
+    provider: Arc<DemoIdp>,
+    address: SocketAddr,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(SocketAddr, JoinHandle<()>), DemoError> {
+    let listener = wire::serve::PlainListener::bind(address).await?;
+    let bound = listener.address().unwrap_or(address);
+    let router = idp::router(provider);
+    let service = router
+        .map_request(|request: axum::http::Request<wire::IngressBody>| request.map(Body::new));
+    let task = tokio::spawn(async move {
+        let ended = async move {
+            if stopped.wait_for(|stop| *stop).await.is_err() {
+                tracing::debug!("the world was dropped");
+            }
+        };
+        wire::serve::serve_plain(listener, wire::serve::Limits::pages(), service, ended).await;
+    });
+    Ok((bound, task))
+}
+
+async fn start_agency(
+    home: &Home,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<Server, DemoError> {
+    let config = Config::read(&home.config()).map_err(web::agency::StartError::from)?;
+    Ok(Server::start(config, clock.clone(), random.clone()).await?)
+}

@@ -1,0 +1,305 @@
+//! The made-up world on disk: two agencies, each with its own keys, certificates, configuration,
+//! tools and systems, and what each knows of the other.
+//!
+//! Everything is written once and used again at the next start; the agencies' certificates are
+//! made new when they are about to run out.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use keys::Random;
+use keys::cert::{CertSpec, Certificate, Usage, issue};
+use keys::sign::P384Key;
+
+use crate::{DemoError, seed};
+
+/// How long the demo's certificates are good for.
+const CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
+
+/// One of the two agencies.
+pub struct AgencySpec {
+    /// Its folder's name.
+    pub id: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Its made-up ORI.
+    pub ori: &'static str,
+    /// Its made-up records.
+    pub data: seed::Agency,
+}
+
+/// Who asks and sends.
+pub static RIVERTON: AgencySpec = AgencySpec {
+    id: "riverton",
+    name: "Riverton Police Department",
+    ori: "NB0010100",
+    data: seed::Agency::Riverton,
+};
+/// Who receives.
+pub static LAKESIDE: AgencySpec = AgencySpec {
+    id: "lakeside",
+    name: "Lakeside County Sheriff",
+    ori: "NB0020000",
+    data: seed::Agency::Lakeside,
+};
+
+/// Where an agency listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// The pages.
+    pub pages: SocketAddr,
+    /// The partner listener.
+    pub partners: SocketAddr,
+}
+
+impl Ports {
+    /// The origin that browsers see.
+    pub fn public_url(&self) -> String {
+        format!("http://{}", self.pages)
+    }
+}
+
+/// An agency's folder.
+pub struct Home {
+    /// Whose.
+    pub spec: &'static AgencySpec,
+    /// The folder.
+    pub folder: PathBuf,
+    /// Where it listens.
+    pub ports: Ports,
+}
+
+impl Home {
+    /// The home of `spec` under `root`; its folder is made if need be.
+    ///
+    /// # Errors
+    /// [`DemoError::Write`] names the folder.
+    pub fn new(
+        root: &Path,
+        spec: &'static AgencySpec,
+        ports: Ports,
+    ) -> Result<Self, DemoError> {
+        let folder = root.join(spec.id);
+        for part in ["keys", "sharing/partners", "sharing/agreements", "tools", "sources"] {
+            let path = folder.join(part);
+            fs::create_dir_all(&path).map_err(|source| DemoError::Write { path, source })?;
+        }
+        Ok(Self { spec, folder, ports })
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("bailiwick.toml")
+    }
+
+    /// Writes a file of this home.
+    ///
+    /// # Errors
+    /// [`DemoError::Write`] names the file.
+    pub fn write(&self, name: &str, text: &str) -> Result<(), DemoError> {
+        let path = self.folder.join(name);
+        fs::write(&path, text).map_err(|source| DemoError::Write { path, source })
+    }
+
+    /// Reads a file of this home.
+    ///
+    /// # Errors
+    /// [`DemoError::Read`] names the file.
+    pub fn read(&self, name: &str) -> Result<String, DemoError> {
+        let path = self.folder.join(name);
+        fs::read_to_string(&path).map_err(|source| DemoError::Read { path, source })
+    }
+
+    /// A certificate of this home.
+    ///
+    /// # Errors
+    /// [`DemoError`] names the file, or says what is wrong with it.
+    pub fn certificate(&self, name: &str) -> Result<Certificate, DemoError> {
+        Ok(Certificate::from_pem(&self.read(&format!("keys/{name}.pem"))?)?)
+    }
+
+    /// Makes the master key, the agency's own CA and its three certificates, unless there are
+    /// good ones already.
+    ///
+    /// # Errors
+    /// [`DemoError`] when a file cannot be written or the module refuses.
+    pub fn make_keys(&self, now: Timestamp, random: &dyn Random) -> Result<(), DemoError> {
+        let master = self.folder.join("keys/master.key");
+        if !master.exists() {
+            keys::keyring::create_master(&master, random)?;
+        }
+        let good = |certificate: Certificate| {
+            certificate.check_validity(now + SignedDuration::from_hours(24 * 30)).is_ok()
+        };
+        if self.certificate("recipient").is_ok_and(good) {
+            return Ok(());
+        }
+        let authority_key = P384Key::generate()?;
+        let authority =
+            issue(&self.spec("certificate authority", Usage::Ca, now), &authority_key, None, random)?;
+        self.write("keys/ca.pem", &authority.pem())?;
+        for (file, title, usage) in [
+            ("tls", "exchange", Usage::TlsPeer),
+            ("signing", "parcel signer", Usage::Signing),
+            ("recipient", "parcel recipient", Usage::KeyAgreement),
+        ] {
+            let key = P384Key::generate()?;
+            let issuer = Some((&authority, &authority_key));
+            let certificate = issue(&self.spec(title, usage, now), &key, issuer, random)?;
+            self.write_key(file, &key)?;
+            self.write(&format!("keys/{file}.pem"), &certificate.pem())?;
+        }
+        Ok(())
+    }
+
+    fn write_key(&self, file: &str, key: &P384Key) -> Result<(), DemoError> {
+        let path = self.folder.join(format!("keys/{file}.key"));
+        let pem = keys::cert::private_key_pem(&key.to_pkcs8());
+        Ok(keys::file::replace(&keys::file::SystemDisk, &path, pem.as_bytes(), 0o600)?)
+    }
+
+    fn spec(&self, title: &str, usage: Usage, now: Timestamp) -> CertSpec {
+        CertSpec {
+            subject_cn: format!("{} {title}", self.spec.name),
+            organisation: format!("{} ({}, made up)", self.spec.name, self.spec.ori),
+            not_before: now - SignedDuration::from_hours(1),
+            not_after: now + CERTIFICATE_LIFE,
+            usage,
+            dns: vec!["localhost".to_owned()],
+            ips: vec![self.ports.partners.ip()],
+            uris: Vec::new(),
+        }
+    }
+
+    /// The configuration, as an agency would write it.
+    pub fn config_text(&self) -> String {
+        let Self { spec, ports, .. } = self;
+        format!(
+            r#"# {name}: one of the two made-up agencies of `bailiwick demo`.
+
+[agency]
+name = "{name}"
+ori = "{ori}"
+demonstration = "Demonstration: all people and records are made up."
+
+[listen]
+pages = "{pages}"
+public_url = "{public_url}"
+
+[data]
+folder = "data"
+master_key = "keys/master.key"
+
+[ledger]
+origin = "{id}.example/ledger"
+segment_bytes = 4194304
+
+[tools]
+folder = "tools"
+
+[[source]]
+kind = "sqlite"
+id = "rms"
+path = "sources/records.db"
+
+[[source]]
+kind = "sqlite"
+id = "rms-write"
+path = "sources/records.db"
+write = true
+
+[[source]]
+kind = "evidence"
+id = "evidence"
+folder = "sources/evidence"
+
+[[identity_provider]]
+id = "demo"
+label = "Demo sign-in"
+metadata = "idp-metadata.xml"
+mfa_contexts = ["https://refeds.org/profile/mfa"]
+functions_attribute = "functions"
+name_attribute = "displayName"
+agency_attribute = "agency"
+
+[exchange]
+listen = "{partners}"
+tls_certificate = "keys/tls.pem"
+tls_key = "keys/tls.key"
+signing_certificate = "keys/signing.pem"
+signing_key = "keys/signing.key"
+recipient_certificate = "keys/recipient.pem"
+recipient_key = "keys/recipient.key"
+folder = "sharing"
+"#,
+            name = spec.name,
+            ori = spec.ori,
+            id = spec.id,
+            pages = ports.pages,
+            public_url = ports.public_url(),
+            partners = ports.partners,
+        )
+    }
+}
+
+/// The tool files that come with the demo.
+const TOOLS: [(&str, &str); 3] = [
+    ("vehicle-lookup.toml", include_str!("../tools/vehicle-lookup.toml")),
+    ("person-search.toml", include_str!("../tools/person-search.toml")),
+    ("case-file.toml", include_str!("../tools/case-file.toml")),
+];
+
+impl Home {
+    /// Writes the tool files, as an agency's own authors would.
+    ///
+    /// # Errors
+    /// [`DemoError::Write`] names the file.
+    pub fn write_tools(&self) -> Result<(), DemoError> {
+        TOOLS.iter().try_for_each(|(name, text)| self.write(&format!("tools/{name}"), text))
+    }
+
+    /// Writes down what this agency knows of the other: certificates that were exchanged out of
+    /// band, an address, and the agreement between them.
+    ///
+    /// # Errors
+    /// [`DemoError`] names the file.
+    pub fn introduce(&self, other: &Self, now: Timestamp) -> Result<(), DemoError> {
+        let id = other.spec.id;
+        for kind in ["tls", "signing", "recipient"] {
+            let pem = other.read(&format!("keys/{kind}.pem"))?;
+            self.write(&format!("sharing/partners/{id}-{kind}.pem"), &pem)?;
+        }
+        let AgencySpec { name, ori, .. } = other.spec;
+        let (host, port) = (other.ports.partners.ip(), other.ports.partners.port());
+        let partner = format!(
+            r#"ori = "{ori}"
+name = "{name}"
+host = "{host}"
+port = {port}
+private_addresses = true
+tls_certificate = "{id}-tls.pem"
+signing_certificate = "{id}-signing.pem"
+sealing_certificate = "{id}-recipient.pem"
+"#
+        );
+        self.write(&format!("sharing/partners/{id}.toml"), &partner)?;
+        let (starts, ends) = (now - SignedDuration::from_hours(24), now + CERTIFICATE_LIFE);
+        let agreement = format!(
+            r#"id = "riverton-lakeside-2026"
+title = "Property crimes, mutual assistance"
+authority = "Memorandum of understanding of 5 January 2026 (made up)"
+partner = "{ori}"
+record_classes = ["INCIDENT", "EVIDENCE"]
+caveats_barred = ["JUVENILE", "SEALED"]
+purposes = ["C"]
+starts = "{starts}"
+ends = "{ends}"
+approvals = 1
+retention = "Until the case is closed, then three years"
+"#
+        );
+        self.write("sharing/agreements/riverton-lakeside-2026.toml", &agreement)
+    }
+}
