@@ -114,8 +114,7 @@ impl Window<'_> {
 
     fn fill(&mut self, offset: u64, length: usize) -> io::Result<()> {
         let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
-        self.buffer.clear();
-        self.buffer.resize(length.min(left), 0);
+        self.buffer = vec![0; length.min(left)];
         self.start = offset;
         self.file.read_at(&mut self.buffer, offset)?;
         for (at, bytes) in self.patches {

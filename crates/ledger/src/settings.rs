@@ -22,7 +22,8 @@ pub struct Settings {
     pub ori: String,
     /// Longest log or body segment; 64 KiB to 1 GiB.
     pub segment_bytes: u64,
-    /// Length of the journal, written when the ledger is created; 256 KiB to 64 MiB.
+    /// Length of the journal, written when the ledger is created; 64 KiB to 64 MiB. A record
+    /// may take up a quarter of it.
     pub journal_bytes: u64,
     /// Room kept free in each open segment for recording that there is no room; at most a
     /// quarter of a segment.
@@ -76,7 +77,7 @@ impl Settings {
         };
         let (segment, journal) = (self.segment_bytes, self.journal_bytes);
         number("segment_bytes", segment, 64 << 10, 1 << 30, "64 KiB to 1 GiB")?;
-        number("journal_bytes", journal, 256 << 10, 64 << 20, "256 KiB to 64 MiB")?;
+        number("journal_bytes", journal, 64 << 10, 64 << 20, "64 KiB to 64 MiB")?;
         let most = segment / 4;
         number("reserve_bytes", self.reserve_bytes, 0, most, "at most a quarter of a segment")?;
         number("queue_max", self.queue_max as u64, 1, 1 << 20, "1 to 1048576")?;

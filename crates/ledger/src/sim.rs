@@ -238,7 +238,7 @@ impl SimDisk {
 fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     let end = offset + bytes.len();
     if content.len() < end {
-        content.resize(end, 0);
+        content.extend_from_slice(&vec![0; end - content.len()]);
     }
     if let Some(place) = content.get_mut(offset..end) {
         place.copy_from_slice(bytes);
