@@ -13,5 +13,6 @@ mod damage;
 mod events;
 mod faults;
 mod formats;
+mod python;
 mod stories;
 mod trees;

@@ -1,0 +1,335 @@
+#!/usr/bin/env python3
+"""Verifies a ledger folder from docs/formats/ledger.md alone; the Python standard library is enough.
+
+    verify_ledger.py FOLDER [--expect-size N] [--key VKEY]
+
+Exit 0: it holds, and the newest size and root are printed. Exit 1: what is wrong and where.
+"""
+
+import argparse
+import base64
+import hashlib
+import os
+import re
+import struct
+import sys
+
+
+class Damage(Exception):
+    def __init__(self, file, offset, what):
+        super().__init__(f"{file} at byte {offset}: {what}")
+
+
+def sha(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+# Ed25519 verification (RFC 8032 §5.1.7), slow and plain.
+P = 2**255 - 19
+Q = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+
+
+def add(a, b):
+    x1, y1, z1, t1 = a
+    x2, y2, z2, t2 = b
+    e, f = (y1 - x1) * (y2 - x2) % P, (y1 + x1) * (y2 + x2) % P
+    g, h = 2 * t1 * t2 * D % P, 2 * z1 * z2 % P
+    e, f, g, h = f - e, h - g, h + g, f + e
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def multiply(n, point):
+    result = (0, 1, 1, 0)
+    while n:
+        if n & 1:
+            result = add(result, point)
+        point, n = add(point, point), n >> 1
+    return result
+
+
+def decompress(data):
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (2**255 - 1)
+    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if y >= P or (x * x - square) % P or (x == 0 and sign):
+        raise ValueError("not a point")
+    if x & 1 != sign:
+        x = P - x
+    return x, y, 1, x * y % P
+
+
+BASE = decompress((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
+
+
+def signature_holds(public, message, signature):
+    try:
+        a, r = decompress(public), decompress(signature[:32])
+    except ValueError:
+        return False
+    s = int.from_bytes(signature[32:], "little")
+    if len(signature) != 64 or s >= Q:
+        return False
+    digest = hashlib.sha512(signature[:32] + public + message).digest()
+    h = int.from_bytes(digest, "little") % Q
+    left, right = multiply(s, BASE), add(r, multiply(h, a))
+    return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (
+        left[1] * right[2] - right[1] * left[2]
+    ) % P == 0
+
+
+class Tree:
+    """The peaks of the RFC 9162 tree."""
+
+    def __init__(self):
+        self.size, self.peaks = 0, []
+
+    def push(self, leaf):
+        index = self.size
+        while index & 1:
+            leaf, index = sha(b"\x01", self.peaks.pop(), leaf), index >> 1
+        self.peaks.append(leaf)
+        self.size += 1
+
+    def root(self):
+        if not self.peaks:
+            return sha()
+        root = self.peaks[-1]
+        for peak in reversed(self.peaks[:-1]):
+            root = sha(b"\x01", peak, root)
+        return root
+
+
+def padded(length, unit):
+    return -(-length // unit) * unit
+
+
+class Ledger:
+    def __init__(self, folder):
+        self.folder = folder
+        self.patches = {}
+
+    def read(self, name, default=None):
+        try:
+            with open(os.path.join(self.folder, name), "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            if default is not None:
+                return default
+            raise Damage(name, 0, "the file is missing")
+
+    def segment(self, name):
+        data = bytearray(self.read(name))
+        for offset, content in self.patches.get(name, []):
+            data.extend(bytes(max(0, offset + len(content) - len(data))))
+            data[offset : offset + len(content)] = content
+        return bytes(data)
+
+    def segments(self, folder):
+        names = os.listdir(os.path.join(self.folder, folder))
+        names = sorted(name for name in names if re.fullmatch(r"\d{8,}\.seg", name))
+        for number, name in enumerate(names):
+            if name != f"{number:08}.seg":
+                raise Damage(f"{folder}/{number:08}.seg", 0, "the segment is missing")
+        return [f"{folder}/{name}" for name in names]
+
+    def identity(self, key):
+        text = self.read("ledger")
+        at = text.rfind(b"sha256 ")
+        if at < 0 or text[at:] != b"sha256 " + sha(text[:at]).hex().encode() + b"\n":
+            raise Damage("ledger", 0, "the digest in the last line is wrong")
+        lines = text[:at].decode().splitlines()
+        if lines[0] != "bailiwick-ledger 1":
+            raise Damage("ledger", 0, "not a ledger of format 1")
+        fields = dict(line.split(" ", 1) for line in lines[1:])
+        if key and key.strip() != fields["key"]:
+            raise Damage("ledger", 0, "the key is not the expected one")
+        name, hashed, encoded = fields["key"].split("+", 2)
+        blob = base64.b64decode(encoded, validate=True)
+        self.key_id = sha(name.encode(), b"\n", blob)[:4]
+        if name != fields["origin"] or blob[:1] != b"\x01" or self.key_id.hex() != hashed:
+            raise Damage("ledger", 0, "the verifier key is malformed")
+        self.origin, self.id, self.public = name, bytes.fromhex(fields["id"]), blob[1:]
+
+    def text(self, size, root):
+        return f"{self.origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
+
+    def journal_frame(self, data, at):
+        head = data[at : at + 64]
+        if len(head) < 64 or head[:24] != b"BWJRNFR1" + self.id or any(head[56:]):
+            return None
+        generation, first, count, ordinal, length, writes = struct.unpack(">QQIIII", head[24:56])
+        end = at + 64 + length
+        taken = padded(64 + length + 32, 4096)
+        if writes > 64 or data[end : end + 32] != sha(data[at:end]):
+            return None
+        if len(data) < at + taken or any(data[end + 32 : at + taken]):
+            return None
+        place, out = at + 64, []
+        for _ in range(writes):
+            (size,) = struct.unpack_from(">H", data, place)
+            path = data[place + 2 : place + 2 + size].decode()
+            place += 2 + size
+            offset, size = struct.unpack_from(">QI", data, place)
+            out.append((path, offset, data[place + 12 : place + 12 + size]))
+            place += 12 + size
+        return generation, ordinal, first, first + count, out, taken
+
+    def journal(self):
+        """Lays whole frames over the segments; gives how far any whole frame reaches."""
+        data, at, last, reach = self.read("journal"), 0, None, 0
+        while frame := self.journal_frame(data, at):
+            generation, ordinal, first, size, writes, taken = frame
+            follows = ordinal == 0 if last is None else last == (generation, ordinal - 1, first)
+            if not follows:
+                break
+            for path, offset, content in writes:
+                self.patches.setdefault(path, []).append((offset, content))
+            last, at, reach = (generation, ordinal, size), at + taken, max(reach, size)
+        for offset in range(at, len(data), 4096):
+            if data[offset : offset + 8] == b"BWJRNFR1":
+                if frame := self.journal_frame(data, offset):
+                    reach = max(reach, frame[3])
+        return reach
+
+    def checkpoint(self, file, offset, note):
+        match = re.fullmatch(rb"(([^\n]+)\n(0|[1-9]\d*)\n([^\n]+)\n)\n((?:[^\n]+\n)+)", note)
+        if not match:
+            raise Damage(file, offset, "not a checkpoint")
+        root = base64.b64decode(match[4], validate=True)
+        start = f"\u2014 {self.origin} ".encode()
+        for line in match[5].splitlines():
+            blob = base64.b64decode(line[len(start) :]) if line.startswith(start) else b""
+            if blob[:4] == self.key_id:
+                if not signature_holds(self.public, match[1], blob[4:]):
+                    break
+                return int(match[3]), root, file, offset
+        raise Damage(file, offset, "no signature of the ledger's key verifies")
+
+    def published(self):
+        found, at, data = [], 0, self.read("checkpoints", b"")
+        while match := re.compile(rb".+?\n\n.+?\n(?=\n)", re.S).match(data, at):
+            try:
+                found.append(self.checkpoint("checkpoints", at, match[0]))
+            except (Damage, ValueError):
+                if match.end() + 1 < len(data):
+                    raise Damage("checkpoints", at, "the checkpoint does not hold")
+                break
+            at = match.end() + 1
+        if newest := self.read("checkpoint", b""):
+            try:
+                found.append(self.checkpoint("checkpoint", 0, newest))
+            except ValueError:
+                raise Damage("checkpoint", 0, "not a checkpoint")
+        return found
+
+    def log(self, published):
+        tree, digest, signature, buckets = Tree(), bytes(32), None, {}
+        due = {}
+        for size, root, file, offset in published:
+            due.setdefault(size, []).append((root, file, offset))
+        hold = lambda: [self.hold(tree, *one) for one in due.pop(tree.size, [])]
+        hold()
+        for name in self.segments("log"):
+            data, at = self.segment(name), 0
+            while at < len(data) and any(data[at : at + 208]):
+                first, count, length = struct.unpack_from(">QII", data, at + 24)
+                end = at + 208 + length
+                if data[at : at + 24] != b"BWLOGFR1" + self.id:
+                    raise Damage(name, at, "no frame of this ledger")
+                if first != tree.size or not 0 < count <= 4096 or length != count * 106:
+                    raise Damage(name, at, f"the frame is not the next, of entry {tree.size}")
+                if data[end : end + 32] != sha(data[at:end]):
+                    raise Damage(name, at, "the frame's digest is wrong")
+                if data[at + 48 : at + 112] != digest + tree.root():
+                    raise Damage(name, at, "the frame does not follow the one before")
+                for place in range(at + 208, end, 106):
+                    envelope = data[place + 2 : place + 106]
+                    version, ledger, entry = struct.unpack_from(">B16sQ", envelope)
+                    if (version, ledger, entry) != (1, self.id, tree.size):
+                        raise Damage(name, place, "the envelope is not the next")
+                    schedule, month = struct.unpack_from(">BI", envelope, 35)
+                    schedule = {1: "standard", 2: "dissemination"}[schedule]
+                    bucket = f"{schedule}-{month // 100:04}-{month % 100:02}"
+                    buckets.setdefault(bucket, []).append(entry)
+                    tree.push(sha(b"\x00", envelope))
+                    hold()
+                if data[at + 112 : at + 144] != tree.root():
+                    raise Damage(name, at, "the root is not that of the entries")
+                signature, digest = data[at + 144 : at + 208], data[end : end + 32]
+                if any(data[end + 32 : (at := at + padded(end + 32 - at, 4096))]):
+                    raise Damage(name, at, "the padding is not zeros")
+            if any(data[at:]):
+                raise Damage(name, at, "there is a gap before more data")
+        if signature and not signature_holds(
+            self.public, self.text(tree.size, tree.root()), signature
+        ):
+            raise Damage(name, at, "the last frame's signature does not verify")
+        if due:
+            raise Damage(name, at, f"the log ends with {tree.size} entries, {max(due)} were published")
+        return tree, buckets, name, at
+
+    def hold(self, tree, root, file, offset):
+        if root != tree.root():
+            raise Damage(file, offset, "the published root is not the log's")
+
+    def bodies(self, buckets):
+        folders = os.listdir(os.path.join(self.folder, "body"))
+        for bucket in sorted(set(folders) | set(buckets)):
+            entries = iter(buckets.get(bucket, []))
+            if bucket in buckets:
+                key = self.read(f"keys/{bucket}.key")
+                if key[:24] != b"BWKEY001" + self.id or len(key) != 116 or key[84:] != sha(key[:84]):
+                    raise Damage(f"keys/{bucket}.key", 0, "the key file is not as written")
+            if bucket not in folders:
+                raise Damage(f"body/{bucket}", 0, "the bodies are missing")
+            name, at = f"body/{bucket}", 0
+            for name in self.segments(f"body/{bucket}"):
+                data, at = self.segment(name), 0
+                while at < len(data) and any(data[at : at + 48]):
+                    magic, length, entry, digest = struct.unpack_from(">4sIQ32s", data, at)
+                    end = at + 48 + length
+                    if magic != b"BWB1" or sha(data[at + 48 : end]) != digest:
+                        raise Damage(name, at, "the body is not as written")
+                    if next(entries, None) != entry:
+                        raise Damage(name, at, f"the body of entry {entry} is out of place")
+                    following = at + padded(48 + length, 16)
+                    if any(data[end:following]):
+                        raise Damage(name, at, "the padding is not zeros")
+                    at = following
+                if any(data[at:]):
+                    raise Damage(name, at, "there is a gap before more data")
+            if (missing := next(entries, None)) is not None:
+                raise Damage(name, at, f"the body of entry {missing} is missing")
+
+    def verify(self, key, expected):
+        self.identity(key)
+        published = self.published()
+        reach = self.journal()
+        tree, buckets, name, at = self.log(published)
+        if max(expected, reach) > tree.size:
+            raise Damage(name, at, f"the log ends with {tree.size} entries, not {max(expected, reach)}")
+        self.bodies(buckets)
+        return tree
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Verifies a ledger folder.")
+    parser.add_argument("folder")
+    parser.add_argument("--expect-size", type=int, default=0)
+    parser.add_argument("--key")
+    options = parser.parse_args()
+    try:
+        tree = Ledger(options.folder).verify(options.key, options.expect_size)
+    except (Damage, struct.error, KeyError, UnicodeDecodeError, ValueError) as damage:
+        print(f"damaged: {damage}")
+        return 1
+    print(f"holds: {tree.size} entries, root {base64.b64encode(tree.root()).decode()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
