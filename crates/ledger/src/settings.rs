@@ -50,7 +50,7 @@ impl Settings {
             origin: origin.to_owned(),
             ori: ori.to_owned(),
             segment_bytes: 64 << 20,
-            journal_bytes: 4 << 20,
+            journal_bytes: 2 << 20,
             reserve_bytes: 64 << 10,
             queue_max: 16_384,
             clock_back_max: Duration::from_secs(60),
