@@ -142,10 +142,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             web::commands::serve(&config)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Check { config } => report(web::commands::check(&config)),
-        Command::Tool(ToolCommand::Check { files }) => report(web::commands::check_tools(&files)),
+        Command::Check { config } => report(&web::commands::check(&config)),
+        Command::Tool(ToolCommand::Check { files }) => report(&web::commands::check_tools(&files)),
         Command::Policy(PolicyCommand::Check { folder }) => {
-            report(web::commands::check_policy(folder.as_deref()))
+            report(&web::commands::check_policy(folder.as_deref()))
         }
         Command::Saml(SamlCommand::Verify {
             response,
@@ -155,7 +155,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             at,
             request_id,
             decrypt_key,
-        }) => report(web::commands::saml_verify(&web::commands::SamlFile {
+        }) => report(&web::commands::saml_verify(&web::commands::SamlFile {
             response,
             idp_metadata,
             entity_id,
@@ -180,7 +180,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints a report's lines; exit 1 when it found something wrong.
-fn report(report: web::commands::Report) -> anyhow::Result<ExitCode> {
+fn report(report: &web::commands::Report) -> anyhow::Result<ExitCode> {
     for line in &report.lines {
         progress::say(line);
     }

@@ -131,9 +131,8 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             let us = Recipient { certificate: certificate(&recipient)?, key: private_key(&key)? };
             let trust = trust(&sender)?;
             let only = only.as_deref();
-            let result = watched("bytes", |watch| {
-                parcel::open(&parcel, &us, &trust, &out, only, watch)
-            });
+            let result =
+                watched("bytes", |watch| parcel::open(&parcel, &us, &trust, &out, only, watch));
             Ok(outcome(result.map(|_| format!("opened into {}", out.display()))))
         }
         ParcelCommand::Inspect { parcel, json } => {

@@ -55,9 +55,7 @@ pub enum DemoError {
 /// [`DemoError`] when the world cannot be built or started.
 pub fn run(check: bool, folder: &Path) -> Result<bool, DemoError> {
     let runtime = tokio::runtime::Runtime::new().map_err(DemoError::Runtime)?;
-    runtime.block_on(async {
-        if check { play(folder).await } else { show(folder).await }
-    })
+    runtime.block_on(async { if check { play(folder).await } else { show(folder).await } })
 }
 
 async fn show(folder: &Path) -> Result<bool, DemoError> {

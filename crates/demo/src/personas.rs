@@ -5,12 +5,42 @@ use crate::world::{AgencySpec, LAKESIDE, RIVERTON};
 
 /// One line: sign-in name, name, agency, functions, and what the person can do.
 const PEOPLE: &[(&str, &str, &AgencySpec, &[&str], &str)] = &[
-    ("det.ruiz", "Elena Ruiz", &RIVERTON, &["detective"], "runs every tool, flags vehicles, asks for exports"),
-    ("ofc.hale", "Sam Hale", &RIVERTON, &["patrol-officer"], "looks up vehicles and adults; juvenile records are refused"),
-    ("sgt.okafor", "Ngozi Okafor", &RIVERTON, &["supervisor"], "approves exports that others asked for"),
+    (
+        "det.ruiz",
+        "Elena Ruiz",
+        &RIVERTON,
+        &["detective"],
+        "runs every tool, flags vehicles, asks for exports",
+    ),
+    (
+        "ofc.hale",
+        "Sam Hale",
+        &RIVERTON,
+        &["patrol-officer"],
+        "looks up vehicles and adults; juvenile records are refused",
+    ),
+    (
+        "sgt.okafor",
+        "Ngozi Okafor",
+        &RIVERTON,
+        &["supervisor"],
+        "approves exports that others asked for",
+    ),
     ("clerk.abara", "Tunde Abara", &RIVERTON, &["records-clerk"], "runs tools, flags vehicles"),
-    ("so.lindqvist", "Maja Lindqvist", &RIVERTON, &["security-officer"], "reads the audit log, and nothing else"),
-    ("inv.pell", "Jonah Pell", &LAKESIDE, &["investigator"], "opens parcels that Lakeside received"),
+    (
+        "so.lindqvist",
+        "Maja Lindqvist",
+        &RIVERTON,
+        &["security-officer"],
+        "reads the audit log, and nothing else",
+    ),
+    (
+        "inv.pell",
+        "Jonah Pell",
+        &LAKESIDE,
+        &["investigator"],
+        "opens parcels that Lakeside received",
+    ),
     ("so.grant", "Ruth Grant", &LAKESIDE, &["security-officer"], "reads Lakeside's audit log"),
 ];
 

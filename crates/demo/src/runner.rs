@@ -15,8 +15,8 @@ use web::serve::Server;
 
 use crate::DemoError;
 use crate::idp::{self, DemoIdp, DemoOnly, IdpKeys, Service};
-use crate::{personas, seed};
 use crate::world::{AgencySpec, Home, LAKESIDE, Ports, RIVERTON};
+use crate::{personas, seed};
 
 /// Where everything listens. Port 0 takes a free one.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +56,8 @@ impl Places {
     pub async fn free() -> Result<Self, DemoError> {
         // All are held at once, so that no port is given twice.
         let mut held = Vec::new();
-        for wanted in [loopback(0), loopback(0), other_loopback(0), other_loopback(0), loopback(0)] {
+        for wanted in [loopback(0), loopback(0), other_loopback(0), other_loopback(0), loopback(0)]
+        {
             held.push(wire::serve::PlainListener::bind(wanted).await?);
         }
         let mut addresses = held.iter().filter_map(|listener| listener.address().ok());

@@ -76,11 +76,7 @@ impl Home {
     ///
     /// # Errors
     /// [`DemoError::Write`] names the folder.
-    pub fn new(
-        root: &Path,
-        spec: &'static AgencySpec,
-        ports: Ports,
-    ) -> Result<Self, DemoError> {
+    pub fn new(root: &Path, spec: &'static AgencySpec, ports: Ports) -> Result<Self, DemoError> {
         let folder = root.join(spec.id);
         for part in ["keys", "sharing/partners", "sharing/agreements", "tools", "sources"] {
             let path = folder.join(part);
@@ -137,8 +133,12 @@ impl Home {
             return Ok(());
         }
         let authority_key = P384Key::generate()?;
-        let authority =
-            issue(&self.spec("certificate authority", Usage::Ca, now), &authority_key, None, random)?;
+        let authority = issue(
+            &self.spec("certificate authority", Usage::Ca, now),
+            &authority_key,
+            None,
+            random,
+        )?;
         self.write("keys/ca.pem", &authority.pem())?;
         for (file, title, usage) in [
             ("tls", "exchange", Usage::TlsPeer),

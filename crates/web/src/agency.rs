@@ -57,7 +57,7 @@ pub enum StartError {
         path: PathBuf,
         /// Why not.
         #[source]
-        source: state::StateError,
+        source: Box<state::StateError>,
     },
     /// The policies.
     #[error("the policies cannot be used")]
@@ -69,7 +69,7 @@ pub enum StartError {
         id: String,
         /// Why not.
         #[source]
-        source: sources::Fault,
+        source: Box<sources::Fault>,
     },
     /// Sign-in.
     #[error("sign-in cannot be set up")]
@@ -132,8 +132,10 @@ impl Agency {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Arc<Self>, StartError> {
-        let module = keys::module::require_fips()
-            .map_err(|source| StartError::Keys { doing: "start the cryptographic module", source })?;
+        let module = keys::module::require_fips().map_err(|source| StartError::Keys {
+            doing: "start the cryptographic module",
+            source,
+        })?;
         let folder = config.data.folder.clone();
         make_folder(&folder)?;
         let ring = open_keyring(&config, &folder)?;
@@ -144,7 +146,10 @@ impl Agency {
         let ledger = open_ledger(&config, &ring, &clock, &random)?;
         let ori = config.agency.ori.clone();
         let policy = Arc::new(load_policy(&config)?);
-        let now = { let clock = clock.clone(); move || clock.now() };
+        let now = {
+            let clock = clock.clone();
+            move || clock.now()
+        };
         let gate = Gate::new(policy.clone(), ledger.clone(), Arc::new(now));
         let state = open_state(&folder, SealingKey::from_bytes(secret("state")?)).await?;
         let sources = open_sources(&config, clock.clone())?;
@@ -164,7 +169,15 @@ impl Agency {
             version: format!("Bailiwick {} on {}", env!("CARGO_PKG_VERSION"), module.name),
             handles: SealingKey::from_bytes(secret("row-handles")?),
             tools: tools.into_iter().map(|tool| (tool.id.clone(), tool)).collect(),
-            config, ori, clock, random, ledger, gate, sources, identity, exchange,
+            config,
+            ori,
+            clock,
+            random,
+            ledger,
+            gate,
+            sources,
+            identity,
+            exchange,
         };
         agency.record_start(&module.name, &policy, &problems).await?;
         Ok(Arc::new(agency))
@@ -181,7 +194,10 @@ impl Agency {
         let address = self.config.listen.pages.to_string();
         let mut events = vec![
             Event::ServiceStarted { version, address },
-            Event::SettingsLoaded { what: "policies".into(), digest: hex::encode(policy.version()) },
+            Event::SettingsLoaded {
+                what: "policies".into(),
+                digest: hex::encode(policy.version()),
+            },
         ];
         events.extend(self.tools.values().map(|tool| Event::ToolLoaded {
             tool: tool.id.clone(),
@@ -193,10 +209,11 @@ impl Agency {
             tracing::warn!(%problem, "a tool file was refused");
             refused.entry(&problem.file).or_default().push(problem.to_string());
         }
-        events.extend(refused.into_iter().map(|(file, problems)| Event::ToolRefused {
-            file: file.to_owned(),
-            problems,
-        }));
+        events.extend(
+            refused
+                .into_iter()
+                .map(|(file, problems)| Event::ToolRefused { file: file.to_owned(), problems }),
+        );
         for event in events {
             self.ledger.append(Record::platform(event)).await.map_err(|source| {
                 StartError::Ledger {
@@ -279,8 +296,7 @@ fn open_ledger(
         index: MacKey::from_bytes(ring.secret("ledger-index", &**random).map_err(failed)?),
     };
     let folder = config.data.folder.join("ledger");
-    let mut settings =
-        Settings::new(&folder, &config.ledger.origin, &config.agency.ori.to_string());
+    let mut settings = Settings::new(&folder, &config.ledger.origin, config.agency.ori.as_str());
     settings.segment_bytes = config.ledger.segment_bytes;
     Ledger::open_or_create(settings, keys, clock.clone(), random.clone())
         .map_err(|source| StartError::Ledger { folder, source: source.into() })
@@ -299,7 +315,8 @@ fn load_policy(config: &Config) -> Result<Policy, policy::PolicyError> {
 async fn open_state(folder: &Path, sealing: SealingKey) -> Result<State, StartError> {
     let path = folder.join("state.db");
     let url = format!("sqlite://{}?mode=rwc", path.display());
-    State::open(&url, sealing).await.map_err(|source| StartError::State { path, source })
+    let opened = State::open(&url, sealing).await;
+    opened.map_err(|source| StartError::State { path, source: Box::new(source) })
 }
 
 fn open_sources(config: &Config, clock: Arc<dyn Clock>) -> Result<Sources, StartError> {
@@ -312,7 +329,7 @@ fn open_sources(config: &Config, clock: Arc<dyn Clock>) -> Result<Sources, Start
     };
     let specs = config.sources.iter().map(source_spec).collect();
     Sources::open(specs, &egress, &believe)
-        .map_err(|(id, source)| StartError::Source { id, source })
+        .map_err(|(id, source)| StartError::Source { id, source: Box::new(source) })
 }
 
 /// The one address that a networked source may be reached at.
@@ -332,7 +349,16 @@ fn source_spec(source: &SourceConfig) -> SourceSpec {
         SourceConfig::Sqlite { id, path, write } => {
             SourceSpec { id, writes: write, kind: SourceKind::Sqlite { path } }
         }
-        SourceConfig::Postgres { id, host, port, database, user, password_file, ca_file, write } => {
+        SourceConfig::Postgres {
+            id,
+            host,
+            port,
+            database,
+            user,
+            password_file,
+            ca_file,
+            write,
+        } => {
             let kind = SourceKind::Postgres { host, port, database, user, password_file, ca_file };
             SourceSpec { id, writes: write, kind }
         }
@@ -362,8 +388,8 @@ fn open_identity(
     let mut providers = Vec::new();
     for provider in &config.identity_providers {
         let path = &provider.metadata;
-        let xml = fs::read(path)
-            .map_err(|source| StartError::File { path: path.clone(), source })?;
+        let xml =
+            fs::read(path).map_err(|source| StartError::File { path: path.clone(), source })?;
         let ori = config.agency.ori.clone();
         let mut known = IdpSettings::from_metadata(&provider.id, ori, &xml, now)
             .map_err(|refusal| StartError::Identity(Box::new(refusal)))?;

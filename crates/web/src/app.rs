@@ -82,7 +82,13 @@ pub async fn frame_problems(
 
 impl Agency {
     /// A page for a signed-in person.
-    pub fn page(&self, signed_in: &SignedIn, title: &str, path: &str, content: &Markup) -> Response {
+    pub fn page(
+        &self,
+        signed_in: &SignedIn,
+        title: &str,
+        path: &str,
+        content: &Markup,
+    ) -> Response {
         self.framed(Some(signed_in), title, path, content).into_response()
     }
 

@@ -47,8 +47,7 @@ pub fn serve(config: &Path) -> Result<(), StartError> {
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|source| StartError::File { path: "the runtime".into(), source })?;
     runtime.block_on(async {
-        let server =
-            Server::start(config, Arc::new(SystemClock), Arc::new(SystemRandom)).await?;
+        let server = Server::start(config, Arc::new(SystemClock), Arc::new(SystemRandom)).await?;
         tracing::info!(pages = %server.pages, "ready");
         asked_to_end().await;
         server.stop().await;
@@ -196,7 +195,9 @@ pub fn check_policy(folder: Option<&Path>) -> Report {
         }
     };
     match loaded {
-        Ok(policy) => Report::sound(format!("{name}: sound, set {}", hex::encode(policy.version()))),
+        Ok(policy) => {
+            Report::sound(format!("{name}: sound, set {}", hex::encode(policy.version())))
+        }
         Err(error) => Report::wrong(&error),
     }
 }

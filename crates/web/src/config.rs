@@ -341,7 +341,10 @@ impl Config {
             return value("listen.certificate", "and `listen.key` go together");
         }
         if self.listen.public_url.ends_with('/') || !self.listen.public_url.starts_with("http") {
-            return value("listen.public_url", "is an origin such as `https://host`, no slash after");
+            return value(
+                "listen.public_url",
+                "is an origin such as `https://host`, no slash after",
+            );
         }
         if self.identity_providers.is_empty() {
             return value("identity_provider", "is missing: nobody could sign in");

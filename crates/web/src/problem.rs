@@ -150,14 +150,15 @@ impl From<exchange::ExchangeError> for Problem {
                 Self::new(StatusCode::CONFLICT, "That is not possible now", sentence(&error))
             }
             E::Input { .. } | E::Items { .. } => Self::bad_input(sentence(&error)),
-            E::Refused(_) | E::Wire(_) | E::Partner { .. } | E::Protocol { .. } => Self::new(
-                StatusCode::BAD_GATEWAY,
-                "The parcel could not be used",
-                chain(&error),
-            ),
-            E::LedgerRead(_) | E::State(_) | E::Seal(_) | E::Store { .. } | E::Keys(_) | E::Stopped => {
-                Self::internal(&error)
+            E::Refused(_) | E::Wire(_) | E::Partner { .. } | E::Protocol { .. } => {
+                Self::new(StatusCode::BAD_GATEWAY, "The parcel could not be used", chain(&error))
             }
+            E::LedgerRead(_)
+            | E::State(_)
+            | E::Seal(_)
+            | E::Store { .. }
+            | E::Keys(_)
+            | E::Stopped => Self::internal(&error),
         }
     }
 }
@@ -166,9 +167,9 @@ impl From<exchange::ExchangeError> for Problem {
 fn sentence(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| {
-        first.to_uppercase().chain(letters).chain(['.']).collect()
-    })
+    letters
+        .next()
+        .map_or(String::new(), |first| first.to_uppercase().chain(letters).chain(['.']).collect())
 }
 
 /// An error with its causes, joined by colons, for the log.

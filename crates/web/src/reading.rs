@@ -21,7 +21,11 @@ impl Agency {
     ///
     /// # Errors
     /// The [`Problem`] to answer with; a source's failure is on record by then.
-    pub async fn run_read(&self, caller: &Caller, planned: Planned) -> Result<Released<Rows>, Problem> {
+    pub async fn run_read(
+        &self,
+        caller: &Caller,
+        planned: Planned,
+    ) -> Result<Released<Rows>, Problem> {
         let permit = self.permit(caller, planned).await?;
         let held = self.kept(self.sources.fetch(permit).await).await?;
         Ok(self.gate.release(held).await?)

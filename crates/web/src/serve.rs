@@ -63,7 +63,8 @@ impl Server {
                 tracing::error!(%error, "a listener ended badly");
             }
         }
-        if let Err(error) = self.agency.ledger.append(Record::platform(Event::ServiceStopped)).await {
+        if let Err(error) = self.agency.ledger.append(Record::platform(Event::ServiceStopped)).await
+        {
             tracing::error!(error = %crate::problem::chain(&error), "the stop could not be recorded");
         }
         if let Err(error) = self.agency.ledger.close() {
@@ -126,10 +127,7 @@ fn own_certificate(listen: &Listen) -> Result<Option<Own>, StartError> {
 ///
 /// # Errors
 /// [`StartError`] names the file.
-pub fn read_own(
-    certificate: &std::path::Path,
-    key: &std::path::Path,
-) -> Result<Own, StartError> {
+pub fn read_own(certificate: &std::path::Path, key: &std::path::Path) -> Result<Own, StartError> {
     let read = |path: &std::path::Path| {
         std::fs::read_to_string(path)
             .map_err(|source| StartError::File { path: path.to_owned(), source })

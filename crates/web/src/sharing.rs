@@ -90,10 +90,7 @@ impl Sharing {
         }
         let (gate, ledger, state) = rooms;
         let exchange = Exchange::open(Setup {
-            agency: Party {
-                ori: config.agency.ori.to_string(),
-                name: config.agency.name.clone(),
-            },
+            agency: Party { ori: config.agency.ori.to_string(), name: config.agency.name.clone() },
             gate: gate.clone(),
             ledger: ledger.clone(),
             ledger_origin: config.ledger.origin.clone(),
@@ -148,7 +145,8 @@ impl Content for Refetch {
             let stopped = || "the agency is being stopped".to_owned();
             let agency = self.0.get().and_then(Weak::upgrade).ok_or_else(stopped)?;
             let voice = export.details.approvals.last().ok_or("nobody has approved it")?;
-            let origin = Origin { request: Some(format!("export {}", export.id)), ..Origin::default() };
+            let origin =
+                Origin { request: Some(format!("export {}", export.id)), ..Origin::default() };
             let caller = Caller { actor: voice.actor.clone(), origin, session: None };
             let mut items = Vec::with_capacity(export.details.items.len());
             for item in &export.details.items {

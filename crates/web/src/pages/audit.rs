@@ -118,9 +118,8 @@ async fn read(
     };
     let question = agency.question(signed_in, Action::ReadAudit, resource, Why::default());
     let permit = agency.authorise(signed_in, question, Plan::Audit(what)).await?;
-    let page = tokio::task::spawn_blocking(fetch)
-        .await
-        .map_err(|error| Problem::internal(&error))??;
+    let page =
+        tokio::task::spawn_blocking(fetch).await.map_err(|error| Problem::internal(&error))??;
     Ok(agency.gate.release(permit.hold(Findings(page))).await?)
 }
 
@@ -142,12 +141,13 @@ impl Filter {
     fn read(posted: &Posted) -> Result<Self, Problem> {
         let text = |name: &str| posted.text(name).trim().to_owned();
         let from_text = text("from");
-        let from = match from_text.as_str() {
-            "" => None,
-            day => Some(start_of_day(day).ok_or_else(|| {
-                Problem::bad_input("`From` is not a date such as 2026-11-22.")
-            })?),
-        };
+        let from =
+            match from_text.as_str() {
+                "" => None,
+                day => Some(start_of_day(day).ok_or_else(|| {
+                    Problem::bad_input("`From` is not a date such as 2026-11-22.")
+                })?),
+            };
         let kind = text("kind");
         if !kind.is_empty() && !KINDS.iter().any(|known| known.name == kind) {
             return Err(Problem::bad_input("`Event` is not one of the list."));
@@ -400,11 +400,7 @@ fn explained(entry: &Entry, proof: Option<usize>) -> Markup {
 fn subjects(record: &ledger::StoredRecord) -> String {
     let kinds: BTreeSet<&str> = record.subjects.iter().map(|blind| blind.kind.as_str()).collect();
     let count = |kind: &str| record.subjects.iter().filter(|blind| blind.kind == kind).count();
-    kinds
-        .into_iter()
-        .map(|kind| format!("{} {kind}", count(kind)))
-        .collect::<Vec<_>>()
-        .join(", ")
+    kinds.into_iter().map(|kind| format!("{} {kind}", count(kind))).collect::<Vec<_>>().join(", ")
         + " (blinded: found by \"Who looked at this?\")"
 }
 

@@ -6,8 +6,8 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::StatusCode;
+use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use gate::{Document, Value};
 use tools::Tool;
@@ -25,7 +25,13 @@ pub const PIECE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Media types that a browser may show in place; all others are handed over as files.
 const SHOWN: [&str; 7] = [
-    "application/pdf", "image/png", "image/jpeg", "video/mp4", "audio/mpeg", "text/plain", "text/csv",
+    "application/pdf",
+    "image/png",
+    "image/jpeg",
+    "video/mp4",
+    "audio/mpeg",
+    "text/plain",
+    "text/csv",
 ];
 
 /// Opens a document's handle, or records that it is not this person's.
@@ -118,7 +124,8 @@ pub fn shown(document: Document, ranged: bool) -> Response {
     let media_type = if known { media_type } else { "application/octet-stream".to_owned() };
     let disposition = if known { "inline" } else { "attachment" };
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-    let name: String = name.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect();
+    let name: String =
+        name.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect();
     let mut response = Body::from(bytes).into_response();
     let headers = response.headers_mut();
     let mut set = |name, text: String| {
@@ -153,7 +160,8 @@ mod tests {
     fn a_range_begins_at_a_byte_or_is_refused() {
         asked("bytes=0-", Some(Some(0)));
         asked("bytes=100-200", Some(Some(100)));
-        for wrong in ["bytes=-5", "bytes=a-b", "items=0-", "bytes=0", "bytes=99999999999999999999-"] {
+        for wrong in ["bytes=-5", "bytes=a-b", "items=0-", "bytes=0", "bytes=99999999999999999999-"]
+        {
             asked(wrong, None);
         }
     }

@@ -214,7 +214,8 @@ pub async fn request(
         }
     }
     for part in &planned.evidence {
-        let read = tool.plan(part, &form, None, &context).map_err(|error| Problem::internal(&error))?;
+        let read =
+            tool.plan(part, &form, None, &context).map_err(|error| Problem::internal(&error))?;
         let released = agency.run_read(&caller, read).await?;
         let (rows, _) = released.open();
         items.extend(documents(tool, part, rows, &planned.why, &context, &recipe)?);
@@ -321,7 +322,10 @@ fn life(agency: &Shared, export: &Export) -> Markup {
     let now = STEPS.iter().position(|(_, statuses)| statuses.contains(&export.status));
     let moving = matches!(
         export.status,
-        ExportStatus::Approved | ExportStatus::Sealing | ExportStatus::Sealed | ExportStatus::Sending
+        ExportStatus::Approved
+            | ExportStatus::Sealing
+            | ExportStatus::Sealed
+            | ExportStatus::Sending
     );
     let url = moving.then(|| format!("/exports/{}/progress", export.id));
     let sharing = agency.exchange.as_ref();
@@ -354,7 +358,13 @@ fn life(agency: &Shared, export: &Export) -> Markup {
 
 fn step_class(at: usize, now: Option<usize>, status: ExportStatus) -> Option<&'static str> {
     let now = now?;
-    if at < now || status == ExportStatus::Acknowledged { Some("is-done") } else if at == now { Some("is-now") } else { None }
+    if at < now || status == ExportStatus::Acknowledged {
+        Some("is-done")
+    } else if at == now {
+        Some("is-now")
+    } else {
+        None
+    }
 }
 
 fn phase_words(phase: Phase) -> &'static str {
@@ -472,7 +482,11 @@ fn items(export: &Export) -> Markup {
 ///
 /// # Errors
 /// A [`Problem`] with an entry number when it is the requester's own, or the policy refuses.
-pub async fn approve(State(agency): State<Shared>, Path(export): Path<String>, posted: Posted) -> Answer {
+pub async fn approve(
+    State(agency): State<Shared>,
+    Path(export): Path<String>,
+    posted: Posted,
+) -> Answer {
     let caller = posted.signed_in.caller();
     let export = sharing(&agency)?.exchange.approve(&caller, id(&export)?).await?;
     Ok(go(&posted, &format!("/exports/{}", export.id)))
@@ -482,7 +496,11 @@ pub async fn approve(State(agency): State<Shared>, Path(export): Path<String>, p
 ///
 /// # Errors
 /// As [`approve`].
-pub async fn reject(State(agency): State<Shared>, Path(export): Path<String>, posted: Posted) -> Answer {
+pub async fn reject(
+    State(agency): State<Shared>,
+    Path(export): Path<String>,
+    posted: Posted,
+) -> Answer {
     let caller = posted.signed_in.caller();
     let reason = posted.text("reason");
     let export = sharing(&agency)?.exchange.reject(&caller, id(&export)?, reason).await?;
@@ -493,12 +511,18 @@ pub async fn reject(State(agency): State<Shared>, Path(export): Path<String>, po
 ///
 /// # Errors
 /// As [`approve`].
-pub async fn download(State(agency): State<Shared>, Path(export): Path<String>, posted: Posted) -> Answer {
+pub async fn download(
+    State(agency): State<Shared>,
+    Path(export): Path<String>,
+    posted: Posted,
+) -> Answer {
     let caller = posted.signed_in.caller();
     let download = sharing(&agency)?.exchange.download(&caller, id(&export)?, Form::Zip).await?;
     let name = format!("attachment; filename=\"{}\"", download.name);
-    let headers =
-        [(header::CONTENT_TYPE, download.media_type.to_owned()), (header::CONTENT_DISPOSITION, name)];
+    let headers = [
+        (header::CONTENT_TYPE, download.media_type.to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+    ];
     let pieces = futures::stream::unfold(download.pieces, |mut pieces| async move {
         pieces.recv().await.map(|piece| (piece, pieces))
     });
@@ -520,7 +544,9 @@ pub fn bytes_words(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
         1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
-        1_000_000..1_000_000_000 => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+        1_000_000..1_000_000_000 => {
+            format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+        }
         _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes % 1_000_000_000 / 100_000_000),
     }
 }

@@ -57,8 +57,8 @@ pub async fn me(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
     let content = html! {
         dl class="kv card" {
             (pair("Name", &actor.name))
-            (pair("Account", &actor.id.to_string()))
-            (pair("Agency (ORI)", &actor.agency.to_string()))
+            (pair("Account", actor.id.as_str()))
+            (pair("Agency (ORI)", actor.agency.as_str()))
             (pair("Job functions", &list(actor.functions.iter())))
             (pair("Signed in", &time(actor.assurance.authenticated_at)))
             (pair("Strength", if actor.assurance.mfa { "multi-factor" } else { "single factor" }))
@@ -97,7 +97,9 @@ pub async fn health() -> &'static str {
 pub async fn ready(State(agency): State<Shared>) -> Response {
     match agency.ledger.checkpoint() {
         Ok(_) => "ready\n".into_response(),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the ledger is not available\n").into_response(),
+        Err(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the ledger is not available\n").into_response()
+        }
     }
 }
 

@@ -197,7 +197,8 @@ pub async fn open(
 
 fn why(posted: &Posted) -> Result<Why, Problem> {
     let purpose = posted.text("purpose").trim().to_uppercase().parse();
-    let purpose = purpose.map_err(|_| Problem::bad_input("`Purpose code` is one letter, such as C."))?;
+    let purpose =
+        purpose.map_err(|_| Problem::bad_input("`Purpose code` is one letter, such as C."))?;
     let case_number = match posted.text("case_number").trim() {
         "" => None,
         text => Some(text.parse().map_err(|_| {

@@ -84,8 +84,7 @@ pub async fn step_up(
     signed_in: SignedIn,
     Query(Return { next }): Query<Return>,
 ) -> Answer {
-    let signed =
-        Signed { actor: signed_in.actor.clone(), session: signed_in.session.clone() };
+    let signed = Signed { actor: signed_in.actor.clone(), session: signed_in.session.clone() };
     let started = agency
         .identity
         .start_step_up(&signed, &next, agency.now())
@@ -125,10 +124,8 @@ pub async fn consume(State(agency): State<Shared>, request: Request) -> Answer {
         // A parameter that is there twice is not there: two readers might take different ones.
         if values.next().is_some() { "" } else { first }
     };
-    let answer = SamlAnswer {
-        saml_response: field("SAMLResponse"),
-        relay_state: field("RelayState"),
-    };
+    let answer =
+        SamlAnswer { saml_response: field("SAMLResponse"), relay_state: field("RelayState") };
     let browser = Browser { address: origin.address.clone(), agent: origin.agent.clone() };
     let prelogin = session::cookie(&parts.headers, cookie::PRELOGIN);
     match agency.identity.finish_sign_in(prelogin, answer, &browser, agency.now()).await {
@@ -208,10 +205,7 @@ pub async fn metadata(State(agency): State<Shared>) -> Response {
 ///
 /// # Errors
 /// None today.
-pub async fn notice(
-    State(agency): State<Shared>,
-    BeforeNotice(signed_in): BeforeNotice,
-) -> Answer {
+pub async fn notice(State(agency): State<Shared>, BeforeNotice(signed_in): BeforeNotice) -> Answer {
     let content = html! {
         div class="card notice" {
             ul { @for line in &agency.config.agency.notice { li { (line) } } }

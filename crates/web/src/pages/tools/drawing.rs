@@ -191,8 +191,7 @@ impl<'a> Drawing<'a> {
         let values = self.values(part)?;
         let context = self.agency.context(&self.who.actor);
         let actor = &self.who.actor;
-        let scene =
-            Scene { inputs: &values, row: Some(&row.values), actor, today: context.today };
+        let scene = Scene { inputs: &values, row: Some(&row.values), actor, today: context.today };
         let stage = self.stage();
         let buttons = stage.buttons(part, &scene);
         let title = self.title(part, &values, Some(&row));
@@ -230,8 +229,7 @@ impl<'a> Drawing<'a> {
         let values = self.values(part)?;
         let context = self.agency.context(&self.who.actor);
         let actor = &self.who.actor;
-        let scene =
-            Scene { inputs: &values, row: Some(&row.values), actor, today: context.today };
+        let scene = Scene { inputs: &values, row: Some(&row.values), actor, today: context.today };
         if !self.tool.offers(action, &scene) {
             return Err(tools::plan::PlanError::NotOffered.into());
         }
@@ -252,8 +250,7 @@ impl<'a> Drawing<'a> {
         let values = self.tool.values(&inputs, self.asked, &context)?;
         let released = self.agency.run_write(&self.who.caller(), planned).await?;
         let actor = &self.who.actor;
-        let scene =
-            Scene { inputs: &values, row: Some(&row.values), actor, today: context.today };
+        let scene = Scene { inputs: &values, row: Some(&row.values), actor, today: context.today };
         let said = action.say.as_ref().map_or(String::new(), |say| text(say, &scene, ""));
         let message = Message {
             mood: Mood::Done,
