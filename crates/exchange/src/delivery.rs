@@ -138,6 +138,7 @@ impl Exchange {
         }
         let event = Event::ParcelSent {
             exchange: exchange.to_string(),
+            number: row.number.unwrap_or_default(),
             parcel: parcel.to_string(),
             partner: row.partner.clone(),
             digest: sealed.digest.clone(),

@@ -172,6 +172,7 @@ impl Exchange {
         let partner = guest.partner.ori.to_string();
         let event = Event::ParcelOffered {
             exchange: offer.exchange.to_string(),
+            number: offer.number,
             parcel: offer.parcel.to_string(),
             partner: partner.clone(),
         };

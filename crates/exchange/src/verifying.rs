@@ -145,6 +145,7 @@ impl Exchange {
     ) -> Result<(), ExchangeError> {
         let event = Event::ParcelReceived {
             exchange: row.exchange.to_string(),
+            number: row.number,
             parcel: row.parcel.to_string(),
             partner: row.partner.clone(),
             digest: hex::encode(row.digest),

@@ -134,14 +134,20 @@ pub enum Event {
         parts: u64,
         bytes: u64,
     },
-    /// A partner announced a parcel, before any of it arrived.
+    /// A partner announced a parcel, before any of it arrived. `number` counts all that the sender
+    /// ever sent to the receiver, from 1 without gaps: what both ledgers leave out, it shows.
     ParcelOffered {
         exchange: String,
+        #[serde(default)]
+        number: u64,
         parcel: String,
         partner: String,
     },
+    /// Recorded before the first byte leaves.
     ParcelSent {
         exchange: String,
+        #[serde(default)]
+        number: u64,
         parcel: String,
         partner: String,
         digest: String,
@@ -155,12 +161,14 @@ pub enum Event {
     /// A whole parcel arrived and held; `checkpoint` is the sender's ledger checkpoint.
     ParcelReceived {
         exchange: String,
+        #[serde(default)]
+        number: u64,
         parcel: String,
         partner: String,
         digest: String,
         checkpoint: String,
     },
-    /// A parcel did not hold; `where_` names the part and the place.
+    /// A parcel did not hold, ours at the partner's or the partner's here; `where_` names the part and the place.
     ParcelRefused {
         parcel: String,
         partner: String,

@@ -80,11 +80,13 @@ impl Event {
                 counted(*parts, "part"),
                 counted(*bytes, "byte")
             ),
-            Self::ParcelOffered { exchange, parcel, partner } => {
-                format!("{partner} offered parcel {parcel} in exchange {exchange}")
+            Self::ParcelOffered { exchange, number, parcel, partner } => {
+                format!(
+                    "{partner} offered parcel {parcel} in exchange {exchange}, its no. {number}"
+                )
             }
-            Self::ParcelSent { exchange, parcel, partner, .. } => {
-                format!("sent parcel {parcel} to {partner} in exchange {exchange}")
+            Self::ParcelSent { exchange, number, parcel, partner, .. } => {
+                format!("sent parcel {parcel} to {partner} in exchange {exchange}, no. {number}")
             }
             Self::ParcelDownloaded { export, parcel, bytes, .. } => format!(
                 "downloaded parcel {parcel} of export {export} ({})",
@@ -94,7 +96,7 @@ impl Event {
                 format!("received parcel {parcel} from {partner} in exchange {exchange}; it holds")
             }
             Self::ParcelRefused { parcel, partner, where_, reason } => {
-                format!("refused parcel {parcel} from {partner}: {reason}, at {where_}")
+                format!("parcel {parcel} was refused ({partner}): {reason}, at {where_}")
             }
             Self::ParcelOpened { parcel, path, bytes, .. } => {
                 format!("opened {path} in parcel {parcel} ({})", counted(*bytes, "byte"))
@@ -118,13 +120,13 @@ impl Event {
             | Self::Withheld { decided, .. }
             | Self::Written { decided, .. } => Facts { decided: Some(*decided), ..none },
             Self::ExportRequested { partner, .. } => Facts { partner: Some(partner), ..none },
-            Self::ParcelOffered { exchange, parcel, partner } => Facts {
+            Self::ParcelOffered { exchange, parcel, partner, .. } => Facts {
                 exchange: Some(exchange),
                 parcel: Some(parcel),
                 partner: Some(partner),
                 ..none
             },
-            Self::ParcelSent { exchange, parcel, partner, digest }
+            Self::ParcelSent { exchange, parcel, partner, digest, .. }
             | Self::ParcelReceived { exchange, parcel, partner, digest, .. }
             | Self::ReceiptAnchored { exchange, parcel, partner, digest, .. } => Facts {
                 exchange: Some(exchange),

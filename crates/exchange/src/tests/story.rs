@@ -44,6 +44,16 @@ async fn evidence_crosses_to_a_partner_and_both_ledgers_name_the_exchange() {
     let record = "parcel-offered parcel-received receipt-issued \
                   decided released decided parcel-opened released decided parcel-opened released";
     assert_eq!(lakeside.story().join(" "), record);
+    let numbers = |agency: &Agency| -> Vec<u64> {
+        let number_of = |event: &Event| match event {
+            Event::ParcelSent { number, .. }
+            | Event::ParcelOffered { number, .. }
+            | Event::ParcelReceived { number, .. } => Some(*number),
+            _ => None,
+        };
+        agency.events().iter().filter_map(number_of).collect()
+    };
+    assert_eq!((numbers(riverton), numbers(lakeside)), (vec![1], vec![1, 1]));
     let named = |agency: &Agency| -> Vec<String> {
         let exchange_of = |event: &Event| match event {
             Event::ParcelSent { exchange, .. }

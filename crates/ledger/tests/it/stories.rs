@@ -105,6 +105,7 @@ fn entries_are_found_by_everything_that_can_be_asked_for() {
     append(&ledger, denied).unwrap();
     let sent = Event::ParcelSent {
         exchange: "x-1".to_owned(),
+        number: 1,
         parcel: "p-1".to_owned(),
         partner: "NB0020000".to_owned(),
         digest: "33".repeat(32),
