@@ -20,6 +20,7 @@ mod error;
 mod exports;
 mod model;
 mod nearest;
+mod offers;
 mod opening;
 mod progress;
 mod protocol;

@@ -318,9 +318,12 @@ impl Hand {
         let reply = connection.send(request).await?;
         match reply.status {
             StatusCode::NO_CONTENT => Ok(None),
-            StatusCode::UNPROCESSABLE_ENTITY => {
-                let fine = [StatusCode::UNPROCESSABLE_ENTITY];
-                Ok(Some(said::<Answer>(reply, &fine).await.map_err(ExchangeError::from)?))
+            // Refused over this part, or over another one meanwhile.
+            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT => {
+                let fine = [StatusCode::UNPROCESSABLE_ENTITY, StatusCode::CONFLICT];
+                let answer = said::<Answer>(reply, &fine).await.map_err(ExchangeError::from)?;
+                let odd = ExchangeError::Protocol { what: "a part refused without an end" };
+                if is_final(&answer) { Ok(Some(answer)) } else { Err(odd) }
             }
             _ => Err(said::<Answer>(reply, &[]).await.err().map_or(
                 ExchangeError::Protocol { what: "an answer to a part" },

@@ -5,24 +5,21 @@
 
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use ledger::Event;
-use parcel::{Refused, TAG_FILES, Trust, part_path};
+use parcel::part_path;
 use serde::Serialize;
-use state::parcels::Offered;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 use wire::{IngressBody, Outgoing, PeerAddress, PeerCertificate};
 
 use crate::delivery::short;
-use crate::model::{IncomingDetails, IncomingRow, IncomingStatus, ReceiptFacts, RefusalFacts};
+use crate::model::{IncomingRow, IncomingStatus, ReceiptFacts, RefusalFacts};
 use crate::progress::Phase;
 use crate::protocol::{
-    Answer, AnswerState, Fault, JSON, OFFER_BYTES_MAX, Offer, PROFILE, REPR_DIGEST, ROOT, Refusal,
-    SignedText, ranges, read_repr_digest,
+    Answer, AnswerState, Fault, JSON, REPR_DIGEST, ROOT, Refusal, SignedText, ranges,
+    read_repr_digest,
 };
 use crate::store::Unkept;
 use crate::verifying::Verdict;
@@ -32,13 +29,13 @@ use crate::{Exchange, ExchangeError, Partner};
 const PIECES_AHEAD: usize = 8;
 
 /// Who calls: a partner whose certificate the listener has checked.
-struct Guest<'a> {
-    partner: &'a Partner,
-    peer: Option<PeerAddress>,
+pub(crate) struct Guest<'a> {
+    pub(crate) partner: &'a Partner,
+    pub(crate) peer: Option<PeerAddress>,
 }
 
 /// An answer on its way out: a status and JSON.
-type Told = Response<Outgoing>;
+pub(crate) type Told = Response<Outgoing>;
 
 impl Exchange {
     /// Answers one request of a partner's machine. For a listener of [`wire::serve::serve_tls`] with
@@ -75,189 +72,6 @@ impl Exchange {
         }
     }
 
-    async fn take_offer(&self, guest: Guest<'_>, body: IngressBody) -> Told {
-        let bytes = match whole(body, OFFER_BYTES_MAX).await {
-            Ok(bytes) => bytes,
-            Err(told) => return told,
-        };
-        let offer: Offer = match serde_json::from_slice(&bytes) {
-            Ok(offer) => offer,
-            Err(error) => {
-                let detail = format!("not an offer: {error}");
-                return self.bad_offer(&guest, &detail).await;
-            }
-        };
-        if let Some(detail) = self.misfit(&guest, &offer) {
-            return self.bad_offer(&guest, detail).await;
-        }
-        match self.incoming_row(offer.exchange).await {
-            Ok(row) => return self.offer_again(&guest, row, &offer).await,
-            Err(ExchangeError::NoSuch { .. }) => {}
-            Err(error) => return self.trouble(&error),
-        }
-        let checked = match self.check_offer(&guest, &offer).await {
-            Ok(checked) => checked,
-            Err(told) => return told,
-        };
-        let told = self.admit(&guest, &offer, &checked).await;
-        self.0.store.discard(&checked.draft);
-        told
-    }
-
-    /// What in an offer can't be, before its files are looked at.
-    fn misfit(&self, guest: &Guest<'_>, offer: &Offer) -> Option<&'static str> {
-        let named: Vec<&str> = offer.files.keys().map(String::as_str).collect();
-        let mut wanted = TAG_FILES.to_vec();
-        wanted.sort_unstable();
-        let checks = [
-            (offer.profile == PROFILE, "the profile is another"),
-            (offer.sender == guest.partner.ori.as_str(), "the sender is not who calls"),
-            (offer.recipient == self.0.setup.agency.ori, "the recipient is somebody else"),
-            (offer.number >= 1, "numbers begin at 1"),
-            (offer.ledger.checkpoint.len() <= 4096, "the checkpoint is longer than 4096 bytes"),
-            (offer.ledger.leaf.len() == 64, "the leaf is not 32 bytes in hex"),
-            (offer.agreement.len() <= 64, "the agreement's id is longer than 64 bytes"),
-            (named == wanted, "the files are not the seven of a parcel's outside"),
-        ];
-        checks.iter().find(|(holds, _)| !holds).map(|(_, detail)| *detail)
-    }
-
-    /// Lays the files of an offer into a draft and checks the sender's signature over them.
-    async fn check_offer(&self, guest: &Guest<'_>, offer: &Offer) -> Result<Checked, Told> {
-        let mut files = Vec::with_capacity(TAG_FILES.len());
-        for (path, text) in &offer.files {
-            match BASE64.decode(text) {
-                Ok(bytes) => files.push((path.clone(), bytes)),
-                Err(_) => return Err(self.bad_offer(guest, "a file that is not Base64").await),
-            }
-        }
-        let trust = Trust { senders: vec![guest.partner.signing.clone()], now: self.now() };
-        let ours = self.0.setup.recipient.certificate.fingerprint_text();
-        let (this, parcel, digest) = (self.clone(), offer.parcel, offer.digest.clone());
-        let work = move || {
-            let files: Vec<(&str, &[u8])> =
-                files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
-            let draft = this.0.store.announce(&files).map_err(Unfit::Disk)?;
-            let outcome = announced(&draft, &trust, parcel, &digest, &ours);
-            if outcome.is_err() {
-                this.0.store.discard(&draft);
-            }
-            let tags = files.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
-            outcome.map(|(verified, digest)| Checked { draft, verified, digest, tags })
-        };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(checked)) => Ok(checked),
-            Ok(Err(Unfit::Disk(error))) => {
-                tracing::warn!(%error, "an offer could not be written");
-                Err(told(StatusCode::INSUFFICIENT_STORAGE, &fault("disk", "no room", None)))
-            }
-            Ok(Err(Unfit::Parcel(place, reason))) => {
-                let event = Event::ParcelRefused {
-                    parcel: offer.parcel.to_string(),
-                    partner: guest.partner.ori.to_string(),
-                    where_: place.clone(),
-                    reason: reason.clone(),
-                };
-                let entry = self.record_peer(guest.peer, event).await;
-                let entry = entry.map_err(|error| self.trouble(&error))?.entry.0;
-                let body = Fault { code: place, detail: reason, entry: Some(entry) };
-                Err(told(StatusCode::UNPROCESSABLE_ENTITY, &body))
-            }
-            Err(_) => Err(self.trouble(&ExchangeError::Stopped)),
-        }
-    }
-
-    /// Records a checked offer, takes it into the state, and gives it its place.
-    async fn admit(&self, guest: &Guest<'_>, offer: &Offer, checked: &Checked) -> Told {
-        let partner = guest.partner.ori.to_string();
-        let event = Event::ParcelOffered {
-            exchange: offer.exchange.to_string(),
-            number: offer.number,
-            parcel: offer.parcel.to_string(),
-            partner: partner.clone(),
-        };
-        let receipt = match self.record_peer(guest.peer, event).await {
-            Ok(receipt) => receipt,
-            Err(error) => return self.trouble(&error),
-        };
-        let mut row = IncomingRow {
-            exchange: offer.exchange,
-            parcel: offer.parcel,
-            partner,
-            number: offer.number,
-            digest: checked.digest,
-            bytes: checked.verified.bytes.saturating_add(checked.tags),
-            holds_room: true,
-            status: IncomingStatus::Receiving.as_str().to_owned(),
-            offered_at: receipt.at,
-            updated_at: receipt.at,
-            version: 0,
-            details: IncomingDetails {
-                sender_name: guest.partner.name.clone(),
-                agreement: offer.agreement.clone(),
-                parts: checked.verified.parts,
-                offer_entry: receipt.entry.0,
-                sender_entry: offer.ledger.entry,
-                sender_leaf: offer.ledger.leaf.clone(),
-                sender_checkpoint: offer.ledger.checkpoint.clone(),
-                received_at: None,
-                received_entry: None,
-                inside: None,
-                receipt: None,
-                refusal: None,
-            },
-        };
-        let quota = guest.partner.quota_bytes;
-        match state::parcels::offer(&self.0.setup.state, &mut row, quota).await {
-            Ok(Offered::New) => self.settle_in(checked, &row, StatusCode::CREATED).await,
-            Ok(Offered::Known(row)) => self.offer_again(guest, *row, offer).await,
-            Ok(Offered::Taken(_)) => {
-                let detail = "the number or the parcel belongs to another exchange";
-                self.refuse(guest.peer, StatusCode::CONFLICT, "conflict", detail).await
-            }
-            Ok(Offered::NoRoom { taken }) => {
-                let detail = format!("{taken} bytes of a quota of {quota} are taken");
-                let status = StatusCode::INSUFFICIENT_STORAGE;
-                self.refuse(guest.peer, status, "quota", &detail).await
-            }
-            Err(error) => self.trouble(&error.into()),
-        }
-    }
-
-    /// An exchange that is known: the same offer gets the same answer, another one is a conflict.
-    async fn offer_again(&self, guest: &Guest<'_>, row: IncomingRow, offer: &Offer) -> Told {
-        let same = row.partner == guest.partner.ori.as_str()
-            && row.parcel == offer.parcel
-            && row.number == offer.number
-            && hex::encode(row.digest) == offer.digest;
-        if !same {
-            let detail = "the exchange was offered with other contents before";
-            return self.refuse(guest.peer, StatusCode::CONFLICT, "conflict", detail).await;
-        }
-        let waiting = row.status == IncomingStatus::Receiving.as_str();
-        if waiting && !self.0.store.incoming(row.exchange).exists() {
-            // A crash came between the state and the store: the files are laid down again.
-            let checked = match self.check_offer(guest, offer).await {
-                Ok(checked) => checked,
-                Err(told) => return told,
-            };
-            return self.settle_in(&checked, &row, StatusCode::OK).await;
-        }
-        self.tell_state(row, StatusCode::OK).await
-    }
-
-    async fn settle_in(&self, checked: &Checked, row: &IncomingRow, status: StatusCode) -> Told {
-        let (this, draft, exchange) = (self.clone(), checked.draft.clone(), row.exchange);
-        let work = move || this.0.store.install(&draft, exchange);
-        match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(())) => self.tell_state(row.clone(), status).await,
-            Ok(Err(source)) => {
-                self.trouble(&ExchangeError::Store { doing: "place an offer", source })
-            }
-            Err(_) => self.trouble(&ExchangeError::Stopped),
-        }
-    }
-
     async fn tell_missing(&self, guest: Guest<'_>, exchange: Uuid) -> Told {
         match self.guests_row(&guest, exchange).await {
             Ok(row) => self.tell_state(row, StatusCode::OK).await,
@@ -266,7 +80,7 @@ impl Exchange {
     }
 
     /// Where an exchange stands.
-    async fn tell_state(&self, row: IncomingRow, status: StatusCode) -> Told {
+    pub(crate) async fn tell_state(&self, row: IncomingRow, status: StatusCode) -> Told {
         let mut answer = answer_of(&row);
         if answer.state == AnswerState::Receiving {
             match self.missing(&row).await {
@@ -341,6 +155,10 @@ impl Exchange {
                 let detail = "the part could not be written; send it again later";
                 told(StatusCode::INSUFFICIENT_STORAGE, &fault("disk", detail, None))
             }
+            Err(Unkept::Gone) => match self.guests_row(&guest, exchange).await {
+                Ok(row) => self.tell_state(row, StatusCode::CONFLICT).await,
+                Err(told) => told,
+            },
             Err(Unkept::Broken) => {
                 told(StatusCode::BAD_REQUEST, &fault("bad-part", "it broke off", None))
             }
@@ -432,7 +250,11 @@ impl Exchange {
     }
 
     /// The exchange, if it is this partner's own.
-    async fn guests_row(&self, guest: &Guest<'_>, exchange: Uuid) -> Result<IncomingRow, Told> {
+    pub(crate) async fn guests_row(
+        &self,
+        guest: &Guest<'_>,
+        exchange: Uuid,
+    ) -> Result<IncomingRow, Told> {
         let unknown = || {
             let detail = "no such exchange was offered by you";
             told(StatusCode::NOT_FOUND, &fault("unknown-exchange", detail, None))
@@ -444,12 +266,8 @@ impl Exchange {
         }
     }
 
-    async fn bad_offer(&self, guest: &Guest<'_>, detail: &str) -> Told {
-        self.refuse(guest.peer, StatusCode::BAD_REQUEST, "bad-offer", detail).await
-    }
-
     /// Records a refusal, then tells it.
-    async fn refuse(
+    pub(crate) async fn refuse(
         &self,
         peer: Option<PeerAddress>,
         status: StatusCode,
@@ -467,7 +285,7 @@ impl Exchange {
     }
 
     /// Our own trouble: the chain into our log, and no more than a word to the partner.
-    fn trouble(&self, error: &ExchangeError) -> Told {
+    pub(crate) fn trouble(&self, error: &ExchangeError) -> Told {
         tracing::warn!(error = error.chain(), "a partner's request could not be served");
         let code = match error {
             ExchangeError::Unrecorded(_) => "unrecorded",
@@ -476,44 +294,6 @@ impl Exchange {
         let detail = "it could not be recorded or stored here; try again later";
         told(StatusCode::SERVICE_UNAVAILABLE, &fault(code, detail, None))
     }
-}
-
-/// An offer whose signature held.
-struct Checked {
-    draft: PathBuf,
-    verified: parcel::Verified,
-    digest: [u8; 32],
-    tags: u64,
-}
-
-enum Unfit {
-    Disk(std::io::Error),
-    Parcel(String, String),
-}
-
-/// The announced parcel must be signed by the partner, be the one of the offer, and be for us.
-fn announced(
-    draft: &std::path::Path,
-    trust: &Trust,
-    id: Uuid,
-    digest: &str,
-    ours: &str,
-) -> Result<(parcel::Verified, [u8; 32]), Unfit> {
-    let refused =
-        |refused: Refused| Unfit::Parcel(refused.file.clone(), short(&refused.fault.to_string()));
-    let bad = |place: &str, reason: &str| Err(Unfit::Parcel(place.to_owned(), reason.to_owned()));
-    let parcel = parcel::Parcel::announced(draft, trust).map_err(refused)?;
-    let verified = parcel.verified();
-    if verified.id != id {
-        return bad("bag-info.txt", "names another parcel than the offer");
-    }
-    if hex::encode(verified.digest) != digest {
-        return bad("tagmanifest-sha256.txt", "has another digest than the offer gives");
-    }
-    if !verified.recipients.iter().any(|recipient| recipient == ours) {
-        return bad("bag-info.txt", "is not addressed to our certificate");
-    }
-    Ok((verified, parcel.digest()))
 }
 
 fn answer_of(row: &IncomingRow) -> Answer {
@@ -541,7 +321,7 @@ fn answer_of(row: &IncomingRow) -> Answer {
     }
 }
 
-fn fault(code: &str, detail: &str, entry: Option<u64>) -> Fault {
+pub(crate) fn fault(code: &str, detail: &str, entry: Option<u64>) -> Fault {
     Fault { code: code.to_owned(), detail: detail.to_owned(), entry }
 }
 
@@ -555,7 +335,7 @@ fn no_content() -> Told {
     response
 }
 
-fn told(status: StatusCode, body: &impl Serialize) -> Told {
+pub(crate) fn told(status: StatusCode, body: &impl Serialize) -> Told {
     let (status, bytes) = match serde_json::to_vec(body) {
         Ok(bytes) => (status, bytes),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
@@ -566,21 +346,4 @@ fn told(status: StatusCode, body: &impl Serialize) -> Told {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// A whole body of at most so many bytes.
-async fn whole(mut body: IngressBody, bytes_max: usize) -> Result<Vec<u8>, Told> {
-    let mut all = Vec::new();
-    while let Some(piece) = body.chunk().await {
-        let Ok(piece) = piece else {
-            return Err(told(StatusCode::BAD_REQUEST, &fault("bad-offer", "it broke off", None)));
-        };
-        if all.len().saturating_add(piece.len()) > bytes_max {
-            let detail = format!("an offer has at most {bytes_max} bytes");
-            let body = fault("bad-offer", &detail, None);
-            return Err(told(StatusCode::PAYLOAD_TOO_LARGE, &body));
-        }
-        all.extend_from_slice(&piece);
-    }
-    Ok(all)
 }

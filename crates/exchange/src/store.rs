@@ -62,6 +62,8 @@ pub(crate) enum Unkept {
     TooLarge,
     /// The sender broke off.
     Broken,
+    /// The parcel was refused meanwhile.
+    Gone,
 }
 
 pub(crate) struct Store {
@@ -114,9 +116,15 @@ impl Store {
         Ok(())
     }
 
-    /// Gives a refused parcel's room back.
+    /// Gives a refused parcel's room back. It loses its place in one step, so that a part that is
+    /// still coming in finds none, and does not make it anew.
     pub(crate) fn remove_incoming(&self, exchange: Uuid) -> io::Result<()> {
-        remove(&self.incoming(exchange))
+        let draft = self.draft();
+        match fs::rename(self.incoming(exchange), &draft) {
+            Ok(()) => remove(&draft),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lays the files that announce a parcel into a draft folder, for them to be checked.
@@ -158,13 +166,17 @@ impl Store {
     ) -> Result<u64, Unkept> {
         let draft = self.draft();
         let kept = self.write_part(&draft, pieces, expected, bytes_max).and_then(|count| {
+            // `data` is there since the parcel was announced, unless the parcel is over.
             let parent = place.parent().unwrap_or(place);
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(parent)
-                .and_then(|()| fs::rename(&draft, place))
-                .map_err(Unkept::Disk)?;
+            let made = match DirBuilder::new().mode(0o700).create(parent) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                made => made,
+            };
+            let gone = |error: io::Error| match error.kind() {
+                io::ErrorKind::NotFound => Unkept::Gone,
+                _ => Unkept::Disk(error),
+            };
+            made.and_then(|()| fs::rename(&draft, place)).map_err(gone)?;
             Ok(count)
         });
         if kept.is_err() {

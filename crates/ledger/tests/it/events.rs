@@ -66,11 +66,13 @@ fn all() -> Vec<Event> {
         },
         Event::ParcelOffered {
             exchange: exchange.clone(),
+            number: 7,
             parcel: parcel.clone(),
             partner: partner.clone(),
         },
         Event::ParcelSent {
             exchange: exchange.clone(),
+            number: 7,
             parcel: parcel.clone(),
             partner: partner.clone(),
             digest: digest.clone(),
@@ -83,6 +85,7 @@ fn all() -> Vec<Event> {
         },
         Event::ParcelReceived {
             exchange: exchange.clone(),
+            number: 7,
             parcel: parcel.clone(),
             partner: partner.clone(),
             digest: digest.clone(),
@@ -135,11 +138,11 @@ export-requested: asked to export e-7 to NB0020000 under agreement a-1
 export-approved: approved export e-7, which det.ruiz had asked for
 export-rejected: rejected export e-7, which det.ruiz had asked for: too wide
 parcel-sealed: sealed export e-7 as parcel p-7 (2 parts, 900 bytes)
-parcel-offered: NB0020000 offered parcel p-7 in exchange x-7
-parcel-sent: sent parcel p-7 to NB0020000 in exchange x-7
+parcel-offered: NB0020000 offered parcel p-7 in exchange x-7, its no. 7
+parcel-sent: sent parcel p-7 to NB0020000 in exchange x-7, no. 7
 parcel-downloaded: downloaded parcel p-7 of export e-7 (900 bytes)
 parcel-received: received parcel p-7 from NB0020000 in exchange x-7; it holds
-parcel-refused: refused parcel p-7 from NB0020000: digest differs, at part 2, byte 512
+parcel-refused: parcel p-7 was refused (NB0020000): digest differs, at part 2, byte 512
 parcel-opened: opened statement.pdf in parcel p-7 (900 bytes)
 receipt-issued: issued the receipt for exchange x-7 (abcdef012345)
 receipt-anchored: anchored NB0020000's receipt for exchange x-7, its entry 41";
