@@ -425,7 +425,7 @@ mod tests {
     fn an_unknown_key_is_refused_with_the_nearest_one() {
         refused(
             &SMALL.replace("public_url", "pubic_url"),
-            "configuration `agency/bailiwick.toml`, line 13: unknown key `pubic_url`; did you mean `public_url`?",
+            "configuration `agency/bailiwick.toml`, line 12: unknown key `pubic_url`; did you mean `public_url`?",
         );
     }
 
