@@ -193,6 +193,7 @@ impl Agency {
         let version = format!("{} on {module}", env!("CARGO_PKG_VERSION"));
         let address = self.config.listen.pages.to_string();
         let mut events = vec![
+            Event::LedgerOpened { version: version.clone(), module: module.to_owned() },
             Event::ServiceStarted { version, address },
             Event::SettingsLoaded {
                 what: "policies".into(),
