@@ -55,7 +55,7 @@ pub enum DemoError {
 /// [`DemoError`] when the world cannot be built or started.
 pub fn run(check: bool, folder: &Path) -> Result<bool, DemoError> {
     let runtime = tokio::runtime::Runtime::new().map_err(DemoError::Runtime)?;
-    runtime.block_on(async { if check { play(folder).await } else { show(folder).await } })
+    runtime.block_on(async { if check { play().await } else { show(folder).await } })
 }
 
 async fn show(folder: &Path) -> Result<bool, DemoError> {
@@ -79,13 +79,21 @@ async fn show(folder: &Path) -> Result<bool, DemoError> {
     Ok(true)
 }
 
-async fn play(folder: &Path) -> Result<bool, DemoError> {
-    let _ = folder;
+async fn play() -> Result<bool, DemoError> {
     let root = std::env::temp_dir().join(format!("bailiwick-check-{}", std::process::id()));
-    let world = World::start(&root, Places::free().await?).await?;
-    say(&format!("ready after {} ms", world.ready_ms));
-    world.stop().await;
-    Ok(true)
+    // A folder that was there would not be fresh, and may be somebody else's.
+    let made = std::fs::create_dir(&root);
+    made.map_err(|source| DemoError::Write { path: root.clone(), source })?;
+    let played = match Places::free().await {
+        Ok(places) => match World::start(&root, places).await {
+            Ok(world) => Ok(story::play(world, &root, say).await),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    let removed = std::fs::remove_dir_all(&root);
+    removed.map_err(|source| DemoError::Write { path: root.clone(), source })?;
+    played
 }
 
 /// Prints; a closed pipe is not an error of ours.

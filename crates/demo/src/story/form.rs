@@ -56,6 +56,11 @@ impl Form {
             })
     }
 
+    /// All forms of a page, in order.
+    pub(crate) fn all(page: &Document) -> Vec<Self> {
+        page.elements("form").map(|form| Self::read(page, &form)).collect()
+    }
+
     fn read(page: &Document, form: &Element<'_>) -> Self {
         let id = form.attribute("id");
         let owned = |element: &Element<'_>| match element.attribute("form") {

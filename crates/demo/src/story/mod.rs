@@ -1,15 +1,23 @@
 //! The story: what people of two agencies do in a morning, played through the same pages that
 //! they would use.
 //!
-//! [`client`] is their browser, [`form`] and [`html`] are how it reads pages.
+//! `morning` is the order of things, `steps`, `refusals` and `traces` are the steps; [`client`] is
+//! their browser, [`form`] and [`html`] are how it reads pages.
 
 pub mod address;
+mod cast;
 pub mod client;
 pub mod cookies;
 pub mod form;
 pub mod html;
+mod morning;
+mod refusals;
+mod steps;
+mod traces;
 
 use std::io;
+
+pub(crate) use morning::play;
 
 /// What kept the story from going on.
 #[derive(Debug, thiserror::Error)]
