@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use keys::{Clock as _, SystemClock};
 
 use crate::seed::story::{CASE, FAMILY, PLATE, VEHICLE};
 use crate::story::cast::{
@@ -50,7 +51,7 @@ pub(crate) async fn car_is_flagged(cast: &mut Cast) -> Step {
     reads(&page, "plate reader, Harbor Bridge")?;
     let page = browser.submit(&page, &page.form("/tools/vehicle-lookup/actions/do_flag")?).await?;
     reads(&page, &format!("Flag {PLATE}?"))?;
-    let until = Timestamp::now() + SignedDuration::from_hours(24 * 30);
+    let until = SystemClock.now() + SignedDuration::from_hours(24 * 30);
     let until = until.strftime("%Y-%m-%d").to_string();
     let form = page.form("/tools/vehicle-lookup/actions/do_flag")?;
     let form = form.set("reason", FLAG_REASON)?.set("until", &until)?.press("Yes, flag it")?;

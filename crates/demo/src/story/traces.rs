@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keys::cert::Certificate;
+use keys::{Clock as _, SystemClock};
 use ledger::VerifyOptions;
 use parcel::{Trust, Watch};
 
@@ -92,7 +93,7 @@ pub(crate) fn flipped_bit_is_named(root: &Path) -> Step {
     }
     let certificate = fs::read_to_string(root.join(RIVERTON.id).join("keys/signing.pem"))?;
     let senders = vec![Certificate::from_pem(&certificate)?];
-    let trust = Trust { senders, now: jiff::Timestamp::now() };
+    let trust = Trust { senders, now: SystemClock.now() };
     parcel::verify(&copy, &trust, Watch::none())?;
     let part = parcel::part_path(1);
     let path = [copy.join(&part), copy.join(parcel::part_path(0))]
