@@ -107,6 +107,8 @@ pub struct Agency {
     pub gate: Gate,
     /// The agency's systems.
     pub sources: Sources,
+    /// The platform's own state, which the rooms share.
+    pub state: State,
     /// Sign-in and sessions.
     pub identity: Identity,
     /// The tools, by id.
@@ -176,6 +178,7 @@ impl Agency {
             ledger,
             gate,
             sources,
+            state,
             identity,
             exchange,
         };

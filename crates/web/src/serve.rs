@@ -67,6 +67,9 @@ impl Server {
         {
             tracing::error!(error = %crate::problem::chain(&error), "the stop could not be recorded");
         }
+        if let Err(error) = self.agency.state.clone().close().await {
+            tracing::error!(error = %crate::problem::chain(&error), "the state did not close well");
+        }
         if let Err(error) = self.agency.ledger.close() {
             tracing::error!(error = %crate::problem::chain(&error), "the ledger did not close well");
         }

@@ -1,0 +1,15 @@
+//! `bailiwick demo --check`: the whole story through the program's own pages, without a browser.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+use std::process::Command;
+
+#[test]
+fn every_step_of_the_story_holds() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_bailiwick")).args(["demo", "--check"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    let held = told.lines().filter(|line| line.starts_with("ok ")).count();
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!told.contains("FAIL"), "{told}");
+    assert_eq!(held, 20, "the steps that held:\n{told}");
+}
