@@ -28,7 +28,9 @@ const clickable = (name, region) =>
   best([...(within(region)?.querySelectorAll(
     "button,a[href],summary,input[type=submit],input[type=checkbox],input[type=radio],[role=button]") ?? [])]
     .filter(visible), name);
-const place = (node) => {
+const place = (control) => {
+  // A box that the sheet hides beside the page is ticked by its label.
+  const node = control.getClientRects()[0].right < 0 ? control.labels?.[0] ?? control : control;
   node.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
   const box = node.getClientRects()[0];
   const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];

@@ -106,14 +106,17 @@ impl Watch {
 impl Seen {
     fn asked(&mut self, url: &str, document: &str, is_page: bool) {
         let Some(origin) = origin(url) else {
-            if !url.starts_with("about:") {
+            // The browser draws its own controls (dates, films) from pictures in `data:`, which ask
+            // nobody; a page that held one would be reported by its policy.
+            if !url.starts_with("about:") && !url.starts_with("data:image/svg+xml") {
                 self.findings.push(format!("asked for `{url}`, which is not http"));
             }
             return;
         };
         let host = origin.split_once("://").map_or("", |(_, rest)| rest);
         let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-        if !matches!(host, "127.0.0.1" | "localhost" | "[::1]") {
+        let loopback = host.parse().is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback());
+        if !loopback && !matches!(host, "localhost" | "[::1]") {
             self.findings.push(format!("asked for `{url}`, which is not on this machine"));
         }
         // A person may be sent to another origin (the identity provider); a page may not ask one.

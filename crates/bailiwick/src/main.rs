@@ -31,6 +31,9 @@ enum Command {
         /// Where to keep the demo's files; a fresh temporary folder with --check.
         #[arg(long, default_value = "demo-data")]
         folder: PathBuf,
+        /// Listen on free ports instead of the usual ones, to run beside another demo.
+        #[arg(long, hide = true)]
+        any_ports: bool,
     },
     /// Run an agency's Bailiwick. Example: bailiwick serve --config bailiwick.toml
     Serve {
@@ -137,7 +140,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         #[cfg(feature = "demo")]
-        Command::Demo { check, folder } => Ok(passed(demo::run(check, &folder)?)),
+        Command::Demo { check, folder, any_ports } => {
+            Ok(passed(demo::run(check, &folder, any_ports)?))
+        }
         Command::Serve { config } => {
             web::commands::serve(&config)?;
             Ok(ExitCode::SUCCESS)

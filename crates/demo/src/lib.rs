@@ -53,14 +53,17 @@ pub enum DemoError {
 ///
 /// # Errors
 /// [`DemoError`] when the world cannot be built or started.
-pub fn run(check: bool, folder: &Path) -> Result<bool, DemoError> {
+pub fn run(check: bool, folder: &Path, any_ports: bool) -> Result<bool, DemoError> {
     let runtime = tokio::runtime::Runtime::new().map_err(DemoError::Runtime)?;
-    runtime.block_on(async { if check { play().await } else { show(folder).await } })
+    runtime.block_on(async {
+        if check { play().await } else { show(folder, any_ports).await }
+    })
 }
 
-async fn show(folder: &Path) -> Result<bool, DemoError> {
+async fn show(folder: &Path, any_ports: bool) -> Result<bool, DemoError> {
     web::commands::log_to_stderr();
-    let world = World::start(folder, Places::fixed()).await?;
+    let places = if any_ports { Places::free().await? } else { Places::fixed() };
+    let world = World::start(folder, places).await?;
     let text = format!(
         "\nBailiwick demo: two made-up agencies, ready after {} ms. Everything is in `{}`.\n\n\
          Riverton Police Department   http://{}\n{}\n\n\

@@ -155,11 +155,9 @@ fn top_bar(frame: &Frame<'_>) -> Markup {
 fn side_navigation(person: &Person<'_>, path: &str) -> Markup {
     html! {
         nav class="sidenav" aria-label="Main" {
-            ul {
-                @for group in &person.navigation {
-                    @if !group.title.is_empty() {
-                        li class="sidenav__title" role="presentation" { (group.title) }
-                    }
+            @for group in &person.navigation {
+                @if !group.title.is_empty() { p class="sidenav__title" { (group.title) } }
+                ul {
                     @for link in &group.links {
                         li {
                             a href=(link.href) aria-current=[(link.href == path).then_some("page")] {

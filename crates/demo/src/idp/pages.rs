@@ -123,7 +123,9 @@ async fn metadata(State(idp): Idp) -> Response {
 }
 
 async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
+    let headers =
+        [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    (headers, STYLE).into_response()
 }
 
 const STYLE: &str = "\

@@ -78,7 +78,7 @@ pub async fn entry(
     let content = html! {
         p { a href="/audit" { "Back to the timeline" } }
         (explained(entry, proof.ok()))
-        p class="usa-hint" { "This reading is ledger entry " (receipt.entry) "." }
+        p class="muted small" { "This reading is ledger entry " (receipt.entry) "." }
     };
     Ok(agency.page(&signed_in, &format!("Ledger entry {}", entry.number), "/audit", &content))
 }
@@ -253,12 +253,12 @@ fn form(filter: &Filter, csrf: &str) -> Markup {
                     }
                     div class="field" {
                         label class="usa-label" for="subject" { "Its identifier" }
-                        input class="usa-input" id="subject" name="subject" value=(filter.subject)
-                            autocomplete="off" spellcheck="false" translate="no"
-                            aria-describedby="subject-hint";
                         span class="usa-hint" id="subject-hint" {
                             "The record's id, or a case number: P-000113, V-000113, 24-000113"
                         }
+                        input class="usa-input" id="subject" name="subject" value=(filter.subject)
+                            autocomplete="off" spellcheck="false" translate="no"
+                            aria-describedby="subject-hint";
                     }
                     div class="field__actions field--wide" {
                         button class="usa-button" type="submit" { "Search" }

@@ -52,7 +52,7 @@ pub fn evidence(view: &EvidenceView) -> Markup {
                 div class="empty" { p { strong { (view.empty) } } }
             } @else {
                 div class="tablebox" role="region" aria-labelledby={ (id) "-caption" } tabindex="0" {
-                    table class="usa-table table" {
+                    table class="table" {
                         caption id={ (id) "-caption" } { (title) ": " (counted) }
                         thead {
                             tr {

@@ -36,7 +36,7 @@ pub fn table(view: &TableView) -> Markup {
                         (nothing(view))
                     } @else {
                         div class="tablebox" role="region" aria-labelledby={ (id) "-caption" } tabindex="0" {
-                            table class="usa-table table" {
+                            table class="table" {
                                 caption id={ (id) "-caption" } { (title) ": " (counted) }
                                 thead { tr { @for column in &view.columns { (head(view, column)) } } }
                                 tbody { @for row in &view.rows { (body_row(view, row)) } }

@@ -260,7 +260,7 @@ fn evidence_links_carry_handles_and_say_whether_it_is_viewed_or_played() {
         <h2 id="part-papers-title">Papers</h2>
         </div>
         <div class="tablebox" role="region" aria-labelledby="part-papers-caption" tabindex="0">
-        <table class="usa-table table">
+        <table class="table">
         <caption id="part-papers-caption">Papers: 2 documents</caption>
         <thead>
         <tr>

@@ -29,7 +29,7 @@ const PAGE: &str = r##"
         </div>
         </div>
         <div class="tablebox" role="region" aria-labelledby="part-results-caption" tabindex="0">
-        <table class="usa-table table">
+        <table class="table">
         <caption id="part-results-caption">Vehicles: 3 to 4 of 5</caption>
         <thead>
         <tr>

@@ -1,0 +1,229 @@
+//! The whole story in a real browser: the demo as a process, each person in a profile of their own, and
+//! every page on the way held to what holds for every page.
+#![expect(clippy::unwrap_used, reason = "a test's helper fails as the test does")]
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+use testkit::Process;
+use tokio::process::Command;
+use ui_tests::{Browser, Page};
+
+const START_WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// The demo, running on free ports until it is dropped.
+struct Demo {
+    riverton: String,
+    lakeside: String,
+    _process: Process,
+    _folder: TempDir,
+}
+
+async fn demo() -> Demo {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(testkit::bailiwick().unwrap());
+    command.args(["demo", "--any-ports", "--folder"]).arg(folder.path());
+    let process = Process::start(command).unwrap();
+    let riverton = process.line("Riverton Police Department   http", START_WAIT_MAX).await.unwrap();
+    let lakeside = process.line("Lakeside County Sheriff      http", START_WAIT_MAX).await.unwrap();
+    let address = |line: &str| line.rsplit(' ').next().unwrap().to_owned();
+    Demo {
+        riverton: address(&riverton),
+        lakeside: address(&lakeside),
+        _process: process,
+        _folder: folder,
+    }
+}
+
+/// Through the pretended identity provider, from where it asks who one is.
+async fn prove(page: &Page, name: &str, agency: &str) {
+    page.audit().await.unwrap();
+    page.follow(name).await.unwrap();
+    page.audit().await.unwrap();
+    page.follow("Approve").await.unwrap();
+    page.follow(&format!("Continue to {agency}")).await.unwrap();
+}
+
+/// A person at the agency's start page, with the notice accepted.
+async fn sign_in(browser: &Browser, base: &str, name: &str, agency: &str) -> Page {
+    let page = browser.person().await.unwrap();
+    page.goto(&format!("{base}/sign-in")).await.unwrap();
+    page.audit().await.unwrap();
+    page.goto(&format!("{base}/sign-in/demo")).await.unwrap();
+    prove(&page, name, agency).await;
+    page.wait_for("System-use notice").await.unwrap();
+    page.audit().await.unwrap();
+    page.follow("I understand and accept").await.unwrap();
+    page.wait_for("Your work").await.unwrap();
+    page.audit().await.unwrap();
+    page
+}
+
+async fn open_case(page: &Page, base: &str) {
+    page.goto(&format!("{base}/tools/case-file")).await.unwrap();
+    page.fill("Case number", "24-000113").await.unwrap();
+    page.fill("Purpose code", "C").await.unwrap();
+    page.click("Open the case").await.unwrap();
+    page.wait_for("SHA-256").await.unwrap();
+}
+
+/// As the README shows pages: without an audit's marks, from the top.
+async fn picture(page: &Page, name: &str) {
+    page.resize(1366, 800).await.unwrap();
+    page.ask::<bool>("(document.activeElement?.blur(), scrollTo(0, 0), true)").await.unwrap();
+    page.screenshot(name).await.unwrap();
+    page.resize(1366, 768).await.unwrap();
+}
+
+async fn look_up_a_vehicle(page: &Page, base: &str) {
+    page.goto(&format!("{base}/tools/vehicle-lookup")).await.unwrap();
+    page.audit().await.unwrap();
+    page.fill("Licence plate", "7KDR*").await.unwrap();
+    page.fill("Purpose code", "C").await.unwrap();
+    page.fill("Case number", "24-000113").await.unwrap();
+    page.click("Search").await.unwrap();
+    page.wait_for("7KDR").await.unwrap();
+    page.click("Year").await.unwrap();
+    page.wait_js("document.querySelector('th[aria-sort]')?.innerText.includes('Year')").await.unwrap();
+    page.audit().await.unwrap();
+    page.click("Open 7KDR").await.unwrap();
+    page.wait_for("History of 7KDR").await.unwrap();
+    page.audit().await.unwrap();
+    page.click("Flag vehicle").await.unwrap();
+    page.wait_for("Yes, flag it").await.unwrap();
+    page.audit().await.unwrap();
+    page.click("Cancel").await.unwrap();
+    page.wait_for("History of 7KDR").await.unwrap();
+    page.fill("Licence plate", "7K*").await.unwrap();
+    page.click("Search").await.unwrap();
+    page.wait_gone("History of 7KDR").await.unwrap();
+    page.click("Open 7K").await.unwrap();
+    page.wait_for("History of 7K").await.unwrap();
+    picture(page, "vehicle-lookup").await;
+}
+
+async fn look_up_a_person(page: &Page, base: &str) {
+    page.goto(&format!("{base}/tools/person-search")).await.unwrap();
+    page.fill("Last name", "Harlow").await.unwrap();
+    page.fill("Purpose code", "C").await.unwrap();
+    page.fill("Case number", "24-000113").await.unwrap();
+    page.click("Search").await.unwrap();
+    page.wait_for("Persons").await.unwrap();
+    page.audit().await.unwrap();
+}
+
+/// The film plays, out of pieces that are each on record.
+async fn play_the_film(page: &Page, base: &str) {
+    open_case(page, base).await;
+    picture(page, "case-file").await;
+    page.audit().await.unwrap();
+    page.follow("Play").await.unwrap();
+    page.wait_js("document.querySelector('video').readyState > 0").await.unwrap();
+    page.audit().await.unwrap();
+}
+
+/// Gives the address of the export.
+async fn ask_for_an_export(page: &Page, base: &str) -> String {
+    open_case(page, base).await;
+    page.click("Export to a partner").await.unwrap();
+    page.wait_for("First confirm that it is you").await.unwrap();
+    page.audit().await.unwrap();
+    page.follow("Confirm my identity").await.unwrap();
+    prove(page, "Elena Ruiz", "Riverton").await;
+    open_case(page, base).await;
+    page.click("Export to a partner").await.unwrap();
+    page.wait_for("Why the partner needs it").await.unwrap();
+    page.audit().await.unwrap();
+    page.fill("Why the partner needs it", "Joint burglary investigation").await.unwrap();
+    page.click("Ask for approval").await.unwrap();
+    page.wait_for("Somebody else has to approve it").await.unwrap();
+    page.audit().await.unwrap();
+    page.url().await.unwrap()
+}
+
+async fn approve(page: &Page, base: &str, export: &str) {
+    page.goto(&format!("{base}/exports")).await.unwrap();
+    page.audit().await.unwrap();
+    page.goto(export).await.unwrap();
+    page.follow("Confirm my identity first").await.unwrap();
+    prove(page, "Ngozi Okafor", "Riverton").await;
+    page.goto(export).await.unwrap();
+    page.audit().await.unwrap();
+    page.click("Approve").await.unwrap();
+    page.wait_js("document.querySelector('[data-status=acknowledged]') !== null").await.unwrap();
+    page.goto(export).await.unwrap();
+    page.wait_for("anchored as entry").await.unwrap();
+    picture(page, "export").await;
+    page.audit().await.unwrap();
+}
+
+async fn open_the_parcel(page: &Page, base: &str) {
+    page.goto(&format!("{base}/incoming")).await.unwrap();
+    page.audit().await.unwrap();
+    page.follow("No. ").await.unwrap();
+    page.wait_for("How it was verified").await.unwrap();
+    page.audit().await.unwrap();
+    page.follow("Open the parcel").await.unwrap();
+    page.wait_for("What it is for").await.unwrap();
+    page.audit().await.unwrap();
+}
+
+async fn read_the_audit(page: &Page, base: &str, refused: &str) {
+    page.goto(&format!("{base}/audit")).await.unwrap();
+    page.wait_js("document.querySelector('.entry') !== null").await.unwrap();
+    picture(page, "audit").await;
+    page.audit().await.unwrap();
+    page.fill("About a", "Case").await.unwrap();
+    page.fill("Its identifier", "24-000113").await.unwrap();
+    page.click("Search").await.unwrap();
+    let about_the_case = "[...document.querySelectorAll('.entry')].some((entry) => \
+         entry.innerText.includes('case 24-000113'))";
+    page.wait_js(about_the_case).await.unwrap();
+    page.audit().await.unwrap();
+    page.goto(&format!("{base}/audit/entries/{refused}")).await.unwrap();
+    page.wait_for("Sam Hale").await.unwrap();
+    page.wait_for("Inclusion proof").await.unwrap();
+    page.audit().await.unwrap();
+}
+
+/// Gives the number of the entry that the refusal names.
+async fn be_refused(page: &Page, base: &str) -> String {
+    page.goto(&format!("{base}/tools/person-search")).await.unwrap();
+    page.fill("Last name", "Harlow").await.unwrap();
+    page.fill("Include juvenile records", "true").await.unwrap();
+    page.fill("Purpose code", "C").await.unwrap();
+    page.fill("Case number", "24-000113").await.unwrap();
+    page.click("Search").await.unwrap();
+    page.wait_js("/entry (\\d+)/i.test(document.body.innerText)").await.unwrap();
+    // The status of a refusal is an error to the console of every browser.
+    let audited = page.audit().await.map_err(|error| error.to_string());
+    assert!(audited.as_ref().err().is_none_or(|error| error.contains("403")), "{audited:?}");
+    picture(page, "refused").await;
+    page.ask("/entry (\\d+)/i.exec(document.body.innerText)[1]").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_story_holds_from_the_first_sign_in_to_the_last_audit_entry() {
+    let Some(browser) = Browser::launch().await.unwrap() else { return };
+    let demo = demo().await;
+    let (riverton, lakeside) = (demo.riverton.as_str(), demo.lakeside.as_str());
+
+    let ruiz = sign_in(&browser, riverton, "Elena Ruiz", "Riverton").await;
+    look_up_a_vehicle(&ruiz, riverton).await;
+    look_up_a_person(&ruiz, riverton).await;
+    play_the_film(&ruiz, riverton).await;
+    let export = ask_for_an_export(&ruiz, riverton).await;
+
+    let okafor = sign_in(&browser, riverton, "Ngozi Okafor", "Riverton").await;
+    approve(&okafor, riverton, &export).await;
+
+    let pell = sign_in(&browser, lakeside, "Jonah Pell", "Lakeside").await;
+    open_the_parcel(&pell, lakeside).await;
+
+    let hale = sign_in(&browser, riverton, "Sam Hale", "Riverton").await;
+    let refused = be_refused(&hale, riverton).await;
+
+    let lindqvist = sign_in(&browser, riverton, "Maja Lindqvist", "Riverton").await;
+    read_the_audit(&lindqvist, riverton, &refused).await;
+    browser.close().await.unwrap();
+}
