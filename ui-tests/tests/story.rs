@@ -84,7 +84,9 @@ async fn look_up_a_vehicle(page: &Page, base: &str) {
     page.click("Search").await.unwrap();
     page.wait_for("7KDR").await.unwrap();
     page.click("Year").await.unwrap();
-    page.wait_js("document.querySelector('th[aria-sort]')?.innerText.includes('Year')").await.unwrap();
+    page.wait_js("document.querySelector('th[aria-sort]')?.innerText.includes('Year')")
+        .await
+        .unwrap();
     page.audit().await.unwrap();
     page.click("Open 7KDR").await.unwrap();
     page.wait_for("History of 7KDR").await.unwrap();

@@ -1,5 +1,4 @@
 //! `bailiwick demo --check`: the whole story through the program's own pages, without a browser.
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::process::Command;
 

@@ -55,9 +55,7 @@ pub enum DemoError {
 /// [`DemoError`] when the world cannot be built or started.
 pub fn run(check: bool, folder: &Path, any_ports: bool) -> Result<bool, DemoError> {
     let runtime = tokio::runtime::Runtime::new().map_err(DemoError::Runtime)?;
-    runtime.block_on(async {
-        if check { play().await } else { show(folder, any_ports).await }
-    })
+    runtime.block_on(async { if check { play().await } else { show(folder, any_ports).await } })
 }
 
 async fn show(folder: &Path, any_ports: bool) -> Result<bool, DemoError> {
