@@ -4,6 +4,7 @@
 //! Nothing of this crate serves a real agency.
 
 pub mod idp;
+mod log;
 pub mod personas;
 pub mod runner;
 pub mod seed;
@@ -81,13 +82,14 @@ async fn show(folder: &Path, any_ports: bool) -> Result<bool, DemoError> {
 }
 
 async fn play() -> Result<bool, DemoError> {
+    let log = log::Log::taken();
     let root = std::env::temp_dir().join(format!("bailiwick-check-{}", std::process::id()));
     // A folder that was there would not be fresh, and may be somebody else's.
     let made = std::fs::create_dir(&root);
     made.map_err(|source| DemoError::Write { path: root.clone(), source })?;
     let played = match Places::free().await {
         Ok(places) => match World::start(&root, places).await {
-            Ok(world) => Ok(story::play(world, &root, say).await),
+            Ok(world) => Ok(story::play(world, &root, &log, say).await),
             Err(error) => Err(error),
         },
         Err(error) => Err(error),

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use keys::{Clock, Random, SystemClock, SystemRandom};
+use keys::{Clock, Random};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
+use web::agency::Outside;
 use web::config::Config;
 use web::serve::Server;
 
 use crate::DemoError;
 use crate::idp::{self, DemoIdp, DemoOnly, IdpKeys, Service};
-use crate::world::{AgencySpec, Home, LAKESIDE, Ports, RIVERTON};
+use crate::world::{AgencySpec, Home, LAKESIDE, Ports, RIVERTON, Records};
 use crate::{personas, seed};
 
 /// Where everything listens. Port 0 takes a free one.
@@ -70,6 +71,20 @@ impl Places {
     }
 }
 
+/// What Riverton stands on, where a test has it otherwise.
+pub struct Staging {
+    /// Where its records are.
+    pub records: Records,
+    /// Its clock, randomness and disk.
+    pub outside: Outside,
+}
+
+impl Default for Staging {
+    fn default() -> Self {
+        Self { records: Records::default(), outside: Outside::system() }
+    }
+}
+
 /// The world, running.
 pub struct World {
     /// Riverton Police Department.
@@ -92,9 +107,21 @@ impl World {
     /// # Errors
     /// [`DemoError`] says what could not be made or started.
     pub async fn start(root: &Path, places: Places) -> Result<Self, DemoError> {
+        Self::start_staged(root, places, Staging::default()).await
+    }
+
+    /// As [`World::start`], with Riverton on what is given.
+    ///
+    /// # Errors
+    /// As [`World::start`].
+    pub async fn start_staged(
+        root: &Path,
+        places: Places,
+        staging: Staging,
+    ) -> Result<Self, DemoError> {
         let begun = Instant::now();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let outside = Outside::system();
+        let Outside { clock, random, .. } = outside.clone();
         let homes = [
             Home::new(root, &RIVERTON, places.riverton)?,
             Home::new(root, &LAKESIDE, places.lakeside)?,
@@ -105,18 +132,32 @@ impl World {
         }
         let provider = Arc::new(pretend_provider(&places, &clock, &random)?);
         let [first, second] = &homes;
-        for (home, other) in [(first, second), (second, first)] {
-            home.write("bailiwick.toml", &home.config_text())?;
+        let elsewhere = Records::default();
+        for (home, other, records) in
+            [(first, second, &staging.records), (second, first, &elsewhere)]
+        {
+            home.write("bailiwick.toml", &home.config_text(records))?;
             home.write("idp-metadata.xml", &provider.metadata())?;
             home.write_tools()?;
             home.introduce(other, clock.now())?;
         }
         let (stop, stopped) = watch::channel(false);
         let (idp, idp_task) = serve_provider(provider, places.idp, stopped).await?;
-        let riverton = start_agency(first, &clock, &random).await?;
-        let lakeside = start_agency(second, &clock, &random).await?;
+        let riverton = start_agency(first, staging.outside).await?;
+        let lakeside = start_agency(second, outside).await?;
         let ready_ms = begun.elapsed().as_millis();
         Ok(Self { riverton, lakeside, homes, idp, ready_ms, stop, idp_task })
+    }
+
+    /// Stops Riverton and starts it again, as after a crash of its machine.
+    ///
+    /// # Errors
+    /// [`DemoError::Start`].
+    pub async fn restart_riverton(mut self, outside: Outside) -> Result<Self, DemoError> {
+        self.riverton.stop().await;
+        let [home, _] = &self.homes;
+        self.riverton = start_agency(home, outside).await?;
+        Ok(self)
     }
 
     /// Stops everything and waits for it.
@@ -185,11 +226,7 @@ async fn serve_provider(
     Ok((bound, task))
 }
 
-async fn start_agency(
-    home: &Home,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<dyn Random>,
-) -> Result<Server, DemoError> {
+async fn start_agency(home: &Home, outside: Outside) -> Result<Server, DemoError> {
     let config = Config::read(&home.config()).map_err(web::agency::StartError::from)?;
-    Ok(Server::start(config, clock.clone(), random.clone()).await?)
+    Ok(Server::start(config, outside).await?)
 }

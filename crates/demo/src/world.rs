@@ -61,6 +61,46 @@ impl Ports {
     }
 }
 
+/// Where the records are.
+#[derive(Debug, Clone, Default)]
+pub enum Records {
+    /// In the SQLite file that is made with the home.
+    #[default]
+    Sqlite,
+    /// In a PostgreSQL that somebody else runs, over verified TLS.
+    Postgres {
+        /// Its host, as its certificate has it.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// The database.
+        database: String,
+        /// The role that may read and write in it.
+        user: String,
+        /// The file with the role's password.
+        password_file: PathBuf,
+        /// The authority of its certificate (PEM).
+        ca_file: PathBuf,
+    },
+}
+
+impl Records {
+    /// The declaration of source `id` in the configuration.
+    fn source(&self, id: &str, write: bool) -> String {
+        let place = match self {
+            Self::Sqlite => "kind = \"sqlite\"\npath = \"sources/records.db\"\n".to_owned(),
+            Self::Postgres { host, port, database, user, password_file, ca_file } => format!(
+                "kind = \"postgres\"\nhost = \"{host}\"\nport = {port}\ndatabase = \"{database}\"\n\
+                 user = \"{user}\"\npassword_file = \"{}\"\nca_file = \"{}\"\n",
+                password_file.display(),
+                ca_file.display()
+            ),
+        };
+        let write = if write { "write = true\n" } else { "" };
+        format!("[[source]]\nid = \"{id}\"\n{place}{write}")
+    }
+}
+
 /// An agency's folder.
 pub struct Home {
     /// Whose.
@@ -174,7 +214,7 @@ impl Home {
     }
 
     /// The configuration, as an agency would write it.
-    pub fn config_text(&self) -> String {
+    pub fn config_text(&self, records: &Records) -> String {
         let Self { spec, ports, .. } = self;
         format!(
             r#"# {name}: one of the two made-up agencies of `bailiwick demo`.
@@ -199,17 +239,8 @@ segment_bytes = 4194304
 [tools]
 folder = "tools"
 
-[[source]]
-kind = "sqlite"
-id = "rms"
-path = "sources/records.db"
-
-[[source]]
-kind = "sqlite"
-id = "rms-write"
-path = "sources/records.db"
-write = true
-
+{read}
+{write}
 [[source]]
 kind = "evidence"
 id = "evidence"
@@ -236,6 +267,8 @@ folder = "sharing"
 "#,
             name = spec.name,
             ori = spec.ori,
+            read = records.source("rms", false),
+            write = records.source("rms-write", true),
             id = spec.id,
             pages = ports.pages,
             public_url = ports.public_url(),

@@ -47,7 +47,7 @@ pub trait DiskFile: Send + Sync {
 
 /// The machine's file system.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct SystemDisk;
+pub struct SystemDisk;
 
 struct SystemFile {
     file: File,

@@ -38,6 +38,8 @@ mod verify;
 mod words;
 mod writer;
 
+#[doc(hidden)]
+pub use disk::{Disk, SystemDisk};
 pub use error::{AppendError, Damage, OpenError, ReadError};
 pub use event::{Event, KINDS, Kind, Outcome, Retention, Severity, Verdict};
 pub use ledger::Ledger;

@@ -91,6 +91,28 @@ pub enum StartError {
     Serve(#[from] wire::WireError),
 }
 
+/// What an agency takes from outside, so that a test can own it.
+#[derive(Clone)]
+pub struct Outside {
+    /// Where every room gets its time from.
+    pub clock: Arc<dyn Clock>,
+    /// The module's random generator.
+    pub random: Arc<dyn Random>,
+    /// Where the ledger is kept.
+    pub ledger_disk: Arc<dyn ledger::Disk>,
+}
+
+impl Outside {
+    /// The machine's own.
+    pub fn system() -> Self {
+        Self {
+            clock: Arc::new(keys::SystemClock),
+            random: Arc::new(keys::SystemRandom),
+            ledger_disk: Arc::new(ledger::SystemDisk),
+        }
+    }
+}
+
 /// The rooms of one agency, joined.
 pub struct Agency {
     /// What was configured.
@@ -129,11 +151,7 @@ impl Agency {
     ///
     /// # Errors
     /// [`StartError`] says which room could not be opened, and its causes say why.
-    pub async fn start(
-        config: Config,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-    ) -> Result<Arc<Self>, StartError> {
+    pub async fn start(config: Config, outside: Outside) -> Result<Arc<Self>, StartError> {
         let module = keys::module::require_fips().map_err(|source| StartError::Keys {
             doing: "start the cryptographic module",
             source,
@@ -141,11 +159,12 @@ impl Agency {
         let folder = config.data.folder.clone();
         make_folder(&folder)?;
         let ring = open_keyring(&config, &folder)?;
+        let ledger = open_ledger(&config, &ring, &outside)?;
+        let Outside { clock, random, .. } = outside;
         let secret = |name| {
             ring.secret(name, &*random)
                 .map_err(|source| StartError::Keys { doing: "read the agency's keys", source })
         };
-        let ledger = open_ledger(&config, &ring, &clock, &random)?;
         let ori = config.agency.ori.clone();
         let policy = Arc::new(load_policy(&config)?);
         let now = {
@@ -287,12 +306,8 @@ fn open_keyring(config: &Config, folder: &Path) -> Result<Keyring, StartError> {
     Keyring::open(&folder.join("keys"), &master).map_err(failed)
 }
 
-fn open_ledger(
-    config: &Config,
-    ring: &Keyring,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<dyn Random>,
-) -> Result<Ledger, StartError> {
+fn open_ledger(config: &Config, ring: &Keyring, outside: &Outside) -> Result<Ledger, StartError> {
+    let Outside { clock, random, ledger_disk } = outside;
     let failed = |source| StartError::Keys { doing: "read the ledger's keys", source };
     let keys = LedgerKeys {
         signer: ring.ed25519("ledger-signer", &**random).map_err(failed)?,
@@ -302,7 +317,7 @@ fn open_ledger(
     let folder = config.data.folder.join("ledger");
     let mut settings = Settings::new(&folder, &config.ledger.origin, config.agency.ori.as_str());
     settings.segment_bytes = config.ledger.segment_bytes;
-    Ledger::open_or_create(settings, keys, clock.clone(), random.clone())
+    Ledger::open_on(ledger_disk.clone(), settings, keys, clock.clone(), random.clone())
         .map_err(|source| StartError::Ledger { folder, source: source.into() })
 }
 

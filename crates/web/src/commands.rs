@@ -1,17 +1,16 @@
 //! What the command line calls: serve, and the checks that need no server.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use identity::Refusal;
 use identity::saml::file::{Question, verify_file};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use keys::{Clock as _, SystemClock, SystemRandom};
+use keys::{Clock as _, SystemClock};
 use policy::{Actor, Assurance, Policy};
 use tools::plan::Context;
 
-use crate::agency::StartError;
+use crate::agency::{Outside, StartError};
 use crate::config::Config;
 use crate::problem::chain;
 use crate::serve::Server;
@@ -47,7 +46,7 @@ pub fn serve(config: &Path) -> Result<(), StartError> {
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|source| StartError::File { path: "the runtime".into(), source })?;
     runtime.block_on(async {
-        let server = Server::start(config, Arc::new(SystemClock), Arc::new(SystemRandom)).await?;
+        let server = Server::start(config, Outside::system()).await?;
         tracing::info!(pages = %server.pages, "ready");
         asked_to_end().await;
         server.stop().await;
@@ -57,8 +56,16 @@ pub fn serve(config: &Path) -> Result<(), StartError> {
 
 /// Logs to standard error, as JSON lines without CJI: `info` and above.
 pub fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::new("info");
-    let log = tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_env_filter(filter);
+    log_to(std::io::stderr, "info");
+}
+
+/// Logs JSON lines to wherever `to` writes, from this level on.
+pub fn log_to<W>(to: W, level: &str)
+where
+    W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = tracing_subscriber::EnvFilter::new(level);
+    let log = tracing_subscriber::fmt().json().with_writer(to).with_env_filter(filter);
     if log.try_init().is_err() {
         tracing::debug!("logging was set up before");
     }

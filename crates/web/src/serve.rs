@@ -1,13 +1,11 @@
 //! A started agency: its listeners and how to stop them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use exchange::Exchange;
 use keys::cert::Certificate;
-use keys::{Clock, Random};
 use ledger::{Event, Record};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -16,7 +14,7 @@ use wire::IngressBody;
 use wire::serve::{Limits, PlainListener, TlsListener, serve_plain, serve_tls};
 use wire::tls::{Own, server_config};
 
-use crate::agency::{Agency, StartError};
+use crate::agency::{Agency, Outside, StartError};
 use crate::app::{self, Shared};
 use crate::config::{Config, Listen};
 
@@ -37,12 +35,8 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`] says which room or listener could not be opened.
-    pub async fn start(
-        config: Config,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-    ) -> Result<Self, StartError> {
-        let agency = Agency::start(config, clock, random).await?;
+    pub async fn start(config: Config, outside: Outside) -> Result<Self, StartError> {
+        let agency = Agency::start(config, outside).await?;
         let (stop, stopped) = watch::channel(false);
         let mut running = Vec::new();
         let pages = serve_pages(&agency, &stopped, &mut running).await?;

@@ -17,7 +17,7 @@ pub(crate) type Step = Result<String, Failed>;
 
 /// Why a step does not hold.
 #[derive(Debug)]
-pub(crate) struct Failed {
+pub struct Failed {
     what: String,
     seen: String,
 }
@@ -54,7 +54,7 @@ impl<E: Error> From<E> for Failed {
 }
 
 /// An identity provider's answer, just before it was handed over.
-pub(crate) struct Answered {
+pub struct Answered {
     /// The browser as it was then, with the cookie that the answer is bound to.
     pub(crate) browser: Browser,
     /// Where it went.
@@ -63,30 +63,39 @@ pub(crate) struct Answered {
 }
 
 /// A person at a browser, and the agency whose pages they use.
-pub(crate) struct Seat {
-    pub(crate) browser: Browser,
+pub struct Seat {
+    /// Their browser.
+    pub browser: Browser,
     /// `http://127.0.0.1:8080`
-    pub(crate) base: String,
+    pub base: String,
     pub(crate) id: &'static str,
     /// The identity provider's last answer.
     pub(crate) answer: Option<Answered>,
 }
 
 impl Seat {
-    fn new(id: &'static str, base: &str) -> Self {
+    /// A person with a fresh browser, at the pages under `base`.
+    #[must_use]
+    pub fn new(id: &'static str, base: &str) -> Self {
         let browser = Browser::new(&format!("Bailiwick demo check ({id})"));
         Self { browser, base: base.to_owned(), id, answer: None }
     }
 
     /// Opens a page of the agency.
-    pub(crate) async fn open(&mut self, path: &str) -> Result<Page, Failed> {
+    ///
+    /// # Errors
+    /// [`Failed`] tells what came instead of a page.
+    pub async fn open(&mut self, path: &str) -> Result<Page, Failed> {
         let page = self.browser.open(&format!("{}{path}", self.base)).await?;
         ok(&page)?;
         Ok(page)
     }
 
     /// Signs in and accepts the notice.
-    pub(crate) async fn sign_in(&mut self) -> Result<Page, Failed> {
+    ///
+    /// # Errors
+    /// [`Failed`] tells on which page it went wrong.
+    pub async fn sign_in(&mut self) -> Result<Page, Failed> {
         let page = self.open("/sign-in/demo").await?;
         let page = self.prove(&page).await?;
         reads(&page, "System-use notice")?;
@@ -209,7 +218,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failed> {
 
 impl Page {
     /// The first form with a button of this name, label or value, pressed.
-    pub(crate) fn pressed(&self, button: &str) -> Result<crate::story::form::Form, StoryError> {
+    ///
+    /// # Errors
+    /// [`StoryError::NoButton`] says which there are.
+    pub fn pressed(&self, button: &str) -> Result<crate::story::form::Form, StoryError> {
         let forms = crate::story::form::Form::all(&self.document);
         let mut there = Vec::new();
         for form in forms {

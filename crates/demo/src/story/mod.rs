@@ -17,7 +17,9 @@ mod traces;
 
 use std::io;
 
+pub use cast::{Answered, Failed, Seat};
 pub(crate) use morning::play;
+pub use morning::play_queries;
 
 /// What kept the story from going on.
 #[derive(Debug, thiserror::Error)]

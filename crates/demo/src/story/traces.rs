@@ -9,6 +9,7 @@ use keys::{Clock as _, SystemClock};
 use ledger::VerifyOptions;
 use parcel::{Trust, Watch};
 
+use crate::log::Log;
 use crate::seed::story::{CASE, FAMILY, PLATE};
 use crate::story::cast::{FLAG_REASON, Failed, Step, read};
 use crate::world::{LAKESIDE, RIVERTON};
@@ -43,8 +44,8 @@ pub(crate) fn ledgers_hold(root: &Path) -> Step {
     Ok(format!("both ledgers hold: {}", found.join(", ")))
 }
 
-/// No planted word stands in what the agencies keep, nor in this process's environment.
-pub(crate) fn nothing_in_the_clear(root: &Path) -> Step {
+/// No planted word stands in what the agencies keep, in the log, nor in this process's environment.
+pub(crate) fn nothing_in_the_clear(root: &Path, log: &Log) -> Step {
     let markers = [FAMILY, PLATE, CASE, FLAG_REASON, PHRASE];
     let mut files = vec![PathBuf::from("/proc/self/environ")];
     for spec in [&RIVERTON, &LAKESIDE] {
@@ -56,6 +57,18 @@ pub(crate) fn nothing_in_the_clear(root: &Path) -> Step {
     let there = |path: &PathBuf| read(path).is_ok_and(|bytes| holds(&bytes, FAMILY.as_bytes()));
     if !sources.iter().any(there) {
         return Err(Failed::new("the search does not even find the records themselves"));
+    }
+    let logged = log.bytes();
+    // A log that was not taken would be a search in nothing.
+    if !holds(&logged, b"\"level\"") {
+        return Err(Failed::new("nothing was logged"));
+    }
+    let lines = logged.split(|byte| *byte == b'\n');
+    for line in lines {
+        if let Some(marker) = markers.iter().find(|marker| holds(line, marker.as_bytes())) {
+            let line = String::from_utf8_lossy(line);
+            return Err(Failed::new(format!("`{marker}` stands in the clear in the log: {line}")));
+        }
     }
     let mut bytes = 0_usize;
     for path in &files {
@@ -72,7 +85,11 @@ pub(crate) fn nothing_in_the_clear(root: &Path) -> Step {
         }
     }
     let (count, megabytes) = (files.len(), bytes / 1_000_000);
-    Ok(format!("none of {} planted words in {count} files, {megabytes} MB", markers.len()))
+    Ok(format!(
+        "none of {} planted words in {count} files, {megabytes} MB, nor in {} bytes of log",
+        markers.len(),
+        logged.len()
+    ))
 }
 
 /// One flipped bit in a copy of the sealed parcel is found, and the file is named.

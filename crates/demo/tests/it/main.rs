@@ -1,0 +1,6 @@
+//! The demo's world under conditions that it does not have by itself.
+
+#![cfg(test)]
+
+mod faults;
+mod postgres;
