@@ -36,7 +36,8 @@ lint: ## formatting, clippy without warnings, licences and banned crates
 
 bench: ## limits of this machine, and the gateway against an endpoint without controls (release build)
 	@./.ci/setup $(TARGET)
-	$(CARGO) run --locked --release -p bench
+	$(CARGO) build --locked --release -p bailiwick -p bench
+	@$(TARGET)/release/bench --out $(TARGET)/bench
 
 clean-demo: ## forget what the demo made
 	rm -rf demo-data

@@ -1,7 +1,7 @@
 //! The endpoint without controls: the same HTTP server, the same database and the same query as a tool of
 //! Bailiwick's, but no sign-in, no policy, no ledger. What the gateway is measured against.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
@@ -12,66 +12,8 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::post;
 use rusqlite::{Connection, OpenFlags};
 
-const VEHICLES: u32 = 50_000;
 const CONNECTIONS: usize = 4;
 const ROWS_MAX: u32 = 26;
-
-/// The same made-up plates on every machine.
-pub(crate) fn plate(number: u32) -> String {
-    // Spread over the alphabet by a multiplication; a few may occur twice, as in life.
-    let mixed = number.wrapping_mul(2_654_435_761) % 17_576_000;
-    let letter = |place: u32| char::from(b'A' + u8::try_from(place % 26).unwrap_or_default());
-    let letters = mixed / 1000;
-    format!(
-        "{}{}{}{:03}{}",
-        letter(letters),
-        letter(letters / 26),
-        letter(letters / 676),
-        mixed % 1000,
-        number % 10
-    )
-}
-
-/// A database of vehicles at `path`, made when it is not there.
-pub(crate) fn database(path: &Path) -> anyhow::Result<()> {
-    if path.is_file() {
-        return Ok(());
-    }
-    let making = path.with_extension("making");
-    if making.exists() {
-        std::fs::remove_file(&making)?;
-    }
-    let mut connection = Connection::open(&making).context("making the database")?;
-    connection.execute_batch(
-        "create table vehicles (id text primary key, plate text, state text, year integer, make text,
-         model text, colour text, vin text, owner_id text, status text);
-         create index vehicles_plate on vehicles (plate)",
-    )?;
-    let all = connection.transaction()?;
-    {
-        let mut insert =
-            all.prepare("insert into vehicles values (?,?,'NB',?,?,?,?,?,?,'clear')")?;
-        for number in 0..VEHICLES {
-            let pick = |words: &[&'static str], salt: u32| {
-                let place = number.wrapping_mul(salt) as usize % words.len();
-                words.get(place).copied().unwrap_or_default()
-            };
-            insert.execute(rusqlite::params![
-                format!("V-{number:06}"),
-                plate(number),
-                1995 + number % 30,
-                pick(&["Subaru", "Ford", "Toyota", "Honda", "Kia"], 7),
-                pick(&["Outback", "F-150", "RAV4", "Civic", "Telluride"], 11),
-                pick(&["green", "white", "silver", "black", "red"], 13),
-                format!("1BWK{number:013}"),
-                format!("P-{:06}", number % 40_000),
-            ])?;
-        }
-    }
-    all.commit()?;
-    connection.close().map_err(|(_, error)| error)?;
-    std::fs::rename(&making, path).context("putting the database in its place")
-}
 
 #[derive(Clone)]
 struct Pool {

@@ -7,14 +7,20 @@ use std::process::Command;
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::decisions::Decisions;
 use crate::limits::Limits;
 use crate::load::Sample;
+use crate::start::Start;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) limits: Limits,
+    pub(crate) decisions: Vec<Decisions>,
     pub(crate) comparisons: Vec<Comparison>,
+    /// Resident memory of the gateway's process (two agencies and an identity provider) after the load.
+    pub(crate) loaded_mib: Option<f64>,
+    pub(crate) start: Option<Start>,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,7 +56,7 @@ pub(crate) struct Spread {
 const FOREIGN_CORES_MAX: f64 = 0.2;
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         let median = *values.get(values.len() / 2)?;
@@ -75,7 +81,7 @@ impl Comparison {
     }
 }
 
-pub(crate) fn machine() -> Machine {
+fn machine() -> Machine {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let module = keys::module::describe();
@@ -97,6 +103,17 @@ fn said(program: &str, arguments: &[&str]) -> String {
 }
 
 impl Report {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            machine: machine(),
+            limits,
+            decisions: Vec::new(),
+            comparisons: Vec::new(),
+            loaded_mib: None,
+            start: None,
+        }
+    }
+
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
         // Writing to a String can't fail.
@@ -129,8 +146,20 @@ impl Report {
                 "| 512 B + fdatasync, {name} file | {rate:.0}/s, p50 {p50:.2} ms, p99 {p99:.2} ms |"
             )?;
         }
+        if !self.decisions.is_empty() {
+            Decisions::write(&self.decisions, out)?;
+        }
         for comparison in &self.comparisons {
             comparison.write(out)?;
+        }
+        if let Some(mib) = self.loaded_mib {
+            writeln!(
+                out,
+                "\nThe demo's process (two agencies) after the load: {mib:.0} MiB resident."
+            )?;
+        }
+        if let Some(start) = &self.start {
+            start.write(out)?;
         }
         Ok(())
     }

@@ -110,7 +110,7 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
                 let value = json!({
                     "verified": true,
                     "parcel": verified.id.to_string(),
-                    "digest": hex(&verified.digest),
+                    "digest": hex::encode(verified.digest),
                     "sender": verified.sender.subject(),
                     "signed_at": verified.signed_at.to_string(),
                     "parts": verified.parts,
@@ -190,7 +190,7 @@ fn seal(
         sealed.files.len(),
         sealed.parts,
         sealed.id,
-        hex(&sealed.digest)
+        hex::encode(sealed.digest)
     ));
     Ok(ExitCode::SUCCESS)
 }
@@ -253,7 +253,7 @@ fn inspection(found: &parcel::Inspection, json: bool) -> String {
     let value = json!({
         "verified": false,
         "parcel": found.id.to_string(),
-        "digest": hex(&found.digest),
+        "digest": hex::encode(found.digest),
         "sender": found.sender,
         "sealed_at": found.sealed_at.to_string(),
         "parts": found.parts,
@@ -299,8 +299,4 @@ fn size(text: &str) -> Result<u64, String> {
         None => text.parse().ok(),
     }
     .ok_or_else(wrong)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use keys::{Clock, Random};
+use sources::SourceKind;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
@@ -16,7 +17,7 @@ use web::serve::Server;
 
 use crate::DemoError;
 use crate::idp::{self, DemoIdp, DemoOnly, IdpKeys, Service};
-use crate::world::{AgencySpec, Home, LAKESIDE, Ports, RIVERTON, Records};
+use crate::world::{AgencySpec, Home, LAKESIDE, Ports, RIVERTON, own_records};
 use crate::{personas, seed};
 
 /// Where everything listens. Port 0 takes a free one.
@@ -74,14 +75,14 @@ impl Places {
 /// What Riverton stands on, where a test has it otherwise.
 pub struct Staging {
     /// Where its records are.
-    pub records: Records,
+    pub records: SourceKind,
     /// Its clock, randomness and disk.
     pub outside: Outside,
 }
 
 impl Default for Staging {
     fn default() -> Self {
-        Self { records: Records::default(), outside: Outside::system() }
+        Self { records: own_records(), outside: Outside::system() }
     }
 }
 
@@ -132,7 +133,7 @@ impl World {
         }
         let provider = Arc::new(pretend_provider(&places, &clock, &random)?);
         let [first, second] = &homes;
-        let elsewhere = Records::default();
+        let elsewhere = own_records();
         for (home, other, records) in
             [(first, second, &staging.records), (second, first, &elsewhere)]
         {

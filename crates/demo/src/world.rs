@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use keys::Random;
 use keys::cert::{CertSpec, Certificate, Usage, issue};
 use keys::sign::P384Key;
+use sources::SourceKind;
 
 use crate::{DemoError, seed};
 
@@ -61,44 +62,29 @@ impl Ports {
     }
 }
 
-/// Where the records are.
-#[derive(Debug, Clone, Default)]
-pub enum Records {
-    /// In the SQLite file that is made with the home.
-    #[default]
-    Sqlite,
-    /// In a PostgreSQL that somebody else runs, over verified TLS.
-    Postgres {
-        /// Its host, as its certificate has it.
-        host: String,
-        /// Its port.
-        port: u16,
-        /// The database.
-        database: String,
-        /// The role that may read and write in it.
-        user: String,
-        /// The file with the role's password.
-        password_file: PathBuf,
-        /// The authority of its certificate (PEM).
-        ca_file: PathBuf,
-    },
+/// The records that are made with a home, as its configuration names them.
+pub fn own_records() -> SourceKind {
+    SourceKind::Sqlite { path: "sources/records.db".into() }
 }
 
-impl Records {
-    /// The declaration of source `id` in the configuration.
-    fn source(&self, id: &str, write: bool) -> String {
-        let place = match self {
-            Self::Sqlite => "kind = \"sqlite\"\npath = \"sources/records.db\"\n".to_owned(),
-            Self::Postgres { host, port, database, user, password_file, ca_file } => format!(
-                "kind = \"postgres\"\nhost = \"{host}\"\nport = {port}\ndatabase = \"{database}\"\n\
-                 user = \"{user}\"\npassword_file = \"{}\"\nca_file = \"{}\"\n",
-                password_file.display(),
-                ca_file.display()
-            ),
-        };
-        let write = if write { "write = true\n" } else { "" };
-        format!("[[source]]\nid = \"{id}\"\n{place}{write}")
-    }
+/// The declaration of source `id` in the configuration.
+fn source(id: &str, write: bool, kind: &SourceKind) -> String {
+    let place = match kind {
+        SourceKind::Sqlite { path } => {
+            format!("kind = \"sqlite\"\npath = \"{}\"\n", path.display())
+        }
+        SourceKind::Postgres { host, port, database, user, password_file, ca_file } => format!(
+            "kind = \"postgres\"\nhost = \"{host}\"\nport = {port}\ndatabase = \"{database}\"\n\
+             user = \"{user}\"\npassword_file = \"{}\"\nca_file = \"{}\"\n",
+            password_file.display(),
+            ca_file.display()
+        ),
+        SourceKind::Evidence { folder } => {
+            format!("kind = \"evidence\"\nfolder = \"{}\"\n", folder.display())
+        }
+    };
+    let write = if write { "write = true\n" } else { "" };
+    format!("[[source]]\nid = \"{id}\"\n{place}{write}")
 }
 
 /// An agency's folder.
@@ -214,8 +200,9 @@ impl Home {
     }
 
     /// The configuration, as an agency would write it.
-    pub fn config_text(&self, records: &Records) -> String {
+    pub fn config_text(&self, records: &SourceKind) -> String {
         let Self { spec, ports, .. } = self;
+        let evidence = SourceKind::Evidence { folder: "sources/evidence".into() };
         format!(
             r#"# {name}: one of the two made-up agencies of `bailiwick demo`.
 
@@ -241,11 +228,7 @@ folder = "tools"
 
 {read}
 {write}
-[[source]]
-kind = "evidence"
-id = "evidence"
-folder = "sources/evidence"
-
+{evidence}
 [[identity_provider]]
 id = "demo"
 label = "Demo sign-in"
@@ -267,8 +250,9 @@ folder = "sharing"
 "#,
             name = spec.name,
             ori = spec.ori,
-            read = records.source("rms", false),
-            write = records.source("rms-write", true),
+            read = source("rms", false, records),
+            evidence = source("evidence", false, &evidence),
+            write = source("rms-write", true, records),
             id = spec.id,
             pages = ports.pages,
             public_url = ports.public_url(),

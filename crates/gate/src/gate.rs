@@ -11,7 +11,7 @@ use crate::data::{Fingerprint, Print};
 use crate::error::GateError;
 use crate::permit::{Decided, Held, Permit, Released, Ticket, Trail, durable, withheld};
 use crate::plan::{Mode, Plan};
-use crate::record::{Header, decided, hex};
+use crate::record::{Header, decided};
 
 /// How long a permit can be used, in seconds.
 pub const PERMIT_SECONDS_MAX: i64 = 120;
@@ -99,7 +99,7 @@ impl Gate {
                 what: print.what.to_owned(),
                 count: print.count,
                 bytes: print.bytes,
-                digest: hex(&print.digest),
+                digest: hex::encode(print.digest),
             },
         };
         if !trail.close() {

@@ -62,13 +62,9 @@ pub(crate) fn decided(question: &Question, plan: &Plan, decision: &Decision) -> 
         },
         reason: decision.reason.clone(),
         policies: decision.policies.clone(),
-        policy_set: hex(&decision.policy_set),
-        plan: hex(&ledger::digest(&plan.digestible())),
+        policy_set: hex::encode(decision.policy_set),
+        plan: hex::encode(ledger::digest(&plan.digestible())),
         tool: resource.tool.clone(),
         source: resource.source.clone(),
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -90,7 +90,7 @@ impl Session {
     /// A name for the session that can be shown and recorded: the beginning of its token's hash.
     #[must_use]
     pub fn prefix(&self) -> String {
-        self.id.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(self.id.get(..8).unwrap_or_default())
     }
 
     /// The synchroniser token for this session's forms.

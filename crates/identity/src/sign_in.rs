@@ -99,7 +99,7 @@ impl Identity {
         let random = || keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
         let (prelogin, relay, id) = (random()?, random()?, random()?);
         let request = AuthnRequest {
-            id: format!("_{}", hex(&id)),
+            id: format!("_{}", hex::encode(id)),
             issued_at: now,
             idp,
             entity_id: &self.settings.entity_id,
@@ -354,10 +354,6 @@ fn local_path(path: &str) -> String {
         && path.len() <= RETURN_TO_BYTES_MAX
         && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if ours { path.to_owned() } else { "/".to_owned() }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -29,4 +29,6 @@ pub use question::{
     Action, Actor, AgreementFacts, Assurance, Decision, Question, REASON_CHARS_MAX, Resource,
     ResourceKind, Verdict, Why,
 };
+#[doc(hidden)]
+pub use sample::sample;
 pub use set::Policy;

@@ -10,7 +10,8 @@ use crate::question::{
     Action, Actor, AgreementFacts, Assurance, Question, Resource, ResourceKind, Why,
 };
 
-pub(crate) fn sample(action: Action) -> Result<Question, PolicyError> {
+#[doc(hidden)]
+pub fn sample(action: Action) -> Result<Question, PolicyError> {
     build(action).map_err(|source| PolicyError::Name { source: Box::new(source) })
 }
 

@@ -47,7 +47,7 @@ pub fn router(agency: Shared) -> Router {
         .route("/exports/{export}/parcel", post(exports::download))
         .route("/incoming", get(incoming::list))
         .route("/incoming/{parcel}", get(incoming::one).post(incoming::open))
-        .route("/incoming/{parcel}/files/{file}", get(incoming::file))
+        .route("/incoming/{parcel}/files/{handle}", get(incoming::file))
         .route("/audit", get(audit::timeline).post(audit::search))
         .route("/audit/entries/{entry}", get(audit::entry))
         .route("/csp-reports", post(home::csp_report))

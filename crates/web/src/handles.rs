@@ -57,6 +57,33 @@ impl Agency {
         handle::open(&Handles(&self.handles), &binding, sealed, self.now())
     }
 
+    /// Seals a file of a received parcel for this person and this session, with the purpose that the parcel
+    /// was opened for.
+    pub(crate) fn seal_file_handle(
+        &self,
+        who: &SignedIn,
+        exchange: &str,
+        values: BTreeMap<String, Value>,
+        why: &Why,
+    ) -> Option<String> {
+        let (user, session) = (who.actor.id.to_string(), who.session.prefix());
+        let handle = Handle { values, why: why.clone(), expires: who.session.absolute_deadline };
+        let binding = file_binding(exchange, &user, &session);
+        handle::seal(&Handles(&self.handles), &binding, &handle).ok()
+    }
+
+    /// Opens such a handle.
+    pub(crate) fn open_file_handle(
+        &self,
+        who: &SignedIn,
+        exchange: &str,
+        sealed: &str,
+    ) -> Result<Handle, HandleError> {
+        let (user, session) = (who.actor.id.to_string(), who.session.prefix());
+        let binding = file_binding(exchange, &user, &session);
+        handle::open(&Handles(&self.handles), &binding, sealed, self.now())
+    }
+
     /// Records that a row handle was not one that this person has, and says so.
     pub(crate) async fn foreign_handle(&self, who: &SignedIn, route: &str) -> Problem {
         match self.refuse(Some(who), who.origin.clone(), route, "foreign-handle").await {
@@ -69,6 +96,11 @@ impl Agency {
             Err(unrecorded) => unrecorded,
         }
     }
+}
+
+/// A parcel is no tool: in the place of a tool's id stands what no tool can be called.
+fn file_binding<'a>(exchange: &'a str, user: &'a str, session: &'a str) -> Binding<'a> {
+    Binding { tool: "/incoming", version: &[0; 32], query: exchange, user, session }
 }
 
 fn binding<'a>(tool: &'a Tool, query: &'a str, user: &'a str, session: &'a str) -> Binding<'a> {

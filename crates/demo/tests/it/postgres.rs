@@ -4,10 +4,10 @@ use std::path::Path;
 
 use demo::runner::{Places, Staging, World};
 use demo::seed::{Agency, Table, postgres};
-use demo::world::Records;
 use keys::cert::{CertSpec, Certificate, Usage, issue};
 use keys::sign::P384Key;
 use keys::{Clock as _, SystemClock, SystemRandom};
+use sources::SourceKind;
 use testkit::Postgres;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -47,7 +47,7 @@ fn tell(line: &str) {
     eprintln!("{line}");
 }
 
-async fn server(folder: &Path) -> Option<(Postgres, Records)> {
+async fn server(folder: &Path) -> Option<(Postgres, SourceKind)> {
     let (authority, authority_key) = certificate("Test Authority", Usage::Ca, None);
     let issuer = Some((&authority, &authority_key));
     let (own, key) = certificate("localhost", Usage::TlsServer, issuer);
@@ -61,7 +61,7 @@ async fn server(folder: &Path) -> Option<(Postgres, Records)> {
     let role = format!("create role bailiwick login password '{PASSWORD}'; create database rms;");
     server.run("postgres", PASSWORD, &write("role.sql", &role)).await.unwrap();
     server.run("rms", PASSWORD, &write("records.sql", &script())).await.unwrap();
-    let records = Records::Postgres {
+    let records = SourceKind::Postgres {
         host: "localhost".to_owned(),
         port: server.port,
         database: "rms".to_owned(),

@@ -14,6 +14,7 @@ use maud::{Markup, html};
 use policy::{Action, Resource, ResourceKind, Why};
 
 use crate::app::{Answer, Shared};
+use crate::pages::parts::pair;
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 
@@ -422,10 +423,6 @@ fn facts(event: &ledger::Event) -> Vec<(String, String)> {
         .map(|(name, value)| (name.trim_end_matches('_').replace('_', " "), plain(value)))
         .filter(|(_, value)| !value.is_empty())
         .collect()
-}
-
-fn pair(name: &str, value: &str) -> Markup {
-    html! { div { dt { (name) } dd { (value) } } }
 }
 
 /// UTC with hundredths of a second, as AU-8 asks.

@@ -11,14 +11,11 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 use exchange::{Export, ExportStatus, Form, Phase};
-use jiff::Timestamp;
 use maud::{Markup, html};
-use uuid::Uuid;
 
 use crate::app::{Answer, Shared};
-use crate::problem::Problem;
+use crate::pages::parts::{bytes_words, id, moment, pair, sharing};
 use crate::session::{Posted, SignedIn};
-use crate::sharing::Sharing;
 pub use asking::{ask, request};
 
 /// The steps of an export's life, as the page shows them.
@@ -29,14 +26,6 @@ const STEPS: [(&str, &[ExportStatus]); 5] = [
     ("Sent", &[ExportStatus::Sending]),
     ("Acknowledged", &[ExportStatus::Acknowledged]),
 ];
-
-fn sharing(agency: &Shared) -> Result<&Sharing, Problem> {
-    agency.exchange.as_ref().ok_or_else(Problem::not_found)
-}
-
-fn id(text: &str) -> Result<Uuid, Problem> {
-    Uuid::parse_str(text).map_err(|_| Problem::not_found())
-}
 
 /// `GET /exports`.
 ///
@@ -350,26 +339,4 @@ pub async fn download(
         pieces.recv().await.map(|piece| (piece, pieces))
     });
     Ok((headers, Body::from_stream(pieces)).into_response())
-}
-
-/// A definition pair.
-pub fn pair(name: &str, value: &str) -> Markup {
-    html! { div { dt { (name) } dd { (value) } } }
-}
-
-/// A moment in words.
-pub fn moment(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-/// A size in words, with decimal units.
-pub fn bytes_words(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
-        1_000_000..1_000_000_000 => {
-            format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
-        }
-        _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes % 1_000_000_000 / 100_000_000),
-    }
 }

@@ -3,10 +3,10 @@
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
+use crate::pages::parts::{moment, pair};
 use crate::problem::Problem;
 use crate::session::{NotSignedIn, SignedIn};
 
@@ -60,9 +60,9 @@ pub async fn me(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
             (pair("Account", actor.id.as_str()))
             (pair("Agency (ORI)", actor.agency.as_str()))
             (pair("Job functions", &list(actor.functions.iter())))
-            (pair("Signed in", &time(actor.assurance.authenticated_at)))
+            (pair("Signed in", &moment(actor.assurance.authenticated_at)))
             (pair("Strength", if actor.assurance.mfa { "multi-factor" } else { "single factor" }))
-            (pair("Confirmed again", &actor.assurance.stepped_up_at.map_or("not in this session".to_owned(), time)))
+            (pair("Confirmed again", &actor.assurance.stepped_up_at.map_or("not in this session".to_owned(), moment)))
             (pair("Address", signed_in.origin.address.as_deref().unwrap_or("unknown")))
         }
     };
@@ -71,14 +71,6 @@ pub async fn me(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
 
 fn list(items: impl Iterator<Item = impl ToString>) -> String {
     items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
-}
-
-fn pair(name: &str, value: &str) -> Markup {
-    html! { div { dt { (name) } dd { (value) } } }
-}
-
-fn time(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// `POST /csp-reports`: a browser stopped something. It is logged without its details, which may

@@ -1,29 +1,22 @@
 //! Parcels that partners sent: the list, one parcel with its files, and one file shown.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use exchange::{Incoming, IncomingStatus};
+use exchange::{Incoming, IncomingStatus, ReceivedFile};
+use gate::Value;
 use maud::{Markup, html};
 use policy::Why;
-use uuid::Uuid;
 
 use crate::app::{Answer, Shared};
 use crate::pages::documents::{PIECE_BYTES_MAX, range_of, shown};
-use crate::pages::exports::{bytes_words, moment, pair};
+use crate::pages::parts::{bytes_words, id, moment, pair, sharing};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
-use crate::sharing::Sharing;
 
 /// The most parcels on the list.
 const LIST_MAX: usize = 200;
-
-fn sharing(agency: &Shared) -> Result<&Sharing, Problem> {
-    agency.exchange.as_ref().ok_or_else(Problem::not_found)
-}
-
-fn id(text: &str) -> Result<Uuid, Problem> {
-    Uuid::parse_str(text).map_err(|_| Problem::not_found())
-}
 
 /// `GET /incoming`: what arrived. Names no content.
 ///
@@ -179,9 +172,9 @@ pub async fn open(
                     caption class="usa-sr-only" { "Files of the parcel" }
                     thead { tr { th scope="col" { "File" } th scope="col" { "Type" } th scope="col" { "Size" } th scope="col" { "SHA-256" } } }
                     tbody {
-                        @for (at, file) in inside.files.iter().enumerate() {
+                        @for file in &inside.files {
                             tr {
-                                th scope="row" { a href={ "/incoming/" (exchange) "/files/" (at) } { (file.path) } }
+                                th scope="row" { (link(&agency, &posted.signed_in, (&exchange, file), &why)) }
                                 td { (file.media_type) }
                                 td class="num" { (bytes_words(file.length)) }
                                 td class="hash" { (file.sha256) }
@@ -208,35 +201,60 @@ fn why(posted: &Posted) -> Result<Why, Problem> {
     Ok(Why { purpose: Some(purpose), case_number, reason: None })
 }
 
-/// `GET /incoming/{exchange}/files/{number}`: one file, through the gate; only the parts that carry
+/// Leads to a file for this person in this session, for the purpose that the parcel was opened for.
+fn link(
+    agency: &Shared,
+    who: &SignedIn,
+    (exchange, file): (&str, &ReceivedFile),
+    why: &Why,
+) -> Markup {
+    let values = BTreeMap::from([
+        ("path".to_owned(), Value::Text(file.path.clone())),
+        ("media_type".to_owned(), Value::Text(file.media_type.clone())),
+        ("length".to_owned(), Value::Text(file.length.to_string())),
+    ]);
+    html! {
+        @match agency.seal_file_handle(who, exchange, values, why) {
+            Some(handle) => { a href={ "/incoming/" (exchange) "/files/" (handle) } { (file.path) } }
+            None => { (file.path) }
+        }
+    }
+}
+
+/// `GET /incoming/{exchange}/files/{handle}`: one file, through the gate; only the parts that carry
 /// it are decrypted, in memory.
 ///
 /// # Errors
-/// A [`Problem`] when there is no such file, or the gate refuses.
+/// A [`Problem`] for a handle that was not given to this person in this session, or when the gate
+/// refuses.
 pub async fn file(
     State(agency): State<Shared>,
     signed_in: SignedIn,
-    Path((exchange, number)): Path<(String, usize)>,
+    Path((exchange, sealed)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Answer {
     let exchange_id = id(&exchange)?;
-    let sharing = sharing(&agency)?;
-    let caller = signed_in.caller();
-    // The purpose under which the parcel was opened stands for its files: criminal justice.
-    let why = Why { purpose: "C".parse().ok(), case_number: None, reason: None };
-    let released = sharing.exchange.contents(&caller, exchange_id, &why).await?;
-    let (contents, _) = released.open();
-    let Some(file) = contents.inside.files.get(number) else { return Err(Problem::not_found()) };
+    let Ok(handle) = agency.open_file_handle(&signed_in, &exchange, &sealed) else {
+        return Err(agency.foreign_handle(&signed_in, "/incoming").await);
+    };
+    let text = |name: &str| match handle.values.get(name) {
+        Some(Value::Text(text)) => text.as_str(),
+        _ => "",
+    };
+    let length = text("length").parse().map_err(|_| Problem::not_found())?;
     let asked = range_of(&headers)?;
     let range = match asked {
-        Some(first) if first >= file.length => return Err(Problem::not_found()),
-        Some(first) => Some((first, file.length.min(first + PIECE_BYTES_MAX))),
-        None if file.length > PIECE_BYTES_MAX && file.media_type.starts_with("video/") => {
+        Some(first) if first >= length => return Err(Problem::not_found()),
+        Some(first) => Some((first, length.min(first + PIECE_BYTES_MAX))),
+        None if length > PIECE_BYTES_MAX && text("media_type").starts_with("video/") => {
             Some((0, PIECE_BYTES_MAX))
         }
         None => None,
     };
-    let released = sharing.exchange.document(&caller, exchange_id, &file.path, range, &why).await?;
+    let (caller, path) = (signed_in.caller(), text("path"));
+    let sharing = sharing(&agency)?;
+    let released =
+        sharing.exchange.document(&caller, exchange_id, path, range, &handle.why).await?;
     let (document, _) = released.into_parts();
     Ok(shown(document, asked.is_some()))
 }

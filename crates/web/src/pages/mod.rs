@@ -5,5 +5,6 @@ pub mod documents;
 pub mod exports;
 pub mod home;
 pub mod incoming;
+mod parts;
 pub mod sign_in;
 pub mod tools;

@@ -7,8 +7,9 @@ use tools::Tool;
 use tools::definition::Action;
 use tools::form::Submission;
 
-use super::{go, partner_name, sharing};
+use super::{go, partner_name};
 use crate::app::{Answer, Shared};
+use crate::pages::parts::sharing;
 use crate::problem::Problem;
 use crate::session::Posted;
 use crate::sharing::{Piece, Recipe};
