@@ -10,7 +10,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(TARGET)/python
 CARGO ?= cargo
 
-.PHONY: help setup setup-lint demo test lint bench clean-demo
+.PHONY: help setup setup-lint demo test lint bench fuzz clean-demo
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -38,6 +38,9 @@ bench: ## limits of this machine, and the gateway against an endpoint without co
 	@./.ci/setup $(TARGET)
 	$(CARGO) build --locked --release -p bailiwick -p bench
 	@$(TARGET)/release/bench --out $(TARGET)/bench
+
+fuzz: ## fuzz every parser for SECONDS each (60): make fuzz SECONDS=600 TARGETS="saml-response policy"
+	@./fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 clean-demo: ## forget what the demo made
 	rm -rf demo-data

@@ -100,7 +100,9 @@ fn needs(manifest: &toml::Table) -> BTreeSet<&str> {
 /// Every Rust file that people write, with its text.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut folders: Vec<PathBuf> =
-        ["crates", "xtask", "testkit", "ui-tests", "bench"].map(|name| root().join(name)).into();
+        ["crates", "xtask", "testkit", "ui-tests", "bench", "fuzz/targets"]
+            .map(|name| root().join(name))
+            .into();
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -167,7 +169,7 @@ fn every_crate_takes_the_lints_and_the_versions_of_the_workspace() {
     assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
 
     let mut all = rooms();
-    for name in ["xtask", "testkit", "ui-tests", "bench"] {
+    for name in ["xtask", "testkit", "ui-tests", "bench", "fuzz/targets"] {
         all.insert(name.to_owned(), manifest(&root().join(name).join("Cargo.toml")));
     }
     for (name, manifest) in all {

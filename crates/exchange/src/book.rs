@@ -281,7 +281,7 @@ const AGREEMENT_KEYS: &[&str] = &[
     "retention",
 ];
 
-fn partner(file: &Path, text: &str) -> Result<Partner, Vec<Problem>> {
+pub(crate) fn partner(file: &Path, text: &str) -> Result<Partner, Vec<Problem>> {
     let read: PartnerFile = read(file, text, PARTNER_KEYS)?;
     let mut problems = Vec::new();
     let mut certificate = |key: &str, path: &Path| {
@@ -310,7 +310,7 @@ fn partner(file: &Path, text: &str) -> Result<Partner, Vec<Problem>> {
     Ok(Partner { ori, name, host, port, addresses, tls, signing, sealing, quota_bytes })
 }
 
-fn agreement(file: &Path, text: &str) -> Result<Agreement, Vec<Problem>> {
+pub(crate) fn agreement(file: &Path, text: &str) -> Result<Agreement, Vec<Problem>> {
     let read: AgreementFile = read(file, text, AGREEMENT_KEYS)?;
     let is_id = |id: &str| {
         (1..=64).contains(&id.len())

@@ -18,6 +18,8 @@ mod delivery;
 mod download;
 mod error;
 mod exports;
+#[doc(hidden)]
+pub mod fuzzing;
 mod model;
 mod nearest;
 mod offers;

@@ -13,6 +13,8 @@ mod bag;
 mod cms;
 mod custody;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod meta;
 mod name;
 mod open;

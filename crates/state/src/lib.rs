@@ -66,6 +66,8 @@ impl State {
         let memory = url.contains(":memory:") || url.contains("mode=memory");
         options.max_connections(if memory { 1 } else { CONNECTIONS_MAX });
         options.min_connections(1);
+        // A file does not go away between two statements as a server does.
+        options.test_before_acquire(false);
         if memory {
             // A memory database lives as long as its one connection.
             options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);

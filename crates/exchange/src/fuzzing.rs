@@ -1,0 +1,27 @@
+//! Targets for a fuzzer. Each takes any bytes and must return; what it gives is of no use to anything else.
+
+use std::path::Path;
+
+use crate::book;
+use crate::protocol::{Answer, Fault, Offer, Refusal, SignedText, numbers, read_repr_digest};
+
+/// Any bytes as what a partner says, in a body or in a header.
+pub fn message(data: &[u8]) {
+    drop((
+        serde_json::from_slice::<Offer>(data),
+        serde_json::from_slice::<Answer>(data),
+        serde_json::from_slice::<SignedText>(data),
+        serde_json::from_slice::<Refusal>(data),
+        serde_json::from_slice::<Fault>(data),
+    ));
+    if let Ok(ranges) = serde_json::from_slice::<Vec<[u64; 2]>>(data) {
+        drop(numbers(&ranges, 1_000));
+    }
+    std::hint::black_box(read_repr_digest(&String::from_utf8_lossy(data)));
+}
+
+/// Any bytes as a partner file and as an agreement file.
+pub fn book_file(data: &[u8]) {
+    let (file, text) = (Path::new("fuzz.toml"), String::from_utf8_lossy(data));
+    drop((book::partner(file, &text), book::agreement(file, &text)));
+}

@@ -1,0 +1,32 @@
+//! Targets for a fuzzer. Each takes any bytes and must return; what it gives is of no use to anything else.
+
+use jiff::Timestamp;
+
+use crate::receipt::{self, SignedReceipt};
+use crate::{Trust, bag, cms, name, pax};
+
+/// Any bytes as a sealed part.
+pub fn part(data: &[u8]) {
+    if let Ok(part) = cms::envelope::Envelope::parse(data) {
+        std::hint::black_box(part.content_length());
+    }
+}
+
+/// Any bytes as a signature, over themselves.
+pub fn signature(data: &[u8]) {
+    let trust = Trust { senders: Vec::new(), now: Timestamp::UNIX_EPOCH };
+    let signed = SignedReceipt { json: data.to_vec(), signature: data.to_vec() };
+    drop((receipt::verify(&signed, &trust), cms::signature::certificates(data)));
+}
+
+/// Any bytes as the text files of a bag.
+pub fn bag_files(data: &[u8]) {
+    drop((bag::read_manifest(data), bag::OuterInfo::read(data)));
+    let text = String::from_utf8_lossy(data);
+    drop((name::objection(&text), name::collision_key(&text)));
+}
+
+/// Any bytes as a header of the archive inside.
+pub fn archive(data: &[u8]) {
+    std::hint::black_box(pax::length_of(data));
+}

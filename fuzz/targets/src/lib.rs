@@ -1,0 +1,135 @@
+//! Every parser of bytes from outside, by name: for a coverage-guided fuzzer (`fuzz/`), and for the test
+//! beside this that runs all of them on every build.
+//!
+//! A target takes any bytes and returns. It never panics, and it gives nothing.
+
+use std::path::Path;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use identity::saml::file::{Question, verify_file};
+use jiff::Timestamp;
+use ledger::format;
+use policy::{Action, Policy};
+
+/// A parser and its name, which is also that of its folder of seeds.
+pub struct Target {
+    /// Lower case, with dashes.
+    pub name: &'static str,
+    /// The parser.
+    pub run: fn(&[u8]),
+}
+
+/// All of them.
+pub const TARGETS: [Target; 14] = [
+    Target { name: "ledger-frames", run: ledger_frames },
+    Target { name: "ledger-notes", run: ledger_notes },
+    Target { name: "tool-file", run: tools::fuzzing::tool_file },
+    Target { name: "tool-expression", run: tool_expression },
+    Target { name: "saml-response", run: saml_response },
+    Target { name: "saml-metadata", run: saml_metadata },
+    Target { name: "certificate", run: certificate },
+    Target { name: "configuration", run: configuration },
+    Target { name: "policy", run: policy_file },
+    Target { name: "parcel-part", run: parcel_part },
+    Target { name: "parcel-signature", run: parcel::fuzzing::signature },
+    Target { name: "parcel-bag", run: parcel::fuzzing::bag_files },
+    Target { name: "exchange-message", run: exchange_message },
+    Target { name: "exchange-book", run: exchange::fuzzing::book_file },
+];
+
+/// The target of this name.
+pub fn named(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
+
+fn text(data: &[u8]) -> String {
+    String::from_utf8_lossy(data).into_owned()
+}
+
+fn ledger_frames(data: &[u8]) {
+    let ledger: format::LedgerId = data.first_chunk().copied().unwrap_or_default();
+    std::hint::black_box(format::Envelope::parse(data));
+    drop(format::Frame::parse(data));
+    drop(format::JournalFrame::parse(data, &ledger));
+    drop(format::JournalScan::read(data, &ledger));
+    drop(format::Body::parse(data));
+    std::hint::black_box(format::BodyRecord::parse(data));
+    std::hint::black_box(format::wrapped_key(data, &ledger));
+    drop(format::Identity::parse(&text(data)));
+    std::hint::black_box(format::Segment::parse(&text(data)));
+    std::hint::black_box(format::Bucket::parse(&text(data)));
+}
+
+fn ledger_notes(data: &[u8]) {
+    let text = text(data);
+    if let Ok(key) = ledger::note::VerifierKey::parse(text.lines().next().unwrap_or_default()) {
+        drop(ledger::note::Checkpoint::open(&text, &key));
+    }
+    drop(ledger::note::Checkpoint::parse(&text));
+}
+
+fn tool_expression(data: &[u8]) {
+    if let Ok(question) = policy::sample(Action::RunQuery) {
+        tools::fuzzing::expression(data, &question.actor);
+    }
+}
+
+/// The provider whose answers the seeds are.
+const METADATA: &[u8] = include_bytes!("../../seeds/saml-metadata/demo.xml");
+
+fn saml_response(data: &[u8]) {
+    drop(verify_file(&Question {
+        response: data,
+        idp_metadata: METADATA,
+        entity_id: "http://127.0.0.1:8080/saml/metadata",
+        acs_url: "http://127.0.0.1:8080/saml/acs",
+        // Within the validity of the seed.
+        at: Timestamp::constant(SEED_SECONDS, 0),
+        request_id: None,
+    }));
+}
+
+fn saml_metadata(data: &[u8]) {
+    if let Ok(ori) = "NB0010100".parse() {
+        let now = Timestamp::constant(SEED_SECONDS, 0);
+        drop(identity::IdpSettings::from_metadata("fuzz", ori, data, now));
+    }
+}
+
+fn certificate(data: &[u8]) {
+    if let Ok(found) = keys::cert::Certificate::from_der(data) {
+        drop((found.subject(), found.issuer(), found.alternative_names(), found.pem()));
+        std::hint::black_box((found.is_ca(), found.allows_signing(), found.allows_key_agreement()));
+    }
+    let text = text(data);
+    drop(keys::cert::Certificate::chain_from_pem(&text));
+    drop(keys::cert::private_key_from_pem(&text));
+}
+
+fn configuration(data: &[u8]) {
+    drop(web::config::Config::parse(&text(data), Path::new("/nowhere/bailiwick.toml")));
+    let mut headers = HeaderMap::new();
+    if let Ok(range) = HeaderValue::from_bytes(data) {
+        headers.insert(header::RANGE, range);
+        drop(web::pages::documents::range_of(&headers));
+    }
+    std::hint::black_box(identity::cookie::find(&text(data), "__Host-session"));
+}
+
+fn policy_file(data: &[u8]) {
+    let (schema, _) = policy::defaults();
+    let files = [("fuzz.cedar".to_owned(), text(data))];
+    drop(Policy::from_text(&schema, &files, keys::digest::sha256));
+}
+
+fn parcel_part(data: &[u8]) {
+    parcel::fuzzing::part(data);
+    parcel::fuzzing::archive(data);
+}
+
+fn exchange_message(data: &[u8]) {
+    exchange::fuzzing::message(data);
+}
+
+/// A second after the SAML seeds were made, on 23 November 2026.
+const SEED_SECONDS: i64 = 1795405202;
