@@ -186,6 +186,10 @@ async fn read_the_audit(page: &Page, base: &str, refused: &str) {
     page.wait_for("Sam Hale").await.unwrap();
     page.wait_for("Inclusion proof").await.unwrap();
     page.audit().await.unwrap();
+    page.goto(&format!("{base}/audit/ledger")).await.unwrap();
+    page.wait_for("Verify it without us").await.unwrap();
+    picture(page, "ledger").await;
+    page.audit().await.unwrap();
 }
 
 /// Gives the number of the entry that the refusal names.

@@ -13,7 +13,7 @@ use crate::identity::LOCK;
 use crate::journal::Segment;
 use crate::load::{Loaded, identity, load};
 use crate::memory::{BodyAt, Memory, Row, short_mark};
-use crate::merkle::{Hash, consistency_proof, inclusion_proof};
+use crate::merkle::{CompactRange, Hash, consistency_proof, inclusion_proof};
 use crate::place::{Failure, Place};
 use crate::queue::{Pending, Queue};
 use crate::reading::{Hashes, envelope_at, read_body, read_envelope};
@@ -166,6 +166,11 @@ impl Ledger {
 
     pub fn health(&self) -> Health {
         self.0.fixed.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The tree as it stands: its size and its perfect subtrees.
+    pub fn tree(&self) -> CompactRange {
+        self.memory().tree.clone()
     }
 
     /// Records that wait for the disk.

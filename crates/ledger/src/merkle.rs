@@ -42,6 +42,11 @@ impl CompactRange {
         self.size
     }
 
+    /// The hashes of the perfect subtrees, largest first: one for each bit of the size.
+    pub fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
     /// Adds a leaf hash; `node` is told each perfect subtree that it completes (level, index,
     /// hash), leaf first.
     pub fn push(&mut self, leaf: Hash, node: &mut dyn FnMut(u32, u64, &Hash)) {

@@ -11,7 +11,7 @@ use maud::Markup;
 
 use crate::agency::Agency;
 use crate::layout::{self, Frame, Group, Link, Person};
-use crate::pages::{audit, documents, exports, home, incoming, sign_in, tools};
+use crate::pages::{audit, documents, exports, home, incoming, ledger, sign_in, tools};
 use crate::problem::Problem;
 use crate::session::{FORM_BYTES_MAX, PersonSlot, SignedIn};
 use crate::{assets, headers};
@@ -50,6 +50,7 @@ pub fn router(agency: Shared) -> Router {
         .route("/incoming/{parcel}/files/{handle}", get(incoming::file))
         .route("/audit", get(audit::timeline).post(audit::search))
         .route("/audit/entries/{entry}", get(audit::entry))
+        .route("/audit/ledger", get(ledger::state))
         .route("/csp-reports", post(home::csp_report))
         .route("/health", get(home::health))
         .route("/ready", get(home::ready))
@@ -123,6 +124,9 @@ impl Agency {
         match path {
             "/" => "Everything that you open here is put on record, with its purpose.",
             "/audit" => "Who saw what, when and why. Reading this is on record too.",
+            "/audit/ledger" => {
+                "The log itself: its tree, its signatures, and how to verify it elsewhere."
+            }
             "/exports" => "Records and evidence that leave for a partner agency.",
             "/incoming" => "Evidence that partner agencies sent, verified on arrival.",
             _ => path
@@ -149,6 +153,7 @@ impl Agency {
         let mut oversight = Vec::new();
         if has(&["security-officer", "auditor"]) {
             oversight.push(Link::new("/audit", "Audit"));
+            oversight.push(Link::new("/audit/ledger", "Ledger"));
         }
         let groups = [
             Group { title: "", links: vec![Link::new("/", "Start")] },

@@ -106,6 +106,18 @@ async fn read(
     what: String,
     fetch: impl FnOnce() -> Result<Page, Problem> + Send + 'static,
 ) -> Result<Released<Findings>, Problem> {
+    let permit = permit(agency, signed_in, what).await?;
+    let page =
+        tokio::task::spawn_blocking(fetch).await.map_err(|error| Problem::internal(&error))??;
+    Ok(agency.gate.release(permit.hold(Findings(page))).await?)
+}
+
+/// Asks whether this person may read the ledger.
+pub(super) async fn permit(
+    agency: &Shared,
+    signed_in: &SignedIn,
+    what: String,
+) -> Result<gate::Permit, Problem> {
     let resource = Resource {
         kind: ResourceKind::Ledger,
         id: "ledger".to_owned(),
@@ -118,10 +130,7 @@ async fn read(
         agreement: None,
     };
     let question = agency.question(signed_in, Action::ReadAudit, resource, Why::default());
-    let permit = agency.authorise(signed_in, question, Plan::Audit(what)).await?;
-    let page =
-        tokio::task::spawn_blocking(fetch).await.map_err(|error| Problem::internal(&error))??;
-    Ok(agency.gate.release(permit.hold(Findings(page))).await?)
+    Ok(agency.authorise(signed_in, question, Plan::Audit(what)).await?)
 }
 
 /// What the form holds.

@@ -5,6 +5,7 @@ pub mod documents;
 pub mod exports;
 pub mod home;
 pub mod incoming;
+pub mod ledger;
 mod parts;
 pub mod sign_in;
 pub mod tools;

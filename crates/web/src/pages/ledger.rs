@@ -1,0 +1,150 @@
+//! The ledger's own page: how large it is, its tree, its signed state, and whether it takes records.
+//!
+//! It shows no entry, yet it is read through the gate like the rest of the audit log: who looked at
+//! the state of the log, and when, is itself on record.
+
+mod tree;
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use gate::Print;
+use ledger::Health;
+use ledger::merkle::Hash;
+use maud::{Markup, html};
+
+use crate::app::{Answer, Shared};
+use crate::pages::audit;
+use crate::pages::parts::{moment, pair};
+use crate::problem::Problem;
+use crate::session::SignedIn;
+
+/// The ledger's state at one moment, on its way through the gate.
+struct LedgerState {
+    origin: String,
+    key: String,
+    size: u64,
+    root: Hash,
+    peaks: Vec<Hash>,
+    note: String,
+    health: Health,
+    waiting: usize,
+}
+
+impl LedgerState {
+    fn of(agency: &Shared) -> Result<Self, Problem> {
+        let ledger = &agency.ledger;
+        let tree = ledger.tree();
+        Ok(Self {
+            origin: ledger.origin().to_owned(),
+            key: ledger.verifier_key(),
+            size: tree.size(),
+            root: tree.root(),
+            peaks: tree.peaks().to_vec(),
+            note: ledger.checkpoint().map_err(|error| Problem::internal(&error))?,
+            health: ledger.health(),
+            waiting: ledger.waiting(),
+        })
+    }
+}
+
+impl gate::Fingerprint for LedgerState {
+    fn fingerprint(&self) -> Print {
+        Print {
+            what: "state of the ledger",
+            count: 1,
+            bytes: self.note.len() as u64,
+            digest: ledger::digest(self.note.as_bytes()),
+            subjects: Vec::new(),
+            caveats: BTreeSet::new(),
+        }
+    }
+}
+
+/// `GET /audit/ledger`: the tree, the signed checkpoint, and what the ledger says of itself.
+///
+/// # Errors
+/// A [`Problem`] when the policy or the ledger says no.
+pub async fn state(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
+    let permit = audit::permit(&agency, &signed_in, "state of the ledger".to_owned()).await?;
+    let agency_ = agency.clone();
+    let read = tokio::task::spawn_blocking(move || LedgerState::of(&agency_)).await;
+    let state = read.map_err(|error| Problem::internal(&error))??;
+    let released = agency.gate.release(permit.hold(state)).await?;
+    let (state, receipt) = released.open();
+    let content = html! {
+        p { a href="/audit" { "Back to the timeline" } }
+        (figures(state))
+        (tree_card(state))
+        (signed(state))
+        (verifying(state))
+        p class="muted small" { "This reading is ledger entry " (receipt.entry) "." }
+    };
+    Ok(agency.page(&signed_in, "Ledger", "/audit/ledger", &content))
+}
+
+fn figures(state: &LedgerState) -> Markup {
+    html! {
+        div class="card" {
+            dl class="stats" {
+                div class="stat" { dt { "Entries" } dd { (state.size) } }
+                div class="stat" { dt { "Waiting for the disk" } dd { (state.waiting) } }
+                div class="stat" {
+                    dt { "State" }
+                    dd {
+                        @match &state.health {
+                            Health::Recording => span class="badge badge--permit" { "recording" },
+                            Health::Stalled { .. } => span class="badge badge--deny" { "refusing records" },
+                        }
+                    }
+                }
+            }
+            @if let Health::Stalled { since, why } = &state.health {
+                p { strong { "Since " (moment(*since)) ": " } (why) }
+                p { "Nothing is released until the ledger takes records again." }
+            }
+        }
+    }
+}
+
+fn tree_card(state: &LedgerState) -> Markup {
+    html! {
+        section class="card" aria-labelledby="tree" {
+            h2 id="tree" { "The tree" }
+            (tree::drawn(state.size, &tree::subtrees(state.size, &state.peaks)))
+        }
+    }
+}
+
+fn signed(state: &LedgerState) -> Markup {
+    html! {
+        section class="card" aria-labelledby="signed" {
+            h2 id="signed" { "What is signed" }
+            dl class="kv" {
+                (pair("Log", &state.origin))
+                (pair("Its key", &state.key))
+                (pair("Root (SHA-256)", &hex::encode(state.root)))
+            }
+            details {
+                summary { "The checkpoint, as a partner or a court reads it" }
+                pre class="mono note" tabindex="0" role="region" aria-label="Signed checkpoint" { (state.note) }
+            }
+        }
+    }
+}
+
+/// Whoever believes the log brings a size from elsewhere: this is where to write it down.
+fn verifying(state: &LedgerState) -> Markup {
+    html! {
+        section class="card" aria-labelledby="verifying" {
+            h2 id="verifying" { "Verify it without us" }
+            p {
+                "Copy the ledger's folder to another machine, and keep the size and the key where nobody \
+                 who runs this one can change them. A shorter log is then refused."
+            }
+            pre class="mono note" tabindex="0" role="region" aria-label="Command" {
+                "bailiwick ledger verify COPY --expect-size " (state.size) " \\\n    --key '" (state.key) "'"
+            }
+        }
+    }
+}
