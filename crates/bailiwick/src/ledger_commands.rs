@@ -1,6 +1,6 @@
 //! `bailiwick ledger …`: works on a copy of a ledger's folder, without secrets and without a server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -58,7 +58,7 @@ fn key_text(given: String) -> anyhow::Result<String> {
     if given.contains('+') {
         return Ok(given);
     }
-    Ok(std::fs::read_to_string(given)?.trim().to_owned())
+    Ok(progress::text_of(Path::new(&given))?.trim().to_owned())
 }
 
 fn holds(verified: &ledger::Verified, json: bool) -> String {

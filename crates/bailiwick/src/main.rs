@@ -14,7 +14,12 @@ use clap::{Parser, Subcommand};
 /// Internal tools on criminal-justice information, with every read on record, and evidence in
 /// sealed parcels.
 #[derive(Parser)]
-#[command(name = "bailiwick", version, arg_required_else_help = true)]
+#[command(
+    name = "bailiwick",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 refused or failed verification, 2 usage."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -35,19 +40,21 @@ enum Command {
         #[arg(long, hide = true)]
         any_ports: bool,
     },
-    /// Run an agency's Bailiwick. Example: bailiwick serve --config bailiwick.toml
+    /// Run an agency's Bailiwick until it is asked to stop (SIGTERM, Ctrl-C).
+    #[command(after_help = "Example:\n  bailiwick serve --config bailiwick.toml")]
     Serve {
         /// The configuration file.
         #[arg(long)]
         config: PathBuf,
     },
     /// Check a configuration, its policies and its tools without starting anything.
+    #[command(after_help = "Example:\n  bailiwick check --config bailiwick.toml")]
     Check {
         /// The configuration file.
         #[arg(long)]
         config: PathBuf,
     },
-    /// Check tool files. Example: bailiwick tool check tools/vehicle-lookup.toml
+    /// Tool files: check them.
     #[command(subcommand)]
     Tool(ToolCommand),
     /// SAML: verify a response as the sign-in does.
@@ -70,6 +77,7 @@ enum Command {
 #[derive(Subcommand)]
 enum ToolCommand {
     /// Check files and run their [[test]] blocks.
+    #[command(after_help = "Example:\n  bailiwick tool check tools/*.toml")]
     Check {
         /// Tool files.
         #[arg(required = true)]
@@ -80,6 +88,7 @@ enum ToolCommand {
 #[derive(Subcommand)]
 enum PolicyCommand {
     /// Parse and validate a policy folder; without --folder, the built-in set.
+    #[command(after_help = "Example:\n  bailiwick policy check --folder policies")]
     Check {
         /// A folder with schema.cedarschema and *.cedar.
         #[arg(long)]
@@ -90,6 +99,9 @@ enum PolicyCommand {
 #[derive(Subcommand)]
 enum SamlCommand {
     /// Verify a response file; prints JSON of what was accepted, or of the refusal (exit 1).
+    #[command(
+        after_help = "Example:\n  bailiwick saml verify response.xml --idp-metadata idp.xml \\\n      --entity-id https://bailiwick.example/saml/metadata \\\n      --acs https://bailiwick.example/saml/acs --at 2026-11-25T10:00:00Z"
+    )]
     Verify {
         /// The response: XML, or base64 as it is posted.
         response: PathBuf,
@@ -117,6 +129,7 @@ enum SamlCommand {
 #[derive(Subcommand)]
 enum KeysCommand {
     /// Write a new master key (32 random bytes, mode 0600). Refuses to overwrite.
+    #[command(after_help = "Example:\n  bailiwick keys master --out /media/key/master.key")]
     Master {
         /// The file to write.
         #[arg(long)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Subcommand;
 use keys::cert::{Certificate, private_key_from_pem};
 use keys::sign::P384Key;
@@ -20,6 +21,10 @@ const DEPTH_MAX: usize = 64;
 #[derive(Subcommand)]
 pub(crate) enum ParcelCommand {
     /// Seal a folder for one or more recipients.
+    #[command(
+        after_help = "Example:\n  bailiwick parcel seal case-24-000113 --recipient lakeside.pem \\\n      \
+                            --signer riverton.pem --key riverton.key.pem --out parcel"
+    )]
     Seal {
         /// The folder whose files are sealed.
         folder: PathBuf,
@@ -46,6 +51,7 @@ pub(crate) enum ParcelCommand {
         authority: String,
     },
     /// Check a parcel without a key. Exit 1 names the part that is wrong.
+    #[command(after_help = "Example:\n  bailiwick parcel verify parcel --sender riverton.pem")]
     Verify {
         /// The parcel's folder.
         parcel: PathBuf,
@@ -57,6 +63,10 @@ pub(crate) enum ParcelCommand {
         json: bool,
     },
     /// Open a parcel into a folder.
+    #[command(
+        after_help = "Example:\n  bailiwick parcel open parcel --recipient lakeside.pem \\\n      \
+                            --key lakeside.key.pem --sender riverton.pem --out opened"
+    )]
     Open {
         /// The parcel's folder.
         parcel: PathBuf,
@@ -77,6 +87,7 @@ pub(crate) enum ParcelCommand {
         only: Option<String>,
     },
     /// Print what a parcel says of itself. Nothing of it is verified.
+    #[command(after_help = "Example:\n  bailiwick parcel inspect parcel --json")]
     Inspect {
         /// The parcel's folder.
         parcel: PathBuf,
@@ -203,7 +214,8 @@ fn collect(
     entries: &mut Vec<parcel::Entry>,
 ) -> anyhow::Result<()> {
     anyhow::ensure!(depth < DEPTH_MAX, "`{}` is deeper than {DEPTH_MAX}", folder.display());
-    let mut names = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    let names = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let mut names = names.with_context(|| format!("could not list `{}`", folder.display()))?;
     names.sort_by_key(std::fs::DirEntry::file_name);
     for found in names {
         let name = found.file_name().into_string();
@@ -280,15 +292,19 @@ fn trust(sender: &Path) -> anyhow::Result<Trust> {
 }
 
 fn chain(path: &Path) -> anyhow::Result<Vec<Certificate>> {
-    Ok(Certificate::chain_from_pem(&std::fs::read_to_string(path)?)?)
+    Certificate::chain_from_pem(&progress::text_of(path)?)
+        .with_context(|| format!("`{}` holds no certificates that can be used", path.display()))
 }
 
 fn certificate(path: &Path) -> anyhow::Result<Certificate> {
-    Ok(Certificate::from_pem(&std::fs::read_to_string(path)?)?)
+    Certificate::from_pem(&progress::text_of(path)?)
+        .with_context(|| format!("`{}` holds no certificate that can be used", path.display()))
 }
 
 fn private_key(path: &Path) -> anyhow::Result<P384Key> {
-    Ok(P384Key::from_pkcs8(&private_key_from_pem(&std::fs::read_to_string(path)?)?)?)
+    let text = progress::text_of(path)?;
+    let key = private_key_from_pem(&text).and_then(|der| P384Key::from_pkcs8(&der));
+    key.with_context(|| format!("`{}` holds no P-384 key that can be used", path.display()))
 }
 
 /// `64MiB`, `8388608`.

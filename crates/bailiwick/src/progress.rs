@@ -1,5 +1,9 @@
-//! What the command line prints: lines, errors with their whole chain, and progress bars.
+//! What the command line reads and prints: files that errors name, lines, errors with their whole chain, and
+//! progress bars.
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A line on standard output. A closed pipe is not an error of ours.
@@ -26,4 +30,9 @@ pub(crate) fn bar(unit: &str) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+/// The text of a file; the error names it.
+pub(crate) fn text_of(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("could not read `{}`", path.display()))
 }

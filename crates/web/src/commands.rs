@@ -112,7 +112,7 @@ pub fn check_tools(files: &[PathBuf]) -> Report {
             Ok(text) => text,
             Err(error) => {
                 report.sound = false;
-                report.lines.push(format!("{name}: {error}"));
+                report.lines.push(error.to_string());
                 continue;
             }
         };
@@ -184,11 +184,18 @@ pub fn saml_verify(file: &SamlFile) -> Report {
     Report { lines: vec![value.to_string()], sound }
 }
 
+/// A small text file; the error names it.
 fn read_limited(file: &Path) -> std::io::Result<String> {
-    if std::fs::metadata(file)?.len() > FILE_BYTES_MAX {
-        return Err(std::io::Error::other("has more than 1 MiB"));
-    }
-    std::fs::read_to_string(file)
+    let read = match std::fs::metadata(file) {
+        Ok(found) if found.len() > FILE_BYTES_MAX => {
+            Err(std::io::Error::other("it has more than 1 MiB"))
+        }
+        Ok(_) => std::fs::read_to_string(file),
+        Err(error) => Err(error),
+    };
+    let named =
+        |error| std::io::Error::other(format!("could not read `{}`: {error}", file.display()));
+    read.map_err(named)
 }
 
 /// Checks a folder of policies, or the built-in set.
