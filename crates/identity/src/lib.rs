@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use keys::Random;
+use keys::cert::Certificate;
+use keys::sign::RsaKey;
+use keys::transport::TransportKey;
 use state::State;
 
 pub mod c14n;
@@ -83,6 +86,20 @@ pub struct Identity {
     pub(crate) settings: Arc<Settings>,
     pub(crate) idps: Arc<[IdpSettings]>,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) keys: Option<Arc<ServiceKeys>>,
+}
+
+/// Our own keys towards identity providers.
+#[derive(Debug)]
+pub struct ServiceKeys {
+    /// Signs our requests.
+    pub signing: RsaKey,
+    /// Shows the public half of `signing` in our metadata.
+    pub signing_certificate: Certificate,
+    /// Opens encrypted assertions: the present key first, then older ones.
+    pub decryption: Vec<TransportKey>,
+    /// Shows the public half of the present one in our metadata.
+    pub encryption_certificate: Certificate,
 }
 
 impl std::fmt::Debug for Identity {
@@ -109,7 +126,18 @@ impl Identity {
                 return Err(wrong("two identity providers have this id"));
             }
         }
-        Ok(Self { state, settings: Arc::new(settings), idps: idps.into(), random })
+        Ok(Self { state, settings: Arc::new(settings), idps: idps.into(), random, keys: None })
+    }
+
+    /// Gives the service its keys: requests are signed from now on, and encrypted assertions opened.
+    #[must_use]
+    pub fn with_keys(mut self, keys: ServiceKeys) -> Self {
+        self.keys = Some(Arc::new(keys));
+        self
+    }
+
+    pub(crate) fn decryption(&self) -> &[TransportKey] {
+        self.keys.as_ref().map_or(&[], |keys| &keys.decryption)
     }
 
     /// The identity providers, for the sign-in page.

@@ -162,6 +162,7 @@ impl Identity {
             entity_id: &self.settings.entity_id,
             acs_url: &self.settings.acs_url,
             request_id: Some(&asked.request),
+            decryption: self.decryption(),
             reauthenticated_since: stepping_up.is_some().then_some(issued_at),
             now,
         };

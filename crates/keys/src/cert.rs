@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 use zeroize::Zeroizing;
 
-pub use self::issue::{CertSpec, Usage, issue, issue_rsa};
+pub use self::issue::{CertSpec, Usage, issue, issue_rsa, issue_rsa_for};
 use crate::sign::{self, Scheme};
 use crate::{KeysError, digest};
 

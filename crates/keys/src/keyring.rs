@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::file::{self, Disk, MODE_SECRET, SystemDisk};
 use crate::seal::{SealingKey, derive};
 use crate::sign::{Ed25519Key, P384Key, RsaBits, RsaKey};
+use crate::transport::TransportKey;
 use crate::{KeysError, Random, random_bytes};
 
 /// Longest key file: an RSA-8192 PKCS#8 is under 5 KiB.
@@ -52,6 +53,7 @@ enum Kind {
     Ed25519,
     P384,
     Rsa,
+    Transport,
     Pkcs8,
 }
 
@@ -62,6 +64,7 @@ impl Kind {
             Self::Ed25519 => "ed25519",
             Self::P384 => "p384",
             Self::Rsa => "rsa",
+            Self::Transport => "transport",
             Self::Pkcs8 => "pkcs8",
         }
     }
@@ -113,6 +116,12 @@ impl Keyring {
     pub fn rsa(&self, name: &str, bits: RsaBits) -> Result<RsaKey, KeysError> {
         let made = || RsaKey::generate(bits)?.to_pkcs8();
         RsaKey::from_pkcs8(&self.load_or_make(name, Kind::Rsa, made)?)
+    }
+
+    /// An RSA key that opens wrapped keys; a name of its own, never that of a signing key.
+    pub fn transport(&self, name: &str, bits: RsaBits) -> Result<TransportKey, KeysError> {
+        let made = || RsaKey::generate(bits)?.to_pkcs8();
+        TransportKey::from_pkcs8(&self.load_or_make(name, Kind::Transport, made)?)
     }
 
     /// A PKCS#8 key that [`Self::import`] put here.

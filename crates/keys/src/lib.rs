@@ -15,6 +15,7 @@ pub mod mac;
 pub mod module;
 pub mod seal;
 pub mod sign;
+pub mod transport;
 
 use std::io;
 use std::path::PathBuf;

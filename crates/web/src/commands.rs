@@ -6,6 +6,7 @@ use identity::Refusal;
 use identity::saml::file::{Question, verify_file};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use keys::transport::TransportKey;
 use keys::{Clock as _, SystemClock};
 use policy::{Actor, Assurance, Policy};
 use tools::plan::Context;
@@ -158,10 +159,10 @@ fn test_tool(name: &str, tool: &tools::Tool, report: &mut Report) {
 
 /// Verifies a SAML response in a file as the sign-in does, without its memory of replays.
 pub fn saml_verify(file: &SamlFile) -> Report {
-    if file.decrypt_key.is_some() {
-        let line = "encrypted assertions are not read yet; leave --decrypt-key out";
-        return Report { lines: vec![line.to_owned()], sound: false };
-    }
+    let decryption = match file.decrypt_key.as_deref().map(transport_key).transpose() {
+        Ok(key) => key.into_iter().collect::<Vec<_>>(),
+        Err(error) => return Report::wrong(&*error),
+    };
     let (response, idp_metadata) =
         match (read_limited(&file.response), read_limited(&file.idp_metadata)) {
             (Ok(response), Ok(metadata)) => (response, metadata),
@@ -174,6 +175,7 @@ pub fn saml_verify(file: &SamlFile) -> Report {
         acs_url: &file.acs,
         at: file.at,
         request_id: file.request_id.as_deref(),
+        decryption: &decryption,
     };
     let (value, sound) = match verify_file(&question) {
         Ok(accepted) => (serde_json::json!({ "accepted": accepted }), true),
@@ -182,6 +184,14 @@ pub fn saml_verify(file: &SamlFile) -> Report {
         }
     };
     Report { lines: vec![value.to_string()], sound }
+}
+
+/// A private key for encrypted assertions.
+fn transport_key(file: &Path) -> Result<TransportKey, Box<dyn std::error::Error>> {
+    if std::fs::metadata(file)?.len() > FILE_BYTES_MAX {
+        return Err("the key has more than 1 MiB".into());
+    }
+    Ok(TransportKey::read(&std::fs::read(file)?)?)
 }
 
 /// A small text file; the error names it.

@@ -86,6 +86,7 @@ fn saml_response(data: &[u8]) {
         // Within the validity of the seed.
         at: Timestamp::constant(SEED_SECONDS, 0),
         request_id: None,
+        decryption: &[],
     }));
 }
 

@@ -115,6 +115,7 @@ impl Stage {
             entity_id: SP,
             acs_url: ACS,
             request_id: Some("_request"),
+            decryption: &[],
             reauthenticated_since: Some(now()),
             now: self.clock.now(),
         };

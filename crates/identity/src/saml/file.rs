@@ -1,6 +1,7 @@
 //! Looks at an answer offline, for `bailiwick saml verify`: the same verifier, no state.
 
 use jiff::Timestamp;
+use keys::transport::TransportKey;
 use policy::Ori;
 use serde::Serialize;
 
@@ -19,6 +20,9 @@ pub struct Question<'a> {
     pub at: Timestamp,
     /// The ID of the request. Without it the answer's InResponseTo is not compared.
     pub request_id: Option<&'a str>,
+    /// Our keys for encrypted assertions. Both hashes of OAEP are taken: which ones a server takes from
+    /// this provider is its own setting.
+    pub decryption: &'a [TransportKey],
 }
 
 /// What would have been accepted.
@@ -47,12 +51,14 @@ pub fn verify_file(question: &Question<'_>) -> Result<Accepted, Refusal> {
     let agency: Ori = "XX0000000"
         .parse()
         .map_err(|_| Refusal::new("idp.metadata.agency", "the placeholder agency is not an ORI"))?;
-    let idp = IdpSettings::from_metadata("idp", agency, question.idp_metadata, question.at)?;
+    let mut idp = IdpSettings::from_metadata("idp", agency, question.idp_metadata, question.at)?;
+    idp.oaep_sha1 = true;
     let expectation = Expectation {
         idp: &idp,
         entity_id: question.entity_id,
         acs_url: question.acs_url,
         request_id: question.request_id,
+        decryption: question.decryption,
         reauthenticated_since: None,
         now: question.at,
     };

@@ -1,7 +1,8 @@
 //! The one shape that an answer may have. What is not known is refused, not skipped.
 //!
-//! Invariant: after this gate there is one response, which is the root; one assertion, which is its child;
-//! and every signature is that of its own parent. So nothing later searches the document.
+//! Invariant: after this gate there is one response, which is the root; one assertion, which is its child or
+//! was decrypted from one; and every signature is that of its own parent. So nothing later searches the
+//! document.
 
 use std::collections::HashSet;
 
@@ -10,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use roxmltree::{Document, Node};
 
 use super::ns;
-use super::scan::{elements, text_of};
+use super::scan::{elements, is_space, text_of};
 use crate::Refusal;
 
 /// Longest ID that is looked at.
@@ -21,8 +22,15 @@ const ID_BYTES_MAX: usize = 256;
 pub(crate) struct Shape<'a, 'input> {
     pub(crate) response: Node<'a, 'input>,
     pub(crate) response_signature: Option<Signature<'a, 'input>>,
-    pub(crate) assertion: Node<'a, 'input>,
-    pub(crate) assertion_signature: Option<Signature<'a, 'input>>,
+    /// Absent when it is encrypted.
+    pub(crate) assertion: Option<Covered<'a, 'input>>,
+}
+
+/// An assertion and its own signature, if it has one.
+#[derive(Debug)]
+pub(crate) struct Covered<'a, 'input> {
+    pub(crate) node: Node<'a, 'input>,
+    pub(crate) signature: Option<Signature<'a, 'input>>,
 }
 
 /// An enveloped signature over its own parent.
@@ -60,42 +68,63 @@ pub(crate) fn check<'a, 'input>(
     one_at_most(response, &["Issuer", "Extensions", "Status", "Signature"])?;
     let child = |name| elements(response).filter(move |node| node.tag_name().name() == name);
     super::profile::status(response)?;
-    if child("EncryptedAssertion").next().is_some() {
-        let detail = "encrypted assertions are not accepted; the provider must send them in clear";
-        return Err(shape("saml.shape.encrypted", detail));
-    }
-    let mut assertions = child("Assertion");
+    let mut assertions = child("Assertion").chain(child("EncryptedAssertion"));
     let (Some(assertion), None) = (assertions.next(), assertions.next()) else {
         let detail = "the response does not hold exactly one assertion";
         return Err(shape("saml.shape.assertion", detail));
     };
+    let assertion = match assertion.tag_name().name() {
+        "Assertion" => Some(covered(assertion)?),
+        _ => None,
+    };
+    Ok(Shape { response, response_signature: signature_of(response)?, assertion })
+}
+
+/// Compares a decrypted document with the shape of an assertion. `response_id` is taken already.
+pub(crate) fn check_decrypted<'a, 'input>(
+    document: &'a Document<'input>,
+    response_id: &str,
+) -> Result<Covered<'a, 'input>, Refusal> {
+    let assertion = document.root_element();
+    if !assertion.has_tag_name((ns::ASSERTION, "Assertion")) {
+        return Err(shape("saml.shape.assertion", "what was encrypted is not an assertion"));
+    }
+    for node in document.descendants().filter(Node::is_element) {
+        placed(node, assertion)?;
+        attributes(node)?;
+    }
+    ids_are_unique(document)?;
+    if assertion.attribute("ID") == Some(response_id) {
+        return Err(shape("saml.shape.id", "response and assertion have the same ID"));
+    }
+    covered(assertion)
+}
+
+fn covered<'a, 'input>(node: Node<'a, 'input>) -> Result<Covered<'a, 'input>, Refusal> {
     let known = ["Issuer", "Signature", "Subject", "Conditions", "Advice", "AuthnStatement"];
-    children(assertion, &[&known[..], &["AttributeStatement"]].concat())?;
-    one_at_most(assertion, &["Issuer", "Signature", "Subject", "Conditions", "Advice"])?;
-    Ok(Shape {
-        response,
-        response_signature: signature_of(response)?,
-        assertion,
-        assertion_signature: signature_of(assertion)?,
-    })
+    children(node, &[&known[..], &["AttributeStatement"]].concat())?;
+    one_at_most(node, &["Issuer", "Signature", "Subject", "Conditions", "Advice"])?;
+    Ok(Covered { node, signature: signature_of(node)? })
 }
 
 fn shape(code: &'static str, detail: &str) -> Refusal {
     Refusal::new(code, detail)
 }
 
-/// Whether an element that attacks move about stands where it may. Names count in any namespace.
-fn placed(node: Node<'_, '_>, response: Node<'_, '_>) -> Result<(), Refusal> {
+/// Whether an element that attacks move about stands where it may. Names count in any namespace. The root
+/// is a response, or an assertion that was decrypted.
+fn placed(node: Node<'_, '_>, root: Node<'_, '_>) -> Result<(), Refusal> {
     let parent = node.parent_element();
     let saml = |node: Option<Node<'_, '_>>, name| {
         node.is_some_and(|node| node.has_tag_name((ns::ASSERTION, name)))
     };
-    let below_response = parent == Some(response);
+    let of_response = root.has_tag_name((ns::PROTOCOL, "Response"));
+    let below_response = of_response && parent == Some(root);
     let (sound, detail) = match node.tag_name().name() {
-        "Response" => (node == response, "a response stands inside the response"),
+        "Response" => (of_response && node == root, "a response stands inside the response"),
         "Assertion" | "EncryptedAssertion" => (
             node.tag_name().namespace() == Some(ns::ASSERTION)
-                && (below_response || saml(parent, "Advice")),
+                && (below_response || node == root || saml(parent, "Advice")),
             "an assertion stands where none may",
         ),
         "Advice" => (
@@ -120,7 +149,14 @@ fn attributes(node: Node<'_, '_>) -> Result<(), Refusal> {
     }
     let ours = matches!(
         node.tag_name().namespace(),
-        Some(ns::ASSERTION | ns::PROTOCOL | ns::SIGNATURE | ns::EXCLUSIVE)
+        Some(
+            ns::ASSERTION
+                | ns::PROTOCOL
+                | ns::SIGNATURE
+                | ns::EXCLUSIVE
+                | ns::ENCRYPTION
+                | ns::ENCRYPTION_11
+        )
     );
     let value = node.has_tag_name((ns::ASSERTION, "AttributeValue"));
     // Providers note the encoding and the source of an attribute there (saml-profiles 8.2).
@@ -142,7 +178,10 @@ fn attributes(node: Node<'_, '_>) -> Result<(), Refusal> {
 
 /// How the element's own ID is spelt.
 fn id_name(node: Node<'_, '_>) -> &'static str {
-    if node.tag_name().namespace() == Some(ns::SIGNATURE) { "Id" } else { "ID" }
+    match node.tag_name().namespace() {
+        Some(ns::SIGNATURE | ns::ENCRYPTION | ns::ENCRYPTION_11) => "Id",
+        Some(_) | None => "ID",
+    }
 }
 
 fn is_absolute(uri: &str) -> bool {
@@ -201,10 +240,6 @@ fn one_at_most(node: Node<'_, '_>, names: &[&str]) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-fn is_space(node: Node<'_, '_>) -> bool {
-    node.is_text() && super::scan::trim(node.text().unwrap_or_default()).is_empty()
 }
 
 /// Reads the signature of an element, if it has one.

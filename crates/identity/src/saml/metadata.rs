@@ -50,6 +50,9 @@ pub struct IdpSettings {
     pub mfa_contexts: Vec<String>,
     /// An attribute, and the value of it that states more than one factor.
     pub mfa_attribute: Option<(String, String)>,
+    /// Whether keys of encrypted assertions may be wrapped by OAEP with SHA-1, for providers that know no
+    /// other.
+    pub oaep_sha1: bool,
     /// The NameID format that is demanded, if one is.
     pub name_id_format: Option<String>,
     /// The attribute whose values are job functions.
@@ -114,6 +117,7 @@ impl IdpSettings {
             valid_until,
             mfa_contexts: MFA_CONTEXTS.iter().map(|context| (*context).to_owned()).collect(),
             mfa_attribute: None,
+            oaep_sha1: false,
             name_id_format: None,
             function_attribute: "functions".to_owned(),
             function_map: BTreeMap::new(),

@@ -73,23 +73,36 @@ fn status_code<'a, 'input>(node: Node<'a, 'input>) -> Option<Node<'a, 'input>> {
     }
 }
 
-/// Every check of the profile, on what the signatures covered.
+/// Every check of the profile, on what the signatures covered. `decrypted` is the assertion, if it came
+/// encrypted: then `believed` is the response around it.
 pub(crate) fn check(
     shape: &Shape<'_, '_>,
     believed: &Believed,
+    decrypted: Option<Node<'_, '_>>,
     expectation: &Expectation<'_>,
 ) -> Result<Assertion, Refusal> {
     let document = parse(&believed.text)?;
     let root = document.root_element();
-    let (response, assertion) = if believed.covers_response {
-        let assertion = elements(root).find(|node| node.has_tag_name((ns::ASSERTION, "Assertion")));
-        let Some(assertion) = assertion else {
-            return refuse("saml.shape.assertion", "the signed response holds no assertion");
-        };
-        (root, assertion)
-    } else {
-        (shape.response, root)
-    };
+    let inside = || elements(root).find(|node| node.has_tag_name((ns::ASSERTION, "Assertion")));
+    match (believed.covers_response, decrypted) {
+        (true, Some(assertion)) => accept(root, assertion, believed, expectation),
+        (true, None) => match inside() {
+            Some(assertion) => accept(root, assertion, believed, expectation),
+            None => refuse("saml.shape.assertion", "the signed response holds no assertion"),
+        },
+        (false, None) => accept(shape.response, root, believed, expectation),
+        (false, Some(_)) => {
+            refuse("saml.signature.missing", "the response around what was encrypted is not signed")
+        }
+    }
+}
+
+fn accept(
+    response: Node<'_, '_>,
+    assertion: Node<'_, '_>,
+    believed: &Believed,
+    expectation: &Expectation<'_>,
+) -> Result<Assertion, Refusal> {
     status(response)?;
     message(response, expectation)?;
     destination(response, expectation)?;

@@ -185,6 +185,11 @@ pub(crate) fn text_of(node: Node<'_, '_>) -> Option<String> {
     Some(text)
 }
 
+/// Whether a node is white space between elements.
+pub(crate) fn is_space(node: Node<'_, '_>) -> bool {
+    node.is_text() && trim(node.text().unwrap_or_default()).is_empty()
+}
+
 /// As [`text_of`], without white space around it, as `xs:anyURI` collapses it.
 pub(crate) fn uri_of(node: Node<'_, '_>) -> Option<String> {
     text_of(node).map(|text| trim(&text).to_owned())

@@ -23,34 +23,45 @@ pub(crate) struct Believed {
     pub(crate) notes: Vec<&'static str>,
 }
 
-/// Verifies every signature that is there; one must cover the assertion.
+/// Verifies every signature that is there; one must cover the assertion. What is encrypted is covered by
+/// the response's alone, so that nothing is decrypted which nobody signed.
 pub(crate) fn verify(
     shape: &Shape<'_, '_>,
     certificates: &[Certificate],
 ) -> Result<Believed, Refusal> {
     let mut notes = Vec::new();
-    let mut verified = |node, signature: &Option<Signature<'_, '_>>| match signature {
-        Some(signature) => {
-            if !is_pinned(signature, certificates) {
-                notes.push(
-                    "KeyInfo brings a certificate that is not in the metadata; it is ignored",
-                );
-            }
-            element(node, signature, certificates).map(Some)
-        }
-        None => Ok(None),
-    };
     // The assertion's own signature is verified even where the response's covers it.
-    let assertion = verified(shape.assertion, &shape.assertion_signature)?;
-    let response = verified(shape.response, &shape.response_signature)?;
+    let assertion = match &shape.assertion {
+        Some(covered) => one(covered.node, covered.signature.as_ref(), certificates, &mut notes)?,
+        None => None,
+    };
+    let signature = shape.response_signature.as_ref();
+    let response = one(shape.response, signature, certificates, &mut notes)?;
     let covers_response = response.is_some();
     let Some(bytes) = response.or(assertion) else {
-        let detail = "neither the response nor the assertion is signed";
+        let detail = match shape.assertion {
+            Some(_) => "neither the response nor the assertion is signed",
+            None => "the response around an encrypted assertion is not signed",
+        };
         return Err(Refusal::new("saml.signature.missing", detail));
     };
     let text = String::from_utf8(bytes)
         .map_err(|_| Refusal::new("saml.signature.invalid", "the canonical form is not text"))?;
     Ok(Believed { text, covers_response, notes })
+}
+
+/// Verifies a signature if there is one.
+pub(crate) fn one(
+    node: Node<'_, '_>,
+    signature: Option<&Signature<'_, '_>>,
+    certificates: &[Certificate],
+    notes: &mut Vec<&'static str>,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let Some(signature) = signature else { return Ok(None) };
+    if !is_pinned(signature, certificates) {
+        notes.push("KeyInfo brings a certificate that is not in the metadata; it is ignored");
+    }
+    element(node, signature, certificates).map(Some)
 }
 
 /// Verifies one enveloped signature; gives the canonical bytes of the element.

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use keys::SystemRandom;
 use keys::cert::{CertSpec, Certificate, Usage, issue_rsa};
 use keys::sign::{RsaBits, RsaKey};
+use keys::transport::TransportKey;
 
 pub(crate) const IDP: &str = "https://idp.riverton.example/metadata";
-pub(crate) const SP: &str = "https://bailiwick.riverton.example/saml";
+pub(crate) const SP: &str = "https://bailiwick.riverton.example/saml/metadata";
 pub(crate) const ACS: &str = "https://bailiwick.riverton.example/saml/acs";
 pub(crate) const SSO: &str = "https://idp.riverton.example/sso?tenant=1";
 pub(crate) const REQUEST: &str = "_request";
@@ -83,6 +84,11 @@ pub(crate) fn idp() -> IdpSettings {
     let metadata = metadata_of(&[&idp_signer().certificate]);
     let agency = "NB0010100".parse().unwrap();
     IdpSettings::from_metadata("riverton", agency, metadata.as_bytes(), now()).unwrap()
+}
+
+/// As [`idp`], for a provider that wraps keys by OAEP with SHA-1.
+pub(crate) fn idp_with_sha1() -> IdpSettings {
+    IdpSettings { oaep_sha1: true, ..idp() }
 }
 
 /// A right response, unsigned. Times are relative to eight o'clock.
@@ -173,6 +179,7 @@ pub(crate) fn expectation(idp: &IdpSettings) -> Expectation<'_> {
         entity_id: SP,
         acs_url: ACS,
         request_id: Some(REQUEST),
+        decryption: std::slice::from_ref(transport_key()),
         reauthenticated_since: None,
         now: now(),
     }
@@ -188,4 +195,10 @@ pub(crate) fn verdict(xml: &str) -> String {
         Ok(_) => "accepted".to_owned(),
         Err(refusal) => refusal.code.to_owned(),
     }
+}
+
+/// Our key for encrypted assertions.
+pub(crate) fn transport_key() -> &'static TransportKey {
+    static KEY: OnceLock<TransportKey> = OnceLock::new();
+    KEY.get_or_init(|| TransportKey::generate(RsaBits::Rsa2048).unwrap().0)
 }

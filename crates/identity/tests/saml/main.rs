@@ -3,6 +3,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::string_slice,
+    clippy::indexing_slicing,
+    clippy::type_complexity,
     reason = "a test that can not set its stage stops"
 )]
 #![expect(clippy::print_stderr, reason = "the corpus test says what it ran and what it left out")]
@@ -10,5 +12,10 @@
 mod attacks;
 mod common;
 mod corpus;
+mod encrypted;
+mod forge;
+mod generated;
+mod generated_parts;
+mod generated_profile;
 mod profile;
 mod sign_in;

@@ -392,6 +392,7 @@ fn a_file_is_verified_like_an_answer() {
         acs_url: crate::common::ACS,
         at: now(),
         request_id: None,
+        decryption: &[],
     };
     let accepted = verify_file(&question(xml.as_bytes())).unwrap();
     assert_eq!(accepted.name_id, "det.ruiz");

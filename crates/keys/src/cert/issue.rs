@@ -44,8 +44,10 @@ pub enum Usage {
     Signing,
     /// Parcels are sealed to it.
     KeyAgreement,
-    /// An identity provider's.
+    /// Of an identity provider, or of a service towards one.
     SamlSigning,
+    /// Keys of assertions are wrapped to it.
+    SamlEncryption,
 }
 
 /// What a new certificate shall say.
@@ -86,6 +88,18 @@ pub fn issue_rsa(
 ) -> Result<Certificate, KeysError> {
     let algorithm = AlgorithmIdentifierOwned { oid: RSA_SHA256, parameters: Some(Any::null()) };
     write(spec, &key.public_spki()?, None, &algorithm, random, |tbs| key.sign_sha256(tbs))
+}
+
+/// As [`issue_rsa`], for another RSA key, which may not sign: `key` vouches for it.
+pub fn issue_rsa_for(
+    spec: &CertSpec,
+    spki: &[u8],
+    issuer: (&Certificate, &RsaKey),
+    random: &dyn Random,
+) -> Result<Certificate, KeysError> {
+    let algorithm = AlgorithmIdentifierOwned { oid: RSA_SHA256, parameters: Some(Any::null()) };
+    let (certificate, key) = issuer;
+    write(spec, spki, Some(certificate), &algorithm, random, |tbs| key.sign_sha256(tbs))
 }
 
 fn write(
@@ -212,6 +226,7 @@ fn usages(usage: Usage) -> (FlagSet<KeyUsages>, Vec<ObjectIdentifier>) {
         Usage::Signing => (KeyUsages::DigitalSignature | KeyUsages::NonRepudiation, vec![]),
         Usage::KeyAgreement => (FlagSet::from(KeyUsages::KeyAgreement), vec![]),
         Usage::SamlSigning => (signs, vec![]),
+        Usage::SamlEncryption => (FlagSet::from(KeyUsages::KeyEncipherment), vec![]),
     }
 }
 
