@@ -14,6 +14,7 @@ mod disk;
 mod envelope;
 mod error;
 mod event;
+pub mod evidence;
 mod frame;
 mod identity;
 mod journal;

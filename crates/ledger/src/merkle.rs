@@ -37,6 +37,30 @@ impl CompactRange {
         Self::default()
     }
 
+    /// The tree of `size` leaves with these perfect subtrees, largest first; `None` if that is not how many
+    /// it has.
+    pub fn of(size: u64, peaks: &[Hash]) -> Option<Self> {
+        let fits = u32::try_from(peaks.len()).is_ok_and(|count| count == size.count_ones());
+        fits.then(|| Self { size, peaks: peaks.to_vec() })
+    }
+
+    /// Adds the 2^`level` leaves of a perfect subtree at once; `None` where none can begin.
+    pub fn push_subtree(&mut self, level: u32, hash: Hash) -> Option<()> {
+        let leaves = 1_u64.checked_shl(level)?;
+        if !self.size.is_multiple_of(leaves) {
+            return None;
+        }
+        let size = self.size.checked_add(leaves)?;
+        let (mut hash, mut index) = (hash, self.size >> level);
+        while index & 1 == 1 {
+            hash = node_hash(&self.peaks.pop()?, &hash);
+            index >>= 1;
+        }
+        self.peaks.push(hash);
+        self.size = size;
+        Some(())
+    }
+
     /// Leaves added so far.
     pub fn size(&self) -> u64 {
         self.size
@@ -70,6 +94,19 @@ impl CompactRange {
         let Some(last) = peaks.next() else { return empty_root() };
         peaks.fold(*last, |right, left| node_hash(left, &right))
     }
+}
+
+/// The perfect subtrees (level, index) that together hold the leaves `start..end`, in order, as few as can
+/// be.
+pub fn perfect_subtrees(start: u64, end: u64) -> Vec<(u32, u64)> {
+    let (mut start, mut found) = (start, Vec::new());
+    while start < end {
+        // No larger than what is left, and no larger than where it begins allows.
+        let level = (end - start).ilog2().min(start.trailing_zeros());
+        found.push((level, start >> level));
+        start += 1 << level;
+    }
+    found
 }
 
 /// Gives the hash of the perfect subtree `index` of 2^`level` leaves, or says why it can't.

@@ -24,7 +24,7 @@ use crate::note::{Checkpoint, VerifierKey};
 use crate::published::parse_all;
 use crate::scan::{Fault, LogEnd, Source, scan_bodies, scan_log};
 
-const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 const CHECKPOINTS_BYTES_MAX: u64 = 1 << 30;
 /// A ledger that is being written to may be caught in the middle of a write.
 const TRIES_MAX: u32 = 3;
@@ -64,10 +64,18 @@ pub fn verify_on(
     folder: &Path,
     mut options: VerifyOptions<'_>,
 ) -> Result<Verified, Damage> {
+    patiently(disk, folder, || Folder { disk, folder }.verify(&mut options))
+}
+
+/// Reads a folder, again if it does not hold while somebody writes to it.
+pub(crate) fn patiently<T>(
+    disk: &dyn Disk,
+    folder: &Path,
+    mut read: impl FnMut() -> Result<T, Damage>,
+) -> Result<T, Damage> {
     let mut tries = 1;
     loop {
-        let size = (Folder { disk, folder }).verify(&mut options);
-        match size {
+        match read() {
             Err(_) if tries < TRIES_MAX && is_live(disk, folder) => tries += 1,
             other => return other,
         }
@@ -79,13 +87,14 @@ fn is_live(disk: &dyn Disk, folder: &Path) -> bool {
     there && disk.lock(&folder.join(crate::identity::LOCK)).is_ok_and(|lock| lock.is_none())
 }
 
-struct Folder<'a> {
-    disk: &'a dyn Disk,
-    folder: &'a Path,
+/// A folder that is only read.
+pub(crate) struct Folder<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) folder: &'a Path,
 }
 
 impl Folder<'_> {
-    fn read(&self, name: &str, max: u64) -> Result<Vec<u8>, Damage> {
+    pub(crate) fn read(&self, name: &str, max: u64) -> Result<Vec<u8>, Damage> {
         read_whole(self.disk, &self.folder.join(name), max)
             .map_err(|error| Damage::new(name, 0, None, &unreadable(&error)))
     }
@@ -130,7 +139,7 @@ impl Folder<'_> {
         Ok(Verified { origin, size, root, checkpoint: note, published })
     }
 
-    fn damage(&self, fault: Fault) -> Damage {
+    pub(crate) fn damage(&self, fault: Fault) -> Damage {
         match fault {
             Fault::Damaged(damage) => damage,
             Fault::Disk { path, source } => {
@@ -140,7 +149,7 @@ impl Folder<'_> {
         }
     }
 
-    fn identity(&self, key: Option<&str>) -> Result<Identity, Damage> {
+    pub(crate) fn identity(&self, key: Option<&str>) -> Result<Identity, Damage> {
         let bytes = self.read(IDENTITY, SMALL_FILE_BYTES_MAX)?;
         let text = String::from_utf8(bytes).ok();
         let identity = text.as_deref().and_then(Identity::parse);

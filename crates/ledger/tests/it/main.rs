@@ -11,6 +11,7 @@
 mod common;
 mod damage;
 mod events;
+mod evidence;
 mod faults;
 mod formats;
 mod python;
