@@ -1,9 +1,8 @@
 //! Attacks by the hundred, each made from a right response and refused for its own reason.
 //!
-//! A case is made anew for every base, so that the same list runs against the verifier, over HTTP (where
-//! each answer needs a request of its own) and past `xmlsec1`. Where the attack leaves the honest element
-//! and its signature as they were, the case says so, and `xmlsec1` must agree: a case that broke the
-//! signature on the way would be refused for nothing.
+//! A case is made anew for every base, so that the same list can run against another judge. Where the attack
+//! leaves the honest element and its signature as they were, the case says so; no second verifier has been
+//! asked yet whether that is true, so a case that broke the signature on its way would not show itself.
 
 use crate::common::{Layout, attacker, sign_one, signed};
 use crate::forge::{cut, evil, into_first, resigned};
