@@ -20,9 +20,10 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
+    Target { name: "ledger-evidence", run: ledger_evidence },
     Target { name: "tool-file", run: tools::fuzzing::tool_file },
     Target { name: "tool-expression", run: tool_expression },
     Target { name: "saml-response", run: saml_response },
@@ -66,6 +67,10 @@ fn ledger_notes(data: &[u8]) {
         drop(ledger::note::Checkpoint::open(&text, &key));
     }
     drop(ledger::note::Checkpoint::parse(&text));
+}
+
+fn ledger_evidence(data: &[u8]) {
+    drop(ledger::evidence::Evidence::parse(&text(data)));
 }
 
 fn tool_expression(data: &[u8]) {
