@@ -55,7 +55,7 @@ pub(crate) struct Open {
     body_ends: BTreeMap<Bucket, BodyEnd>,
     journal: Journal,
     /// Written to since the journal began at 0, and not synced since.
-    dirty: BTreeMap<Segment, Arc<dyn DiskFile>>,
+    dirty: BTreeMap<Segment, (PathBuf, Arc<dyn DiskFile>)>,
     pub(crate) published: Published,
 }
 
@@ -281,8 +281,8 @@ impl Open {
             let Some(extent) = self.extent(write.segment) else { continue };
             let written = extent.file.write_at(&write.bytes, write.offset);
             written.map_err(|source| broken("write", &extent.path, source))?;
-            let file = Arc::clone(&extent.file);
-            self.dirty.insert(write.segment, file);
+            let dirty = (extent.path.clone(), Arc::clone(&extent.file));
+            self.dirty.insert(write.segment, dirty);
         }
         self.journal.end += bytes.len() as u64;
         self.journal.ordinal += 1;
@@ -314,9 +314,8 @@ impl Open {
 
     /// Syncs everything to its place, after which the journal begins at 0 again.
     fn settle(&mut self) -> Result<(), Failure> {
-        for (segment, file) in &self.dirty {
-            let path = PathBuf::from(segment.path());
-            file.sync().map_err(|source| broken("sync", &path, source))?;
+        for (path, file) in self.dirty.values() {
+            file.sync().map_err(|source| broken("sync", path, source))?;
         }
         self.dirty.clear();
         self.journal.generation += 1;

@@ -286,7 +286,7 @@ impl Ledger {
             None => (0..end).rev().filter(fits).take(most).collect(),
             Some(short) => {
                 let hits = memory.marks.iter().rev().filter(|(mark, _)| *mark == short);
-                let hits = hits.map(|(_, entry)| u64::from(*entry)).filter(|entry| *entry < end);
+                let hits = hits.map(|(_, entry)| *entry).filter(|entry| *entry < end);
                 let mut hits: Vec<u64> = hits.filter(fits).take(most + 1).collect();
                 hits.dedup();
                 hits.truncate(most);

@@ -8,7 +8,7 @@ use keys::seal::SealingKey;
 use crate::envelope::{Bucket, Envelope};
 use crate::event::Outcome;
 use crate::merkle::{CompactRange, Hash};
-use crate::record::StoredRecord;
+use crate::record::{Blind, StoredRecord};
 
 /// Tree levels below this one are read from the log when a proof needs them.
 pub(crate) const TILE_LEVEL: u32 = 8;
@@ -75,7 +75,7 @@ pub(crate) struct Memory {
     pub(crate) names: Names,
     /// First four bytes of a subject's mark and the entry, in entry order. A hit is confirmed
     /// from the body.
-    pub(crate) marks: Vec<(u32, u32)>,
+    pub(crate) marks: Vec<(u32, u64)>,
     pub(crate) buckets: Vec<(Bucket, SealingKey)>,
     pub(crate) signature: Option<[u8; 64]>,
 }
@@ -144,10 +144,11 @@ impl Memory {
         row.outcome = record.event.outcome();
         (row.actor, row.tool, row.purpose) = (actor, decided.unwrap_or(tool), purpose);
         (row.case_number, row.partner, row.body) = (case_number, partner, Some(body));
-        if let Ok(entry) = u32::try_from(entry) {
-            let marks = record.subjects.iter().map(|subject| (short_mark(&subject.mark), entry));
-            self.marks.extend(marks);
-        }
+        self.mark(entry, &record.subjects);
+    }
+
+    fn mark(&mut self, entry: u64, subjects: &[Blind]) {
+        self.marks.extend(subjects.iter().map(|subject| (short_mark(&subject.mark), entry)));
     }
 
     /// Restores the order of the marks after rows were filled bucket by bucket.
@@ -165,4 +166,22 @@ impl Memory {
 pub(crate) fn short_mark(mark: &[u8; 32]) -> u32 {
     let [a, b, c, d, ..] = *mark;
     u32::from_be_bytes([a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_of_entries_beyond_four_billion_are_marked_like_those_before() {
+        let mut memory = Memory::default();
+        let subject = Blind { kind: "person".to_owned(), mark: [7; 32] };
+        let entries = [u64::from(u32::MAX) + 1, 0, u64::from(u32::MAX)];
+        for entry in entries {
+            memory.mark(entry, std::slice::from_ref(&subject));
+        }
+        memory.order();
+        let marked: Vec<u64> = memory.marks.iter().map(|(_, entry)| *entry).collect();
+        assert_eq!(marked, [0, u64::from(u32::MAX), u64::from(u32::MAX) + 1]);
+    }
 }

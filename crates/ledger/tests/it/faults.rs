@@ -112,6 +112,24 @@ fn a_failed_sync_is_never_taken_for_done_by_asking_again() {
 }
 
 #[test]
+fn a_segment_that_does_not_sync_when_the_journal_comes_round_is_named_in_full() {
+    let (disk, clock) = (Arc::new(SimDisk::new()), clock());
+    let ledger = open_with(&disk, &clock, busy()).unwrap();
+    let receipt = append(&ledger, large(0)).unwrap();
+    // The log comes before the bodies, whose first segment has the same name.
+    disk.fail_next_sync("00000000.seg");
+    let refused = (1..9).find_map(|number| append(&ledger, large(number)).err()).unwrap();
+    match refused {
+        AppendError::Disk { doing: "sync", path, .. } => {
+            assert_eq!(path, in_folder("log/00000000.seg"));
+        }
+        other => panic!("refused for something else: {other}"),
+    }
+    append(&ledger, numbered(9)).unwrap();
+    check_confirmed(&ledger, &vec![(receipt.entry, large(0))], "opened again");
+}
+
+#[test]
 fn a_full_disk_refuses_says_so_in_the_ledger_and_recovers_when_there_is_room() {
     let (disk, clock) = (Arc::new(SimDisk::new()), clock());
     let ledger = open(&disk, &clock).unwrap();
