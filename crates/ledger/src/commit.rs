@@ -6,19 +6,19 @@
 //! of the entries. Only then is anybody answered.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keys::random_bytes;
 use keys::seal::SealingKey;
 
 use crate::body::{self, Body, BodyRecord, body_aad};
-use crate::disk::{DiskFile, replace};
+use crate::disk::{DiskFile, DiskLock, replace};
 use crate::envelope::{Bucket, Envelope, LedgerId};
 use crate::error::AppendError;
 use crate::event::Retention;
 use crate::frame::{NewFrame, frame_taken};
-use crate::identity::{BODY, JOURNAL, KEYS};
+use crate::identity::{BODY, JOURNAL, KEYS, LOCK};
 use crate::journal::{JournalFrame, Segment, Write, body_folder};
 use crate::load::{Loaded, key_name};
 use crate::memory::{BodyAt, FrameAt};
@@ -54,6 +54,8 @@ pub(crate) struct Open {
     bodies: BTreeMap<Bucket, Extent>,
     body_ends: BTreeMap<Bucket, BodyEnd>,
     journal: Journal,
+    lock: Arc<dyn DiskLock>,
+    lock_path: PathBuf,
     /// Written to since the journal began at 0, and not synced since.
     dirty: BTreeMap<Segment, (PathBuf, Arc<dyn DiskFile>)>,
     pub(crate) published: Published,
@@ -74,7 +76,11 @@ struct Draft {
 }
 
 impl Open {
-    pub(crate) fn new(fixed: &Fixed, loaded: &Loaded) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        fixed: &Fixed,
+        loaded: &Loaded,
+        lock: &Arc<dyn DiskLock>,
+    ) -> Result<Self, Failure> {
         let (end, limit) = (loaded.end.clone(), fixed.settings.segment_bytes);
         let log = Extent::open(&fixed.place, Segment::Log(end.segment), end.offset, limit)?;
         let journal = Journal {
@@ -87,7 +93,8 @@ impl Open {
         };
         let (bodies, dirty) = (BTreeMap::new(), BTreeMap::new());
         let (body_ends, published) = (loaded.bodies.clone(), loaded.published);
-        Ok(Self { end, log, bodies, body_ends, journal, dirty, published })
+        let (lock, lock_path) = (Arc::clone(lock), fixed.place.path(LOCK));
+        Ok(Self { end, log, bodies, body_ends, journal, lock, lock_path, dirty, published })
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -105,6 +112,8 @@ impl Open {
         jobs: &[Job],
         reserve: Reserve,
     ) -> Result<Vec<Receipt>, Failure> {
+        // Before, so as not to write over another process's records; and again after the sync.
+        self.check_lock().map_err(Failure::Broken)?;
         let draft = self.draft(fixed, jobs, reserve)?;
         self.write(&draft)?;
         Ok(self.adopt(fixed, jobs, &draft))
@@ -296,8 +305,14 @@ impl Open {
         }
     }
 
-    /// A file that was removed or replaced would take records that nobody finds again.
+    pub(crate) fn check_lock(&self) -> Result<(), AppendError> {
+        check_lock(self.lock.as_ref(), &self.lock_path)
+    }
+
+    /// A file that was removed or replaced would take records that nobody finds again. Without
+    /// the lock another process may be writing over them.
     fn check_in_place(&self, draft: &Draft) -> Result<(), Failure> {
+        self.check_lock().map_err(Failure::Broken)?;
         let journal = (&self.journal.file, &self.journal.path);
         let touched = draft.writes.iter().filter_map(|write| self.extent(write.segment));
         for (file, path) in touched.map(|it| (&it.file, &it.path)).chain([journal]) {
@@ -326,6 +341,7 @@ impl Open {
     /// Settles for good: an empty frame opens a new generation, so that from here on the log and
     /// the bodies speak for themselves.
     pub(crate) fn close(&mut self, ledger: &LedgerId) -> Result<(), Failure> {
+        self.check_lock().map_err(Failure::Broken)?;
         self.settle()?;
         let (generation, ordinal, first) = (self.journal.generation, 0, self.size());
         let frame = JournalFrame { generation, ordinal, first, count: 0, writes: Vec::new() };
@@ -374,6 +390,16 @@ impl Open {
         (self.end.root, self.end.digest) = (draft.root, draft.digest);
         self.end.signature = Some(draft.signature);
         receipts
+    }
+}
+
+/// Whether the lock still keeps other processes out of the folder.
+pub(crate) fn check_lock(lock: &dyn DiskLock, path: &Path) -> Result<(), AppendError> {
+    let path = path.to_owned();
+    match lock.in_place() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(AppendError::Replaced { path }),
+        Err(source) => Err(AppendError::Disk { doing: "look at", path, source: Arc::new(source) }),
     }
 }
 

@@ -28,7 +28,13 @@ pub trait Disk: Send + Sync {
     /// Names in a folder, sorted.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
     /// Takes the lock file, or `None` if another process holds it. Held until dropped.
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
+    fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskLock>>>;
+}
+
+/// A lock that is held.
+pub trait DiskLock: Send + Sync {
+    /// Whether its path still leads to the file that is locked. Else it keeps nobody out.
+    fn in_place(&self) -> io::Result<bool>;
 }
 
 /// An open file.
@@ -83,12 +89,12 @@ impl Disk for SystemDisk {
         Ok(names)
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+    fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskLock>>> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = file.open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
+            Ok(()) => Ok(Some(Arc::new(SystemFile { file, path: path.to_owned() }))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -126,6 +132,18 @@ impl DiskFile for SystemFile {
     }
 
     fn in_place(&self) -> io::Result<bool> {
+        self.is_in_place()
+    }
+}
+
+impl DiskLock for SystemFile {
+    fn in_place(&self) -> io::Result<bool> {
+        self.is_in_place()
+    }
+}
+
+impl SystemFile {
+    fn is_in_place(&self) -> io::Result<bool> {
         let ours = self.file.metadata()?;
         match std::fs::symlink_metadata(&self.path) {
             Ok(there) => {

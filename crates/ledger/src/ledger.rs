@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use keys::seal::SealingKey;
 use keys::{Clock, Random};
 
-use crate::disk::{Disk, SystemDisk};
+use crate::disk::{Disk, DiskLock, SystemDisk};
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::event::KINDS;
 use crate::identity::LOCK;
@@ -93,21 +93,17 @@ impl Ledger {
     fn start(
         fixed: Arc<Fixed>,
         loaded: &Loaded,
-        lock: Box<dyn Send + Sync>,
+        lock: Arc<dyn DiskLock>,
         batch: usize,
     ) -> Result<Self, OpenError> {
         let queue = Arc::new(Queue::new(fixed.settings.queue_max));
-        let open = crate::commit::Open::new(&fixed, loaded).map_err(|failure| {
+        let open = crate::commit::Open::new(&fixed, loaded, &lock).map_err(|failure| {
             let (Failure::Refused(error) | Failure::Broken(error)) = failure;
             OpenError::Write { source: error }
         })?;
-        let writer = Writer::new(Arc::clone(&fixed), Arc::clone(&queue), open);
-        let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
-            let ended = writer.run(batch);
-            // Another process may have the folder only when the last write is done.
-            drop(lock);
-            ended
-        });
+        let writer = Writer::new(Arc::clone(&fixed), Arc::clone(&queue), open, lock);
+        let thread = std::thread::Builder::new().name("ledger".to_owned());
+        let thread = thread.spawn(move || writer.run(batch));
         let folder = fixed.settings.folder.clone();
         let thread = thread.map_err(|source| OpenError::Disk {
             doing: "start the writer of",

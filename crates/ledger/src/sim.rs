@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
-use crate::disk::{Disk, DiskFile, Mode};
+use crate::disk::{Disk, DiskFile, DiskLock, Mode};
 
 const SECTOR: usize = 512;
 
@@ -333,18 +333,25 @@ impl Disk for SimDisk {
         Ok(names.into_iter().collect())
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+    fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskLock>>> {
         let mut state = lock(&self.0);
         if state.locked {
             return Ok(None);
         }
         state.locked = true;
         state.folders.insert(path.parent().unwrap_or(path).to_owned());
-        Ok(Some(Box::new(SimLock(Arc::clone(&self.0)))))
+        Ok(Some(Arc::new(SimLock(Arc::clone(&self.0)))))
     }
 }
 
 struct SimLock(Arc<Mutex<State>>);
+
+impl DiskLock for SimLock {
+    fn in_place(&self) -> io::Result<bool> {
+        // The lock is no file here, so it can't go away.
+        Ok(true)
+    }
+}
 
 impl Drop for SimLock {
     fn drop(&mut self) {

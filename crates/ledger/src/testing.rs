@@ -8,7 +8,7 @@ use keys::seal::SealingKey;
 use keys::sign::Ed25519Key;
 use keys::{Clock, SystemRandom};
 
-pub use crate::disk::{Disk, DiskFile, Mode};
+pub use crate::disk::{Disk, DiskFile, DiskLock, Mode};
 use crate::ledger::Ledger;
 use crate::settings::{LedgerKeys, Settings};
 pub use crate::sim::{Fault, SimDisk};

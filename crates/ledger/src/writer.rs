@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use keys::{Clock, Random};
 
 use crate::body::{HEADER_BYTES, SEALED_EXTRA};
-use crate::commit::{Open, Reserve};
+use crate::commit::{Open, Reserve, check_lock};
+use crate::disk::DiskLock;
 use crate::error::{AppendError, Damage, OpenError};
 use crate::event::Event;
-use crate::identity::Identity;
+use crate::identity::{Identity, LOCK};
 use crate::load::{Loaded, load};
 use crate::memory::Memory;
 use crate::merkle::root_at;
@@ -78,12 +79,19 @@ pub(crate) struct Writer {
     /// Records refused since the ledger stalled.
     refused: u64,
     published_at: Option<Instant>,
+    /// Another process may have the folder only when the last write is done: the lock goes last.
+    lock: Arc<dyn DiskLock>,
 }
 
 impl Writer {
-    pub(crate) fn new(fixed: Arc<Fixed>, queue: Arc<Queue>, open: Open) -> Self {
+    pub(crate) fn new(
+        fixed: Arc<Fixed>,
+        queue: Arc<Queue>,
+        open: Open,
+        lock: Arc<dyn DiskLock>,
+    ) -> Self {
         let (tried, last_error, published_at) = (None, None, None);
-        Self { fixed, queue, open: Some(open), tried, last_error, refused: 0, published_at }
+        Self { fixed, queue, open: Some(open), tried, last_error, refused: 0, published_at, lock }
     }
 
     /// Writes until the queue is closed and empty; then settles.
@@ -154,15 +162,7 @@ impl Writer {
         if self.tried.is_some_and(|tried| tried.elapsed() < wait) {
             return Err(self.last_error.clone().unwrap_or(AppendError::Closed));
         }
-        let fixed = &self.fixed;
-        let loaded = load(&fixed.place, &fixed.identity, &fixed.keys);
-        let loaded = loaded.and_then(|loaded| self.check_confirmed(loaded));
-        let opened = loaded.map_err(|error| AppendError::Reopen(Arc::new(error)));
-        let opened = opened.and_then(|loaded| match Open::new(fixed, &loaded) {
-            Ok(open) => Ok((open, loaded.memory)),
-            Err(Failure::Refused(error) | Failure::Broken(error)) => Err(error),
-        });
-        match opened {
+        match self.load_again() {
             Ok((open, memory)) => {
                 *self.fixed.shared.write() = memory;
                 self.open = Some(open);
@@ -174,6 +174,19 @@ impl Writer {
                 self.last_error = Some(error.clone());
                 Err(error)
             }
+        }
+    }
+
+    fn load_again(&self) -> Result<(Open, Memory), AppendError> {
+        let fixed = &self.fixed;
+        // Loading writes, and so must not begin in a folder that is another process's by now.
+        check_lock(self.lock.as_ref(), &fixed.place.path(LOCK))?;
+        let loaded = load(&fixed.place, &fixed.identity, &fixed.keys);
+        let loaded = loaded.and_then(|loaded| self.check_confirmed(loaded));
+        let loaded = loaded.map_err(|error| AppendError::Reopen(Arc::new(error)))?;
+        match Open::new(fixed, &loaded, &self.lock) {
+            Ok(open) => Ok((open, loaded.memory)),
+            Err(Failure::Refused(error) | Failure::Broken(error)) => Err(error),
         }
     }
 
@@ -283,7 +296,9 @@ impl Writer {
         let Some(open) = &mut self.open else { return };
         let size = open.size();
         self.published_at = Some(Instant::now());
-        if let Err(error) = open.published.publish(&self.fixed.place, &note, size) {
+        let locked = open.check_lock().map_err(std::io::Error::other);
+        let place = &self.fixed.place;
+        if let Err(error) = locked.and_then(|()| open.published.publish(place, &note, size)) {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "the checkpoint could not be published");
         }

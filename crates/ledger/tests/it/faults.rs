@@ -343,3 +343,27 @@ fn whatever_happens_in_whatever_order_what_was_confirmed_stays() {
     });
     outcome.unwrap();
 }
+
+#[test]
+fn every_test_that_the_table_of_faults_names_is_there() {
+    let ledger = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![ledger.join("..")];
+    let mut sources = String::new();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                sources.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let table = std::fs::read_to_string(ledger.join("tests/FAULTS.md")).unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert_eq!(rows.len(), 24);
+    for row in rows {
+        for name in row.split('`').skip(1).step_by(2) {
+            assert!(sources.contains(&format!("fn {name}(")), "there is no test `{name}`");
+        }
+    }
+}
