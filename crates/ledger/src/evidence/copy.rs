@@ -15,7 +15,7 @@ use crate::body::{Body, body_aad, unwrap_key, wrapped_key};
 use crate::disk::{Disk, SystemDisk};
 use crate::envelope::{Bucket, Envelope, Half};
 use crate::error::Damage;
-use crate::identity::{Identity, JOURNAL, SMALL_FILE_BYTES_MAX};
+use crate::identity::{BODY, Identity, JOURNAL, SMALL_FILE_BYTES_MAX};
 use crate::journal::{JournalFrame, JournalScan};
 use crate::load::key_name;
 use crate::merkle::{Hash, inclusion_proof, perfect_subtrees};
@@ -181,10 +181,13 @@ impl<'a> LogCopy<'a> {
         };
         let mut said = self.bodies(&envelopes, what, key)?;
         let entries = envelopes.into_iter().map(|envelope| {
-            let content = said.remove(&envelope.entry).unwrap_or(Content::Disposed);
-            EvidenceEntry { envelope, content }
+            let content = said.remove(&envelope.entry);
+            let missing = "the body of an entry is missing";
+            let content =
+                content.ok_or_else(|| Damage::new(BODY, 0, Some(envelope.entry), missing))?;
+            Ok(EvidenceEntry { envelope, content })
         });
-        Ok(entries.collect())
+        entries.collect()
     }
 
     /// The hashes of some perfect subtrees and the envelopes of a range, in one reading.

@@ -62,6 +62,25 @@ fn every_entry_is_proved_without_the_ledger() {
 }
 
 #[test]
+fn a_body_that_is_gone_is_damage_and_never_told_as_disposed_of() {
+    let disk = disk_with(9);
+    let body = in_folder("body/standard-2029-11/00000000.seg");
+    assert!(disk.read(&body).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0)));
+    disk.edit(&body, |bytes| bytes.fill(0));
+    let copy = copy(&disk);
+    copy.prove(1, None).unwrap();
+    match copy.prove(1, Some((Disclose::All, &body_key()))).unwrap_err() {
+        EvidenceError::Damaged(damage) => {
+            assert_eq!(
+                damage.to_string(),
+                "`body` at byte 0, entry 1: the body of an entry is missing"
+            );
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
 fn what_an_entry_says_is_disclosed_in_halves() {
     let disk = disk_with(9);
     let copy = copy(&disk);
