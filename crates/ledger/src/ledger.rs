@@ -164,9 +164,10 @@ impl Ledger {
         self.0.fixed.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The tree as it stands: its size and its perfect subtrees.
-    pub fn tree(&self) -> CompactRange {
-        self.memory().tree.clone()
+    /// The tree as it stands, and the signed checkpoint (C2SP note) of just this tree.
+    pub fn signed_tree(&self) -> (CompactRange, String) {
+        let memory = self.memory();
+        (memory.tree.clone(), self.0.fixed.note(&memory))
     }
 
     /// Records that wait for the disk.

@@ -314,7 +314,11 @@ impl Drop for Writer {
 impl Fixed {
     /// The signed note for the ledger as it stands.
     pub(crate) fn checkpoint(&self) -> String {
-        let memory = self.shared.read();
+        self.note(&self.shared.read())
+    }
+
+    /// The signed note for what is in memory.
+    pub(crate) fn note(&self, memory: &Memory) -> String {
         let origin = self.identity.origin.clone();
         let checkpoint = Checkpoint { origin, size: memory.size(), root: memory.tree.root() };
         let signature = memory.signature.unwrap_or_else(|| checkpoint.sign(&self.keys.signer));

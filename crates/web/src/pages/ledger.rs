@@ -9,14 +9,13 @@ use std::collections::BTreeSet;
 
 use axum::extract::State;
 use gate::Print;
-use ledger::Health;
 use ledger::merkle::Hash;
+use ledger::{Health, Ledger};
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
 use crate::pages::audit;
 use crate::pages::parts::{moment, pair};
-use crate::problem::Problem;
 use crate::session::SignedIn;
 
 /// The ledger's state at one moment, on its way through the gate.
@@ -32,19 +31,18 @@ struct LedgerState {
 }
 
 impl LedgerState {
-    fn of(agency: &Shared) -> Result<Self, Problem> {
-        let ledger = &agency.ledger;
-        let tree = ledger.tree();
-        Ok(Self {
+    fn of(ledger: &Ledger) -> Self {
+        let (tree, note) = ledger.signed_tree();
+        Self {
             origin: ledger.origin().to_owned(),
             key: ledger.verifier_key(),
             size: tree.size(),
             root: tree.root(),
             peaks: tree.peaks().to_vec(),
-            note: ledger.checkpoint().map_err(|error| Problem::internal(&error))?,
+            note,
             health: ledger.health(),
             waiting: ledger.waiting(),
-        })
+        }
     }
 }
 
@@ -64,13 +62,10 @@ impl gate::Fingerprint for LedgerState {
 /// `GET /audit/ledger`: the tree, the signed checkpoint, and what the ledger says of itself.
 ///
 /// # Errors
-/// A [`Problem`] when the policy or the ledger says no.
+/// A [`crate::problem::Problem`] when the policy or the ledger says no.
 pub async fn state(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
     let permit = audit::permit(&agency, &signed_in, "state of the ledger".to_owned()).await?;
-    let agency_ = agency.clone();
-    let read = tokio::task::spawn_blocking(move || LedgerState::of(&agency_)).await;
-    let state = read.map_err(|error| Problem::internal(&error))??;
-    let released = agency.gate.release(permit.hold(state)).await?;
+    let released = agency.gate.release(permit.hold(LedgerState::of(&agency.ledger))).await?;
     let (state, receipt) = released.open();
     let content = html! {
         p { a href="/audit" { "Back to the timeline" } }
