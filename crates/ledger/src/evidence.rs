@@ -139,11 +139,13 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Result<Self, EvidenceError> {
+    /// The lines after the first, which must be `magic`.
+    fn after(magic: &'static str, text: &'a str) -> Result<Self, EvidenceError> {
         if text.len() > EVIDENCE_BYTES_MAX {
             return Err(EvidenceError::TooLarge { bytes: text.len(), max: EVIDENCE_BYTES_MAX });
         }
-        Ok(Self { rest: text, line: 0 })
+        let mut lines = Self { rest: text, line: 0 };
+        if lines.next(magic)? == magic { Ok(lines) } else { Err(lines.wrong(magic)) }
     }
 
     fn wrong(&self, expected: &'static str) -> EvidenceError {

@@ -109,7 +109,7 @@ pub fn check_tools(files: &[PathBuf]) -> Report {
     let mut report = Report { lines: Vec::new(), sound: true };
     for file in files {
         let name = file.display().to_string();
-        let text = match read_limited(file) {
+        let text = match read_text(file) {
             Ok(text) => text,
             Err(error) => {
                 report.sound = false;
@@ -163,11 +163,11 @@ pub fn saml_verify(file: &SamlFile) -> Report {
         Ok(key) => key.into_iter().collect::<Vec<_>>(),
         Err(error) => return Report::wrong(&*error),
     };
-    let (response, idp_metadata) =
-        match (read_limited(&file.response), read_limited(&file.idp_metadata)) {
-            (Ok(response), Ok(metadata)) => (response, metadata),
-            (Err(error), _) | (_, Err(error)) => return Report::wrong(&error),
-        };
+    let (response, idp_metadata) = match (read_text(&file.response), read_text(&file.idp_metadata))
+    {
+        (Ok(response), Ok(metadata)) => (response, metadata),
+        (Err(error), _) | (_, Err(error)) => return Report::wrong(&error),
+    };
     let question = Question {
         response: response.as_bytes(),
         idp_metadata: idp_metadata.as_bytes(),
@@ -188,19 +188,24 @@ pub fn saml_verify(file: &SamlFile) -> Report {
 
 /// A private key for encrypted assertions.
 fn transport_key(file: &Path) -> Result<TransportKey, Box<dyn std::error::Error>> {
-    if std::fs::metadata(file)?.len() > FILE_BYTES_MAX {
-        return Err("the key has more than 1 MiB".into());
-    }
-    Ok(TransportKey::read(&std::fs::read(file)?)?)
+    Ok(TransportKey::read(&read_limited(file, |file| std::fs::read(file))?)?)
 }
 
-/// A small text file; the error names it.
-fn read_limited(file: &Path) -> std::io::Result<String> {
+/// A small text file.
+fn read_text(file: &Path) -> std::io::Result<String> {
+    read_limited(file, |file| std::fs::read_to_string(file))
+}
+
+/// Reads a small file; the error names it.
+fn read_limited<T>(
+    file: &Path,
+    read: impl FnOnce(&Path) -> std::io::Result<T>,
+) -> std::io::Result<T> {
     let read = match std::fs::metadata(file) {
         Ok(found) if found.len() > FILE_BYTES_MAX => {
             Err(std::io::Error::other("it has more than 1 MiB"))
         }
-        Ok(_) => std::fs::read_to_string(file),
+        Ok(_) => read(file),
         Err(error) => Err(error),
     };
     let named =

@@ -58,11 +58,7 @@ pub(crate) fn check<'a, 'input>(
     if !response.has_tag_name((ns::PROTOCOL, "Response")) {
         return Err(shape("saml.shape.root", "the message is not a SAML response"));
     }
-    for node in document.descendants().filter(Node::is_element) {
-        placed(node, response)?;
-        attributes(node)?;
-    }
-    ids_are_unique(document)?;
+    elements_are_in_place(document)?;
     let known = ["Issuer", "Extensions", "Status", "Assertion", "EncryptedAssertion", "Signature"];
     children(response, &known)?;
     one_at_most(response, &["Issuer", "Extensions", "Status", "Signature"])?;
@@ -89,15 +85,21 @@ pub(crate) fn check_decrypted<'a, 'input>(
     if !assertion.has_tag_name((ns::ASSERTION, "Assertion")) {
         return Err(shape("saml.shape.assertion", "what was encrypted is not an assertion"));
     }
-    for node in document.descendants().filter(Node::is_element) {
-        placed(node, assertion)?;
-        attributes(node)?;
-    }
-    ids_are_unique(document)?;
+    elements_are_in_place(document)?;
     if assertion.attribute("ID") == Some(response_id) {
         return Err(shape("saml.shape.id", "response and assertion have the same ID"));
     }
     covered(assertion)
+}
+
+/// What holds for every element, in the clear or decrypted: where it stands, its attributes, its ID.
+fn elements_are_in_place(document: &Document<'_>) -> Result<(), Refusal> {
+    let root = document.root_element();
+    for node in document.descendants().filter(Node::is_element) {
+        placed(node, root)?;
+        attributes(node)?;
+    }
+    ids_are_unique(document)
 }
 
 fn covered<'a, 'input>(node: Node<'a, 'input>) -> Result<Covered<'a, 'input>, Refusal> {

@@ -1,5 +1,14 @@
 //! What an attacker does to a signed response: cuts, copies, puts back, and has SignedInfo signed again.
 
+/// Document types that no honest provider sends.
+pub(crate) const DTDS: [&str; 5] = [
+    "<!DOCTYPE r>",
+    "<!DOCTYPE r [<!ENTITY a \"det.ruiz\">]>",
+    "<!DOCTYPE r [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]>",
+    "<!DOCTYPE r SYSTEM \"file:///etc/passwd\">",
+    "<!DOCTYPE r [<!ATTLIST samlp:Response ID ID #IMPLIED>]>",
+];
+
 /// Cuts the first element of this name out of the text: gives it, and the text without it.
 pub(crate) fn cut(xml: &str, name: &str) -> (String, String) {
     let document = roxmltree::Document::parse(xml).unwrap();

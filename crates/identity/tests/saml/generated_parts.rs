@@ -1,7 +1,7 @@
 //! The other half of the list: what is wrong with algorithms, references, keys, values and whole documents.
 
 use crate::common::{Layout, attacker, sign_one, signed, signed_by};
-use crate::forge::{cut, resigned};
+use crate::forge::{DTDS, cut, resigned};
 use crate::generated::{Case, Cases};
 
 const SHA256_RSA: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
@@ -162,13 +162,7 @@ pub(crate) fn keys_and_values(cases: &mut Cases) {
 
 /// Documents that no honest provider sends.
 pub(crate) fn documents(cases: &mut Cases) {
-    for dtd in [
-        "<!DOCTYPE r>",
-        "<!DOCTYPE r [<!ENTITY a \"det.ruiz\">]>",
-        "<!DOCTYPE r [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]>",
-        "<!DOCTYPE r SYSTEM \"file:///etc/passwd\">",
-        "<!DOCTYPE r [<!ATTLIST samlp:Response ID ID #IMPLIED>]>",
-    ] {
+    for dtd in DTDS {
         cases.add(format!("DTD {dtd}"), "saml.shape.markup", move |base| {
             format!("{dtd}{}", signed(base, Layout::Both))
         });

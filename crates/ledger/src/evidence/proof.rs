@@ -40,10 +40,7 @@ impl EntryProof {
     /// # Errors
     /// [`EvidenceError::Line`] names the line.
     pub fn parse(text: &str) -> Result<Self, EvidenceError> {
-        let mut lines = Lines::new(text)?;
-        if lines.next(MAGIC)? != MAGIC {
-            return Err(lines.wrong(MAGIC));
-        }
+        let mut lines = Lines::after(MAGIC, text)?;
         let expected = "`extra` and the entry's envelope in Base64";
         let extra = lines.next(expected)?.strip_prefix("extra ");
         let extra = extra.ok_or_else(|| lines.wrong(expected))?;

@@ -54,10 +54,7 @@ impl RangeProof {
     /// # Errors
     /// [`EvidenceError::Line`] names the line.
     pub fn parse(text: &str) -> Result<Self, EvidenceError> {
-        let mut lines = Lines::new(text)?;
-        if lines.next(MAGIC)? != MAGIC {
-            return Err(lines.wrong(MAGIC));
-        }
+        let mut lines = Lines::after(MAGIC, text)?;
         let expected = "`range`, the first entry, and the one after the last";
         let bounds = lines.next(expected)?.strip_prefix("range ");
         let bounds = bounds.and_then(|text| text.split_once(' '));
