@@ -105,6 +105,9 @@ pub enum AppendError {
         #[source]
         source: Arc<keys::KeysError>,
     },
+    /// A witness has shown that this ledger was wound back or has two histories.
+    #[error("{why}")]
+    Stopped { why: String },
     #[error("the ledger is closed")]
     Closed,
 }

@@ -193,6 +193,45 @@ pub enum Event {
         digest: String,
         partner_entry: u64,
     },
+    /// A witness confirmed this ledger for the first time since it was opened.
+    CheckpointCosigned {
+        witness: String,
+        size: u64,
+    },
+    /// A witness has been silent for so long; `last` is the size that it cosigned last.
+    WitnessStale {
+        witness: String,
+        minutes: u64,
+        last: Option<u64>,
+    },
+    /// A witness that was silent has confirmed this ledger again.
+    WitnessRecovered {
+        witness: String,
+        size: u64,
+    },
+    /// A ledger, ours or a partner's, is smaller than it was: `reported_by` has seen `seen` entries.
+    RollbackDetected {
+        origin: String,
+        reported_by: String,
+        size: u64,
+        seen: u64,
+    },
+    /// A ledger, ours or a partner's, has two histories. Both signed notes are kept by whom it names.
+    EquivocationDetected {
+        origin: String,
+        reported_by: String,
+        size: u64,
+    },
+    /// We cosigned a partner's ledger; `checkpoint` is the note with both signatures. Not each is recorded.
+    WitnessedCheckpoint {
+        origin: String,
+        size: u64,
+        checkpoint: String,
+    },
+    /// A person lifted the stop that a witness had put on this ledger.
+    StopLifted {
+        reason: String,
+    },
 }
 
 /// The policy's answer.
@@ -347,6 +386,16 @@ kinds! {
     Event::ReceiptIssued { .. } => RECEIPT_ISSUED, "receipt-issued", 32, Notice, Dissemination;
     Event::ReceiptAnchored { .. } =>
         RECEIPT_ANCHORED, "receipt-anchored", 33, Notice, Dissemination;
+    Event::CheckpointCosigned { .. } =>
+        CHECKPOINT_COSIGNED, "checkpoint-cosigned", 50, Info, Standard;
+    Event::WitnessStale { .. } => WITNESS_STALE, "witness-stale", 51, Alert, Standard;
+    Event::WitnessRecovered { .. } => WITNESS_RECOVERED, "witness-recovered", 52, Notice, Standard;
+    Event::RollbackDetected { .. } => ROLLBACK_DETECTED, "rollback-detected", 53, Alert, Standard;
+    Event::EquivocationDetected { .. } =>
+        EQUIVOCATION_DETECTED, "equivocation-detected", 54, Alert, Standard;
+    Event::WitnessedCheckpoint { .. } =>
+        WITNESSED_CHECKPOINT, "witnessed-checkpoint", 55, Info, Standard;
+    Event::StopLifted { .. } => STOP_LIFTED, "stop-lifted", 56, Alert, Standard;
 }
 
 impl Event {
@@ -379,7 +428,11 @@ impl Event {
             | Self::RequestRefused { .. }
             | Self::ExportRejected { .. }
             | Self::ParcelRefused { .. } => Outcome::Deny,
-            Self::Withheld { .. } | Self::LedgerStalled { .. } => Outcome::Fail,
+            Self::Withheld { .. }
+            | Self::LedgerStalled { .. }
+            | Self::WitnessStale { .. }
+            | Self::RollbackDetected { .. }
+            | Self::EquivocationDetected { .. } => Outcome::Fail,
             Self::Decided { verdict: Verdict::Permit, .. }
             | Self::LedgerOpened { .. }
             | Self::LedgerRecovered { .. }
@@ -405,7 +458,11 @@ impl Event {
             | Self::ParcelReceived { .. }
             | Self::ParcelOpened { .. }
             | Self::ReceiptIssued { .. }
-            | Self::ReceiptAnchored { .. } => Outcome::Permit,
+            | Self::ReceiptAnchored { .. }
+            | Self::CheckpointCosigned { .. }
+            | Self::WitnessRecovered { .. }
+            | Self::WitnessedCheckpoint { .. }
+            | Self::StopLifted { .. } => Outcome::Permit,
         }
     }
 }

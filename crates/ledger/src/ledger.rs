@@ -7,19 +7,20 @@ use keys::seal::SealingKey;
 use keys::{Clock, Random};
 
 use crate::disk::{Disk, DiskLock, SystemDisk};
-use crate::error::{AppendError, OpenError, ReadError};
+use crate::error::{AppendError, Damage, OpenError, ReadError};
 use crate::event::KINDS;
 use crate::identity::LOCK;
 use crate::journal::Segment;
 use crate::load::{Loaded, identity, load};
 use crate::memory::{BodyAt, Memory, Row, short_mark};
-use crate::merkle::{CompactRange, Hash, consistency_proof, inclusion_proof};
+use crate::merkle::{CompactRange, Hash, consistency_proof, inclusion_proof, root_at};
 use crate::place::{Failure, Place};
 use crate::queue::{Pending, Queue};
 use crate::reading::{Hashes, envelope_at, read_body, read_envelope};
 use crate::record::{Blind, Entry, EntryNumber, Position, Receipt, Record, Subject};
 use crate::search::{PAGE_ENTRIES_MAX, Page, Search};
 use crate::settings::{LedgerKeys, Settings};
+use crate::watched::{WITNESS, Watched};
 use crate::writer::{Fixed, Health, Shared, Writer, halves, stored};
 
 /// An open ledger. Clones share it; it closes when the last of them is dropped.
@@ -84,9 +85,23 @@ impl Ledger {
 
         let identity = identity(&place, &settings, &keys, clock.as_ref(), random.as_ref())?;
         let mut loaded = load(&place, &identity, &keys)?;
+        let now = clock.now();
+        let watched = Watched::open(&place, &settings.witnessing, &identity.key, now)?;
+        watched.hold(loaded.memory.size(), &mut |size| {
+            let mut hashes = Hashes::new(&place, &identity.id, &loaded.memory);
+            let root = root_at(size, &mut |level, index| hashes.read(level, index));
+            root.map_err(|error| match error {
+                ReadError::Damaged(damage) => OpenError::Damaged(damage),
+                ReadError::Disk { path, source } => OpenError::Disk { doing: "read", path, source },
+                ReadError::NoEntry { .. } | ReadError::NoSize { .. } => {
+                    let what = "the log does not have the cosigned tree";
+                    OpenError::Damaged(Damage::new(WITNESS, 0, None, what))
+                }
+            })
+        })?;
         let memory = std::mem::take(&mut loaded.memory).into();
         let shared = Shared { memory, health: Mutex::new(Health::Recording) };
-        let fixed = Fixed { place, settings, keys, identity, clock, random, shared };
+        let fixed = Fixed { place, settings, keys, identity, clock, random, shared, watched };
         Self::start(Arc::new(fixed), &loaded, lock, batch)
     }
 
@@ -116,6 +131,9 @@ impl Ledger {
     /// Queues a record, which fixes its place in the order, without waiting for the disk. It goes
     /// on to be written whatever the caller does.
     pub fn enqueue(&self, record: Record) -> Result<Pending, AppendError> {
+        if let Some(stop) = self.0.fixed.watched.stopped() {
+            return Err(AppendError::Stopped { why: stop.words() });
+        }
         let blind = |it: &Subject| Blind { kind: it.kind.clone(), mark: self.blind(it) };
         let mut subjects: Vec<Blind> = record.subjects.iter().map(blind).collect();
         subjects.sort_unstable();
@@ -161,6 +179,9 @@ impl Ledger {
     }
 
     pub fn health(&self) -> Health {
+        if let Some(stop) = self.0.fixed.watched.stopped() {
+            return Health::Stalled { since: stop.at, why: stop.words() };
+        }
         self.0.fixed.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -178,6 +199,24 @@ impl Ledger {
     /// The signed checkpoint (C2SP note) for the ledger as it stands.
     pub fn checkpoint(&self) -> Result<String, ReadError> {
         Ok(self.0.fixed.checkpoint())
+    }
+
+    pub(crate) fn watched(&self) -> &Watched {
+        &self.0.fixed.watched
+    }
+
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        self.0.fixed.clock.now()
+    }
+
+    /// The root of the tree of the first `size` entries, if there are so many and they can be read.
+    pub(crate) fn root_of(&self, size: u64) -> Option<Hash> {
+        let memory = self.memory();
+        if size > memory.size() {
+            return None;
+        }
+        let mut hashes = Hashes::new(&self.0.fixed.place, self.id(), &memory);
+        root_at(size, &mut |level, at| hashes.read(level, at)).ok()
     }
 
     fn memory(&self) -> std::sync::RwLockReadGuard<'_, Memory> {

@@ -36,6 +36,8 @@ mod sim;
 #[doc(hidden)]
 pub mod testing;
 mod verify;
+pub mod watched;
+pub mod witness;
 mod words;
 mod writer;
 

@@ -43,24 +43,13 @@ pub struct VerifierKey {
 impl VerifierKey {
     /// Parses `example.com/log+33d7b496+AeHT…`; the hash must be the key's.
     pub fn parse(text: &str) -> Result<Self, NoteError> {
-        let mut parts = text.splitn(3, '+');
-        let mut part = || parts.next().ok_or(NoteError::Key);
-        let (name, hash, key) = (part()?, part()?, part()?);
-        let key = BASE64.decode(key).map_err(|_| NoteError::Key)?;
-        let public = match key.split_first() {
-            Some((&ED25519, public)) => public.try_into().map_err(|_| NoteError::Key)?,
-            _ => return Err(NoteError::Key),
-        };
-        let parsed = Self { name: name.to_owned(), public };
-        let sound = is_key_name(name) && hex::encode(parsed.id()) == hash;
-        if sound { Ok(parsed) } else { Err(NoteError::Key) }
+        let (name, public) = parse_key(text, ED25519)?;
+        Ok(Self { name, public })
     }
 
     /// The first four bytes of SHA-256 of name, newline, algorithm and key.
     pub fn id(&self) -> [u8; 4] {
-        let hash = sha256_parts(&[self.name.as_bytes(), b"\n", &[ED25519], &self.public]);
-        let [a, b, c, d, ..] = hash;
-        [a, b, c, d]
+        key_id(&self.name, ED25519, &self.public)
     }
 
     /// The note's line for a signature by this key.
@@ -72,9 +61,35 @@ impl VerifierKey {
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = BASE64.encode([&[ED25519], self.public.as_slice()].concat());
-        write!(f, "{}+{}+{key}", self.name, hex::encode(self.id()))
+        f.write_str(&show_key(&self.name, ED25519, &self.public))
     }
+}
+
+/// Reads a verifier key of this signature type: `name+hash+key`.
+pub(crate) fn parse_key(text: &str, algorithm: u8) -> Result<(String, [u8; 32]), NoteError> {
+    let mut parts = text.splitn(3, '+');
+    let mut part = || parts.next().ok_or(NoteError::Key);
+    let (name, hash, key) = (part()?, part()?, part()?);
+    let key = BASE64.decode(key).map_err(|_| NoteError::Key)?;
+    let public: [u8; 32] = match key.split_first() {
+        Some((first, public)) if *first == algorithm => {
+            public.try_into().map_err(|_| NoteError::Key)?
+        }
+        _ => return Err(NoteError::Key),
+    };
+    let sound = is_key_name(name) && hex::encode(key_id(name, algorithm, &public)) == hash;
+    if sound { Ok((name.to_owned(), public)) } else { Err(NoteError::Key) }
+}
+
+/// A key's id (signed-note v1.0.0): type 0x01 for a log's signatures, 0x04 for cosignatures.
+pub(crate) fn key_id(name: &str, algorithm: u8, public: &[u8; 32]) -> [u8; 4] {
+    let [a, b, c, d, ..] = sha256_parts(&[name.as_bytes(), b"\n", &[algorithm], public]);
+    [a, b, c, d]
+}
+
+pub(crate) fn show_key(name: &str, algorithm: u8, public: &[u8; 32]) -> String {
+    let key = BASE64.encode([&[algorithm], public.as_slice()].concat());
+    format!("{name}+{}+{key}", hex::encode(key_id(name, algorithm, public)))
 }
 
 /// A name without spaces and plus signs, as keys and logs are called.
@@ -150,7 +165,7 @@ impl Checkpoint {
 }
 
 /// Text and signature lines of a note.
-fn split(note: &str) -> Result<(&str, &str), NoteError> {
+pub(crate) fn split(note: &str) -> Result<(&str, &str), NoteError> {
     let odd = note.len() > NOTE_BYTES_MAX || note.contains(|c: char| c < ' ' && c != '\n');
     let at = note.rfind("\n\n").filter(|_| !odd).ok_or(NoteError::Malformed)?;
     let (text, signatures) = note.split_at_checked(at + 1).ok_or(NoteError::Malformed)?;
@@ -165,7 +180,8 @@ fn split(note: &str) -> Result<(&str, &str), NoteError> {
     Ok((text, signatures))
 }
 
-fn signature(line: &str) -> Result<(&str, Vec<u8>), NoteError> {
+/// Name and blob (key id and signature) of a signature line.
+pub(crate) fn signature(line: &str) -> Result<(&str, Vec<u8>), NoteError> {
     let rest = line.strip_prefix("\u{2014} ").ok_or(NoteError::Malformed)?;
     let (name, blob) = rest.split_once(' ').ok_or(NoteError::Malformed)?;
     let blob = BASE64.decode(blob).map_err(|_| NoteError::Malformed)?;

@@ -11,6 +11,7 @@ use crate::OpenError;
 use crate::body::{BODY_BYTES_MAX, SEALED_EXTRA};
 use crate::frame::{FRAME_ENTRIES_MAX, frame_taken};
 use crate::note::is_key_name;
+use crate::watched::Witnessing;
 
 /// Where and how a ledger is kept. Durability is not among these: it can't be turned off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Settings {
     pub checkpoint_wait: Duration,
     /// After a failure, the least time before the ledger is opened again.
     pub retry_wait: Duration,
+    /// Who cosigns this ledger's checkpoints.
+    pub witnessing: Witnessing,
     /// Months that audit records are kept; AU-11 asks for 12 at least.
     pub standard_months: u32,
     /// Months that records of dissemination are kept.
@@ -56,6 +59,7 @@ impl Settings {
             clock_back_max: Duration::from_secs(60),
             checkpoint_wait: Duration::from_secs(1),
             retry_wait: Duration::from_millis(250),
+            witnessing: Witnessing::none(),
             standard_months: 36,
             dissemination_months: 120,
         }

@@ -201,8 +201,11 @@ impl SimDisk {
         let copy = self.copy();
         {
             let (before, mut state) = (lock(&self.0), lock(&copy.0));
+            // A rename that arrived brought the file's name along, and took away what it replaced.
+            let mut arrived = BTreeSet::new();
             for (to, old, from, id) in before.renamed.iter().rev() {
                 if choose() {
+                    arrived.insert(*id);
                     continue;
                 }
                 match old {
@@ -213,7 +216,7 @@ impl SimDisk {
             }
             let unnamed = |id: &u64| before.contents.get(id).is_some_and(|it| !it.named);
             let mut names = std::mem::take(&mut state.names);
-            names.retain(|_, id| !unnamed(id) || choose());
+            names.retain(|_, id| arrived.contains(id) || !unnamed(id) || choose());
             state.names = names;
             for content in state.contents.values_mut() {
                 let mut kept = content.synced.clone();

@@ -48,6 +48,35 @@ pub fn ledger_on(disk: &Arc<SimDisk>, clock: Arc<dyn Clock>) -> Ledger {
     Ledger::open_on(disk, settings, keys(), clock, Arc::new(SystemRandom)).expect("opens")
 }
 
+/// As [`ledger`], with these witnesses.
+#[expect(clippy::expect_used, reason = "for tests")]
+pub fn witnessed(rules: crate::watched::Witnessing, clock: Arc<dyn Clock>) -> Ledger {
+    let settings = Settings { witnessing: rules, ..settings(Path::new("/ledger")) };
+    let (disk, random) = (Arc::new(SimDisk::new()), Arc::new(SystemRandom));
+    Ledger::open_on(disk, settings, keys(), clock, random).expect("opens")
+}
+
+/// A witness called `lakeside`, and the answer that its key gives to a submission at this time.
+#[expect(clippy::expect_used, reason = "for tests")]
+pub fn cosign(ledger: &Ledger, at: jiff::Timestamp) -> crate::watched::Asked {
+    use crate::witness::{Answer, Cosignature};
+
+    let submission = ledger.submission("lakeside", None).expect("reads").expect("a witness");
+    let text = crate::witness::text_of(&submission.request.note).expect("a checkpoint");
+    let signer = Ed25519Key::from_seed([9; 32]).expect("a seed");
+    let line = Cosignature::sign(text, at, &signer).line(&lakeside().key);
+    ledger.take_answer(&submission, &Answer::Cosigned(line), None)
+}
+
+/// The witness of [`cosign`].
+#[expect(clippy::expect_used, reason = "for tests")]
+pub fn lakeside() -> crate::watched::KnownWitness {
+    let signer = Ed25519Key::from_seed([9; 32]).expect("a seed");
+    let name = "lakeside.example/witness".to_owned();
+    let key = crate::witness::WitnessKey { name, public: signer.public() };
+    crate::watched::KnownWitness { name: "lakeside".to_owned(), key }
+}
+
 /// As [`ledger`], on a disk that fails after so many records; each is a batch of its own.
 #[expect(clippy::expect_used, reason = "for tests")]
 pub fn fails_after(appends_max: usize, clock: Arc<dyn Clock>) -> Ledger {

@@ -107,6 +107,31 @@ impl Event {
             Self::ReceiptAnchored { exchange, partner, partner_entry, .. } => format!(
                 "anchored {partner}'s receipt for exchange {exchange}, its entry {partner_entry}"
             ),
+            Self::CheckpointCosigned { witness, size } => {
+                format!("was confirmed by the witness {witness} at {}", entries(*size))
+            }
+            Self::WitnessStale { witness, minutes, last } => {
+                let before = match last {
+                    Some(size) => format!("confirmed {} last", entries(*size)),
+                    None => "never confirmed anything".to_owned(),
+                };
+                format!("has not heard of the witness {witness} for {minutes} minutes; it {before}")
+            }
+            Self::WitnessRecovered { witness, size } => {
+                format!("hears of the witness {witness} again: it confirmed {}", entries(*size))
+            }
+            Self::RollbackDetected { origin, reported_by, size, seen } => format!(
+                "found that the ledger {origin} has gone back to {}: {reported_by} has seen {seen}",
+                entries(*size)
+            ),
+            Self::EquivocationDetected { origin, reported_by, size } => format!(
+                "found that the ledger {origin} has two histories of {}: {reported_by} has seen the other",
+                entries(*size)
+            ),
+            Self::WitnessedCheckpoint { origin, size, .. } => {
+                format!("cosigned the ledger {origin} at {}", entries(*size))
+            }
+            Self::StopLifted { reason } => format!("takes records again after a stop: {reason}"),
         }
     }
 
@@ -165,7 +190,14 @@ impl Event {
             | Self::RequestRefused { .. }
             | Self::AuditRead { .. }
             | Self::ExportApproved { .. }
-            | Self::ExportRejected { .. } => none,
+            | Self::ExportRejected { .. }
+            | Self::CheckpointCosigned { .. }
+            | Self::WitnessStale { .. }
+            | Self::WitnessRecovered { .. }
+            | Self::RollbackDetected { .. }
+            | Self::EquivocationDetected { .. }
+            | Self::WitnessedCheckpoint { .. }
+            | Self::StopLifted { .. } => none,
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::queue::{Job, Portion, Queue, Taken};
 use crate::reading::Hashes;
 use crate::record::{Record, StoredRecord};
 use crate::settings::{LedgerKeys, Settings};
+use crate::watched::Watched;
 
 /// What readers and the writer share.
 pub(crate) struct Shared {
@@ -66,6 +67,7 @@ pub(crate) struct Fixed {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) shared: Shared,
+    pub(crate) watched: Watched,
 }
 
 /// The writer's own state.

@@ -20,10 +20,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
+    Target { name: "witness-message", run: witness_message },
+    Target { name: "witness-policy", run: witness_policy },
     Target { name: "tool-file", run: tools::fuzzing::tool_file },
     Target { name: "tool-expression", run: tool_expression },
     Target { name: "saml-response", run: saml_response },
@@ -71,6 +73,31 @@ fn ledger_notes(data: &[u8]) {
 
 fn ledger_evidence(data: &[u8]) {
     drop(ledger::evidence::Evidence::parse(&text(data)));
+}
+
+/// A request, the lines and the sizes of an answer, a cosigned note.
+fn witness_message(data: &[u8]) {
+    use ledger::witness::{AddCheckpoint, Answer, Cosignature, SIZE_TYPE, WitnessKey};
+
+    if let Ok((request, _)) = AddCheckpoint::parse(data) {
+        drop(AddCheckpoint::parse(request.encode().as_bytes()));
+    }
+    for status in [200, 409, 503] {
+        std::hint::black_box(Answer::read(status, SIZE_TYPE, data));
+    }
+    let text = text(data);
+    let (first, rest) = text.split_once('\n').unwrap_or_default();
+    if let Ok(key) = WitnessKey::parse(first) {
+        std::hint::black_box(Cosignature::on(rest, &key).is_ok());
+        std::hint::black_box(Cosignature::find("", rest, &key).is_ok());
+    }
+    ledger::witness::fuzz_document(data);
+}
+
+fn witness_policy(data: &[u8]) {
+    if let Ok(policy) = ledger::witness::Policy::parse(data) {
+        std::hint::black_box(policy.quorum.met(&|at| at % 2 == 0));
+    }
 }
 
 fn tool_expression(data: &[u8]) {

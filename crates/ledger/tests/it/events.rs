@@ -105,6 +105,26 @@ fn all() -> Vec<Event> {
         },
         Event::ReceiptIssued { exchange: exchange.clone(), digest: digest.clone() },
         Event::ReceiptAnchored { exchange, parcel, partner, digest, partner_entry: 41 },
+        Event::CheckpointCosigned { witness: text("lakeside"), size: 1204 },
+        Event::WitnessStale { witness: text("lakeside"), minutes: 16, last: Some(1204) },
+        Event::WitnessRecovered { witness: text("lakeside"), size: 1207 },
+        Event::RollbackDetected {
+            origin: text("riverton.example/ledger"),
+            reported_by: text("lakeside"),
+            size: 9,
+            seen: 12,
+        },
+        Event::EquivocationDetected {
+            origin: text("riverton.example/ledger"),
+            reported_by: text("lakeside"),
+            size: 1,
+        },
+        Event::WitnessedCheckpoint {
+            origin: text("lakeside.example/ledger"),
+            size: 77,
+            checkpoint: text("c"),
+        },
+        Event::StopLifted { reason: text("the newer copy is lost") },
     ]
 }
 
@@ -145,7 +165,14 @@ parcel-received: received parcel p-7 from NB0020000 in exchange x-7; it holds
 parcel-refused: parcel p-7 was refused (NB0020000): digest differs, at part 2, byte 512
 parcel-opened: opened statement.pdf in parcel p-7 (900 bytes)
 receipt-issued: issued the receipt for exchange x-7 (abcdef012345)
-receipt-anchored: anchored NB0020000's receipt for exchange x-7, its entry 41";
+receipt-anchored: anchored NB0020000's receipt for exchange x-7, its entry 41
+checkpoint-cosigned: was confirmed by the witness lakeside at 1204 entries
+witness-stale: has not heard of the witness lakeside for 16 minutes; it confirmed 1204 entries last
+witness-recovered: hears of the witness lakeside again: it confirmed 1207 entries
+rollback-detected: found that the ledger riverton.example/ledger has gone back to 9 entries: lakeside has seen 12
+equivocation-detected: found that the ledger riverton.example/ledger has two histories of 1 entry: lakeside has seen the other
+witnessed-checkpoint: cosigned the ledger lakeside.example/ledger at 77 entries
+stop-lifted: takes records again after a stop: the newer copy is lost";
     assert_eq!(words.join("\n"), expected);
 }
 
@@ -155,7 +182,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
     let listed: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     assert_eq!(names, listed);
     let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
-    assert_eq!(codes, (1..=33).collect());
+    assert_eq!(codes, (1..=33).chain(50..=56).collect());
     for event in all() {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["type"], event.kind());
