@@ -45,7 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio-rustls", &["wire"]),
     ("sea-orm", &["state"]),
     ("cedar-policy", &["policy"]),
-    ("rusqlite", &["sources"]),
+    ("rusqlite", &["sources", "ledger"]),
     ("tokio-postgres", &["sources"]),
     ("minijinja", &["tools"]),
     ("sqlparser", &["tools", "sources"]),

@@ -103,6 +103,29 @@ impl Keyring {
         })
     }
 
+    /// The secret of this name, if there is one.
+    pub fn find_secret(&self, name: &str) -> Result<Option<[u8; 32]>, KeysError> {
+        let Some(bytes) = self.load(name, Kind::Secret)? else { return Ok(None) };
+        let secret = bytes.as_slice().try_into().map_err(|_| KeysError::Content {
+            path: self.folder.join(name),
+            expected: "a secret of 32 bytes",
+        });
+        secret.map(Some)
+    }
+
+    /// The names of all secrets, sorted.
+    pub fn secrets(&self) -> Result<Vec<String>, KeysError> {
+        let failed = |source| KeysError::File { doing: "list", path: self.folder.clone(), source };
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let end = format!(".{}", Kind::Secret.extension());
+            names.extend(name.to_str().and_then(|it| it.strip_suffix(&end)).map(str::to_owned));
+        }
+        names.sort();
+        Ok(names)
+    }
+
     pub fn ed25519(&self, name: &str, random: &dyn Random) -> Result<Ed25519Key, KeysError> {
         let made = || Ok(Ed25519Key::generate(random)?.to_pkcs8());
         Ed25519Key::from_pkcs8(&self.load_or_make(name, Kind::Ed25519, made)?)

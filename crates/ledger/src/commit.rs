@@ -372,13 +372,10 @@ impl Open {
         for (level, hash) in &draft.nodes {
             memory.keep(*level, hash);
         }
-        for envelope in &draft.envelopes {
-            memory.push(envelope);
-        }
         let each = draft.envelopes.iter().zip(&draft.leaves).zip(&draft.bodies).zip(jobs);
         let mut receipts = Vec::with_capacity(jobs.len());
         for (((envelope, leaf), body), job) in each {
-            memory.describe(envelope.entry, &job.record, *body);
+            memory.bodies.push(Some(*body));
             let at = envelope.at().unwrap_or(job.at);
             receipts.push(Receipt { entry: EntryNumber(envelope.entry), at, leaf: *leaf });
         }

@@ -1,6 +1,7 @@
 //! The disk, as a trait, so that tests own every write and every failure.
 //!
-//! Invariant: nothing else in this room touches a file.
+//! Invariant: nothing else in this room touches a file, but for the search index, which can be
+//! lost at any time.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -29,6 +30,10 @@ pub trait Disk: Send + Sync {
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
     /// Takes the lock file, or `None` if another process holds it. Held until dropped.
     fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskLock>>>;
+    /// Whether paths on this disk are paths to other programs and libraries too.
+    fn is_real(&self) -> bool {
+        false
+    }
 }
 
 /// A lock that is held.
@@ -61,6 +66,10 @@ struct SystemFile {
 }
 
 impl Disk for SystemDisk {
+    fn is_real(&self) -> bool {
+        true
+    }
+
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(mode != Mode::Read).create(mode == Mode::Create).mode(0o600);

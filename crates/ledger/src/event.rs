@@ -113,6 +113,10 @@ pub enum Event {
         what: String,
         count: u64,
     },
+    /// From the next opening on, subjects and names are blinded under the index key of this epoch.
+    IndexKeyRotated {
+        epoch: u32,
+    },
     ExportRequested {
         export: String,
         agreement: String,
@@ -371,6 +375,7 @@ kinds! {
     Event::Written { .. } => WRITTEN, "written", 19, Notice, Standard;
     Event::RequestRefused { .. } => REQUEST_REFUSED, "request-refused", 20, Warning, Standard;
     Event::AuditRead { .. } => AUDIT_READ, "audit-read", 21, Notice, Standard;
+    Event::IndexKeyRotated { .. } => INDEX_KEY_ROTATED, "index-key-rotated", 39, Notice, Standard;
     Event::ExportRequested { .. } =>
         EXPORT_REQUESTED, "export-requested", 22, Notice, Dissemination;
     Event::ExportApproved { .. } => EXPORT_APPROVED, "export-approved", 23, Notice, Dissemination;
@@ -449,6 +454,7 @@ impl Event {
             | Self::Released { .. }
             | Self::Written { .. }
             | Self::AuditRead { .. }
+            | Self::IndexKeyRotated { .. }
             | Self::ExportRequested { .. }
             | Self::ExportApproved { .. }
             | Self::ParcelSealed { .. }

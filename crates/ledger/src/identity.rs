@@ -19,6 +19,9 @@ pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// Every published checkpoint, one note after another, each followed by an empty line.
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 
+/// The search index: derived, of no meaning to a verifier.
+pub(crate) const INDEX: &str = "index/index.db";
+
 pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 64 << 10;
 const FIRST_LINE: &str = "bailiwick-ledger 1";
 

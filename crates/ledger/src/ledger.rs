@@ -1,5 +1,6 @@
 //! The open ledger: what other rooms hold.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -7,19 +8,20 @@ use keys::seal::SealingKey;
 use keys::{Clock, Random};
 
 use crate::disk::{Disk, DiskLock, SystemDisk};
+use crate::envelope::{Bucket, Envelope};
 use crate::error::{AppendError, Damage, OpenError, ReadError};
-use crate::event::KINDS;
-use crate::identity::LOCK;
+use crate::identity::{INDEX, LOCK};
+use crate::index::{Fed, Feed, Follower, Index, IndexPlace, IndexState, Shape};
 use crate::journal::Segment;
 use crate::load::{Loaded, identity, load};
-use crate::memory::{BodyAt, Memory, Row, short_mark};
+use crate::memory::{BodyAt, Memory};
 use crate::merkle::{CompactRange, Hash, consistency_proof, inclusion_proof, root_at};
 use crate::place::{Failure, Place};
 use crate::queue::{Pending, Queue};
 use crate::reading::{Hashes, envelope_at, read_body, read_envelope};
-use crate::record::{Blind, Entry, EntryNumber, Position, Receipt, Record, Subject};
-use crate::search::{PAGE_ENTRIES_MAX, Page, Search};
-use crate::settings::{LedgerKeys, Settings};
+use crate::record::{Blind, Entry, EntryNumber, Position, Receipt, Record, StoredRecord, Subject};
+use crate::search::{Log, Page, Search};
+use crate::settings::{LedgerKeys, Settings, mark};
 use crate::watched::{WITNESS, Watched};
 use crate::writer::{Fixed, Health, Shared, Writer, halves, stored};
 
@@ -30,6 +32,8 @@ pub struct Ledger(Arc<Inner>);
 struct Inner {
     fixed: Arc<Fixed>,
     queue: Arc<Queue>,
+    index: Arc<Index>,
+    follower: Follower,
     thread: Mutex<Option<JoinHandle<Result<(), AppendError>>>>,
 }
 
@@ -116,16 +120,26 @@ impl Ledger {
             let (Failure::Refused(error) | Failure::Broken(error)) = failure;
             OpenError::Write { source: error }
         })?;
-        let writer = Writer::new(Arc::clone(&fixed), Arc::clone(&queue), open, lock);
+        let index = Arc::new(index_of(&fixed));
+        let bell = Arc::clone(index.bell());
+        let writer = Writer::new(Arc::clone(&fixed), Arc::clone(&queue), open, lock, bell);
         let thread = std::thread::Builder::new().name("ledger".to_owned());
         let thread = thread.spawn(move || writer.run(batch));
-        let folder = fixed.settings.folder.clone();
-        let thread = thread.map_err(|source| OpenError::Disk {
-            doing: "start the writer of",
-            path: folder,
-            source,
-        })?;
-        Ok(Self(Arc::new(Inner { fixed, queue, thread: Mutex::new(Some(thread)) })))
+        let failed = |doing| {
+            let path = fixed.settings.folder.clone();
+            move |source| OpenError::Disk { doing, path, source }
+        };
+        let thread = thread.map_err(failed("start the writer of"))?;
+        let feed = Arc::clone(&fixed);
+        let follower = Follower::start(Arc::clone(&index), feed);
+        let follower = follower.map_err(failed("start the search index of"))?;
+        Ok(Self(Arc::new(Inner {
+            fixed,
+            queue,
+            index,
+            follower,
+            thread: Mutex::new(Some(thread)),
+        })))
     }
 
     /// Queues a record, which fixes its place in the order, without waiting for the disk. It goes
@@ -134,11 +148,12 @@ impl Ledger {
         if let Some(stop) = self.0.fixed.watched.stopped() {
             return Err(AppendError::Stopped { why: stop.words() });
         }
-        let blind = |it: &Subject| Blind { kind: it.kind.clone(), mark: self.blind(it) };
+        let (epoch, key) = self.0.fixed.keys.index.newest();
+        let blind = |it: &Subject| Blind { kind: it.kind.clone(), mark: mark(key, it) };
         let mut subjects: Vec<Blind> = record.subjects.iter().map(blind).collect();
         subjects.sort_unstable();
         subjects.dedup();
-        let record = stored(record, subjects);
+        let record = stored(record, subjects, epoch);
         let halves = halves(&record).map_err(|source| AppendError::Encode(Arc::new(source)))?;
         let (bytes, max) = (halves.0.len() + halves.1.len(), self.record_bytes_max());
         if bytes > max {
@@ -157,10 +172,9 @@ impl Ledger {
         self.0.fixed.settings.record_bytes_max()
     }
 
-    /// A subject's mark, by which its entries are found.
+    /// A subject's mark under the newest index key, as it is stored.
     pub fn blind(&self, subject: &Subject) -> [u8; 32] {
-        let index = &self.0.fixed.keys.index;
-        index.tag(&[subject.kind.as_bytes(), &[0], subject.id.as_bytes()])
+        mark(self.0.fixed.keys.index.newest().1, subject)
     }
 
     /// The number of entries.
@@ -253,82 +267,31 @@ impl Ledger {
 
     /// Reads an entry, and holds it against what its leaf commits to.
     pub fn read(&self, entry: EntryNumber) -> Result<Entry, ReadError> {
-        let place = &self.0.fixed.place;
-        // The lock is not held while the disk is read: the writer needs it for its answers.
-        let Located { segment, offset, body, key } = self.locate(entry)?;
-        let envelope = read_envelope(place, self.id(), segment, offset, entry.0)?;
-        let (_, record) = read_body(place, &envelope, body, &key)?;
-        Ok(Entry {
-            number: entry,
-            at: envelope.at().ok_or(ReadError::NoEntry { entry, size: entry.0 })?,
-            clock_stepped_back: envelope.stepped_back,
-            record,
-            leaf: envelope.leaf(),
-            position: Position { file: segment.path(), offset },
-        })
+        read(&self.0.fixed, entry)
     }
 
-    fn locate(&self, entry: EntryNumber) -> Result<Located, ReadError> {
-        let memory = self.memory();
-        let none = || ReadError::NoEntry { entry, size: memory.size() };
-        let (segment, offset) = envelope_at(&memory, entry.0).ok_or_else(none)?;
-        let body = memory.row(entry.0).and_then(|row| row.body).ok_or_else(none)?;
-        let (_, key) = memory.buckets.get(usize::from(body.bucket)).ok_or_else(none)?;
-        Ok(Located { segment, offset, body, key: key.clone() })
-    }
-
-    /// Finds entries, newest first. All that is given must hold.
+    /// Finds entries, newest first. All that is given must hold. The page says what it may lack.
     pub fn search(&self, search: &Search) -> Result<Page, ReadError> {
-        let limit = usize::try_from(search.limit.min(PAGE_ENTRIES_MAX)).unwrap_or(0);
-        let mark = search.subject.as_ref().map(|subject| self.blind(subject));
-        let mut page = Page { entries: Vec::new(), more: false };
-        let mut before = search.before.map_or(u64::MAX, |before| before.0);
-        loop {
-            let found = self.candidates(search, mark.as_ref(), before, limit + 1);
-            let last = found.len() <= limit;
-            for number in found {
-                let entry = self.read(EntryNumber(number))?;
-                before = number;
-                // A candidate shares the first bytes of its mark; the body has the whole mark.
-                let is_about = |mark| entry.record.subjects.iter().any(|it| it.mark == mark);
-                if mark.is_some_and(|mark| !is_about(mark)) {
-                    continue;
-                }
-                if page.entries.len() == limit {
-                    page.more = true;
-                    return Ok(page);
-                }
-                page.entries.push(entry);
-            }
-            if last {
-                return Ok(page);
-            }
-        }
+        let log = Whole(&self.0.fixed);
+        crate::search::find(&log, &self.0.index, &self.0.fixed.keys.index, search)
     }
 
-    /// The numbers of up to `most` entries that fit, newest first.
-    fn candidates(
-        &self,
-        search: &Search,
-        mark: Option<&[u8; 32]>,
-        before: u64,
-        most: usize,
-    ) -> Vec<u64> {
-        let memory = self.memory();
-        let Some(wanted) = Wanted::new(search, &memory) else { return Vec::new() };
-        let end = before.min(memory.size());
-        let fits = |entry: &u64| memory.row(*entry).is_some_and(|row| wanted.fits(row));
-        match mark.map(short_mark) {
-            None => (0..end).rev().filter(fits).take(most).collect(),
-            Some(short) => {
-                let hits = memory.marks.iter().rev().filter(|(mark, _)| *mark == short);
-                let hits = hits.map(|(_, entry)| *entry).filter(|entry| *entry < end);
-                let mut hits: Vec<u64> = hits.filter(fits).take(most + 1).collect();
-                hits.dedup();
-                hits.truncate(most);
-                hits
-            }
-        }
+    /// How far the search index covers the ledger, and what it is doing.
+    pub fn index_state(&self) -> IndexState {
+        self.0.index.state()
+    }
+
+    /// Throws the search index away and has it built anew, in the background.
+    pub fn rebuild_index(&self) {
+        self.0.index.doubt();
+    }
+
+    /// Takes a bucket's entries out of the search index and its file, but for those in `keep`.
+    /// For when their bodies were disposed of.
+    pub fn forget(&self, bucket: Bucket, keep: &BTreeSet<u64>) -> Result<u64, ForgetError> {
+        let forgotten = self.0.index.forget(bucket, keep);
+        self.0.index.bell().ring();
+        forgotten.map_err(|error| ForgetError(Box::new(error)))
     }
 
     /// Lets nothing more in, writes what waits, and gives the folder free.
@@ -337,17 +300,111 @@ impl Ledger {
     }
 }
 
-/// Where an entry lies, and the key that opens it.
+/// Reads an entry, and holds it against what its leaf commits to.
+fn read(fixed: &Fixed, entry: EntryNumber) -> Result<Entry, ReadError> {
+    let parts = read_parts(fixed, entry)?;
+    let none = ReadError::NoEntry { entry, size: entry.0 };
+    match (parts.envelope.at(), parts.record) {
+        (Some(at), Some(record)) => Ok(Entry {
+            number: entry,
+            at,
+            clock_stepped_back: parts.envelope.stepped_back,
+            record,
+            leaf: parts.envelope.leaf(),
+            position: Position { file: parts.segment.path(), offset: parts.offset },
+        }),
+        _ => Err(none),
+    }
+}
+
+struct Parts {
+    segment: Segment,
+    offset: u64,
+    envelope: Envelope,
+    /// `None` where the body was disposed of.
+    record: Option<StoredRecord>,
+}
+
+fn read_parts(fixed: &Fixed, entry: EntryNumber) -> Result<Parts, ReadError> {
+    // The lock is not held while the disk is read: the writer needs it for its answers.
+    let Located { segment, offset, body } = locate(fixed, entry)?;
+    let place = &fixed.place;
+    let envelope = read_envelope(place, &fixed.identity.id, segment, offset, entry.0)?;
+    let record = body.map(|(body, key)| read_body(place, &envelope, body, &key)).transpose()?;
+    Ok(Parts { segment, offset, envelope, record: record.map(|(_, record)| record) })
+}
+
+/// Where an entry and its body lie, and the key that opens the body.
 struct Located {
     segment: Segment,
     offset: u64,
-    body: BodyAt,
-    key: SealingKey,
+    body: Option<(BodyAt, SealingKey)>,
+}
+
+fn locate(fixed: &Fixed, entry: EntryNumber) -> Result<Located, ReadError> {
+    let memory = fixed.shared.read();
+    let none = || ReadError::NoEntry { entry, size: memory.size() };
+    let (segment, offset) = envelope_at(&memory, entry.0).ok_or_else(none)?;
+    let body = memory.body(entry.0).and_then(|body| {
+        let (_, key) = memory.buckets.get(usize::from(body.bucket))?;
+        Some((body, key.clone()))
+    });
+    Ok(Located { segment, offset, body })
+}
+
+/// The whole ledger, as searches and the search index read it.
+struct Whole<'a>(&'a Fixed);
+
+impl Log for Whole<'_> {
+    fn size(&self) -> u64 {
+        self.0.shared.read().size()
+    }
+
+    fn entry(&self, number: u64) -> Result<Option<Entry>, ReadError> {
+        match read(self.0, EntryNumber(number)) {
+            Err(ReadError::NoEntry { .. }) => Ok(None),
+            read => read.map(Some),
+        }
+    }
+}
+
+impl Feed for Fixed {
+    fn size(&self) -> u64 {
+        self.shared.read().size()
+    }
+
+    fn root(&self, size: u64) -> Result<Hash, ReadError> {
+        let memory = self.shared.read();
+        let mut hashes = Hashes::new(&self.place, &self.identity.id, &memory);
+        root_at(size, &mut |level, index| hashes.read(level, index))
+    }
+
+    fn read(&self, from: u64, end: u64, each: &mut dyn FnMut(Fed)) -> Result<(), ReadError> {
+        for entry in from..end {
+            let Parts { envelope, record, .. } = read_parts(self, EntryNumber(entry))?;
+            each(Fed { envelope, record });
+        }
+        Ok(())
+    }
+}
+
+/// The search index could neither forget nor be removed.
+#[derive(Debug, thiserror::Error)]
+#[error("disposed entries could not be taken out of the search index")]
+pub struct ForgetError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+/// The index beside the log; in memory where the log is.
+fn index_of(fixed: &Fixed) -> Index {
+    let real = fixed.place.disk.is_real();
+    let place = if real { IndexPlace::File(fixed.place.path(INDEX)) } else { IndexPlace::Memory };
+    Index::new(fixed.identity.id, fixed.keys.index.clone(), place, Shape::default())
 }
 
 impl Inner {
     fn close(&self) -> Result<(), AppendError> {
         self.queue.close();
+        // The lock on the folder goes with the writer: by then nobody else may touch the index.
+        self.follower.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         thread.map_or(Ok(()), |thread| thread.join().unwrap_or(Err(AppendError::Closed)))
     }
@@ -359,53 +416,5 @@ impl Drop for Inner {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "the ledger did not close cleanly");
         }
-    }
-}
-
-/// A search in numbers. `None` where a name is asked for that no entry has.
-struct Wanted<'a> {
-    search: &'a Search,
-    kinds: Vec<u8>,
-    actor: Option<u32>,
-    tool: Option<u32>,
-    purpose: Option<u32>,
-    case_number: Option<u32>,
-    partner: Option<u32>,
-}
-
-impl<'a> Wanted<'a> {
-    fn new(search: &'a Search, memory: &Memory) -> Option<Self> {
-        let find = |name: &Option<String>| match name {
-            None => Some(None),
-            Some(name) => memory.names.find(name).map(Some),
-        };
-        let wanted = |kind: &&crate::Kind| search.kinds.iter().any(|name| name == kind.name);
-        let kinds: Vec<u8> = KINDS.iter().filter(wanted).map(|kind| kind.code).collect();
-        if kinds.is_empty() && !search.kinds.is_empty() {
-            return None;
-        }
-        Some(Self {
-            search,
-            kinds,
-            actor: find(&search.actor)?,
-            tool: find(&search.tool)?,
-            purpose: find(&search.purpose)?,
-            case_number: find(&search.case_number)?,
-            partner: find(&search.partner)?,
-        })
-    }
-
-    fn fits(&self, row: &Row) -> bool {
-        let same = |wanted: Option<u32>, have: u32| wanted.is_none_or(|wanted| wanted == have);
-        let search = self.search;
-        same(self.actor, row.actor)
-            && same(self.tool, row.tool)
-            && same(self.purpose, row.purpose)
-            && same(self.case_number, row.case_number)
-            && same(self.partner, row.partner)
-            && (self.kinds.is_empty() || self.kinds.contains(&row.kind))
-            && search.outcome.is_none_or(|outcome| outcome == row.outcome)
-            && search.from.is_none_or(|from| row.at_ms >= from.as_millisecond())
-            && search.to.is_none_or(|to| row.at_ms < to.as_millisecond())
     }
 }

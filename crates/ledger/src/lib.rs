@@ -17,6 +17,7 @@ mod event;
 pub mod evidence;
 mod frame;
 mod identity;
+mod index;
 mod journal;
 mod ledger;
 mod load;
@@ -45,14 +46,15 @@ mod writer;
 pub use disk::{Disk, SystemDisk};
 pub use error::{AppendError, Damage, OpenError, ReadError};
 pub use event::{Event, KINDS, Kind, Outcome, Retention, Severity, Verdict};
-pub use ledger::Ledger;
+pub use index::{IndexDoing, IndexState};
+pub use ledger::{ForgetError, Ledger};
 pub use queue::Pending;
 pub use record::{
     Blind, Entry, EntryNumber, Origin, Position, Reason, Receipt, Record, StoredRecord, Subject,
     Who,
 };
-pub use search::{PAGE_ENTRIES_MAX, Page, Search};
-pub use settings::{LedgerKeys, Settings};
+pub use search::{Incomplete, PAGE_ENTRIES_MAX, Page, Search, TAIL_ENTRIES_MAX};
+pub use settings::{INDEX_EPOCHS_MAX, IndexKeys, LedgerKeys, Settings};
 pub use verify::{Verified, VerifyOptions, verify};
 pub use words::Facts;
 pub use writer::Health;

@@ -132,7 +132,7 @@ pub(crate) fn load(
     let end = scan_log(&source, ledger, &identity.key, &mut |frame, segment, offset, tree| {
         memory.frames.push(FrameAt { first: frame.head.first, segment, offset });
         for envelope in &frame.envelopes {
-            memory.push(envelope);
+            memory.bodies.push(None);
             tree.push(envelope.leaf(), &mut |level, _, hash| memory.keep(level, hash));
         }
         Ok(())
@@ -250,17 +250,16 @@ fn load_bodies(
                 return Err(found.damage("the log does not have the body's entry"));
             }
             let opened = open_body(ledger, bucket, &found.record, &key);
-            let (_, record) = opened.map_err(|what| found.damage(what))?;
+            opened.map_err(|what| found.damage(what))?;
             let offset = u32::try_from(found.offset).unwrap_or(u32::MAX);
             let body = BodyAt { bucket: number, segment: found.segment, offset };
-            memory.describe(entry, &record, body);
+            memory.place(entry, body);
             Ok(())
         })?;
         memory.buckets.push((bucket, key));
         ends.insert(bucket, end);
     }
-    memory.order();
-    match (0..).zip(&memory.rows).find(|(_, row)| row.body.is_none()) {
+    match (0..).zip(&memory.bodies).find(|(_, body)| body.is_none()) {
         None => Ok(ends),
         Some((entry, _)) => {
             let what = "the body of an entry is missing";

@@ -114,7 +114,20 @@ pub struct StoredRecord {
     pub why: Reason,
     #[serde(default, with = "marks", skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<Blind>,
+    /// The epoch of the index key under which the marks were made, from 1.
+    #[serde(default = "first_epoch", skip_serializing_if = "is_first_epoch")]
+    pub epoch: u32,
     pub event: Event,
+}
+
+/// Before keys were rotated there was one.
+fn first_epoch() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first_epoch(epoch: &u32) -> bool {
+    *epoch == 1
 }
 
 /// One entry, read back and held against its commitment.

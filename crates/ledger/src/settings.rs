@@ -1,5 +1,6 @@
 //! Where and how a ledger is kept, and its keys.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::OpenError;
 use crate::body::{BODY_BYTES_MAX, SEALED_EXTRA};
 use crate::frame::{FRAME_ENTRIES_MAX, frame_taken};
 use crate::note::is_key_name;
+use crate::record::Subject;
 use crate::watched::Witnessing;
 
 /// Where and how a ledger is kept. Durability is not among these: it can't be turned off.
@@ -118,6 +120,60 @@ pub struct LedgerKeys {
     pub signer: Ed25519Key,
     /// The master under which the retention buckets' keys are wrapped.
     pub body: SealingKey,
-    /// Blinds subjects.
-    pub index: MacKey,
+    /// Blind subjects, and names in the search index.
+    pub index: IndexKeys,
+}
+
+/// The epochs of a ring end here; a rotation a day for over a century does not reach it.
+pub const INDEX_EPOCHS_MAX: u32 = 65_536;
+
+/// The index keys by epoch, numbered from 1. The newest blinds what is new; all that are there
+/// find. A key that is missing among them was destroyed: what it blinded is found no more.
+#[derive(Debug, Clone)]
+pub struct IndexKeys {
+    newest: (u32, MacKey),
+    older: BTreeMap<u32, MacKey>,
+}
+
+impl IndexKeys {
+    /// A ring of one key, of the first epoch.
+    pub fn one(key: MacKey) -> Self {
+        Self { newest: (1, key), older: BTreeMap::new() }
+    }
+
+    /// A ring of these keys; `None` without any, or with an epoch outside 1 to
+    /// [`INDEX_EPOCHS_MAX`].
+    pub fn new(keys: impl IntoIterator<Item = (u32, MacKey)>) -> Option<Self> {
+        let mut older: BTreeMap<u32, MacKey> = keys.into_iter().collect();
+        let sound = older.keys().all(|epoch| (1..=INDEX_EPOCHS_MAX).contains(epoch));
+        let newest = older.pop_last()?;
+        sound.then_some(Self { newest, older })
+    }
+
+    /// The epoch and key that blind what is new.
+    pub fn newest(&self) -> (u32, &MacKey) {
+        (self.newest.0, &self.newest.1)
+    }
+
+    /// All keys, the oldest first.
+    pub fn all(&self) -> impl Iterator<Item = (u32, &MacKey)> {
+        let newest = std::iter::once(self.newest());
+        self.older.iter().map(|(epoch, key)| (*epoch, key)).chain(newest)
+    }
+
+    /// A subject's marks, one for each epoch whose key is there.
+    pub(crate) fn marks(&self, subject: &Subject) -> Vec<(u32, [u8; 32])> {
+        self.all().map(|(epoch, key)| (epoch, mark(key, subject))).collect()
+    }
+}
+
+impl From<MacKey> for IndexKeys {
+    fn from(key: MacKey) -> Self {
+        Self::one(key)
+    }
+}
+
+/// A subject's mark under a key: what is stored of it.
+pub(crate) fn mark(key: &MacKey, subject: &Subject) -> [u8; 32] {
+    key.tag(&[subject.kind.as_bytes(), &[0], subject.id.as_bytes()])
 }

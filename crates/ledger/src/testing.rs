@@ -10,7 +10,7 @@ use keys::{Clock, SystemRandom};
 
 pub use crate::disk::{Disk, DiskFile, DiskLock, Mode};
 use crate::ledger::Ledger;
-use crate::settings::{LedgerKeys, Settings};
+use crate::settings::{IndexKeys, LedgerKeys, Settings};
 pub use crate::sim::{Fault, SimDisk};
 pub use crate::verify::verify_on;
 
@@ -20,7 +20,7 @@ pub fn keys() -> LedgerKeys {
     LedgerKeys {
         signer: Ed25519Key::from_seed([1; 32]).expect("a seed"),
         body: SealingKey::from_bytes([2; 32]),
-        index: MacKey::from_bytes([3; 32]),
+        index: IndexKeys::one(MacKey::from_bytes([3; 32])),
     }
 }
 

@@ -66,6 +66,9 @@ impl Event {
             Self::AuditRead { what, count } => {
                 format!("read the audit ledger ({what}): {} shown", entries(*count))
             }
+            Self::IndexKeyRotated { epoch } => {
+                format!("rotated the search index's key: epoch {epoch} begins")
+            }
             Self::ExportRequested { export, agreement, partner } => {
                 format!("asked to export {export} to {partner} under agreement {agreement}")
             }
@@ -139,7 +142,12 @@ impl Event {
     pub fn facts(&self) -> Facts<'_> {
         let none = Facts::default();
         match self {
-            Self::Decided { tool, .. } => Facts { tool: tool.as_deref(), ..none },
+            Self::Decided { action, tool, source, .. } => Facts {
+                action: Some(action),
+                tool: tool.as_deref(),
+                source: source.as_deref(),
+                ..none
+            },
             Self::ToolLoaded { tool, .. } => Facts { tool: Some(tool), ..none },
             Self::Released { decided, .. }
             | Self::Withheld { decided, .. }
@@ -189,6 +197,7 @@ impl Event {
             | Self::SessionEnded { .. }
             | Self::RequestRefused { .. }
             | Self::AuditRead { .. }
+            | Self::IndexKeyRotated { .. }
             | Self::ExportApproved { .. }
             | Self::ExportRejected { .. }
             | Self::CheckpointCosigned { .. }
@@ -205,6 +214,8 @@ impl Event {
 /// The names that an event carries, where it carries them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Facts<'a> {
+    pub action: Option<&'a str>,
+    pub source: Option<&'a str>,
     pub tool: Option<&'a str>,
     pub partner: Option<&'a str>,
     pub exchange: Option<&'a str>,

@@ -16,6 +16,7 @@ use crate::disk::DiskLock;
 use crate::error::{AppendError, Damage, OpenError};
 use crate::event::Event;
 use crate::identity::{Identity, LOCK};
+use crate::index::Bell;
 use crate::load::{Loaded, load};
 use crate::memory::Memory;
 use crate::merkle::root_at;
@@ -83,6 +84,8 @@ pub(crate) struct Writer {
     published_at: Option<Instant>,
     /// Another process may have the folder only when the last write is done: the lock goes last.
     lock: Arc<dyn DiskLock>,
+    /// Rung after each batch, for whoever follows the log.
+    bell: Arc<Bell>,
 }
 
 impl Writer {
@@ -91,9 +94,19 @@ impl Writer {
         queue: Arc<Queue>,
         open: Open,
         lock: Arc<dyn DiskLock>,
+        bell: Arc<Bell>,
     ) -> Self {
-        let (tried, last_error, published_at) = (None, None, None);
-        Self { fixed, queue, open: Some(open), tried, last_error, refused: 0, published_at, lock }
+        Self {
+            fixed,
+            queue,
+            open: Some(open),
+            tried: None,
+            last_error: None,
+            refused: 0,
+            published_at: None,
+            lock,
+            bell,
+        }
     }
 
     /// Writes until the queue is closed and empty; then settles.
@@ -146,6 +159,7 @@ impl Writer {
                 for (job, receipt) in jobs.into_iter().zip(receipts) {
                     job.answer(Ok(receipt));
                 }
+                self.bell.ring();
                 self.announce_recovery();
             }
             Some(Err(failure)) => {
@@ -272,7 +286,8 @@ impl Writer {
     /// Records something about the ledger itself; tells whether that was possible.
     fn record_own(&mut self, event: Event, reserve: Reserve) -> bool {
         let Some(open) = &mut self.open else { return false };
-        let record = stored(Record::platform(event), Vec::new());
+        let (epoch, _) = self.fixed.keys.index.newest();
+        let record = stored(Record::platform(event), Vec::new(), epoch);
         let at = whole_milliseconds(self.fixed.clock.now());
         let Ok((private, shared)) = halves(&record) else { return false };
         let job = Job { record, private, shared, at, answer: None };
@@ -329,9 +344,9 @@ impl Fixed {
 }
 
 /// The record as it is kept.
-pub(crate) fn stored(record: Record, subjects: Vec<crate::Blind>) -> StoredRecord {
+pub(crate) fn stored(record: Record, subjects: Vec<crate::Blind>, epoch: u32) -> StoredRecord {
     let Record { who, origin, why, event, .. } = record;
-    StoredRecord { who, origin, why, subjects, event }
+    StoredRecord { who, origin, why, subjects, epoch, event }
 }
 
 /// The private and the shared half of a body. The shared half of most records is empty.

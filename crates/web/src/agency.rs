@@ -15,7 +15,7 @@ use keys::keyring::Keyring;
 use keys::mac::MacKey;
 use keys::seal::SealingKey;
 use keys::{Clock, Random};
-use ledger::{Event, Ledger, LedgerKeys, Record, Settings};
+use ledger::{Event, IndexKeys, Ledger, LedgerKeys, Record, Settings};
 use policy::{Action, Actor, Ori, Policy, Question, RecordClass, Resource, Why};
 use sources::{SourceKind, SourceSpec, Sources};
 use state::State;
@@ -312,13 +312,33 @@ fn open_ledger(config: &Config, ring: &Keyring, outside: &Outside) -> Result<Led
     let keys = LedgerKeys {
         signer: ring.ed25519("ledger-signer", &**random).map_err(failed)?,
         body: SealingKey::from_bytes(ring.secret("ledger-body", &**random).map_err(failed)?),
-        index: MacKey::from_bytes(ring.secret("ledger-index", &**random).map_err(failed)?),
+        index: index_keys(ring, &**random).map_err(failed)?,
     };
     let folder = config.data.folder.join("ledger");
     let mut settings = Settings::new(&folder, &config.ledger.origin, config.agency.ori.as_str());
     settings.segment_bytes = config.ledger.segment_bytes;
     Ledger::open_on(ledger_disk.clone(), settings, keys, clock.clone(), random.clone())
         .map_err(|source| StartError::Ledger { folder, source: source.into() })
+}
+
+/// The ledger's index keys: `ledger-index` is that of the first epoch, `ledger-index-N` that of a
+/// later one. The first is made where there is none at all.
+fn index_keys(ring: &Keyring, random: &dyn keys::Random) -> Result<IndexKeys, keys::KeysError> {
+    const FIRST: &str = "ledger-index";
+    let epoch = |name: &str| match name.strip_prefix(FIRST)? {
+        "" => Some(1),
+        later => later.strip_prefix('-')?.parse::<u32>().ok().filter(|epoch| *epoch > 1),
+    };
+    let mut found = Vec::new();
+    for name in ring.secrets()? {
+        if let (Some(epoch), Some(key)) = (epoch(&name), ring.find_secret(&name)?) {
+            found.push((epoch, MacKey::from_bytes(key)));
+        }
+    }
+    match IndexKeys::new(found) {
+        Some(keys) => Ok(keys),
+        None => Ok(IndexKeys::one(MacKey::from_bytes(ring.secret(FIRST, random)?))),
+    }
 }
 
 fn load_policy(config: &Config) -> Result<Policy, policy::PolicyError> {

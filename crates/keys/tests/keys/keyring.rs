@@ -41,6 +41,21 @@ fn secret_is_made_once_and_read_again_under_the_same_master_only() {
 }
 
 #[test]
+fn a_secret_is_looked_for_without_being_made_and_all_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let ring = Keyring::open(folder.path(), &master()).unwrap();
+    assert_eq!(ring.find_secret("index").unwrap(), None);
+    assert_eq!(ring.secrets().unwrap(), Vec::<String>::new());
+    let made = ring.secret("index", &SystemRandom).unwrap();
+    ring.secret("body", &SystemRandom).unwrap();
+    ring.ed25519("signer", &SystemRandom).unwrap();
+    assert_eq!(ring.find_secret("index").unwrap(), Some(made));
+    assert_eq!(ring.secrets().unwrap(), ["body", "index"]);
+    std::fs::write(folder.path().join("index.secret"), b"short").unwrap();
+    assert!(matches!(ring.find_secret("index"), Err(KeysError::Content { .. })));
+}
+
+#[test]
 fn keys_of_every_kind_survive() {
     let folder = tempfile::tempdir().unwrap();
     let ring = Keyring::open(folder.path(), &master()).unwrap();

@@ -46,6 +46,7 @@ fn all() -> Vec<Event> {
         Event::Written { decided: 15, rows: 1 },
         Event::RequestRefused { route: text("/tools/x/runs"), reason: text("csrf") },
         Event::AuditRead { what: text("timeline"), count: 1 },
+        Event::IndexKeyRotated { epoch: 2 },
         Event::ExportRequested {
             export: export.clone(),
             agreement: text("a-1"),
@@ -154,6 +155,7 @@ withheld: was given nothing under entry 15: the source did not answer
 written: changed 1 row under entry 15
 request-refused: sent a request to /tools/x/runs that was refused: csrf
 audit-read: read the audit ledger (timeline): 1 entry shown
+index-key-rotated: rotated the search index's key: epoch 2 begins
 export-requested: asked to export e-7 to NB0020000 under agreement a-1
 export-approved: approved export e-7, which det.ruiz had asked for
 export-rejected: rejected export e-7, which det.ruiz had asked for: too wide
@@ -182,7 +184,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
     let listed: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     assert_eq!(names, listed);
     let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
-    assert_eq!(codes, (1..=33).chain(50..=56).collect());
+    assert_eq!(codes, (1..=33).chain([39]).chain(50..=56).collect());
     for event in all() {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["type"], event.kind());

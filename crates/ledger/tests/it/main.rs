@@ -14,6 +14,7 @@ mod events;
 mod evidence;
 mod faults;
 mod formats;
+mod indexed;
 mod python;
 mod stopped;
 mod stories;

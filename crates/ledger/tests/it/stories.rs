@@ -119,6 +119,7 @@ fn entries_are_found_by_everything_that_can_be_asked_for() {
             let page = ledger.search(&search).unwrap();
             let found: Vec<u64> = page.entries.iter().map(|entry| entry.number.0).collect();
             assert_eq!((found.as_slice(), page.more), (expected, false), "{search:?}");
+            assert_eq!(page.incomplete, [], "{search:?}");
         }
     };
     check(&|_| {}, &[3, 2, 1, 0]);
@@ -233,6 +234,7 @@ fn a_record_over_the_limit_is_refused_and_one_at_the_limit_is_taken() {
             origin: empty.origin.clone(),
             why: empty.why.clone(),
             subjects: Vec::new(),
+            epoch: 1,
             event: empty.event,
         };
         let rest = bytes - serde_json::to_vec(&stored).unwrap().len();

@@ -70,7 +70,7 @@ pub async fn entry(
     let agency_ = agency.clone();
     let released = read(&agency, &signed_in, format!("entry {number}"), move || {
         let entry = agency_.ledger.read(EntryNumber(number)).map_err(|_| Problem::not_found())?;
-        Ok(Page { entries: vec![entry], more: false })
+        Ok(Page { entries: vec![entry], more: false, incomplete: Vec::new() })
     })
     .await?;
     let (Findings(page), receipt) = released.open();

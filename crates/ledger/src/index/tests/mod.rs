@@ -1,0 +1,5 @@
+//! The index against a plain scan, and against accidents.
+
+mod accidents;
+mod made;
+mod searches;
