@@ -132,7 +132,9 @@ impl From<GateError> for ExchangeError {
         match error {
             GateError::Denied { entry, reason } => Self::Denied { entry, reason, clause: None },
             GateError::Unrecorded(source) => Self::Unrecorded(source),
-            GateError::Withheld { .. } | GateError::Expired { .. } => Self::Gate(error),
+            GateError::Withheld { .. }
+            | GateError::Unwitnessed { .. }
+            | GateError::Expired { .. } => Self::Gate(error),
         }
     }
 }

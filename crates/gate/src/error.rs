@@ -24,6 +24,14 @@ pub enum GateError {
         /// Why, for the person.
         reason: String,
     },
+    /// No witness has confirmed the ledger for too long, or since the start: nothing leaves until one has.
+    #[error("{reason}; quote ledger entry {entry}")]
+    Unwitnessed {
+        /// The entry of the refusal.
+        entry: EntryNumber,
+        /// Why, for the person.
+        reason: String,
+    },
     /// The permit was not used in time.
     #[error("the permit expired before the data was released; quote ledger entry {entry}")]
     Expired {
@@ -36,9 +44,10 @@ impl GateError {
     /// The entry that a person may quote, if one could be recorded.
     pub fn entry(&self) -> Option<EntryNumber> {
         match self {
-            Self::Denied { entry, .. } | Self::Withheld { entry, .. } | Self::Expired { entry } => {
-                Some(*entry)
-            }
+            Self::Denied { entry, .. }
+            | Self::Withheld { entry, .. }
+            | Self::Unwitnessed { entry, .. }
+            | Self::Expired { entry } => Some(*entry),
             Self::Unrecorded(_) => None,
         }
     }

@@ -39,7 +39,8 @@ impl Gate {
     /// and [`Self::release`] waits for it. `session` is the first digits of the session's hash.
     ///
     /// # Errors
-    /// [`GateError::Denied`] with the recorded entry; [`GateError::Unrecorded`].
+    /// [`GateError::Denied`] with the recorded entry; [`GateError::Unrecorded`]; [`GateError::Unwitnessed`]
+    /// where the ledger's witnesses have been silent for too long.
     pub async fn authorise(
         &self,
         question: Question,
@@ -47,7 +48,15 @@ impl Gate {
         origin: Origin,
         session: Option<String>,
     ) -> Result<Permit, GateError> {
-        let decision = self.decision(&question, &plan);
+        let mut decision = self.decision(&question, &plan);
+        let unwitnessed = match decision.verdict {
+            Verdict::Permit => self.unwitnessed(question.action),
+            Verdict::Deny => None,
+        };
+        if let Some(reason) = &unwitnessed {
+            (decision.verdict, decision.reason) = (Verdict::Deny, reason.clone());
+            decision.policies.clear();
+        }
         let header = Header::new(&question, origin, session);
         let record = header.record(decided(&question, &plan, &decision), Vec::new());
         let pending = self.ledger.enqueue(record).map_err(GateError::Unrecorded)?;
@@ -60,8 +69,11 @@ impl Gate {
             match decision.verdict {
                 Verdict::Permit => (),
                 Verdict::Deny => {
-                    let reason = decision.reason;
-                    return Err(GateError::Denied { entry: receipt.entry, reason });
+                    let (entry, reason) = (receipt.entry, decision.reason);
+                    return Err(match unwitnessed {
+                        Some(_) => GateError::Unwitnessed { entry, reason },
+                        None => GateError::Denied { entry, reason },
+                    });
                 }
             }
         }
@@ -73,6 +85,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError::Unrecorded`] if the ledger confirmed either record not; [`GateError::Expired`];
+    /// [`GateError::Unwitnessed`] as for [`Self::authorise`];
     /// [`GateError::Withheld`] if the data is over the plan's limits or carries handling marks
     /// beyond those of the question.
     pub async fn release<T: Fingerprint>(&self, held: Held<T>) -> Result<Released<T>, GateError> {
@@ -86,6 +99,10 @@ impl Gate {
                 let reason = format!("the permit was older than {PERMIT_SECONDS_MAX} seconds");
                 let receipt = self.close(&trail, decided, &reason).await?;
                 return Err(GateError::Expired { entry: receipt.entry });
+            }
+            if let Some(reason) = self.unwitnessed(permit.question().action) {
+                let receipt = self.close(&trail, decided, &reason).await?;
+                return Err(GateError::Unwitnessed { entry: receipt.entry, reason });
             }
             if let Some(reason) = excess(&permit, &print) {
                 let receipt = self.close(&trail, decided, &reason).await?;
@@ -120,6 +137,14 @@ impl Gate {
         let trail = ticket.trail();
         let decided = durable(trail.decided.clone()).await.map_err(GateError::Unrecorded)?;
         self.close(trail, decided, reason).await
+    }
+
+    /// Why the ledger's witnesses let nothing out, if so.
+    fn unwitnessed(&self, action: Action) -> Option<String> {
+        if !needs_witness(action) {
+            return None;
+        }
+        self.ledger.releasable().err().map(|why| why.to_string())
     }
 
     fn trail(&self, header: Header, entry: Decided, plan: &Plan) -> Trail {
@@ -166,6 +191,24 @@ fn misfit(question: &Question, plan: &Plan) -> Option<&'static str> {
         return Some("the plan goes to another source than the question names");
     }
     None
+}
+
+/// Whether an action waits for the ledger's witnesses. The few that don't are how people find out why
+/// nothing is released.
+fn needs_witness(action: Action) -> bool {
+    match action {
+        Action::ReadAudit | Action::ViewPosture | Action::ManagePartners => false,
+        Action::RunQuery
+        | Action::ReadEvidence
+        | Action::WriteRecord
+        | Action::RequestExport
+        | Action::ApproveExport
+        | Action::SealExport
+        | Action::DownloadParcel
+        | Action::ReceiveParcel
+        | Action::OpenParcel
+        | Action::UseTool => true,
+    }
 }
 
 /// Reads hand out the permit while the record of it is on its way: the log is ordered, and the

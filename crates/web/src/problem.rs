@@ -109,10 +109,13 @@ impl From<GateError> for Problem {
         match error {
             GateError::Denied { entry, reason } => Self::refused(reason, entry),
             GateError::Withheld { entry, reason } => Self::refused(reason, entry),
-            GateError::Unrecorded(source) => {
-                tracing::error!(error = %chain(&source), "the ledger did not confirm a record");
-                Self::unrecorded()
-            }
+            GateError::Unrecorded(source) => source.into(),
+            GateError::Unwitnessed { entry, reason } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The audit ledger is not confirmed",
+                format!("Nothing was released: {reason}. Tell your system administrator."),
+            )
+            .with_entry(entry),
             GateError::Expired { entry } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "That took too long",
@@ -126,7 +129,14 @@ impl From<GateError> for Problem {
 impl From<ledger::AppendError> for Problem {
     fn from(error: ledger::AppendError) -> Self {
         tracing::error!(error = %chain(&error), "the ledger did not confirm a record");
-        Self::unrecorded()
+        match error {
+            ledger::AppendError::Stopped { why } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The audit ledger is stopped",
+                format!("Nothing was released and nothing was changed: {why}."),
+            ),
+            _other => Self::unrecorded(),
+        }
     }
 }
 
