@@ -1,6 +1,10 @@
-//! `bailiwick ledger …`: works on a copy of a ledger's folder, without secrets and without a server.
+//! `bailiwick ledger …`: works on a ledger's folder or a copy of it, without a server. No secret is needed,
+//! save to disclose what entries say.
 
-use std::path::{Path, PathBuf};
+mod evidence;
+mod words;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -12,6 +16,9 @@ use crate::progress;
 pub(crate) enum LedgerCommand {
     /// Hold a ledger's folder against itself, against a size known from elsewhere, and against its
     /// key. Exit 1 names the file and entry that is wrong.
+    #[command(
+        after_help = "Example:\n  bailiwick ledger verify ledger --expect-size 1204 --key riverton.vkey"
+    )]
     Verify {
         /// The folder.
         folder: PathBuf,
@@ -25,12 +32,59 @@ pub(crate) enum LedgerCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Prove one entry to somebody who does not have the ledger (C2SP tlog-proof).
+    #[command(
+        after_help = "Example:\n  bailiwick ledger prove ledger 1203 --out entry-1203.tlog-proof"
+    )]
+    Prove {
+        /// The folder.
+        folder: PathBuf,
+        /// The number of the entry.
+        entry: u64,
+        #[command(flatten)]
+        out: evidence::Out,
+    },
+    /// Prove a range of entries, none missing and none added, to somebody who does not have the ledger.
+    #[command(
+        after_help = "Example:\n  bailiwick ledger export ledger --from 1000 --to 1204 --out november.evidence"
+    )]
+    Export {
+        /// The folder.
+        folder: PathBuf,
+        /// The first entry.
+        #[arg(long)]
+        from: u64,
+        /// The entry after the last; at most 100,000 further.
+        #[arg(long)]
+        to: u64,
+        #[command(flatten)]
+        out: evidence::Out,
+    },
+    /// Check what prove or export wrote; the ledger is not needed. Exit 1 names the line or entry that is
+    /// wrong.
+    #[command(
+        after_help = "Example:\n  bailiwick ledger check entry-1203.tlog-proof --key riverton.vkey"
+    )]
+    Check {
+        /// The evidence.
+        evidence: PathBuf,
+        /// The log's public key (C2SP vkey), or a file that holds it. It comes from elsewhere, never with
+        /// the evidence.
+        #[arg(long)]
+        key: String,
+        /// Print each entry, and what is disclosed of it.
+        #[arg(long)]
+        show: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
     match command {
         LedgerCommand::Verify { folder, expect_size, key, json } => {
-            let key = key.map(key_text).transpose()?;
+            let key = key.map(words::key_text).transpose()?;
             let bar = progress::bar("entries");
             let mut tick = |done: u64, total: u64| {
                 bar.set_length(total);
@@ -41,55 +95,23 @@ pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
             bar.finish_and_clear();
             Ok(match result {
                 Ok(verified) => {
-                    progress::say(&holds(&verified, json));
+                    progress::say(&words::holds(&verified, json));
                     ExitCode::SUCCESS
                 }
                 Err(damage) => {
-                    progress::say(&broken(&damage, json));
+                    progress::say(&words::broken(&damage, json));
                     ExitCode::FAILURE
                 }
             })
         }
+        LedgerCommand::Prove { folder, entry, out } => {
+            evidence::take(&folder, evidence::Asked::Entry(entry), &out)
+        }
+        LedgerCommand::Export { folder, from, to, out } => {
+            evidence::take(&folder, evidence::Asked::Range(from..to), &out)
+        }
+        LedgerCommand::Check { evidence, key, show, json } => {
+            evidence::check(&evidence, key, show, json)
+        }
     }
-}
-
-/// The key itself, or the first line of the file that is named.
-fn key_text(given: String) -> anyhow::Result<String> {
-    if given.contains('+') {
-        return Ok(given);
-    }
-    Ok(progress::text_of(Path::new(&given))?.trim().to_owned())
-}
-
-fn holds(verified: &ledger::Verified, json: bool) -> String {
-    let root = hex_text(&verified.root);
-    if json {
-        let value = serde_json::json!({
-            "verified": true,
-            "origin": verified.origin,
-            "size": verified.size,
-            "root": root,
-            "checkpoint": verified.checkpoint,
-        });
-        return value.to_string();
-    }
-    format!("holds: {} has {} entries, root {root}", verified.origin, verified.size)
-}
-
-fn broken(damage: &ledger::Damage, json: bool) -> String {
-    if json {
-        let value = serde_json::json!({
-            "verified": false,
-            "file": damage.file,
-            "offset": damage.offset,
-            "entry": damage.entry,
-            "what": damage.what,
-        });
-        return value.to_string();
-    }
-    format!("does not hold: {damage}")
-}
-
-fn hex_text(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -36,3 +36,14 @@ pub(crate) fn bar(unit: &str) -> ProgressBar {
 pub(crate) fn text_of(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("could not read `{}`", path.display()))
 }
+
+/// The text of a file of at most so many bytes; the error names it.
+pub(crate) fn text_up_to(path: &Path, bytes_max: usize) -> anyhow::Result<String> {
+    let bytes = keys::file::read(path, bytes_max)?;
+    String::from_utf8(bytes).with_context(|| format!("could not read `{}`", path.display()))
+}
+
+/// Writes a file that only its owner can read, where nothing may be yet; whole, or not at all.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    Ok(keys::file::create(&keys::file::SystemDisk, path, bytes, keys::file::MODE_SECRET)?)
+}

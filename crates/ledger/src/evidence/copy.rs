@@ -42,29 +42,37 @@ pub struct LogCopy<'a> {
     journal: Vec<JournalFrame>,
     size: u64,
     checkpoint: Option<String>,
+    progress: &'a dyn Fn(u64, u64),
 }
 
 impl<'a> LogCopy<'a> {
-    /// Reads the log. Nothing is written, and no secret is needed.
+    /// Reads the log. Nothing is written, and no secret is needed. `progress` is told how many entries were
+    /// read, and of how many once that is known (else 0); a proof reads the log once more.
     ///
     /// # Errors
     /// [`EvidenceError::Damaged`]: evidence is taken only from a log that holds.
-    pub fn read(folder: &'a Path) -> Result<Self, EvidenceError> {
-        Self::read_on(&SystemDisk, folder)
+    pub fn read(folder: &'a Path, progress: &'a dyn Fn(u64, u64)) -> Result<Self, EvidenceError> {
+        let disk = &SystemDisk;
+        Ok(patiently(disk, folder, || Self::once(disk, folder, progress))?)
     }
 
     /// As [`Self::read`], on a disk that a test owns.
     #[doc(hidden)]
     pub fn read_on(disk: &'a dyn Disk, folder: &'a Path) -> Result<Self, EvidenceError> {
-        Ok(patiently(disk, folder, || Self::once(disk, folder))?)
+        Ok(patiently(disk, folder, || Self::once(disk, folder, &|_, _| {}))?)
     }
 
-    fn once(disk: &'a dyn Disk, folder: &'a Path) -> Result<Self, Damage> {
+    fn once(
+        disk: &'a dyn Disk,
+        folder: &'a Path,
+        progress: &'a dyn Fn(u64, u64),
+    ) -> Result<Self, Damage> {
         let place = Folder { disk, folder };
         let identity = place.identity(None)?;
         let journal = place.read(JOURNAL, JOURNAL_BYTES_MAX)?;
         let journal = JournalScan::read(&journal, &identity.id).frames;
-        let mut copy = Self { disk, folder, identity, journal, size: 0, checkpoint: None };
+        let mut copy =
+            Self { disk, folder, identity, journal, size: 0, checkpoint: None, progress };
         let end = copy.walk(&mut |_| {}, &mut |_, _, _| {})?;
         let origin = copy.identity.origin.clone();
         let checkpoint = Checkpoint { origin, size: end.tree.size(), root: end.root };
@@ -86,6 +94,7 @@ impl<'a> LogCopy<'a> {
                     envelope(one);
                     tree.push(one.leaf(), node);
                 }
+                (self.progress)(tree.size(), self.size);
                 Ok(())
             });
         end.map_err(|fault| Folder { disk: self.disk, folder: self.folder }.damage(fault))
@@ -196,20 +205,22 @@ impl<'a> LogCopy<'a> {
         wanted: &BTreeSet<Node>,
         range: Range<u64>,
     ) -> Result<(BTreeMap<Node, Hash>, Vec<Envelope>), Damage> {
-        let (mut nodes, mut envelopes) = (BTreeMap::new(), Vec::new());
-        self.walk(
-            &mut |envelope| {
-                if range.contains(&envelope.entry) {
-                    envelopes.push(envelope.clone());
-                }
-            },
-            &mut |level, at, hash| {
-                if wanted.contains(&(level, at)) {
-                    nodes.insert((level, at), *hash);
-                }
-            },
-        )?;
-        Ok((nodes, envelopes))
+        patiently(self.disk, self.folder, || {
+            let (mut nodes, mut envelopes) = (BTreeMap::new(), Vec::new());
+            self.walk(
+                &mut |envelope| {
+                    if range.contains(&envelope.entry) {
+                        envelopes.push(envelope.clone());
+                    }
+                },
+                &mut |level, at, hash| {
+                    if wanted.contains(&(level, at)) {
+                        nodes.insert((level, at), *hash);
+                    }
+                },
+            )?;
+            Ok((nodes, envelopes))
+        })
     }
 
     /// What entries say, by entry; each is held against its envelope first.
