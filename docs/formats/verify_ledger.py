@@ -8,7 +8,10 @@ Exit 0: it holds, and the newest size and root are printed. Exit 1: what is wron
 
 import argparse
 import base64
+import datetime
 import hashlib
+import hmac
+import json
 import os
 import re
 import struct
@@ -103,6 +106,74 @@ class Tree:
         return root
 
 
+SCHEDULES = {1: "standard", 2: "dissemination", 3: "permanent"}
+PERMANENT, STARTED = "permanent-9999-12", 36
+BUCKET = re.compile(r"(?:held-(\d{4})-)?((?:standard|dissemination|permanent)-(\d{4})-(\d{2}))")
+
+
+def next_held(bucket):
+    held, home, _, _ = BUCKET.fullmatch(bucket).groups()
+    return f"held-{int(held or 0) + 1:04}-{home}"
+
+
+def due(bucket):
+    """The first millisecond after the bucket's month."""
+    _, _, year, month = BUCKET.fullmatch(bucket).groups()
+    months = int(year) * 12 + int(month)
+    first = datetime.datetime(months // 12, months % 12 + 1, 1, tzinfo=datetime.timezone.utc)
+    return int(first.timestamp()) * 1000
+
+
+def numbers(text):
+    """The entries of a list such as `12-14,99`."""
+    ranges = [[int(end) for end in part.split("-")] for part in text.split(",") if part]
+    found = [number for ends in ranges for number in range(ends[0], ends[-1] + 1)]
+    if found != sorted(set(found)):
+        raise ValueError("not in order")
+    return found
+
+
+class Disposed:
+    """A document `disposed/BUCKET`, and the entries that went as the log shows them."""
+
+    def __init__(self, bucket, data):
+        at = data.rfind(b"sha256 ")
+        if at < 0 or data[at:] != b"sha256 " + sha(data[:at]).hex().encode() + b"\n":
+            raise ValueError("the digest in the last line is wrong")
+        lines = data[:at].decode().split("\n")
+        names = ["bailiwick-disposed", "entry", "salt", "statement", "kept", ""]
+        if [line.split(" ")[0] for line in lines] != names or lines[0] != "bailiwick-disposed 1":
+            raise ValueError("not a document of format 1")
+        entry, salt, self.text, kept = (line.split(" ", 1)[1] for line in lines[1:5])
+        self.entry, self.salt, self.kept = int(entry), bytes.fromhex(salt), set(numbers(kept))
+        self.said = json.loads(self.text)
+        expected = ("disposition-started", bucket, len(self.kept), sha(kept.encode()).hex())
+        if tuple(self.said[name] for name in ("type", "bucket", "kept", "kept-digest")) != expected:
+            raise ValueError("not a statement of the bucket's disposal")
+        self.bucket, self.tree, self.first, self.last = bucket, Tree(), None, None
+        self.committed = False
+
+    def commit(self, envelope, kind, bucket, at_ms):
+        content = self.text.encode()
+        label = b"bailiwick/ledger/body/1s" + struct.pack(">BQ", kind, len(content))
+        shared = hmac.digest(self.salt, label + content, "sha256")
+        self.committed = (kind, bucket) == (STARTED, PERMANENT) and (
+            shared == envelope[40:72] and at_ms >= due(self.bucket)
+        )
+
+    def add(self, entry, leaf):
+        self.first, self.last = entry if self.first is None else self.first, entry
+        self.tree.push(leaf)
+
+    def check(self):
+        name = f"disposed/{self.bucket}"
+        if not self.committed:
+            raise Damage(name, 0, "the log does not commit to the statement")
+        found = [self.first, self.last, self.tree.size, self.tree.root().hex()]
+        if found != [self.said[name] for name in ("first", "last", "count", "root")]:
+            raise Damage(name, 0, "what is missing is not what the statement announced")
+
+
 def padded(length, unit):
     return -(-length // unit) * unit
 
@@ -110,7 +181,11 @@ def padded(length, unit):
 class Ledger:
     def __init__(self, folder):
         self.folder = folder
-        self.patches = {}
+        self.patches, self.disposed, self.leftover = {}, {}, []
+
+    def names(self, folder):
+        path = os.path.join(self.folder, folder)
+        return sorted(os.listdir(path)) if os.path.isdir(path) else []
 
     def read(self, name, default=None):
         try:
@@ -226,6 +301,25 @@ class Ledger:
                 raise Damage("checkpoint", 0, "not a checkpoint")
         return found
 
+    def disposals(self):
+        for bucket in filter(BUCKET.fullmatch, self.names("disposed")):
+            try:
+                self.disposed[bucket] = Disposed(bucket, self.read(f"disposed/{bucket}"))
+            except (ValueError, KeyError, TypeError) as error:
+                raise Damage(f"disposed/{bucket}", 0, str(error))
+
+    def place(self, envelope, bucket):
+        """The bucket that must have the entry's body; None if it was disposed of."""
+        entry, at_ms, _, kind = struct.unpack_from(">QqBB", envelope, 17)
+        for one in self.disposed.values():
+            if one.entry == entry:
+                one.commit(envelope, kind, bucket, at_ms)
+        while bucket in self.disposed:
+            if entry not in self.disposed[bucket].kept:
+                return self.disposed[bucket].add(entry, sha(b"\x00", envelope))
+            bucket = next_held(bucket)
+        return bucket
+
     def log(self, published):
         tree, digest, signature, buckets = Tree(), bytes(32), None, {}
         due = {}
@@ -252,9 +346,11 @@ class Ledger:
                     if (version, ledger, entry) != (1, self.id, tree.size):
                         raise Damage(name, place, "the envelope is not the next")
                     schedule, month = struct.unpack_from(">BI", envelope, 35)
-                    schedule = {1: "standard", 2: "dissemination"}[schedule]
-                    bucket = f"{schedule}-{month // 100:04}-{month % 100:02}"
-                    buckets.setdefault(bucket, []).append(entry)
+                    bucket = f"{SCHEDULES[schedule]}-{month // 100:04}-{month % 100:02}"
+                    if (schedule == 3) != (month == 999912):
+                        raise Damage(name, place, "only what is permanent never expires")
+                    if bucket := self.place(envelope, bucket):
+                        buckets.setdefault(bucket, []).append(entry)
                     tree.push(sha(b"\x00", envelope))
                     hold()
                 if data[at + 112 : at + 144] != tree.root():
@@ -277,8 +373,12 @@ class Ledger:
             raise Damage(file, offset, "the published root is not the log's")
 
     def bodies(self, buckets):
-        folders = os.listdir(os.path.join(self.folder, "body"))
-        for bucket in sorted(set(folders) | set(buckets)):
+        folders = self.names("body")
+        keys = [name[:-4] for name in self.names("keys") if name.endswith(".key")]
+        leftover = lambda name: name not in buckets and (name in self.disposed or name[:5] == "held-")
+        self.leftover = [f"keys/{key}.key" for key in keys if leftover(key)]
+        self.leftover += [f"body/{folder}" for folder in folders if leftover(folder)]
+        for bucket in sorted({name for name in folders if not leftover(name)} | set(buckets)):
             entries = iter(buckets.get(bucket, []))
             if bucket in buckets:
                 key = self.read(f"keys/{bucket}.key")
@@ -309,9 +409,12 @@ class Ledger:
         self.identity(key)
         published = self.published()
         reach = self.journal()
+        self.disposals()
         tree, buckets, name, at = self.log(published)
         if max(expected, reach) > tree.size:
             raise Damage(name, at, f"the log ends with {tree.size} entries, not {max(expected, reach)}")
+        for disposed in self.disposed.values():
+            disposed.check()
         self.bodies(buckets)
         return tree
 
@@ -322,12 +425,17 @@ def main():
     parser.add_argument("--expect-size", type=int, default=0)
     parser.add_argument("--key")
     options = parser.parse_args()
+    ledger = Ledger(options.folder)
     try:
-        tree = Ledger(options.folder).verify(options.key, options.expect_size)
+        tree = ledger.verify(options.key, options.expect_size)
     except (Damage, struct.error, KeyError, UnicodeDecodeError, ValueError) as damage:
         print(f"damaged: {damage}")
         return 1
     print(f"holds: {tree.size} entries, root {base64.b64encode(tree.root()).decode()}")
+    for bucket, disposed in ledger.disposed.items():
+        print(f"disposed of: {disposed.tree.size} entries of {bucket}, by entry {disposed.entry}")
+    for name in ledger.leftover:
+        print(f"left over: {name}")
     return 0
 
 

@@ -412,6 +412,7 @@ fn bucket_of(fixed: &Fixed, job: &Job) -> Result<Bucket, Failure> {
     let months = match class {
         Retention::Standard => fixed.settings.standard_months,
         Retention::Dissemination => fixed.settings.dissemination_months,
+        Retention::Permanent => 0,
     };
     let milliseconds = job.at.as_millisecond();
     Bucket::of(class, job.at, months)

@@ -7,6 +7,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::classes::{Outcome, Retention, Severity, Verdict};
+use crate::envelope::Bucket;
+use crate::retention::{HoldScope, Statement};
+
 /// Something that was done, asked for or refused. The person, the place and the reason stand
 /// beside it in [`crate::Record`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -236,94 +240,38 @@ pub enum Event {
     StopLifted {
         reason: String,
     },
-}
-
-/// The policy's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    Permit,
-    Deny,
-}
-
-/// How much an event asks for attention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    Info,
-    Notice,
-    Warning,
-    Alert,
-}
-
-impl Severity {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Notice => "notice",
-            Self::Warning => "warning",
-            Self::Alert => "alert",
-        }
-    }
-}
-
-/// The outcome of an event, as AU-3 asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It was permitted, or it was done.
-    Permit,
-    /// It was refused by a policy or a check.
-    Deny,
-    /// It was permitted and failed: nothing left.
-    Fail,
-}
-
-impl Outcome {
-    pub const ALL: [Self; 3] = [Self::Permit, Self::Deny, Self::Fail];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Permit => "permit",
-            Self::Deny => "deny",
-            Self::Fail => "fail",
-        }
-    }
-
-    /// The outcome that [`Self::as_str`] wrote.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
-    }
-}
-
-/// How long a record is kept: names a schedule, not a number of years.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Retention {
-    /// Audit records (AU-11: a year at least).
-    Standard,
-    /// Who was given what (secondary dissemination): kept much longer.
-    Dissemination,
-}
-
-impl Retention {
-    pub(crate) const ALL: [Self; 2] = [Self::Standard, Self::Dissemination];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::Dissemination => "dissemination",
-        }
-    }
-
-    pub(crate) fn code(self) -> u8 {
-        match self {
-            Self::Standard => 1,
-            Self::Dissemination => 2,
-        }
-    }
-
-    pub(crate) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.code() == code)
-    }
+    /// From here on, whatever is about this is kept, whatever its schedule says; until a day, or
+    /// until it is released. `hold` is its name, used once.
+    HoldPlaced {
+        hold: String,
+        what: HoldScope,
+        authority: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    HoldReleased {
+        hold: String,
+        reason: String,
+    },
+    /// A bucket is about to be disposed of. The statement is what everybody may see of it: it is
+    /// this entry's shared half.
+    DispositionStarted {
+        statement: Statement,
+        authority: String,
+    },
+    /// What entry `started` announced is done: key and bodies of the bucket are gone.
+    Disposed {
+        bucket: Bucket,
+        started: u64,
+        count: u64,
+    },
+    /// Key or bodies of a bucket that entry `started` disposed of were there again, as from a
+    /// restored backup. They are disposed of again.
+    DisposedReturned {
+        bucket: Bucket,
+        started: u64,
+        what: String,
+    },
 }
 
 /// One line of the list: the kind's name, its code in the envelope, how much it matters, how long
@@ -341,7 +289,7 @@ macro_rules! kinds {
        $retention:ident;)*) => {
         /// Every kind of event, in the order of [`Event`].
         pub const KINDS: &[Kind] = &[$($constant),*];
-        $(const $constant: Kind = Kind {
+        $(pub(crate) const $constant: Kind = Kind {
             name: $name,
             code: $code,
             severity: Severity::$severity,
@@ -354,9 +302,9 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Event::LedgerOpened { .. } => LEDGER_OPENED, "ledger-opened", 1, Notice, Standard;
+    Event::LedgerOpened { .. } => LEDGER_OPENED, "ledger-opened", 1, Notice, Permanent;
     Event::LedgerStalled { .. } => LEDGER_STALLED, "ledger-stalled", 2, Alert, Standard;
-    Event::LedgerRecovered { .. } => LEDGER_RECOVERED, "ledger-recovered", 3, Warning, Standard;
+    Event::LedgerRecovered { .. } => LEDGER_RECOVERED, "ledger-recovered", 3, Warning, Permanent;
     Event::ServiceStarted { .. } => SERVICE_STARTED, "service-started", 4, Notice, Standard;
     Event::ServiceStopped => SERVICE_STOPPED, "service-stopped", 5, Notice, Standard;
     Event::SettingsLoaded { .. } => SETTINGS_LOADED, "settings-loaded", 6, Notice, Standard;
@@ -401,6 +349,13 @@ kinds! {
     Event::WitnessedCheckpoint { .. } =>
         WITNESSED_CHECKPOINT, "witnessed-checkpoint", 55, Info, Standard;
     Event::StopLifted { .. } => STOP_LIFTED, "stop-lifted", 56, Alert, Standard;
+    Event::HoldPlaced { .. } => HOLD_PLACED, "hold-placed", 34, Notice, Permanent;
+    Event::HoldReleased { .. } => HOLD_RELEASED, "hold-released", 35, Notice, Permanent;
+    Event::DispositionStarted { .. } =>
+        DISPOSITION_STARTED, "disposition-started", 36, Notice, Permanent;
+    Event::Disposed { .. } => DISPOSED, "disposed", 37, Notice, Permanent;
+    Event::DisposedReturned { .. } =>
+        DISPOSED_RETURNED, "disposed-returned", 38, Alert, Permanent;
 }
 
 impl Event {
@@ -468,7 +423,12 @@ impl Event {
             | Self::CheckpointCosigned { .. }
             | Self::WitnessRecovered { .. }
             | Self::WitnessedCheckpoint { .. }
-            | Self::StopLifted { .. } => Outcome::Permit,
+            | Self::StopLifted { .. }
+            | Self::HoldPlaced { .. }
+            | Self::HoldReleased { .. }
+            | Self::DispositionStarted { .. }
+            | Self::Disposed { .. }
+            | Self::DisposedReturned { .. } => Outcome::Permit,
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod body;
 mod bytes;
+mod classes;
 mod commit;
 mod disk;
 mod envelope;
@@ -29,6 +30,7 @@ mod published;
 mod queue;
 mod reading;
 mod record;
+pub mod retention;
 mod scan;
 mod search;
 mod settings;
@@ -67,6 +69,7 @@ pub mod format {
     pub use crate::frame::{FRAME_ENTRIES_MAX, Frame, FrameHead};
     pub use crate::identity::Identity;
     pub use crate::journal::{JournalFrame, JournalScan, Segment, Write};
+    pub use crate::retention::{DISPOSED_BYTES_MAX, Disposed, Ranges, Statement};
 }
 
 /// SHA-256, for rooms that record digests and have no other use for cryptography.

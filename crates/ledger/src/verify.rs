@@ -15,13 +15,14 @@ use crate::disk::{Disk, SystemDisk, read_whole};
 use crate::envelope::Bucket;
 use crate::error::Damage;
 use crate::identity::{
-    BODY, CHECKPOINT, CHECKPOINTS, IDENTITY, Identity, JOURNAL, SMALL_FILE_BYTES_MAX,
+    BODY, CHECKPOINT, CHECKPOINTS, IDENTITY, Identity, JOURNAL, KEYS, SMALL_FILE_BYTES_MAX,
 };
 use crate::journal::{JournalScan, body_folder};
 use crate::load::{check_stray, key_name};
 use crate::merkle::Hash;
 use crate::note::{Checkpoint, VerifierKey};
 use crate::published::parse_all;
+use crate::retention::{DISPOSED, DISPOSED_BYTES_MAX, Disposals, document_name};
 use crate::scan::{Fault, LogEnd, Source, scan_bodies, scan_log};
 
 pub(crate) const JOURNAL_BYTES_MAX: u64 = 64 << 20;
@@ -50,6 +51,12 @@ pub struct Verified {
     pub checkpoint: Option<String>,
     /// Checkpoints that were published, all of this tree.
     pub published: u64,
+    /// Buckets whose disposal the log announces, and whose bodies it may lack.
+    pub disposed: u64,
+    /// Keys and bodies that a disposal should have destroyed and that are there still, or again (as
+    /// from a restored backup); and copies for a hold that were not finished. No damage to the
+    /// log: the next start removes them.
+    pub leftover: Vec<String>,
 }
 
 /// Verifies the ledger in a folder.
@@ -116,12 +123,15 @@ impl Folder<'_> {
         let expected = options.expect_size.unwrap_or(0);
         let most = published.iter().map(|it| it.0.size).max().unwrap_or(0).max(expected);
         let mut in_buckets: BTreeMap<Bucket, Vec<u64>> = BTreeMap::new();
+        let mut disposals = self.disposals()?;
         let mut roots = Roots { published: &published, next: 0 };
         roots.hold(0, &crate::merkle::empty_root())?;
         let end = scan_log(&source, &identity.id, &identity.key, &mut |frame, _, _, tree| {
             for envelope in &frame.envelopes {
                 tree.push(envelope.leaf(), &mut |_, _, _| {});
-                in_buckets.entry(envelope.bucket).or_default().push(envelope.entry);
+                if let Some(bucket) = disposals.place(envelope) {
+                    in_buckets.entry(bucket).or_default().push(envelope.entry);
+                }
                 roots.hold_if_due(tree)?;
             }
             (options.progress)(tree.size(), most);
@@ -131,12 +141,28 @@ impl Folder<'_> {
         let size = end.tree.size();
         self.check_size(&end, expected, &published)?;
         check_stray(&journal, size)?;
-        self.bodies(&source, &identity, &in_buckets)?;
+        disposals.check()?;
+        let leftover = self.bodies(&source, &identity, &in_buckets, &disposals)?;
 
         let checkpoint = Checkpoint { origin: identity.origin.clone(), size, root: end.root };
         let note = end.signature.map(|it| checkpoint.note(&identity.key, &it));
         let (origin, root, published) = (identity.origin, end.root, published.len() as u64);
-        Ok(Verified { origin, size, root, checkpoint: note, published })
+        let disposed = disposals.len();
+        Ok(Verified { origin, size, root, checkpoint: note, published, disposed, leftover })
+    }
+
+    /// The statements of what was disposed of.
+    fn disposals(&self) -> Result<Disposals, Damage> {
+        let mut disposals = Disposals::default();
+        let names = match self.disk.list(&self.folder.join(DISPOSED)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names.map_err(|error| Damage::new(DISPOSED, 0, None, &unreadable(&error)))?,
+        };
+        for bucket in names.iter().filter_map(|name| Bucket::parse(name)) {
+            let text = self.read(&document_name(bucket), DISPOSED_BYTES_MAX)?;
+            disposals.add(bucket, &text)?;
+        }
+        Ok(disposals)
     }
 
     pub(crate) fn damage(&self, fault: Fault) -> Damage {
@@ -204,15 +230,27 @@ impl Folder<'_> {
         }
     }
 
-    /// Every entry has its body, whole; every body has its entry.
+    /// Every entry has its body, whole, unless it was disposed of; every body has its entry. Gives
+    /// what is left over.
     fn bodies(
         &self,
         source: &Source<'_>,
         identity: &Identity,
         in_buckets: &BTreeMap<Bucket, Vec<u64>>,
-    ) -> Result<(), Damage> {
+        disposals: &Disposals,
+    ) -> Result<Vec<String>, Damage> {
         let there = source.buckets().map_err(|fault| self.damage(fault))?;
+        let keys = self.disk.list(&self.folder.join(KEYS)).unwrap_or_default();
+        let keys = keys.iter().filter_map(|name| Bucket::parse(name.strip_suffix(".key")?));
+        let is_leftover = |bucket: &Bucket| {
+            !in_buckets.contains_key(bucket) && (disposals.contains(*bucket) || bucket.held > 0)
+        };
+        let mut leftover: Vec<String> = keys.filter(is_leftover).map(key_name).collect();
         for bucket in there.iter().filter(|bucket| !in_buckets.contains_key(*bucket)) {
+            if is_leftover(bucket) {
+                leftover.push(body_folder(*bucket));
+                continue;
+            }
             let found = scan_bodies(source, *bucket, &mut |found| {
                 Err(found.damage("the log does not have the body's entry"))
             });
@@ -243,7 +281,7 @@ impl Folder<'_> {
                 return Err(Damage::new(&file, end.offset, Some(entry), what));
             }
         }
-        Ok(())
+        Ok(leftover)
     }
 }
 

@@ -135,10 +135,33 @@ impl Event {
                 format!("cosigned the ledger {origin} at {}", entries(*size))
             }
             Self::StopLifted { reason } => format!("takes records again after a stop: {reason}"),
+            Self::HoldPlaced { hold, what, authority, until } => {
+                let until = until.map(|until| format!(" until {}", day(until)));
+                let until = until.unwrap_or_default();
+                format!("placed hold {hold} on {what}{until}, by {authority}")
+            }
+            Self::HoldReleased { hold, reason } => format!("released hold {hold}: {reason}"),
+            Self::DispositionStarted { statement, authority } => {
+                let (count, bucket) = (entries(statement.count), statement.bucket.name());
+                let kept = match statement.kept {
+                    0 => String::new(),
+                    kept => format!("; {} kept by holds", entries(kept)),
+                };
+                format!("ordered {count} of {bucket} to be disposed of, by {authority}{kept}")
+            }
+            Self::Disposed { bucket, started, count } => {
+                let count = entries(*count);
+                format!("disposed of {count} of {}, as entry {started} announced", bucket.name())
+            }
+            Self::DisposedReturned { bucket, started, what } => format!(
+                "found {what} of {} again, which entry {started} disposed of",
+                bucket.name()
+            ),
         }
     }
 
     /// The names in an event that searches and the partner's half of a commitment go by.
+    #[expect(clippy::too_many_lines, reason = "one list of all events")]
     pub fn facts(&self) -> Facts<'_> {
         let none = Facts::default();
         match self {
@@ -206,7 +229,12 @@ impl Event {
             | Self::RollbackDetected { .. }
             | Self::EquivocationDetected { .. }
             | Self::WitnessedCheckpoint { .. }
-            | Self::StopLifted { .. } => none,
+            | Self::StopLifted { .. }
+            | Self::HoldPlaced { .. }
+            | Self::HoldReleased { .. }
+            | Self::DispositionStarted { .. }
+            | Self::Disposed { .. }
+            | Self::DisposedReturned { .. } => none,
         }
     }
 }
@@ -228,6 +256,10 @@ pub struct Facts<'a> {
 /// The first twelve digits of a digest, for a person to compare.
 fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
+}
+
+fn day(at: jiff::Timestamp) -> String {
+    at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
 }
 
 fn counted(count: u64, one: &str) -> String {

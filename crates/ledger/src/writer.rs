@@ -353,6 +353,9 @@ pub(crate) fn stored(record: Record, subjects: Vec<crate::Blind>, epoch: u32) ->
 pub(crate) fn halves(record: &StoredRecord) -> Result<(Vec<u8>, Vec<u8>), serde_json::Error> {
     let private = serde_json::to_vec(record)?;
     let facts = record.event.facts();
+    if let Event::DispositionStarted { statement, .. } = &record.event {
+        return Ok((private, statement.encode()?));
+    }
     let shared = match facts.exchange {
         None => Vec::new(),
         Some(exchange) => serde_json::to_vec(&serde_json::json!({

@@ -20,12 +20,13 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
     Target { name: "witness-message", run: witness_message },
     Target { name: "witness-policy", run: witness_policy },
+    Target { name: "ledger-disposed", run: ledger_disposed },
     Target { name: "tool-file", run: tools::fuzzing::tool_file },
     Target { name: "tool-expression", run: tool_expression },
     Target { name: "saml-response", run: saml_response },
@@ -97,6 +98,20 @@ fn witness_message(data: &[u8]) {
 fn witness_policy(data: &[u8]) {
     if let Ok(policy) = ledger::witness::Policy::parse(data) {
         std::hint::black_box(policy.quorum.met(&|at| at % 2 == 0));
+    }
+}
+
+fn ledger_disposed(data: &[u8]) {
+    std::hint::black_box(format::Statement::parse(data));
+    let text = text(data);
+    if let Some(disposed) = format::Disposed::parse(&text) {
+        assert!(disposed.encode().is_ok_and(|encoded| encoded == text));
+    }
+    for part in text.split(['\n', ' ']) {
+        if let Some(ranges) = format::Ranges::parse(part) {
+            assert_eq!(ranges.to_string(), part);
+        }
+        drop(part.parse::<ledger::retention::HoldName>());
     }
 }
 

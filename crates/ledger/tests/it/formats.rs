@@ -16,7 +16,7 @@ fn envelope() -> Envelope {
         at_ms: 1_795_356_201_417,
         stepped_back: true,
         kind: 16,
-        bucket: Bucket { class: Retention::Standard, month: 202_911 },
+        bucket: Bucket { class: Retention::Standard, month: 202_911, held: 0 },
         shared: [0x11; 32],
         private: [0x22; 32],
     }

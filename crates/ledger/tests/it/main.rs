@@ -3,6 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::string_slice,
     clippy::too_many_lines,
     reason = "helpers of tests, which are for failing"
@@ -10,6 +11,7 @@
 
 mod common;
 mod damage;
+mod disposed;
 mod events;
 mod evidence;
 mod faults;

@@ -10,7 +10,7 @@ use ledger::{Event, Ledger, Record, VerifyOptions};
 
 use crate::common::{append, clock, number_in, numbered, record, released};
 
-fn python(folder: &Path, more: &[&str]) -> (bool, String) {
+pub(crate) fn python(folder: &Path, more: &[&str]) -> (bool, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats/verify_ledger.py");
     let output = Command::new("python3").arg(script).arg(folder).args(more).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

@@ -56,7 +56,7 @@ pub(super) fn subject((kind, id): (u8, u8)) -> Subject {
 }
 
 pub(super) fn bucket(month: u8) -> Bucket {
-    Bucket { class: Retention::Standard, month: 202_901 + u32::from(month) }
+    Bucket { class: Retention::Standard, month: 202_901 + u32::from(month), held: 0 }
 }
 
 #[derive(Default)]
