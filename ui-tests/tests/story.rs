@@ -182,6 +182,7 @@ async fn read_the_audit(page: &Page, base: &str, refused: &str) {
          entry.innerText.includes('case 24-000113'))";
     page.wait_js(about_the_case).await.unwrap();
     page.audit().await.unwrap();
+    filter_the_audit(page, base).await;
     page.goto(&format!("{base}/audit/entries/{refused}")).await.unwrap();
     page.wait_for("Sam Hale").await.unwrap();
     page.wait_for("Inclusion proof").await.unwrap();
@@ -189,6 +190,28 @@ async fn read_the_audit(page: &Page, base: &str, refused: &str) {
     page.goto(&format!("{base}/audit/ledger")).await.unwrap();
     page.wait_for("Verify it without us").await.unwrap();
     picture(page, "ledger").await;
+    page.audit().await.unwrap();
+}
+
+/// What was given by one tool, which the entry of a release has from its decision.
+async fn filter_the_audit(page: &Page, base: &str) {
+    page.goto(&format!("{base}/audit")).await.unwrap();
+    page.click("More filters").await.unwrap();
+    page.fill("Event", "released").await.unwrap();
+    page.fill("Tool (id)", "vehicle-lookup").await.unwrap();
+    page.fill("Job function", "detective").await.unwrap();
+    page.click("Search").await.unwrap();
+    let only_releases = "(() => { const all = [...document.querySelectorAll('.entry')]; \
+         return all.length > 0 && all.every((entry) => entry.innerText.includes('was given')); })()";
+    page.wait_js(only_releases).await.unwrap();
+    picture(page, "audit-filters").await;
+    page.audit().await.unwrap();
+    // Whoever listens hears how many there are, whether the page was complete or not.
+    assert!(page.announced().await.unwrap().contains("entries"));
+    page.click("Entry ").await.unwrap();
+    page.wait_for("Merkle leaf").await.unwrap();
+    page.follow("All entries of this session").await.unwrap();
+    page.wait_js("document.querySelectorAll('.entry').length > 1").await.unwrap();
     page.audit().await.unwrap();
 }
 

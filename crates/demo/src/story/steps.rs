@@ -242,6 +242,11 @@ pub(crate) async fn audit_lists_who_looked(cast: &mut Cast) -> Step {
         ));
     }
     let count = lines.len();
+    let through_tool = [("kind", "released"), ("tool", "vehicle-lookup"), ("subject", VEHICLE)];
+    let page = search(seat, &[&through_tool[..], &[("subject_kind", "vehicle")]].concat()).await?;
+    reads(&page, asked)?;
+    let page = search(seat, &[("kind", "released"), ("tool", "no-such-tool")]).await?;
+    reads(&page, "No entry matches.")?;
     Ok(format!(
         "so.lindqvist sees who read {VEHICLE}: {count} entries, of det.ruiz and approver sgt.okafor only"
     ))

@@ -3,26 +3,23 @@
 //! Reading the ledger is itself a question to the gate and on record, like any other read. Searches
 //! are POST: neither a name nor a case number comes into an address bar.
 
+mod explained;
+mod filter;
+
 use std::collections::BTreeSet;
 
 use axum::extract::{Path, State};
 use gate::{Plan, Print, Released};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use ledger::{Entry, EntryNumber, KINDS, Outcome, Page, Search, Subject};
+use ledger::{Entry, EntryNumber, Incomplete, Outcome, Page};
 use maud::{Markup, html};
 use policy::{Action, Resource, ResourceKind, Why};
 
+use self::explained::explained;
+use self::filter::{Filter, form};
 use crate::app::{Answer, Shared};
-use crate::pages::parts::pair;
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
-
-/// Entries on one page.
-const PAGE_ENTRIES: u32 = 50;
-/// The kinds of subject that can be asked for, with their labels.
-const SUBJECT_KINDS: [(&str, &str); 4] =
-    [("person", "Person"), ("vehicle", "Vehicle"), ("case", "Case"), ("document", "Document")];
 
 /// Entries that were found, on their way through the gate.
 pub struct Findings(Page);
@@ -54,7 +51,7 @@ pub async fn timeline(State(agency): State<Shared>, signed_in: SignedIn) -> Answ
 /// # Errors
 /// A [`Problem`] when a field cannot be read, or the policy or the ledger says no.
 pub async fn search(State(agency): State<Shared>, posted: Posted) -> Answer {
-    let filter = Filter::read(&posted)?;
+    let filter = Filter::read(|name| posted.text(name))?;
     show(&agency, &posted.signed_in, &filter).await
 }
 
@@ -78,7 +75,7 @@ pub async fn entry(
     let proof = agency.ledger.prove(entry.number, agency.ledger.size()).map(|hashes| hashes.len());
     let content = html! {
         p { a href="/audit" { "Back to the timeline" } }
-        (explained(entry, proof.ok()))
+        (explained(entry, proof.ok(), &signed_in.csrf))
         p class="muted small" { "This reading is ledger entry " (receipt.entry) "." }
     };
     Ok(agency.page(&signed_in, &format!("Ledger entry {}", entry.number), "/audit", &content))
@@ -93,7 +90,7 @@ async fn show(agency: &Shared, signed_in: &SignedIn, filter: &Filter) -> Answer 
     .await?;
     let csrf = &signed_in.csrf;
     let content = html! {
-        (form(filter, csrf))
+        (form(agency, filter, csrf))
         (results(&released, filter, csrf))
     };
     Ok(agency.page(signed_in, "Audit", "/audit", &content))
@@ -133,171 +130,16 @@ pub(super) async fn permit(
     Ok(agency.authorise(signed_in, question, Plan::Audit(what)).await?)
 }
 
-/// What the form holds.
-#[derive(Default)]
-struct Filter {
-    actor: String,
-    kind: String,
-    outcome: String,
-    case_number: String,
-    from: Option<Timestamp>,
-    from_text: String,
-    subject_kind: String,
-    subject: String,
-    before: Option<EntryNumber>,
-}
-
-impl Filter {
-    fn read(posted: &Posted) -> Result<Self, Problem> {
-        let text = |name: &str| posted.text(name).trim().to_owned();
-        let from_text = text("from");
-        let from =
-            match from_text.as_str() {
-                "" => None,
-                day => Some(start_of_day(day).ok_or_else(|| {
-                    Problem::bad_input("`From` is not a date such as 2026-11-22.")
-                })?),
-            };
-        let kind = text("kind");
-        if !kind.is_empty() && !KINDS.iter().any(|known| known.name == kind) {
-            return Err(Problem::bad_input("`Event` is not one of the list."));
-        }
-        let subject_kind = text("subject_kind");
-        if !subject_kind.is_empty() && !SUBJECT_KINDS.iter().any(|(id, _)| *id == subject_kind) {
-            return Err(Problem::bad_input("`About` is not one of the list."));
-        }
-        Ok(Self {
-            actor: text("actor"),
-            kind,
-            outcome: text("outcome"),
-            case_number: text("case_number"),
-            from,
-            from_text,
-            subject_kind,
-            subject: text("subject"),
-            before: posted.text("before").parse().ok().map(EntryNumber),
-        })
-    }
-
-    fn search(&self) -> Search {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Search {
-            actor: some(&self.actor),
-            kinds: some(&self.kind).into_iter().collect(),
-            outcome: Outcome::parse(&self.outcome),
-            case_number: some(&self.case_number),
-            from: self.from,
-            subject: self.subject(),
-            before: self.before,
-            ..Search::newest(PAGE_ENTRIES)
-        }
-    }
-
-    fn subject(&self) -> Option<Subject> {
-        let given = !self.subject.is_empty() && !self.subject_kind.is_empty();
-        given.then(|| Subject { kind: self.subject_kind.clone(), id: self.subject.to_uppercase() })
-    }
-
-    /// What was looked for, without whom: the record of a search names no subject in the clear.
-    fn words(&self) -> String {
-        let parts = [
-            ("actor", !self.actor.is_empty()),
-            ("event", !self.kind.is_empty()),
-            ("outcome", !self.outcome.is_empty()),
-            ("case number", !self.case_number.is_empty()),
-            ("from", self.from.is_some()),
-            ("subject", self.subject().is_some()),
-        ];
-        let given: Vec<&str> = parts.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
-        if given.is_empty() { "timeline".to_owned() } else { format!("by {}", given.join(", ")) }
-    }
-}
-
-fn start_of_day(day: &str) -> Option<Timestamp> {
-    let date: jiff::civil::Date = day.parse().ok()?;
-    date.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
-}
-
-fn form(filter: &Filter, csrf: &str) -> Markup {
-    html! {
-        form class="card" id="search" method="post" action="/audit" data-frag="#entries" {
-            input type="hidden" name="csrf" value=(csrf);
-            div class="fields" {
-                (text_field("actor", "Who (account key)", &filter.actor))
-                div class="field" {
-                    label class="usa-label" for="kind" { "Event" }
-                    select class="usa-select" id="kind" name="kind" {
-                        option value="" { "Any" }
-                        @for kind in KINDS {
-                            option value=(kind.name) selected[kind.name == filter.kind] { (kind.name) }
-                        }
-                    }
-                }
-                div class="field" {
-                    label class="usa-label" for="outcome" { "Outcome" }
-                    select class="usa-select" id="outcome" name="outcome" {
-                        option value="" { "Any" }
-                        @for outcome in Outcome::ALL {
-                            option value=(outcome.as_str()) selected[outcome.as_str() == filter.outcome] {
-                                (outcome.as_str())
-                            }
-                        }
-                    }
-                }
-                (text_field("case_number", "Case number", &filter.case_number))
-                div class="field" {
-                    label class="usa-label" for="from" { "From (UTC)" }
-                    input class="usa-input" type="date" id="from" name="from" value=(filter.from_text);
-                }
-            }
-            fieldset class="usa-fieldset" {
-                legend class="usa-legend" { "Who looked at this person, vehicle, case or document?" }
-                div class="fields" {
-                    div class="field" {
-                        label class="usa-label" for="subject_kind" { "About a" }
-                        select class="usa-select" id="subject_kind" name="subject_kind" {
-                            @for (id, label) in SUBJECT_KINDS {
-                                option value=(id) selected[id == filter.subject_kind] { (label) }
-                            }
-                        }
-                    }
-                    div class="field" {
-                        label class="usa-label" for="subject" { "Its identifier" }
-                        span class="usa-hint" id="subject-hint" {
-                            "The record's id, or a case number: P-000113, V-000113, 24-000113"
-                        }
-                        input class="usa-input" id="subject" name="subject" value=(filter.subject)
-                            autocomplete="off" spellcheck="false" translate="no"
-                            aria-describedby="subject-hint";
-                    }
-                    div class="field__actions field--wide" {
-                        button class="usa-button" type="submit" { "Search" }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn text_field(name: &str, label: &str, value: &str) -> Markup {
-    html! {
-        div class="field" {
-            label class="usa-label" for=(name) { (label) }
-            input class="usa-input" id=(name) name=(name) value=(value)
-                autocomplete="off" spellcheck="false" translate="no";
-        }
-    }
-}
-
 fn results(released: &Released<Findings>, filter: &Filter, csrf: &str) -> Markup {
     let (Findings(page), receipt) = released.open();
     let count = page.entries.len();
     html! {
-        section class="card" id="entries" aria-labelledby="entries-title" data-live={ (count) " entries" } {
+        section class="card" id="entries" aria-labelledby="entries-title" data-live=(spoken(page)) {
             div class="card__head" {
                 h2 id="entries-title" { (count) @if page.more { " newest" } " entries" }
                 span class="badge" { "this reading is entry " (receipt.entry) }
             }
+            (lacking(&page.incomplete))
             @if page.entries.is_empty() {
                 div class="empty" { p { strong { "No entry matches." } } }
             } @else {
@@ -307,15 +149,36 @@ fn results(released: &Released<Findings>, filter: &Filter, csrf: &str) -> Markup
                 form method="post" action="/audit" data-frag="#entries" {
                     input type="hidden" name="csrf" value=(csrf);
                     input type="hidden" name="before" value=(last.number);
-                    @for (name, value) in [
-                        ("actor", &filter.actor), ("kind", &filter.kind),
-                        ("outcome", &filter.outcome), ("case_number", &filter.case_number),
-                        ("from", &filter.from_text), ("subject_kind", &filter.subject_kind),
-                        ("subject", &filter.subject),
-                    ] {
+                    @for (name, value) in filter.again() {
                         input type="hidden" name=(name) value=(value);
                     }
                     button class="usa-button usa-button--outline" type="submit" { "Older entries" }
+                }
+            }
+        }
+    }
+}
+
+const LACKING: &str = "Entries that match may be missing here.";
+
+/// What is said to people who listen: how many there are, and what may be missing.
+fn spoken(page: &Page) -> String {
+    let count = format!("{} entries", page.entries.len());
+    if page.incomplete.is_empty() {
+        return count;
+    }
+    let why = page.incomplete.iter().map(Incomplete::to_string);
+    std::iter::once(format!("{count}. {LACKING}")).chain(why).collect::<Vec<_>>().join(" ")
+}
+
+/// Why entries that match may be missing; nothing where none is.
+fn lacking(incomplete: &[Incomplete]) -> Markup {
+    html! {
+        @if !incomplete.is_empty() {
+            div class="usa-alert usa-alert--warning" id="lacking" role="status" {
+                div class="usa-alert__body" {
+                    p class="usa-alert__heading" { strong { (LACKING) } }
+                    @for why in incomplete { p class="usa-alert__text" { (why) } }
                 }
             }
         }
@@ -358,83 +221,41 @@ fn tone(outcome: Outcome) -> &'static str {
     }
 }
 
-fn explained(entry: &Entry, proof: Option<usize>) -> Markup {
-    let record = &entry.record;
-    html! {
-        p class="usa-intro" {
-            @if let Some(who) = &record.who { strong { (who.name) } " " }
-            (record.event.sentence())
-        }
-        div class="card" {
-            h2 { "Who, when, from where, why" }
-            dl class="kv" {
-                @if let Some(who) = &record.who {
-                    (pair("Person", &who.name))
-                    (pair("Account", &who.actor))
-                    (pair("Agency (ORI)", &who.agency))
-                    (pair("Job functions", &who.functions.join(", ")))
-                    @if let Some(session) = &who.session { (pair("Session", session)) }
-                } @else { (pair("Person", "the platform itself, or nobody signed in")) }
-                (pair("Time (UTC)", &clock_time(entry.at)))
-                @for (name, value) in [
-                    ("Address", &record.origin.address), ("Browser", &record.origin.agent),
-                    ("Request", &record.origin.request), ("Purpose code", &record.why.purpose),
-                    ("Case number", &record.why.case_number), ("Reason", &record.why.reason),
-                ] {
-                    @if let Some(value) = value { (pair(name, value)) }
-                }
-                @if !record.subjects.is_empty() {
-                    (pair("About", &subjects(record)))
-                }
-            }
-        }
-        div class="card" {
-            h2 { "What" }
-            dl class="kv" {
-                @for (name, value) in facts(&record.event) { (pair(&name, &value)) }
-            }
-        }
-        div class="card" {
-            h2 { "Evidence" }
-            dl class="kv" {
-                (pair("Merkle leaf (SHA-256)", &hex::encode(entry.leaf)))
-                (pair("Where", &format!("{}, byte {}", entry.position.file, entry.position.offset)))
-                @if let Some(hashes) = proof {
-                    (pair("Inclusion proof", &format!("{hashes} hashes, held against the current root")))
-                }
-            }
-        }
-    }
-}
-
-fn subjects(record: &ledger::StoredRecord) -> String {
-    let kinds: BTreeSet<&str> = record.subjects.iter().map(|blind| blind.kind.as_str()).collect();
-    let count = |kind: &str| record.subjects.iter().filter(|blind| blind.kind == kind).count();
-    kinds.into_iter().map(|kind| format!("{} {kind}", count(kind))).collect::<Vec<_>>().join(", ")
-        + " (blinded: found by \"Who looked at this?\")"
-}
-
-/// The event's own fields, in the order of their declaration.
-fn facts(event: &ledger::Event) -> Vec<(String, String)> {
-    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(event) else {
-        return Vec::new();
-    };
-    let plain = |value: &serde_json::Value| match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Array(items) => {
-            items.iter().filter_map(|item| item.as_str()).collect::<Vec<_>>().join(", ")
-        }
-        serde_json::Value::Null => String::new(),
-        other => other.to_string(),
-    };
-    fields
-        .iter()
-        .map(|(name, value)| (name.trim_end_matches('_').replace('_', " "), plain(value)))
-        .filter(|(_, value)| !value.is_empty())
-        .collect()
-}
-
 /// UTC with hundredths of a second, as AU-8 asks.
 fn clock_time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S.%2fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::IndexDoing;
+
+    use super::*;
+
+    #[test]
+    fn a_page_that_may_lack_entries_says_so_in_words() {
+        let rebuilding = IndexDoing::Rebuilding { why: "the index key was changed".to_owned() };
+        let incomplete = vec![
+            Incomplete::Behind { covers: 900, size: 5_000, doing: rebuilding },
+            Incomplete::EpochsDestroyed(vec![1, 2]),
+        ];
+        let shown = lacking(&incomplete).into_string();
+        let page = Page { entries: Vec::new(), more: false, incomplete };
+        for words in [
+            LACKING,
+            "complete up to entry 899; 4100 newer entries",
+            "built anew, for the index key was changed",
+            "destroyed index key (epoch 1, 2)",
+        ] {
+            assert!(shown.contains(words), "{shown}");
+            assert!(spoken(&page).contains(words), "{}", spoken(&page));
+        }
+        assert!(shown.contains("role=\"status\""), "{shown}");
+    }
+
+    #[test]
+    fn a_page_that_lacks_nothing_says_nothing_of_it() {
+        assert_eq!(lacking(&[]).into_string(), "");
+        assert_eq!(spoken(&Page::default()), "0 entries");
+    }
 }
