@@ -1,6 +1,7 @@
 //! `bailiwick ledger …`: works on a ledger's folder or a copy of it, without a server. No secret is needed,
 //! save to disclose what entries say.
 
+mod disclose;
 mod evidence;
 mod words;
 
@@ -34,7 +35,9 @@ pub(crate) enum LedgerCommand {
     },
     /// Prove one entry to somebody who does not have the ledger (C2SP tlog-proof).
     #[command(
-        after_help = "Example:\n  bailiwick ledger prove ledger 1203 --out entry-1203.tlog-proof"
+        after_help = "Examples:\n  bailiwick ledger prove ledger 1203 --out entry-1203.tlog-proof\n  \
+                      bailiwick ledger prove data/ledger 1203 --out entry-1203.tlog-proof \\\n      \
+                      --disclose all --config bailiwick.toml --by 'R. Stone' --reason 'subpoena 24-7'"
     )]
     Prove {
         /// The folder.
@@ -105,10 +108,10 @@ pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
             })
         }
         LedgerCommand::Prove { folder, entry, out } => {
-            evidence::take(&folder, evidence::Asked::Entry(entry), &out)
+            evidence::take(&folder, &evidence::Asked::Entry(entry), &out)
         }
         LedgerCommand::Export { folder, from, to, out } => {
-            evidence::take(&folder, evidence::Asked::Range(from..to), &out)
+            evidence::take(&folder, &evidence::Asked::Range(from..to), &out)
         }
         LedgerCommand::Check { evidence, key, show, json } => {
             evidence::check(&evidence, key, show, json)

@@ -11,6 +11,11 @@ pub(crate) fn say(line: &str) {
     write_line(&mut std::io::stdout().lock(), line);
 }
 
+/// A line on standard error, beside what is printed.
+pub(crate) fn note(line: &str) {
+    write_line(&mut std::io::stderr().lock(), line);
+}
+
 /// An error with its causes on standard error.
 pub(crate) fn say_error(error: &anyhow::Error) {
     write_line(&mut std::io::stderr().lock(), &format!("bailiwick: {error:#}"));

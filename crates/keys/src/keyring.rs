@@ -76,6 +76,21 @@ impl Keyring {
         Self::open_on(folder, master, Arc::new(SystemDisk))
     }
 
+    /// Opens a folder that must be there. With [`Self::find_secret`] and [`Self::find_ed25519`], nothing is
+    /// made.
+    ///
+    /// # Errors
+    /// [`KeysError::File`] where there is no such folder.
+    pub fn existing(folder: &Path, master: &SealingKey) -> Result<Self, KeysError> {
+        let found = std::fs::read_dir(folder);
+        found.map_err(|source| KeysError::File {
+            doing: "open folder",
+            path: folder.to_owned(),
+            source,
+        })?;
+        Self::open(folder, master)
+    }
+
     /// As [`Self::open`], on a disk of the caller's.
     pub fn open_on(
         folder: &Path,
@@ -129,6 +144,15 @@ impl Keyring {
     pub fn ed25519(&self, name: &str, random: &dyn Random) -> Result<Ed25519Key, KeysError> {
         let made = || Ok(Ed25519Key::generate(random)?.to_pkcs8());
         Ed25519Key::from_pkcs8(&self.load_or_make(name, Kind::Ed25519, made)?)
+    }
+
+    /// The Ed25519 key of this name, if there is one.
+    ///
+    /// # Errors
+    /// [`KeysError`] where the file can't be read or is sealed under another master key.
+    pub fn find_ed25519(&self, name: &str) -> Result<Option<Ed25519Key>, KeysError> {
+        let found = self.load(name, Kind::Ed25519)?;
+        found.map(|pkcs8| Ed25519Key::from_pkcs8(&pkcs8)).transpose()
     }
 
     pub fn p384(&self, name: &str) -> Result<P384Key, KeysError> {

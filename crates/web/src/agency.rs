@@ -306,7 +306,11 @@ fn open_keyring(config: &Config, folder: &Path) -> Result<Keyring, StartError> {
     Keyring::open(&folder.join("keys"), &master).map_err(failed)
 }
 
-fn open_ledger(config: &Config, ring: &Keyring, outside: &Outside) -> Result<Ledger, StartError> {
+pub(crate) fn open_ledger(
+    config: &Config,
+    ring: &Keyring,
+    outside: &Outside,
+) -> Result<Ledger, StartError> {
     let Outside { clock, random, ledger_disk } = outside;
     let failed = |source| StartError::Keys { doing: "read the ledger's keys", source };
     let keys = LedgerKeys {

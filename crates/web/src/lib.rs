@@ -7,6 +7,7 @@ pub mod app;
 pub mod assets;
 pub mod commands;
 pub mod config;
+pub mod disclosure;
 mod handles;
 pub mod headers;
 pub mod layout;

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use ledger::evidence::{EVIDENCE_BYTES_MAX, Evidence, EvidenceError, LogCopy};
+use keys::seal::SealingKey;
+use ledger::evidence::{Disclose, EVIDENCE_BYTES_MAX, Evidence, EvidenceError, LogCopy};
 use serde_json::json;
+use web::disclosure::Disclosing;
 
+use super::disclose::DiscloseArguments;
 use super::words;
 use crate::progress;
 
@@ -20,6 +23,8 @@ pub(crate) struct Out {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    disclose: DiscloseArguments,
 }
 
 /// What is to be proved.
@@ -30,22 +35,31 @@ pub(crate) enum Asked {
     Range(Range<u64>),
 }
 
-/// Takes evidence from a folder, which is only read.
-pub(super) fn take(folder: &Path, asked: Asked, out: &Out) -> anyhow::Result<ExitCode> {
+impl Asked {
+    fn entries(&self) -> Range<u64> {
+        match self {
+            Self::Entry(entry) => *entry..entry.saturating_add(1),
+            Self::Range(range) => range.clone(),
+        }
+    }
+}
+
+/// Takes evidence from a folder, which is only read, unless what entries say is to be disclosed.
+pub(super) fn take(folder: &Path, asked: &Asked, out: &Out) -> anyhow::Result<ExitCode> {
     let bar = progress::bar("entries");
     let tick = |done: u64, total: u64| {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let taken = read(folder, asked, &tick);
+    let taken = read_and_disclose(folder, asked, out, &tick);
     bar.finish_and_clear();
-    match taken {
+    match taken? {
         Ok(taken) => {
             give(&taken, out)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            progress::say(&words::refused(&error, out.json));
+            progress::say(&words::not_taken(&error, out.json));
             Ok(ExitCode::FAILURE)
         }
     }
@@ -55,15 +69,39 @@ pub(super) fn take(folder: &Path, asked: Asked, out: &Out) -> anyhow::Result<Exi
 struct Taken {
     evidence: Evidence,
     key: String,
+    /// The entry that records the disclosure.
+    disclosed_in: Option<u64>,
 }
 
-fn read(folder: &Path, asked: Asked, tick: &dyn Fn(u64, u64)) -> Result<Taken, EvidenceError> {
+/// Nothing is recorded that can't be proved, and nothing is disclosed that is not recorded.
+fn read_and_disclose(
+    folder: &Path,
+    asked: &Asked,
+    out: &Out,
+    tick: &dyn Fn(u64, u64),
+) -> anyhow::Result<Result<Taken, EvidenceError>> {
+    let sealed = read(folder, asked, None, tick);
+    let (Ok(_), Some(halves)) = (&sealed, out.disclose.halves()) else { return Ok(sealed) };
+    if let Some(path) = &out.out {
+        anyhow::ensure!(!path.exists(), "`{}` is there already", path.display());
+    }
+    let Disclosing { receipt, key } = out.disclose.record(folder, asked.entries(), halves)?;
+    let taken = read(folder, asked, Some((halves, &key)), tick);
+    Ok(taken.map(|taken| Taken { disclosed_in: Some(receipt.entry.0), ..taken }))
+}
+
+fn read(
+    folder: &Path,
+    asked: &Asked,
+    disclose: Option<(Disclose, &SealingKey)>,
+    tick: &dyn Fn(u64, u64),
+) -> Result<Taken, EvidenceError> {
     let copy = LogCopy::read(folder, tick)?;
     let evidence = match asked {
-        Asked::Entry(entry) => copy.prove(entry, None)?.into(),
-        Asked::Range(range) => copy.range(range, None)?.into(),
+        Asked::Entry(entry) => copy.prove(*entry, disclose)?.into(),
+        Asked::Range(range) => copy.range(range.clone(), disclose)?.into(),
     };
-    Ok(Taken { evidence, key: copy.verifier_key() })
+    Ok(Taken { evidence, key: copy.verifier_key(), disclosed_in: None })
 }
 
 fn give(taken: &Taken, out: &Out) -> anyhow::Result<()> {
@@ -79,11 +117,15 @@ fn give(taken: &Taken, out: &Out) -> anyhow::Result<()> {
             "from": first,
             "to": first + entries.len() as u64,
             "key": taken.key,
+            "disclosed_in": taken.disclosed_in,
             "out": path,
             "evidence": path.is_none().then_some(text),
         });
         progress::say(&value.to_string());
         return Ok(());
+    }
+    if let Some(entry) = taken.disclosed_in {
+        progress::note(&format!("entry {entry} of the ledger records this disclosure"));
     }
     match path {
         None => progress::say(text.trim_end_matches('\n')),

@@ -173,14 +173,24 @@ fn half_json(bytes: &[u8]) -> Value {
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
 }
 
-/// Evidence that could not be taken, or does not hold: why, with the line, file or entry that is wrong.
+/// Evidence that does not hold: why, with the line or entry that is wrong.
 pub(super) fn refused(error: &EvidenceError, json: bool) -> String {
-    let what = chain(error);
-    if !json {
-        return format!("does not hold: {what}");
+    if json { reason(error).to_string() } else { format!("does not hold: {}", chain(error)) }
+}
+
+/// Evidence that could not be taken: why, with the file and entry that is wrong.
+pub(super) fn not_taken(error: &EvidenceError, json: bool) -> String {
+    if json {
+        reason(error).to_string()
+    } else {
+        format!("no evidence was taken: {}", chain(error))
     }
+}
+
+fn reason(error: &EvidenceError) -> Value {
+    let what = chain(error);
     let place = |name: &str, number: u64| json!({ "verified": false, "what": what, name: number });
-    let value = match error {
+    match error {
         EvidenceError::Damaged(damage) => damaged(damage),
         EvidenceError::Line { line, .. } => place("line", *line as u64),
         EvidenceError::Envelope { entry } | EvidenceError::Disclosure { entry } => {
@@ -191,8 +201,7 @@ pub(super) fn refused(error: &EvidenceError, json: bool) -> String {
         | EvidenceError::TooLarge { .. }
         | EvidenceError::Checkpoint(_)
         | EvidenceError::Proof(_) => json!({ "verified": false, "what": what }),
-    };
-    value.to_string()
+    }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

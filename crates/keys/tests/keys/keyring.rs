@@ -70,6 +70,22 @@ fn keys_of_every_kind_survive() {
 }
 
 #[test]
+fn looking_for_keys_makes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent");
+    assert!(matches!(Keyring::existing(&absent, &master()), Err(KeysError::File { .. })));
+    assert!(!absent.exists());
+    let ring = Keyring::existing(folder.path(), &master()).unwrap();
+    assert!(ring.find_secret("body").unwrap().is_none());
+    assert!(ring.find_ed25519("log").unwrap().is_none());
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+    let made = ring.ed25519("log", &SystemRandom).unwrap().public();
+    assert_eq!(ring.find_ed25519("log").unwrap().unwrap().public(), made);
+    let other = Keyring::existing(folder.path(), &SealingKey::from_bytes([8; 32])).unwrap();
+    assert!(matches!(other.find_ed25519("log"), Err(KeysError::Content { .. })));
+}
+
+#[test]
 fn swapped_or_altered_files_do_not_open() {
     let folder = tempfile::tempdir().unwrap();
     let ring = Keyring::open(folder.path(), &master()).unwrap();
