@@ -322,13 +322,25 @@ class Ledger:
 
     def log(self, published):
         tree, digest, signature, buckets = Tree(), bytes(32), None, {}
+        latest = -(1 << 63)
         due = {}
         for size, root, file, offset in published:
             due.setdefault(size, []).append((root, file, offset))
         hold = lambda: [self.hold(tree, *one) for one in due.pop(tree.size, [])]
         hold()
-        for name in self.segments("log"):
+        names = self.segments("log")
+        for number, name in enumerate(names):
             data, at = self.segment(name), 0
+            if not any(data):
+                if number + 1 < len(names):
+                    raise Damage(name, 0, "the segment is empty, yet there is one after it")
+                break
+            head = b"BWLOGSG1" + self.id + struct.pack(">IIQq", number, len(tree.peaks), tree.size, latest)
+            head += tree.root() + digest + (signature or bytes(64)) + b"".join(tree.peaks)
+            head += sha(head)
+            at = padded(len(head), 16)
+            if data[:at] != head.ljust(at, b"\0"):
+                raise Damage(name, 0, "the segment's header is not of the log before it")
             while at < len(data) and any(data[at : at + 208]):
                 first, count, length = struct.unpack_from(">QII", data, at + 24)
                 end = at + 208 + length
@@ -342,7 +354,8 @@ class Ledger:
                     raise Damage(name, at, "the frame does not follow the one before")
                 for place in range(at + 208, end, 106):
                     envelope = data[place + 2 : place + 106]
-                    version, ledger, entry = struct.unpack_from(">B16sQ", envelope)
+                    version, ledger, entry, moment = struct.unpack_from(">B16sQq", envelope)
+                    latest = max(latest, moment)
                     if (version, ledger, entry) != (1, self.id, tree.size):
                         raise Damage(name, place, "the envelope is not the next")
                     schedule, month = struct.unpack_from(">BI", envelope, 35)
@@ -356,7 +369,7 @@ class Ledger:
                 if data[at + 112 : at + 144] != tree.root():
                     raise Damage(name, at, "the root is not that of the entries")
                 signature, digest = data[at + 144 : at + 208], data[end : end + 32]
-                if any(data[end + 32 : (at := at + padded(end + 32 - at, 4096))]):
+                if any(data[end + 32 : (at := at + padded(end + 32 - at, 16))]):
                     raise Damage(name, at, "the padding is not zeros")
             if any(data[at:]):
                 raise Damage(name, at, "there is a gap before more data")

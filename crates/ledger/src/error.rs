@@ -108,6 +108,9 @@ pub enum AppendError {
     /// A witness has shown that this ledger was wound back or has two histories.
     #[error("{why}")]
     Stopped { why: String },
+    /// Others, who share the log, came first every time.
+    #[error("the log has {size} entries by now; the record was not written")]
+    Conflict { size: u64 },
     #[error("the ledger is closed")]
     Closed,
 }

@@ -1,6 +1,6 @@
 //! A frame of the log: one batch of envelopes, chained to the frame before and signed.
 //!
-//! Frames are aligned to 4 KiB and never cross a segment. `docs/formats/ledger.md` has the layout.
+//! Frames are aligned to 16 bytes and never cross a segment. `docs/formats/ledger.md` has the layout.
 
 use keys::digest::sha256;
 
@@ -8,7 +8,7 @@ use crate::bytes::{Reader, is_zero, padded};
 use crate::envelope::{ENVELOPE_BYTES, Envelope, LedgerId};
 use crate::merkle::Hash;
 
-pub(crate) const UNIT: usize = 4096;
+pub(crate) const UNIT: usize = 16;
 pub(crate) const HEADER_BYTES: usize = 208;
 const MAGIC: &[u8; 8] = b"BWLOGFR1";
 const RECORD_BYTES: usize = 2 + ENVELOPE_BYTES;

@@ -19,6 +19,10 @@ pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// Every published checkpoint, one note after another, each followed by an empty line.
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 
+/// Where entries lie: derived.
+pub(crate) const POSITIONS: &str = "positions";
+/// Full tiles of the tree: derived.
+pub(crate) const TILES: &str = "tile";
 /// The search index: derived, of no meaning to a verifier.
 pub(crate) const INDEX: &str = "index/index.db";
 

@@ -35,6 +35,13 @@ impl Segment {
         }
     }
 
+    /// Its number among those of its kind, from 0.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::Log(number) | Self::Body(_, number) => number,
+        }
+    }
+
     /// The segment that [`Self::path`] named; no other path is one.
     pub fn parse(path: &str) -> Option<Self> {
         let mut parts = path.split('/');

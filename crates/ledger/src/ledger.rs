@@ -4,25 +4,23 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use keys::seal::SealingKey;
 use keys::{Clock, Random};
 
+use crate::body::{Body, body_aad};
 use crate::disk::{Disk, DiskLock, SystemDisk};
 use crate::envelope::{Bucket, Envelope};
 use crate::error::{AppendError, Damage, OpenError, ReadError};
 use crate::identity::{INDEX, LOCK};
 use crate::index::{Fed, Feed, Follower, Index, IndexPlace, IndexState, Shape};
-use crate::journal::Segment;
-use crate::load::{Loaded, identity, load};
-use crate::memory::{BodyAt, Memory};
-use crate::merkle::{CompactRange, Hash, consistency_proof, inclusion_proof, root_at};
-use crate::place::{Failure, Place};
+use crate::local::{Local, Place, identity};
+use crate::merkle::{CompactRange, Hash};
+use crate::proofs;
 use crate::queue::{Pending, Queue};
-use crate::reading::{Hashes, envelope_at, read_body, read_envelope};
 use crate::record::{Blind, Entry, EntryNumber, Position, Receipt, Record, StoredRecord, Subject};
 use crate::search::{Log, Page, Search};
 use crate::settings::{LedgerKeys, Settings, mark};
-use crate::watched::{WITNESS, Watched};
+use crate::store::{Derived, Head, Opened, Sealed, Store, root};
+use crate::watched::Watched;
 use crate::writer::{Fixed, Health, Shared, Writer, halves, stored};
 
 /// An open ledger. Clones share it; it closes when the last of them is dropped.
@@ -88,38 +86,28 @@ impl Ledger {
         let lock = locked.ok_or_else(in_use)?;
 
         let identity = identity(&place, &settings, &keys, clock.as_ref(), random.as_ref())?;
-        let mut loaded = load(&place, &identity, &keys)?;
+        let store = Local::new(&place, &settings, &identity, &keys, random.clone(), &lock);
+        let store: Arc<dyn Store> = Arc::new(store);
+        let opened = Arc::clone(&store).open()?;
         let now = clock.now();
         let watched = Watched::open(&place, &settings.witnessing, &identity.key, now)?;
-        watched.hold(loaded.memory.size(), &mut |size| {
-            let mut hashes = Hashes::new(&place, &identity.id, &loaded.memory);
-            let root = root_at(size, &mut |level, index| hashes.read(level, index));
-            root.map_err(|error| match error {
-                ReadError::Damaged(damage) => OpenError::Damaged(damage),
-                ReadError::Disk { path, source } => OpenError::Disk { doing: "read", path, source },
-                ReadError::NoEntry { .. } | ReadError::NoSize { .. } => {
-                    let what = "the log does not have the cosigned tree";
-                    OpenError::Damaged(Damage::new(WITNESS, 0, None, what))
-                }
-            })
+        watched.hold(opened.head.size(), &mut |size| {
+            root(store.as_ref(), size, Derived::Use).map_err(OpenError::from)
         })?;
-        let memory = std::mem::take(&mut loaded.memory).into();
-        let shared = Shared { memory, health: Mutex::new(Health::Recording) };
-        let fixed = Fixed { place, settings, keys, identity, clock, random, shared, watched };
-        Self::start(Arc::new(fixed), &loaded, lock, batch)
+        let head = opened.head.clone().into();
+        let shared = Shared { head, health: Mutex::new(Health::Recording) };
+        let fixed =
+            Fixed { place, store, settings, keys, identity, clock, random, shared, watched };
+        Self::start(Arc::new(fixed), opened, lock, batch)
     }
 
     fn start(
         fixed: Arc<Fixed>,
-        loaded: &Loaded,
+        open: Opened,
         lock: Arc<dyn DiskLock>,
         batch: usize,
     ) -> Result<Self, OpenError> {
         let queue = Arc::new(Queue::new(fixed.settings.queue_max));
-        let open = crate::commit::Open::new(&fixed, loaded, &lock).map_err(|failure| {
-            let (Failure::Refused(error) | Failure::Broken(error)) = failure;
-            OpenError::Write { source: error }
-        })?;
         let index = Arc::new(index_of(&fixed));
         let bell = Arc::clone(index.bell());
         let writer = Writer::new(Arc::clone(&fixed), Arc::clone(&queue), open, lock, bell);
@@ -179,7 +167,7 @@ impl Ledger {
 
     /// The number of entries.
     pub fn size(&self) -> u64 {
-        self.memory().size()
+        self.head().size()
     }
 
     /// The ledger's name to the world.
@@ -201,8 +189,8 @@ impl Ledger {
 
     /// The tree as it stands, and the signed checkpoint (C2SP note) of just this tree.
     pub fn signed_tree(&self) -> (CompactRange, String) {
-        let memory = self.memory();
-        (memory.tree.clone(), self.0.fixed.note(&memory))
+        let head = self.head();
+        (head.tree.clone(), self.0.fixed.note(&head))
     }
 
     /// Records that wait for the disk.
@@ -225,44 +213,24 @@ impl Ledger {
 
     /// The root of the tree of the first `size` entries, if there are so many and they can be read.
     pub(crate) fn root_of(&self, size: u64) -> Option<Hash> {
-        let memory = self.memory();
-        if size > memory.size() {
-            return None;
-        }
-        let mut hashes = Hashes::new(&self.0.fixed.place, self.id(), &memory);
-        root_at(size, &mut |level, at| hashes.read(level, at)).ok()
+        let head = self.head().clone();
+        proofs::root_of(self.0.fixed.store.as_ref(), &head, size).ok()
     }
 
-    fn memory(&self) -> std::sync::RwLockReadGuard<'_, Memory> {
+    fn head(&self) -> std::sync::RwLockReadGuard<'_, Head> {
         self.0.fixed.shared.read()
-    }
-
-    fn id(&self) -> &crate::envelope::LedgerId {
-        &self.0.fixed.identity.id
     }
 
     /// The inclusion proof (RFC 9162 §2.1.3) of an entry in the tree of the first `size` entries.
     pub fn prove(&self, entry: EntryNumber, size: u64) -> Result<Vec<Hash>, ReadError> {
-        let memory = self.memory();
-        let have = memory.size();
-        if size > have {
-            return Err(ReadError::NoSize { size, have });
-        }
-        let mut hashes = Hashes::new(&self.0.fixed.place, self.id(), &memory);
-        let proof = inclusion_proof(entry.0, size, &mut |level, at| hashes.read(level, at))?;
-        proof.ok_or(ReadError::NoEntry { entry, size })
+        let head = self.head().clone();
+        proofs::prove_inclusion(self.0.fixed.store.as_ref(), &head, entry.0, size)
     }
 
     /// The proof (RFC 9162 §2.1.4) that the tree of `new` entries begins with that of `old`.
     pub fn prove_consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, ReadError> {
-        let memory = self.memory();
-        let have = memory.size();
-        if new > have {
-            return Err(ReadError::NoSize { size: new, have });
-        }
-        let mut hashes = Hashes::new(&self.0.fixed.place, self.id(), &memory);
-        let proof = consistency_proof(old, new, &mut |level, at| hashes.read(level, at))?;
-        proof.ok_or(ReadError::NoSize { size: old, have })
+        let head = self.head().clone();
+        proofs::prove_consistency(self.0.fixed.store.as_ref(), &head, old, new)
     }
 
     /// Reads an entry, and holds it against what its leaf commits to.
@@ -311,45 +279,51 @@ fn read(fixed: &Fixed, entry: EntryNumber) -> Result<Entry, ReadError> {
             clock_stepped_back: parts.envelope.stepped_back,
             record,
             leaf: parts.envelope.leaf(),
-            position: Position { file: parts.segment.path(), offset: parts.offset },
+            position: parts.position,
         }),
         _ => Err(none),
     }
 }
 
 struct Parts {
-    segment: Segment,
-    offset: u64,
     envelope: Envelope,
+    position: Position,
     /// `None` where the body was disposed of.
     record: Option<StoredRecord>,
 }
 
 fn read_parts(fixed: &Fixed, entry: EntryNumber) -> Result<Parts, ReadError> {
     // The lock is not held while the disk is read: the writer needs it for its answers.
-    let Located { segment, offset, body } = locate(fixed, entry)?;
-    let place = &fixed.place;
-    let envelope = read_envelope(place, &fixed.identity.id, segment, offset, entry.0)?;
-    let record = body.map(|(body, key)| read_body(place, &envelope, body, &key)).transpose()?;
-    Ok(Parts { segment, offset, envelope, record: record.map(|(_, record)| record) })
+    let size = fixed.shared.read().size();
+    if entry.0 >= size {
+        return Err(ReadError::NoEntry { entry, size });
+    }
+    let (envelope, position) = fixed.store.envelope(entry.0)?;
+    let sealed = fixed.store.body(&envelope)?;
+    let record = sealed.map(|sealed| open_body(fixed, &envelope, &sealed)).transpose()?;
+    Ok(Parts { envelope, position, record })
 }
 
-/// Where an entry and its body lie, and the key that opens the body.
-struct Located {
-    segment: Segment,
-    offset: u64,
-    body: Option<(BodyAt, SealingKey)>,
-}
-
-fn locate(fixed: &Fixed, entry: EntryNumber) -> Result<Located, ReadError> {
-    let memory = fixed.shared.read();
-    let none = || ReadError::NoEntry { entry, size: memory.size() };
-    let (segment, offset) = envelope_at(&memory, entry.0).ok_or_else(none)?;
-    let body = memory.body(entry.0).and_then(|body| {
-        let (_, key) = memory.buckets.get(usize::from(body.bucket))?;
-        Some((body, key.clone()))
-    });
-    Ok(Located { segment, offset, body })
+/// Opens a sealed body, holds it against its envelope, and reads the record in it.
+fn open_body(
+    fixed: &Fixed,
+    envelope: &Envelope,
+    sealed: &Sealed,
+) -> Result<StoredRecord, ReadError> {
+    let Position { file, offset } = &sealed.place;
+    let entry = Some(envelope.entry);
+    let wrong = |what: &str| ReadError::Damaged(Damage::new(file, *offset, entry, what));
+    let key = fixed.store.key(envelope.bucket);
+    let key = key.ok_or_else(|| wrong("the key of the body's bucket is missing"))?;
+    let plain =
+        key.open(&body_aad(&envelope.ledger, envelope.entry, envelope.bucket), &sealed.bytes);
+    let plain = plain.map_err(|_| wrong("the body does not open with its bucket's key"))?;
+    let body = Body::parse(&plain).ok_or_else(|| wrong("the opened body is malformed"))?;
+    if !body.matches(envelope) {
+        return Err(wrong("the body is not what the entry commits to"));
+    }
+    let stored = serde_json::from_slice(&body.private);
+    stored.map_err(|_| wrong("this version can't read the record in the body"))
 }
 
 /// The whole ledger, as searches and the search index read it.
@@ -374,9 +348,8 @@ impl Feed for Fixed {
     }
 
     fn root(&self, size: u64) -> Result<Hash, ReadError> {
-        let memory = self.shared.read();
-        let mut hashes = Hashes::new(&self.place, &self.identity.id, &memory);
-        root_at(size, &mut |level, index| hashes.read(level, index))
+        let head = self.shared.read().clone();
+        proofs::root_of(self.store.as_ref(), &head, size)
     }
 
     fn read(&self, from: u64, end: u64, each: &mut dyn FnMut(Fed)) -> Result<(), ReadError> {

@@ -10,8 +10,8 @@
 mod body;
 mod bytes;
 mod classes;
-mod commit;
 mod disk;
+mod draft;
 mod envelope;
 mod error;
 mod event;
@@ -21,21 +21,20 @@ mod identity;
 mod index;
 mod journal;
 mod ledger;
-mod load;
-mod memory;
+mod local;
 pub mod merkle;
 pub mod note;
-mod place;
-mod published;
+mod proofs;
 mod queue;
-mod reading;
 mod record;
 pub mod retention;
 mod scan;
 mod search;
+mod segment;
 mod settings;
 #[doc(hidden)]
 mod sim;
+mod store;
 #[doc(hidden)]
 pub mod testing;
 mod verify;
@@ -70,6 +69,7 @@ pub mod format {
     pub use crate::identity::Identity;
     pub use crate::journal::{JournalFrame, JournalScan, Segment, Write};
     pub use crate::retention::{DISPOSED_BYTES_MAX, Disposed, Ranges, Statement};
+    pub use crate::segment::SegmentHead;
 }
 
 /// SHA-256, for rooms that record digests and have no other use for cryptography.

@@ -16,8 +16,10 @@ use crate::envelope::{Bucket, LedgerId};
 use crate::frame::{self, Frame, FrameHead};
 use crate::identity::{BODY, LOG};
 use crate::journal::{JournalFrame, Segment, body_folder, segment_number};
-use crate::merkle::{CompactRange, Hash, empty_root};
+use crate::merkle::CompactRange;
 use crate::note::{Checkpoint, VerifierKey};
+use crate::segment::{SEGMENT_HEAD_BYTES_MAX, SegmentHead};
+use crate::store::Head;
 
 const WINDOW_BYTES: usize = 1 << 20;
 
@@ -60,7 +62,7 @@ impl<'a> Source<'a> {
     }
 
     /// The numbers of the segments in a folder, which must be 0, 1, 2 and so on.
-    fn segments(&self, path: &str) -> Result<u32, Fault> {
+    pub(crate) fn segments(&self, path: &str) -> Result<u32, Fault> {
         let names = self.list(path)?;
         let mut numbers: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
         numbers.sort_unstable();
@@ -70,6 +72,19 @@ impl<'a> Source<'a> {
             return Err(Damage::new(&missing, 0, None, "the segment is missing").into());
         }
         Ok(u32::try_from(numbers.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The number of log segments, of which there is always one.
+    pub(crate) fn log_segments(&self) -> Result<u32, Fault> {
+        match self.segments(LOG)? {
+            0 => Err(Damage::new("log/00000000.seg", 0, None, "the segment is missing").into()),
+            count => Ok(count),
+        }
+    }
+
+    /// The number of a bucket's body segments.
+    pub(crate) fn body_segments(&self, bucket: Bucket) -> Result<u32, Fault> {
+        self.segments(&body_folder(bucket))
     }
 
     /// The buckets that have bodies.
@@ -147,17 +162,27 @@ fn lay_over(buffer: &mut [u8], start: u64, at: u64, bytes: &[u8]) {
     }
 }
 
-/// The end of the log: where the next frame goes, and what it chains to.
+/// The end of the log: its head, and where the next frame goes.
 #[derive(Debug, Clone)]
 pub(crate) struct LogEnd {
-    pub(crate) tree: CompactRange,
-    pub(crate) root: Hash,
-    pub(crate) digest: Hash,
-    pub(crate) signature: Option<[u8; 64]>,
-    /// The latest time of any entry.
-    pub(crate) latest_ms: Option<i64>,
+    pub(crate) head: Head,
     pub(crate) segment: u32,
+    /// 0 in a segment that has no header yet.
     pub(crate) offset: u64,
+}
+
+impl LogEnd {
+    fn start() -> Self {
+        Self { head: Head::default(), segment: 0, offset: 0 }
+    }
+
+    /// Whether the ledger's key signed this root and size. An empty log is not signed.
+    fn is_signed(&self, key: &VerifierKey) -> bool {
+        let size = self.head.size();
+        let Some(signature) = &self.head.signature else { return size == 0 };
+        let checkpoint = Checkpoint { origin: key.name.clone(), size, root: self.head.root };
+        checkpoint.verify(&key.public, signature).is_ok()
+    }
 }
 
 /// Told each sound frame, its segment and its offset; may object.
@@ -171,46 +196,98 @@ pub(crate) fn scan_log(
     key: &VerifierKey,
     visit: &mut FrameVisit<'_>,
 ) -> Result<LogEnd, Fault> {
-    let count = source.segments(LOG)?;
-    if count == 0 {
-        return Err(Damage::new("log/00000000.seg", 0, None, "the segment is missing").into());
+    let count = source.log_segments()?;
+    scan_from(source, ledger, key, LogEnd::start(), count, visit)
+}
+
+/// As [`scan_log`], of the last segment only: what was before it is taken from its signed header.
+pub(crate) fn resume_log(
+    source: &Source<'_>,
+    ledger: &LedgerId,
+    key: &VerifierKey,
+    visit: &mut FrameVisit<'_>,
+) -> Result<LogEnd, Fault> {
+    let count = source.log_segments()?;
+    let mut last = count - 1;
+    if last > 0 && source.window(Segment::Log(last))?.zeros_from(0)? {
+        // Made for a frame that was not written any more.
+        last -= 1;
     }
-    let mut end = LogEnd {
-        tree: CompactRange::new(),
-        root: empty_root(),
-        digest: [0; 32],
-        signature: None,
-        latest_ms: None,
-        segment: 0,
-        offset: 0,
-    };
-    let mut last = (0, 0);
-    for segment in 0..count {
+    if last == 0 {
+        return scan_from(source, ledger, key, LogEnd::start(), count, visit);
+    }
+    let mut window = source.window(Segment::Log(last))?;
+    let head = read_head(&mut window, ledger, last)?;
+    let start = LogEnd { head: head.head(), segment: last, offset: 0 };
+    if !start.is_signed(key) {
+        return Err(wrong_head(last, "the segment's header is not signed by the ledger's key"));
+    }
+    scan_from(source, ledger, key, start, count, visit)
+}
+
+fn wrong_head(segment: u32, what: &str) -> Fault {
+    Damage::new(&Segment::Log(segment).path(), 0, None, what).into()
+}
+
+fn read_head(
+    window: &mut Window<'_>,
+    ledger: &LedgerId,
+    segment: u32,
+) -> Result<SegmentHead, Fault> {
+    let head = SegmentHead::parse(window.at(0, SEGMENT_HEAD_BYTES_MAX)?);
+    let head = head.ok_or_else(|| wrong_head(segment, "the segment's header is not as written"))?;
+    if head.ledger != *ledger {
+        return Err(wrong_head(segment, "the segment is of another ledger"));
+    }
+    if head.number != segment {
+        let what = format!("this is segment {}, not {segment}", head.number);
+        return Err(wrong_head(segment, &what));
+    }
+    Ok(head)
+}
+
+/// Reads the segments from the end's on.
+fn scan_from(
+    source: &Source<'_>,
+    ledger: &LedgerId,
+    key: &VerifierKey,
+    mut end: LogEnd,
+    count: u32,
+    visit: &mut FrameVisit<'_>,
+) -> Result<LogEnd, Fault> {
+    let mut last = (end.segment, 0);
+    for segment in end.segment..count {
         let mut window = source.window(Segment::Log(segment))?;
-        (end.segment, end.offset) = (segment, 0);
+        if window.zeros_from(0)? {
+            // Only the last may be without anything: nothing was written to it yet.
+            if segment + 1 < count {
+                return Err(wrong_head(segment, "the segment is empty, yet there is one after it"));
+            }
+            break;
+        }
+        let head = read_head(&mut window, ledger, segment)?;
+        if head != SegmentHead::new(*ledger, segment, &end.head) {
+            return Err(wrong_head(segment, "the segment does not follow the one before"));
+        }
+        (end.segment, end.offset) = (segment, head.taken() as u64);
         while let Some(frame) = next_frame(&mut window, ledger, &end)? {
-            visit(&frame, segment, end.offset, &mut end.tree)?;
-            let head = &frame.head;
-            if end.tree.root() != head.root || end.tree.size() != head.size() {
+            visit(&frame, segment, end.offset, &mut end.head.tree)?;
+            let (head, now) = (&frame.head, &mut end.head);
+            if now.tree.root() != head.root || now.size() != head.size() {
                 return Err(at(&end, head.first, "the frame's root is not that of its entries"));
             }
             last = (segment, end.offset);
-            end.root = head.root;
-            end.signature = Some(head.signature);
-            end.latest_ms = frame.envelopes.iter().map(|it| it.at_ms).max().max(end.latest_ms);
-            end.digest = frame.digest;
+            (now.root, now.signature, now.digest) = (head.root, Some(head.signature), frame.digest);
+            now.latest_ms = frame.envelopes.iter().map(|it| it.at_ms).max().max(now.latest_ms);
             end.offset += head.taken() as u64;
         }
     }
     // The last signature covers the root, and with it every entry before.
-    if let Some(signature) = &end.signature {
-        let (origin, root) = (key.name.clone(), end.root);
-        let checkpoint = Checkpoint { origin, size: end.tree.size(), root };
-        if checkpoint.verify(&key.public, signature).is_err() {
-            let file = Segment::Log(last.0).path();
-            let what = "the frame's signature is not by the ledger's key";
-            return Err(Damage::new(&file, last.1, Some(end.tree.size() - 1), what).into());
-        }
+    if !end.is_signed(key) {
+        let file = Segment::Log(last.0).path();
+        let what = "the frame's signature is not by the ledger's key";
+        let entry = end.head.tree.size().checked_sub(1);
+        return Err(Damage::new(&file, last.1, entry, what).into());
     }
     Ok(end)
 }
@@ -225,7 +302,7 @@ fn next_frame(
     ledger: &LedgerId,
     end: &LogEnd,
 ) -> Result<Option<Frame>, Fault> {
-    let size = end.tree.size();
+    let size = end.head.tree.size();
     let head = window.at(end.offset, frame::HEADER_BYTES)?;
     if is_zero(head) {
         return match window.zeros_from(end.offset)? {
@@ -243,7 +320,7 @@ fn next_frame(
         let what = format!("the frame begins with entry {}, not {size}", head.first);
         return Err(at(end, size, &what));
     }
-    if head.previous != end.digest || head.root_before != end.root {
+    if head.previous != end.head.digest || head.root_before != end.head.root {
         return Err(at(end, size, "the frame does not follow the one before"));
     }
     let frame = Frame::parse(window.at(end.offset, head.taken())?);
@@ -270,46 +347,74 @@ impl Found<'_> {
 pub(crate) struct BodyEnd {
     pub(crate) segment: u32,
     pub(crate) offset: u64,
-    pub(crate) count: u64,
+    /// The entry of the last body that was read.
+    pub(crate) last: Option<u64>,
 }
+
+/// Told each body; may object.
+pub(crate) type BodyVisit<'a> = dyn FnMut(&Found<'_>) -> Result<(), Fault> + 'a;
 
 /// Reads all bodies of a bucket, in order.
 pub(crate) fn scan_bodies(
     source: &Source<'_>,
     bucket: Bucket,
-    visit: &mut dyn FnMut(&Found<'_>) -> Result<(), Fault>,
+    visit: &mut BodyVisit<'_>,
 ) -> Result<BodyEnd, Fault> {
-    let mut end = BodyEnd { segment: 0, offset: 0, count: 0 };
-    let mut before = None;
-    for segment in 0..source.segments(&body_folder(bucket))? {
-        let mut window = source.window(Segment::Body(bucket, segment))?;
-        (end.segment, end.offset) = (segment, 0);
-        loop {
-            let broken = |entry, what| {
-                Damage::new(&Segment::Body(bucket, segment).path(), end.offset, entry, what)
-            };
-            let head = window.at(end.offset, body::HEADER_BYTES)?;
-            if is_zero(head) {
-                if window.zeros_from(end.offset)? {
-                    break;
-                }
-                return Err(broken(None, "there is a gap before more data").into());
-            }
-            let Some(head) = BodyHead::parse(head) else {
-                return Err(broken(None, "this is no body").into());
-            };
-            let Some((record, taken)) = BodyRecord::parse(window.at(end.offset, head.taken())?)
-            else {
-                return Err(broken(Some(head.entry), "the body's digest is wrong").into());
-            };
-            if before.is_some_and(|before| before >= record.entry) {
-                return Err(broken(Some(record.entry), "the body is out of order").into());
-            }
-            before = Some(record.entry);
-            visit(&Found { bucket, segment, offset: end.offset, record })?;
-            end.offset += taken as u64;
-            end.count += 1;
+    let mut end = BodyEnd { segment: 0, offset: 0, last: None };
+    for segment in 0..source.body_segments(bucket)? {
+        scan_body_segment(source, bucket, segment, &mut end, visit)?;
+    }
+    Ok(end)
+}
+
+/// As [`scan_bodies`], of the last segment that has any.
+pub(crate) fn resume_bodies(
+    source: &Source<'_>,
+    bucket: Bucket,
+    visit: &mut BodyVisit<'_>,
+) -> Result<BodyEnd, Fault> {
+    let count = source.body_segments(bucket)?;
+    let mut end = BodyEnd { segment: 0, offset: 0, last: None };
+    for segment in count.saturating_sub(2)..count {
+        let is_last = segment + 1 == count;
+        if is_last || source.window(Segment::Body(bucket, segment + 1))?.zeros_from(0)? {
+            scan_body_segment(source, bucket, segment, &mut end, visit)?;
         }
     }
     Ok(end)
+}
+
+/// Reads the bodies of one segment, which follow those before the end so far.
+pub(crate) fn scan_body_segment(
+    source: &Source<'_>,
+    bucket: Bucket,
+    segment: u32,
+    end: &mut BodyEnd,
+    visit: &mut BodyVisit<'_>,
+) -> Result<(), Fault> {
+    let mut window = source.window(Segment::Body(bucket, segment))?;
+    (end.segment, end.offset) = (segment, 0);
+    let path = Segment::Body(bucket, segment).path();
+    loop {
+        let broken = |entry, what| Damage::new(&path, end.offset, entry, what);
+        let head = window.at(end.offset, body::HEADER_BYTES)?;
+        if is_zero(head) {
+            if window.zeros_from(end.offset)? {
+                return Ok(());
+            }
+            return Err(broken(None, "there is a gap before more data").into());
+        }
+        let Some(head) = BodyHead::parse(head) else {
+            return Err(broken(None, "this is no body").into());
+        };
+        let Some((record, taken)) = BodyRecord::parse(window.at(end.offset, head.taken())?) else {
+            return Err(broken(Some(head.entry), "the body's digest is wrong").into());
+        };
+        if end.last.is_some_and(|before| before >= record.entry) {
+            return Err(broken(Some(record.entry), "the body is out of order").into());
+        }
+        end.last = Some(record.entry);
+        visit(&Found { bucket, segment, offset: end.offset, record })?;
+        end.offset += taken as u64;
+    }
 }

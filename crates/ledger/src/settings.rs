@@ -23,7 +23,7 @@ pub struct Settings {
     pub origin: String,
     /// The agency's ORI.
     pub ori: String,
-    /// Longest log or body segment; 64 KiB to 1 GiB.
+    /// Longest log or body segment; 16 KiB to 1 GiB.
     pub segment_bytes: u64,
     /// Length of the journal, written when the ledger is created; 64 KiB to 64 MiB. A record
     /// may take up a quarter of it.
@@ -82,7 +82,7 @@ impl Settings {
             false => Err(wrong(key, value.to_string(), expected)),
         };
         let (segment, journal) = (self.segment_bytes, self.journal_bytes);
-        number("segment_bytes", segment, 64 << 10, 1 << 30, "64 KiB to 1 GiB")?;
+        number("segment_bytes", segment, 16 << 10, 1 << 30, "16 KiB to 1 GiB")?;
         number("journal_bytes", journal, 64 << 10, 64 << 20, "64 KiB to 64 MiB")?;
         let most = segment / 4;
         number("reserve_bytes", self.reserve_bytes, 0, most, "at most a quarter of a segment")?;

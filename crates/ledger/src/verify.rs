@@ -18,10 +18,9 @@ use crate::identity::{
     BODY, CHECKPOINT, CHECKPOINTS, IDENTITY, Identity, JOURNAL, KEYS, SMALL_FILE_BYTES_MAX,
 };
 use crate::journal::{JournalScan, body_folder};
-use crate::load::{check_stray, key_name};
+use crate::local::{check_stray, key_name, parse_all};
 use crate::merkle::Hash;
 use crate::note::{Checkpoint, VerifierKey};
-use crate::published::parse_all;
 use crate::retention::{DISPOSED, DISPOSED_BYTES_MAX, Disposals, document_name};
 use crate::scan::{Fault, LogEnd, Source, scan_bodies, scan_log};
 
@@ -138,15 +137,15 @@ impl Folder<'_> {
             Ok(())
         });
         let end = end.map_err(|fault| self.damage(fault))?;
-        let size = end.tree.size();
+        let size = end.head.tree.size();
         self.check_size(&end, expected, &published)?;
         check_stray(&journal, size)?;
         disposals.check()?;
         let leftover = self.bodies(&source, &identity, &in_buckets, &disposals)?;
 
-        let checkpoint = Checkpoint { origin: identity.origin.clone(), size, root: end.root };
-        let note = end.signature.map(|it| checkpoint.note(&identity.key, &it));
-        let (origin, root, published) = (identity.origin, end.root, published.len() as u64);
+        let checkpoint = Checkpoint { origin: identity.origin.clone(), size, root: end.head.root };
+        let note = end.head.signature.map(|it| checkpoint.note(&identity.key, &it));
+        let (origin, root, published) = (identity.origin, end.head.root, published.len() as u64);
         let disposed = disposals.len();
         Ok(Verified { origin, size, root, checkpoint: note, published, disposed, leftover })
     }
@@ -213,7 +212,7 @@ impl Folder<'_> {
         expected: u64,
         published: &[PublishedAt],
     ) -> Result<(), Damage> {
-        let size = end.tree.size();
+        let size = end.head.tree.size();
         let file = crate::journal::Segment::Log(end.segment).path();
         let short = |what: &str| Err(Damage::new(&file, end.offset, Some(size), what));
         if size < expected {

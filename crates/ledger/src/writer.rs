@@ -11,36 +11,36 @@ use jiff::Timestamp;
 use keys::{Clock, Random};
 
 use crate::body::{HEADER_BYTES, SEALED_EXTRA};
-use crate::commit::{Open, Reserve, check_lock};
 use crate::disk::DiskLock;
+use crate::draft::draft;
 use crate::error::{AppendError, Damage, OpenError};
 use crate::event::Event;
-use crate::identity::{Identity, LOCK};
+use crate::identity::Identity;
 use crate::index::Bell;
-use crate::load::{Loaded, load};
-use crate::memory::Memory;
-use crate::merkle::root_at;
+use crate::local::Place;
 use crate::note::Checkpoint;
-use crate::place::{Failure, Place};
 use crate::queue::{Job, Portion, Queue, Taken};
-use crate::reading::Hashes;
-use crate::record::{Record, StoredRecord};
+use crate::record::{Receipt, Record, StoredRecord};
 use crate::settings::{LedgerKeys, Settings};
+use crate::store::{Failure, Head, Opened, Reserve, Store, root_is};
 use crate::watched::Watched;
+
+/// How often a batch is drafted before it is refused because others always came first.
+const DRAFTS_MAX: u32 = 1000;
 
 /// What readers and the writer share.
 pub(crate) struct Shared {
-    pub(crate) memory: RwLock<Memory>,
+    pub(crate) head: RwLock<Head>,
     pub(crate) health: Mutex<Health>,
 }
 
 impl Shared {
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Memory> {
-        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Head> {
+        self.head.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Memory> {
-        self.memory.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Head> {
+        self.head.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_health(&self, health: Health) {
@@ -61,7 +61,9 @@ pub enum Health {
 
 /// What does not change while a ledger is open.
 pub(crate) struct Fixed {
+    /// The folder of what is this machine's own, wherever the log is kept.
     pub(crate) place: Place,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) settings: Settings,
     pub(crate) keys: LedgerKeys,
     pub(crate) identity: Identity,
@@ -75,7 +77,7 @@ pub(crate) struct Fixed {
 pub(crate) struct Writer {
     fixed: Arc<Fixed>,
     queue: Arc<Queue>,
-    open: Option<Open>,
+    open: Option<Opened>,
     /// When the ledger was last found not to open.
     tried: Option<Instant>,
     last_error: Option<AppendError>,
@@ -83,7 +85,7 @@ pub(crate) struct Writer {
     refused: u64,
     published_at: Option<Instant>,
     /// Another process may have the folder only when the last write is done: the lock goes last.
-    lock: Arc<dyn DiskLock>,
+    _lock: Arc<dyn DiskLock>,
     /// Rung after each batch, for whoever follows the log.
     bell: Arc<Bell>,
 }
@@ -92,7 +94,7 @@ impl Writer {
     pub(crate) fn new(
         fixed: Arc<Fixed>,
         queue: Arc<Queue>,
-        open: Open,
+        open: Opened,
         lock: Arc<dyn DiskLock>,
         bell: Arc<Bell>,
     ) -> Self {
@@ -104,7 +106,7 @@ impl Writer {
             last_error: None,
             refused: 0,
             published_at: None,
-            lock,
+            _lock: lock,
             bell,
         }
     }
@@ -130,17 +132,15 @@ impl Writer {
             }
         }
         self.publish();
-        let ledger = self.fixed.identity.id;
-        match self.open.as_mut().map(|open| open.close(&ledger)) {
+        match self.open.as_mut().map(|open| open.appender.close()) {
             None => Err(self.last_error.take().unwrap_or(AppendError::Closed)),
-            Some(Err(Failure::Refused(error) | Failure::Broken(error))) => Err(error),
-            Some(Ok(())) => Ok(()),
+            Some(closed) => closed.map_err(Failure::into_error),
         }
     }
 
     /// Whether entries are not under a published checkpoint yet.
     fn is_ahead(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.size() > open.published.size)
+        self.open.as_ref().is_some_and(|open| open.head.size() > open.published)
     }
 
     fn handle(&mut self, jobs: Vec<Job>) {
@@ -151,20 +151,44 @@ impl Writer {
         if jobs.is_empty() {
             return;
         }
-        let reserve = Reserve::Keep;
-        let written = self.open.as_mut().map(|open| open.commit(&self.fixed, &jobs, reserve));
-        match written {
-            None => self.refuse(jobs, &AppendError::Closed),
-            Some(Ok(receipts)) => {
+        match self.commit(&jobs, Reserve::Keep) {
+            Ok(receipts) => {
                 for (job, receipt) in jobs.into_iter().zip(receipts) {
                     job.answer(Ok(receipt));
                 }
                 self.bell.ring();
+                if let Some(open) = &mut self.open {
+                    open.appender.derive();
+                }
                 self.announce_recovery();
             }
-            Some(Err(failure)) => {
+            Err(failure) => {
                 let error = self.note_failure(failure);
                 self.refuse(jobs, &error);
+            }
+        }
+    }
+
+    /// Drafts and writes a batch; drafts it anew while others, who share the log, come first.
+    fn commit(&mut self, jobs: &[Job], reserve: Reserve) -> Result<Vec<Receipt>, Failure> {
+        let Some(open) = &mut self.open else { return Err(Failure::Refused(AppendError::Closed)) };
+        let mut tries = 1;
+        loop {
+            let head = open.head.clone();
+            let batch = draft(&self.fixed, &head, jobs, &mut |bucket| open.appender.key(bucket))?;
+            match open.appender.append(&head, &batch, reserve) {
+                Ok(()) => {
+                    let receipts = batch.receipts(jobs);
+                    *self.fixed.shared.write() = batch.head.clone();
+                    open.head = batch.head;
+                    return Ok(receipts);
+                }
+                Err(Failure::Conflict(now)) if tries < DRAFTS_MAX => {
+                    tries += 1;
+                    *self.fixed.shared.write() = Head::clone(&now);
+                    open.head = *now;
+                }
+                Err(failure) => return Err(failure),
             }
         }
     }
@@ -179,8 +203,8 @@ impl Writer {
             return Err(self.last_error.clone().unwrap_or(AppendError::Closed));
         }
         match self.load_again() {
-            Ok((open, memory)) => {
-                *self.fixed.shared.write() = memory;
+            Ok(open) => {
+                *self.fixed.shared.write() = open.head.clone();
                 self.open = Some(open);
                 tracing::info!("the ledger was opened again");
                 Ok(())
@@ -193,23 +217,19 @@ impl Writer {
         }
     }
 
-    fn load_again(&self) -> Result<(Open, Memory), AppendError> {
-        let fixed = &self.fixed;
-        // Loading writes, and so must not begin in a folder that is another process's by now.
-        check_lock(self.lock.as_ref(), &fixed.place.path(LOCK))?;
-        let loaded = load(&fixed.place, &fixed.identity, &fixed.keys);
-        let loaded = loaded.and_then(|loaded| self.check_confirmed(loaded));
-        let loaded = loaded.map_err(|error| AppendError::Reopen(Arc::new(error)))?;
-        match Open::new(fixed, &loaded, &self.lock) {
-            Ok(open) => Ok((open, loaded.memory)),
-            Err(Failure::Refused(error) | Failure::Broken(error)) => Err(error),
-        }
+    fn load_again(&self) -> Result<Opened, AppendError> {
+        let opened = Arc::clone(&self.fixed.store).open();
+        let opened = opened.and_then(|opened| self.check_confirmed(opened));
+        opened.map_err(|error| match error {
+            OpenError::Write { source } => source,
+            error => AppendError::Reopen(Arc::new(error)),
+        })
     }
 
     /// What was confirmed before must still be there, as it was.
-    fn check_confirmed(&self, loaded: Loaded) -> Result<Loaded, OpenError> {
+    fn check_confirmed(&self, opened: Opened) -> Result<Opened, OpenError> {
         let before = self.fixed.shared.read();
-        let (size, found) = (before.size(), loaded.memory.size());
+        let (size, found) = (before.size(), opened.head.size());
         let damage = |what: String| {
             let file = crate::identity::LOG;
             Err(OpenError::Damaged(Damage::new(file, 0, Some(found.min(size)), &what)))
@@ -217,11 +237,8 @@ impl Writer {
         if found < size {
             return damage(format!("{size} entries were confirmed, yet the log has only {found}"));
         }
-        let fixed = &self.fixed;
-        let mut hashes = Hashes::new(&fixed.place, &fixed.identity.id, &loaded.memory);
-        let root = root_at(size, &mut |level, index| hashes.read(level, index));
-        match root {
-            Ok(root) if root == before.tree.root() => Ok(loaded),
+        match root_is(self.fixed.store.as_ref(), size, &before.root) {
+            Ok(true) => Ok(opened),
             _ => damage("the log is not the one that was confirmed".to_owned()),
         }
     }
@@ -229,7 +246,8 @@ impl Writer {
     /// Refuses records while the clock stands too far behind the latest entry.
     fn refuse_behind(&mut self, jobs: Vec<Job>) -> Vec<Job> {
         let most = self.fixed.settings.clock_back_max.as_millis();
-        let Some(latest) = self.open.as_ref().and_then(Open::latest_ms) else { return jobs };
+        let latest = self.open.as_ref().and_then(|open| open.head.latest_ms);
+        let Some(latest) = latest else { return jobs };
         let behind = |job: &Job| latest.saturating_sub(job.at.as_millisecond());
         let late = |job: &Job| u128::try_from(behind(job)).is_ok_and(|behind| behind > most);
         let (late, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(late);
@@ -243,6 +261,7 @@ impl Writer {
     /// Lets go of what can't be trusted, and records on the reserve that there is no room.
     fn note_failure(&mut self, failure: Failure) -> AppendError {
         match failure {
+            Failure::Conflict(head) => AppendError::Conflict { size: head.size() },
             Failure::Broken(error) => {
                 self.open = None;
                 self.tried = Some(Instant::now());
@@ -285,15 +304,14 @@ impl Writer {
 
     /// Records something about the ledger itself; tells whether that was possible.
     fn record_own(&mut self, event: Event, reserve: Reserve) -> bool {
-        let Some(open) = &mut self.open else { return false };
         let (epoch, _) = self.fixed.keys.index.newest();
         let record = stored(Record::platform(event), Vec::new(), epoch);
         let at = whole_milliseconds(self.fixed.clock.now());
         let Ok((private, shared)) = halves(&record) else { return false };
         let job = Job { record, private, shared, at, answer: None };
-        match open.commit(&self.fixed, &[job], reserve) {
+        match self.commit(&[job], reserve) {
             Ok(_) => true,
-            Err(Failure::Refused(_)) => false,
+            Err(Failure::Refused(_) | Failure::Conflict(_)) => false,
             Err(Failure::Broken(error)) => {
                 self.open = None;
                 self.tried = Some(Instant::now());
@@ -311,13 +329,14 @@ impl Writer {
         }
         let note = self.fixed.checkpoint();
         let Some(open) = &mut self.open else { return };
-        let size = open.size();
+        let size = open.head.size();
         self.published_at = Some(Instant::now());
-        let locked = open.check_lock().map_err(std::io::Error::other);
-        let place = &self.fixed.place;
-        if let Err(error) = locked.and_then(|()| open.published.publish(place, &note, size)) {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "the checkpoint could not be published");
+        match open.appender.publish(&note, size) {
+            Ok(()) => open.published = size,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the checkpoint could not be published");
+            }
         }
     }
 }
@@ -334,11 +353,11 @@ impl Fixed {
         self.note(&self.shared.read())
     }
 
-    /// The signed note for what is in memory.
-    pub(crate) fn note(&self, memory: &Memory) -> String {
+    /// The signed note for a head.
+    pub(crate) fn note(&self, head: &Head) -> String {
         let origin = self.identity.origin.clone();
-        let checkpoint = Checkpoint { origin, size: memory.size(), root: memory.tree.root() };
-        let signature = memory.signature.unwrap_or_else(|| checkpoint.sign(&self.keys.signer));
+        let checkpoint = Checkpoint { origin, size: head.size(), root: head.root };
+        let signature = head.signature.unwrap_or_else(|| checkpoint.sign(&self.keys.signer));
         checkpoint.note(&self.identity.key, &signature)
     }
 }

@@ -54,6 +54,7 @@ fn ledger_frames(data: &[u8]) {
     let ledger: format::LedgerId = data.first_chunk().copied().unwrap_or_default();
     std::hint::black_box(format::Envelope::parse(data));
     drop(format::Frame::parse(data));
+    drop(format::SegmentHead::parse(data));
     drop(format::JournalFrame::parse(data, &ledger));
     drop(format::JournalScan::read(data, &ledger));
     drop(format::Body::parse(data));

@@ -17,7 +17,7 @@ use crate::envelope::{Bucket, Envelope, Half};
 use crate::error::Damage;
 use crate::identity::{BODY, Identity, JOURNAL, SMALL_FILE_BYTES_MAX};
 use crate::journal::{JournalFrame, JournalScan};
-use crate::load::key_name;
+use crate::local::key_name;
 use crate::merkle::{Hash, inclusion_proof, perfect_subtrees};
 use crate::note::Checkpoint;
 use crate::scan::{Source, scan_bodies, scan_log};
@@ -75,9 +75,9 @@ impl<'a> LogCopy<'a> {
             Self { disk, folder, identity, journal, size: 0, checkpoint: None, progress };
         let end = copy.walk(&mut |_| {}, &mut |_, _, _| {})?;
         let origin = copy.identity.origin.clone();
-        let checkpoint = Checkpoint { origin, size: end.tree.size(), root: end.root };
+        let checkpoint = Checkpoint { origin, size: end.head.tree.size(), root: end.head.root };
         copy.size = checkpoint.size;
-        copy.checkpoint = end.signature.map(|it| checkpoint.note(&copy.identity.key, &it));
+        copy.checkpoint = end.head.signature.map(|it| checkpoint.note(&copy.identity.key, &it));
         Ok(copy)
     }
 

@@ -17,9 +17,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Damage, OpenError};
+use crate::local::Place;
 use crate::merkle::Hash;
 use crate::note::{Checkpoint, VerifierKey};
-use crate::place::Place;
 use crate::witness::Cosignature;
 use crate::witness::documents::Documents;
 

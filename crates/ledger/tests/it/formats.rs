@@ -3,7 +3,7 @@
 use ledger::Retention;
 use ledger::format::{
     Body, BodyRecord, Bucket, ENVELOPE_BYTES, Envelope, Frame, FrameHead, Identity, JournalFrame,
-    JournalScan, Segment, wrapped_key,
+    JournalScan, Segment, SegmentHead, wrapped_key,
 };
 use ledger::note::{Checkpoint, VerifierKey};
 use proptest::prelude::any;
@@ -132,4 +132,18 @@ proptest! {
 fn the_frame_head_is_public_for_readers_of_segments() {
     let head: Option<FrameHead> = Frame::parse(&[0; 4096]).map(|frame| frame.head);
     assert_eq!(head, None);
+}
+
+#[test]
+fn a_segments_header_is_read_whole_or_not_at_all() {
+    let seed = include_bytes!("../../../../fuzz/seeds/ledger-frames/segment.bin");
+    let head = SegmentHead::parse(seed).unwrap();
+    assert_eq!((head.number, head.tree.size(), head.tree.peaks().len()), (1, 3, 2));
+    assert_eq!(head.latest_ms, Some(1_795_356_201_417));
+    for at in 0..seed.len() {
+        let mut bent = seed.to_vec();
+        bent[at] ^= 1;
+        assert_eq!(SegmentHead::parse(&bent), None, "byte {at}");
+        assert_eq!(SegmentHead::parse(&seed[..at]), None, "cut at {at}");
+    }
 }

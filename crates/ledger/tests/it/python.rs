@@ -23,7 +23,8 @@ fn the_python_verifier_holds_what_holds_and_refuses_what_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger");
     let mut settings = settings(&path);
-    (settings.segment_bytes, settings.journal_bytes) = (64 << 10, 64 << 10);
+    (settings.segment_bytes, settings.journal_bytes) = (16 << 10, 64 << 10);
+    settings.reserve_bytes = 2 << 10;
     let ledger =
         Ledger::open_or_create(settings.clone(), keys(), clock(), Arc::new(SystemRandom)).unwrap();
     for number in 0..40 {
@@ -48,7 +49,7 @@ fn the_python_verifier_holds_what_holds_and_refuses_what_is_damaged() {
     for (name, at) in [
         ("ledger", 30),
         ("log/00000000.seg", 70),
-        ("log/00000001.seg", 5000),
+        ("log/00000001.seg", 4000),
         ("log/00000001.seg", 160),
         ("body/standard-2029-11/00000000.seg", 100),
         ("body/dissemination-2036-11/00000000.seg", 700),

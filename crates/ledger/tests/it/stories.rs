@@ -33,7 +33,7 @@ fn what_is_recorded_is_read_back_after_the_ledger_is_opened_again() {
     assert_eq!(entry.record.who, Some(ruiz()));
     assert_eq!(entry.record.event, decided(Verdict::Permit, "vehicle-lookup"));
     assert_eq!(entry.record.subjects.len(), 2);
-    assert_eq!((entry.position.file.as_str(), entry.position.offset), ("log/00000000.seg", 210));
+    assert_eq!((entry.position.file.as_str(), entry.position.offset), ("log/00000000.seg", 418));
     assert_eq!(ledger.checkpoint().unwrap(), checkpoint);
     assert_eq!(verify(&disk, Some(1)).unwrap().checkpoint, Some(checkpoint));
 }
@@ -290,7 +290,7 @@ fn records_fall_into_the_bucket_of_the_month_they_expire_in() {
 fn many_small_segments_read_back_like_one() {
     let (disk, clock) = (Arc::new(SimDisk::new()), clock());
     let mut settings = settings(Path::new(FOLDER));
-    settings.segment_bytes = 64 << 10;
+    (settings.segment_bytes, settings.reserve_bytes) = (16 << 10, 2 << 10);
     let ledger = open_with(&disk, &clock, settings).unwrap();
     for number in 0..200 {
         append(&ledger, numbered(number)).unwrap();
@@ -298,7 +298,7 @@ fn many_small_segments_read_back_like_one() {
     let root = ledger.checkpoint().unwrap();
     let tree = ledger.prove(EntryNumber(3), 200).unwrap();
     ledger.close().unwrap();
-    assert!(disk.read(&in_folder("log/00000015.seg")).is_some());
+    assert!(disk.read(&in_folder("log/00000004.seg")).is_some());
     let verified = verify(&disk, Some(200)).unwrap();
     assert_eq!(verified.checkpoint, Some(root.clone()));
     let ledger = open(&disk, &clock).unwrap();
@@ -358,4 +358,76 @@ fn another_agencys_keys_do_not_open_the_ledger() {
     let mut wrong = keys();
     wrong.signer = keys::sign::Ed25519Key::from_seed([9; 32]).unwrap();
     assert!(matches!(try_with(wrong), OpenError::Foreign { .. }));
+}
+
+/// Something that happens to a file.
+type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+
+#[test]
+fn what_is_derived_is_never_believed_and_made_again() {
+    let (disk, clock) = (Arc::new(SimDisk::new()), clock());
+    let small = || Settings { segment_bytes: 64 << 10, ..settings(Path::new(FOLDER)) };
+    let ledger = open_with(&disk, &clock, small()).unwrap();
+    for number in 0..600 {
+        append(&ledger, numbered(number)).unwrap();
+    }
+    let asked = |ledger: &ledger::Ledger| {
+        let entries: Vec<_> =
+            [0, 255, 256, 300, 599].map(|at| ledger.read(EntryNumber(at)).unwrap()).into();
+        let paths = [(0, 600), (300, 512), (599, 600)];
+        let paths: Vec<_> =
+            paths.map(|(at, size)| ledger.prove(EntryNumber(at), size).unwrap()).into();
+        let more: Vec<_> = [(1, 600), (256, 512), (511, 599)]
+            .map(|(old, new)| ledger.prove_consistency(old, new).unwrap())
+            .into();
+        (entries, paths, more)
+    };
+    let expected = asked(&ledger);
+    ledger.close().unwrap();
+    let derived: Vec<_> = disk
+        .files()
+        .into_iter()
+        .filter(|path| {
+            ["positions", "tile"].iter().any(|folder| path.starts_with(in_folder(folder)))
+        })
+        .collect();
+    assert_eq!(derived.len(), 4, "two files of positions and two full tiles: {derived:?}");
+
+    let whole = disk.copy();
+    let changes: [Change; 4] = [
+        &Vec::clear,
+        &|bytes| bytes.truncate(bytes.len() / 2),
+        &|bytes| bytes.iter_mut().for_each(|byte| *byte ^= 0x55),
+        &|bytes| bytes.rotate_left(8),
+    ];
+    for change in changes {
+        for path in &derived {
+            let disk = Arc::new(disk.copy());
+            disk.edit(path, |bytes| change(bytes));
+            for _ in 0..2 {
+                let ledger = open_with(&disk, &clock, small()).unwrap();
+                assert!(asked(&ledger) == expected, "{}", path.display());
+                append(&ledger, numbered(600)).unwrap();
+                ledger.close().unwrap();
+            }
+            if path.starts_with(in_folder("tile")) {
+                assert_eq!(disk.read(path), whole.read(path), "made again as it was");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_keeps_nothing_derived_slows_reading_and_stops_nothing() {
+    let (disk, clock) = (Arc::new(SimDisk::new()), clock());
+    let ledger = open(&disk, &clock).unwrap();
+    disk.fail_writes_after("envelopes", 0);
+    for number in 0..40 {
+        append(&ledger, numbered(number)).unwrap();
+    }
+    for number in 0..40 {
+        let entry = ledger.read(EntryNumber(number)).unwrap();
+        assert_eq!(number_in(&entry.record.event), Some(number));
+    }
+    assert_eq!(disk.read(&in_folder("positions/envelopes")), Some(Vec::new()));
 }

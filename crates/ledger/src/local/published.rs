@@ -3,17 +3,15 @@
 
 use std::io;
 
+use super::{Local, Place};
 use crate::disk::{Mode, read_whole, replace};
-use crate::error::{Damage, OpenError, ReadError};
-use crate::identity::{CHECKPOINT, CHECKPOINTS, Identity, SMALL_FILE_BYTES_MAX};
-use crate::memory::Memory;
-use crate::merkle::root_at;
+use crate::error::{Damage, OpenError};
+use crate::identity::{CHECKPOINT, CHECKPOINTS, SMALL_FILE_BYTES_MAX};
 use crate::note::{Checkpoint, VerifierKey};
-use crate::place::Place;
-use crate::reading::Hashes;
+use crate::store::root_is;
 
-/// All published checkpoints take up no more than this; 1 GiB is some five million.
-const CHECKPOINTS_BYTES_MAX: u64 = 1 << 30;
+/// So much of all published checkpoints is read when a ledger is opened: the last some hundred.
+const TAIL_BYTES: u64 = 64 << 10;
 
 /// What has been published so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,31 +74,53 @@ fn first_note(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..=end).filter(|_| bytes.len() > end + 1)
 }
 
-/// Holds what was published against the log, and cuts off a torn note. Gives what stands.
-pub(crate) fn check(
-    place: &Place,
-    identity: &Identity,
-    memory: &Memory,
-) -> Result<Published, OpenError> {
+/// Holds what was published last against the log of `have` entries, and cuts off a torn note.
+/// Gives what stands.
+pub(super) fn check(local: &Local, have: u64) -> Result<Published, OpenError> {
+    let (place, key) = (&local.place, &local.identity.key);
     let newest = read_or_empty(place, CHECKPOINT, SMALL_FILE_BYTES_MAX)?;
-    let all = read_or_empty(place, CHECKPOINTS, CHECKPOINTS_BYTES_MAX)?;
-    let (notes, end) = parse_all(&all, &identity.key)?;
+    let (from, all) = read_tail(place, &key.name)?;
+    let (notes, end) =
+        parse_all(&all, key).map_err(|damage| Damage { offset: damage.offset + from, ..damage })?;
     if end != all.len() as u64 {
         let cut = place.disk.open(&place.path(CHECKPOINTS), Mode::Write);
-        let cut = cut.and_then(|file| file.truncate(end));
+        let cut = cut.and_then(|file| file.truncate(from + end));
         let path = place.path(CHECKPOINTS);
         cut.map_err(|source| OpenError::Disk { doing: "mend", path, source })?;
     }
     let mut size = 0;
     if let Some((offset, checkpoint)) = notes.last() {
-        size = size.max(hold(place, identity, memory, CHECKPOINTS, *offset, checkpoint)?);
+        size = size.max(hold(local, have, CHECKPOINTS, from + *offset, checkpoint)?);
     }
     if !newest.is_empty() {
-        let note = Checkpoint::open(&String::from_utf8_lossy(&newest), &identity.key);
+        let note = Checkpoint::open(&String::from_utf8_lossy(&newest), key);
         let note = note.map_err(|it| Damage::new(CHECKPOINT, 0, None, &it.to_string()))?;
-        size = size.max(hold(place, identity, memory, CHECKPOINT, 0, &note)?);
+        size = size.max(hold(local, have, CHECKPOINT, 0, &note)?);
     }
-    Ok(Published { size, end })
+    Ok(Published { size, end: from + end })
+}
+
+/// The last notes of all, and the offset at which they begin.
+fn read_tail(place: &Place, origin: &str) -> Result<(u64, Vec<u8>), OpenError> {
+    let path = place.path(CHECKPOINTS);
+    let failed = |source| OpenError::Disk { doing: "read", path: path.clone(), source };
+    let file = match place.disk.open(&path, Mode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, Vec::new())),
+        opened => opened.map_err(failed)?,
+    };
+    let length = file.length().map_err(failed)?;
+    let from = length.saturating_sub(TAIL_BYTES);
+    let mut bytes = vec![0; usize::try_from(length - from).unwrap_or(0)];
+    let read = file.read_at(&mut bytes, from).map_err(failed)?;
+    bytes.truncate(read);
+    if from == 0 {
+        return Ok((0, bytes));
+    }
+    // A note begins with the origin; a line of a signature never does.
+    let start = format!("\n\n{origin}\n");
+    let at = bytes.windows(start.len()).position(|it| it == start.as_bytes());
+    let skip = at.map_or(bytes.len(), |at| at + 2);
+    Ok((from + skip as u64, bytes.split_off(skip)))
 }
 
 fn read_or_empty(place: &Place, name: &str, max: u64) -> Result<Vec<u8>, OpenError> {
@@ -112,31 +132,20 @@ fn read_or_empty(place: &Place, name: &str, max: u64) -> Result<Vec<u8>, OpenErr
 }
 
 fn hold(
-    place: &Place,
-    identity: &Identity,
-    memory: &Memory,
+    local: &Local,
+    have: u64,
     file: &str,
     offset: u64,
     checkpoint: &Checkpoint,
 ) -> Result<u64, OpenError> {
     let damage = |entry, what: &str| OpenError::Damaged(Damage::new(file, offset, entry, what));
-    let (size, have) = (checkpoint.size, memory.size());
+    let size = checkpoint.size;
     if size > have {
         let what = format!("{size} entries were published, yet the log has only {have}");
         return Err(damage(Some(have), &what));
     }
-    let mut hashes = Hashes::new(place, &identity.id, memory);
-    let root = root_at(size, &mut |level, index| hashes.read(level, index));
-    let root = root.map_err(|error| match error {
-        ReadError::Damaged(damage) => OpenError::Damaged(damage),
-        ReadError::Disk { path, source } => OpenError::Disk { doing: "read", path, source },
-        ReadError::NoEntry { .. } | ReadError::NoSize { .. } => {
-            damage(None, "the log does not have the checkpoint's tree")
-        }
-    })?;
-    if root == checkpoint.root {
-        Ok(size)
-    } else {
-        Err(damage(None, "the published root is not that of the log's entries"))
+    match root_is(local, size, &checkpoint.root)? {
+        true => Ok(size),
+        false => Err(damage(None, "the published root is not that of the log's entries")),
     }
 }

@@ -1,8 +1,10 @@
-//! Opening a ledger: creating it, or redoing the journal's writes and reading everything.
+//! Opening a folder: creating it, or redoing the journal's writes and reading where it ends.
 //!
-//! Invariants: damage refuses the opening and is named; nothing is shortened silently. Redone
-//! writes are made again even where the bytes look right, because after a failed sync the page
-//! cache may show bytes that the disk does not have.
+//! Invariants: damage where the ledger goes on refuses the opening and is named; nothing is
+//! shortened silently. Of the log the last segment is read, of each bucket the last segment of
+//! bodies: what is before is held by the signed header, and read whole by whoever verifies.
+//! Redone writes are made again even where the bytes look right, because after a failed sync the
+//! page cache may show bytes that the disk does not have.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,32 +13,28 @@ use std::sync::Arc;
 use keys::seal::SealingKey;
 use keys::{Clock, Random, random_bytes};
 
+use super::Local;
+use super::place::{Place, STEP_BYTES, write_zeros};
 use crate::body::{unwrap_key, wrapped_key};
 use crate::disk::{DiskFile, Mode, read_whole, replace};
-use crate::envelope::{Bucket, LedgerId};
-use crate::error::{Damage, OpenError};
+use crate::envelope::Bucket;
+use crate::error::{Damage, OpenError, ReadError};
 use crate::identity::{self, BODY, IDENTITY, Identity, JOURNAL, KEYS, LOG};
 use crate::journal::{JournalFrame, JournalScan, Segment};
-use crate::memory::{BodyAt, FrameAt, Memory};
 use crate::note::VerifierKey;
-use crate::place::{Place, STEP_BYTES, write_zeros};
-use crate::published::{self, Published};
-use crate::reading::open_body;
-use crate::scan::{BodyEnd, Fault, LogEnd, Source, scan_bodies, scan_log};
+use crate::scan::{BodyEnd, Fault, LogEnd, Source, resume_bodies, resume_log};
 use crate::settings::{LedgerKeys, Settings};
 
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 
-/// A ledger as it was found.
-pub(crate) struct Loaded {
-    pub(crate) memory: Memory,
-    pub(crate) end: LogEnd,
-    pub(crate) bodies: BTreeMap<Bucket, BodyEnd>,
-    pub(crate) journal: Arc<dyn DiskFile>,
-    pub(crate) journal_bytes: u64,
+/// A folder as it was found.
+pub(super) struct Loaded {
+    pub(super) end: LogEnd,
+    pub(super) bodies: BTreeMap<Bucket, BodyEnd>,
+    pub(super) journal: Arc<dyn DiskFile>,
+    pub(super) journal_bytes: u64,
     /// The generation that the journal goes on with, at offset 0.
-    pub(crate) generation: u64,
-    pub(crate) published: Published,
+    pub(super) generation: u64,
 }
 
 fn failed(place: &Place, doing: &'static str, name: &str) -> impl Fn(io::Error) -> OpenError {
@@ -49,6 +47,18 @@ impl From<Fault> for OpenError {
         match fault {
             Fault::Disk { path, source } => Self::Disk { doing: "read", path, source },
             Fault::Damaged(damage) => Self::Damaged(damage),
+        }
+    }
+}
+
+impl From<ReadError> for OpenError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Damaged(damage) => Self::Damaged(damage),
+            ReadError::Disk { path, source } => Self::Disk { doing: "read", path, source },
+            ReadError::NoEntry { .. } | ReadError::NoSize { .. } => {
+                damaged(LOG, "the log does not have all of its tree")
+            }
         }
     }
 }
@@ -114,12 +124,9 @@ fn create(place: &Place, settings: &Settings, identity: &Identity) -> Result<(),
     written.map_err(failed(place, "write", IDENTITY))
 }
 
-/// Redoes the journal's writes, then reads the whole ledger.
-pub(crate) fn load(
-    place: &Place,
-    identity: &Identity,
-    keys: &LedgerKeys,
-) -> Result<Loaded, OpenError> {
+/// Redoes the journal's writes, then reads where the log and each bucket end.
+pub(super) fn load(local: &Local) -> Result<Loaded, OpenError> {
+    let (place, identity) = (&local.place, &local.identity);
     let ledger = &identity.id;
     sync_names(place)?;
     let bytes = read_whole(place.disk.as_ref(), &place.path(JOURNAL), JOURNAL_BYTES_MAX);
@@ -127,25 +134,21 @@ pub(crate) fn load(
     let scan = JournalScan::read(&bytes, ledger);
     redo(place, &scan.frames)?;
 
-    let mut memory = Memory::default();
     let source = Source::new(place.disk.as_ref(), &place.folder, &[]);
-    let end = scan_log(&source, ledger, &identity.key, &mut |frame, segment, offset, tree| {
-        memory.frames.push(FrameAt { first: frame.head.first, segment, offset });
+    let mut newest = BTreeMap::new();
+    let end = resume_log(&source, ledger, &identity.key, &mut |frame, _, _, tree| {
         for envelope in &frame.envelopes {
-            memory.bodies.push(None);
-            tree.push(envelope.leaf(), &mut |level, _, hash| memory.keep(level, hash));
+            newest.insert(envelope.bucket, envelope.entry);
+            tree.push(envelope.leaf(), &mut |_, _, _| {});
         }
         Ok(())
     })?;
-    memory.tree = end.tree.clone();
-    memory.signature = end.signature;
-    let published = published::check(place, identity, &memory)?;
-    check_stray(&scan, end.tree.size())?;
-    let bodies = load_bodies(place, ledger, &source, &keys.body, &mut memory)?;
+    check_stray(&scan, end.head.size())?;
+    let bodies = load_bodies(local, &source, end.head.size(), &newest)?;
     let journal = place.disk.open(&place.path(JOURNAL), Mode::Write);
     let journal = journal.map_err(failed(place, "open", JOURNAL))?;
     let (journal_bytes, generation) = (bytes.len() as u64, scan.generation + 1);
-    Ok(Loaded { memory, end, bodies, journal, journal_bytes, generation, published })
+    Ok(Loaded { end, bodies, journal, journal_bytes, generation })
 }
 
 fn missing(place: &Place, name: &str, error: io::Error) -> OpenError {
@@ -217,26 +220,21 @@ pub(crate) fn key_buckets(place: &Place) -> io::Result<Vec<Bucket>> {
     Ok(names.iter().filter_map(|name| Bucket::parse(name.strip_suffix(".key")?)).collect())
 }
 
+/// Opens the buckets' keys and finds where their bodies end. `newest` has the newest entry of
+/// each bucket in the last segment of the log.
 fn load_bodies(
-    place: &Place,
-    ledger: &LedgerId,
+    local: &Local,
     source: &Source<'_>,
-    master: &SealingKey,
-    memory: &mut Memory,
+    size: u64,
+    newest: &BTreeMap<Bucket, u64>,
 ) -> Result<BTreeMap<Bucket, BodyEnd>, OpenError> {
+    let place = &local.place;
     let buckets = key_buckets(place).map_err(failed(place, "list", KEYS))?;
     let folders = source.buckets()?;
     let buckets: BTreeSet<Bucket> = buckets.into_iter().chain(folders.clone()).collect();
-    let mut ends = BTreeMap::new();
-    for (number, bucket) in (0..).zip(buckets) {
-        let name = key_name(bucket);
-        let max = identity::SMALL_FILE_BYTES_MAX;
-        let file = read_whole(place.disk.as_ref(), &place.path(&name), max);
-        let file = file.map_err(|error| missing(place, &name, error))?;
-        let wrapped = wrapped_key(&file, ledger);
-        let wrapped = wrapped.ok_or_else(|| damaged(&name, "the key file is not as written"))?;
-        let key = unwrap_key(master, ledger, bucket, wrapped);
-        let key = key.ok_or_else(|| OpenError::WrongKey { path: place.path(&name) })?;
+    let (mut ends, mut keys) = (BTreeMap::new(), BTreeMap::new());
+    for bucket in buckets {
+        keys.insert(bucket, read_key(local, bucket)?);
         // A crash may leave a key whose folder was not made yet.
         let folder = crate::journal::body_folder(bucket);
         if !folders.contains(&bucket) {
@@ -244,26 +242,33 @@ fn load_bodies(
             let made = made.and_then(|()| place.disk.sync_folder(&place.path(BODY)));
             made.map_err(failed(place, "create", &folder))?;
         }
-        let end = scan_bodies(source, bucket, &mut |found| {
-            let entry = found.record.entry;
-            if entry >= memory.size() {
-                return Err(found.damage("the log does not have the body's entry"));
-            }
-            let opened = open_body(ledger, bucket, &found.record, &key);
-            opened.map_err(|what| found.damage(what))?;
-            let offset = u32::try_from(found.offset).unwrap_or(u32::MAX);
-            let body = BodyAt { bucket: number, segment: found.segment, offset };
-            memory.place(entry, body);
-            Ok(())
+        let end = resume_bodies(source, bucket, &mut |found| match found.record.entry < size {
+            true => Ok(()),
+            false => Err(found.damage("the log does not have the body's entry")),
         })?;
-        memory.buckets.push((bucket, key));
         ends.insert(bucket, end);
     }
-    match (0..).zip(&memory.bodies).find(|(_, body)| body.is_none()) {
-        None => Ok(ends),
-        Some((entry, _)) => {
+    for (bucket, entry) in newest {
+        let end = ends.get(bucket);
+        if end.and_then(|end| end.last) < Some(*entry) {
+            let file = end.map(|end| Segment::Body(*bucket, end.segment).path());
+            let (file, offset) = (file.unwrap_or(BODY.to_owned()), end.map_or(0, |end| end.offset));
             let what = "the body of an entry is missing";
-            Err(Damage::new(BODY, 0, Some(entry), what).into())
+            return Err(Damage::new(&file, offset, Some(*entry), what).into());
         }
     }
+    *local.buckets_mut() = keys;
+    Ok(ends)
+}
+
+fn read_key(local: &Local, bucket: Bucket) -> Result<SealingKey, OpenError> {
+    let (place, ledger) = (&local.place, &local.identity.id);
+    let name = key_name(bucket);
+    let max = identity::SMALL_FILE_BYTES_MAX;
+    let file = read_whole(place.disk.as_ref(), &place.path(&name), max);
+    let file = file.map_err(|error| missing(place, &name, error))?;
+    let wrapped = wrapped_key(&file, ledger);
+    let wrapped = wrapped.ok_or_else(|| damaged(&name, "the key file is not as written"))?;
+    let key = unwrap_key(&local.master, ledger, bucket, wrapped);
+    key.ok_or_else(|| OpenError::WrongKey { path: place.path(&name) })
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::disk::{Disk, DiskFile, Mode};
 use crate::error::AppendError;
 use crate::journal::Segment;
+use crate::store::Failure;
 
 /// Zeros are written ahead in steps of this size.
 pub(crate) const STEP_BYTES: u64 = 256 << 10;
@@ -22,15 +23,6 @@ impl Place {
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
-}
-
-/// Why a batch was not written, and whether what is open can still be trusted.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// Nothing of the batch reached a place that is read: the next batch may try.
-    Refused(AppendError),
-    /// Everything must be opened and read again before anything is written.
-    Broken(AppendError),
 }
 
 /// Sorts an error of the disk. Only a lack of room leaves the files trusted.

@@ -1,0 +1,135 @@
+//! A ledger in a folder: one process writes, any may read. `docs/formats/ledger.md` has every byte.
+//!
+//! Invariants: damage is refused and named; nothing is shortened silently. What is derived from
+//! the log (positions, tiles) is checked by what it leads to, never believed, and made again.
+
+mod append;
+mod edges;
+mod handles;
+mod load;
+mod place;
+mod positions;
+mod published;
+mod read;
+mod tiles;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+
+use keys::Random;
+use keys::seal::SealingKey;
+
+use crate::disk::DiskLock;
+use crate::envelope::{Bucket, Envelope};
+use crate::error::{AppendError, OpenError, ReadError};
+use crate::identity::{Identity, LOCK};
+use crate::merkle::Hash;
+use crate::record::Position;
+use crate::settings::{LedgerKeys, Settings};
+use crate::store::{Derived, Opened, Sealed, Store};
+
+use edges::Edges;
+use handles::Handles;
+pub(crate) use load::{check_stray, identity, key_name};
+pub(crate) use place::Place;
+use positions::Positions;
+pub(crate) use published::parse_all;
+use tiles::Tiles;
+
+/// The folder of one ledger.
+pub(crate) struct Local {
+    place: Place,
+    identity: Identity,
+    /// The master under which buckets' keys are wrapped.
+    master: SealingKey,
+    segment_bytes: u64,
+    reserve_bytes: u64,
+    random: Arc<dyn Random>,
+    /// Held by the writer, beyond a failure and to its very end.
+    lock: Weak<dyn DiskLock>,
+    buckets: RwLock<BTreeMap<Bucket, SealingKey>>,
+    edges: RwLock<Edges>,
+    handles: Handles,
+    positions: Positions,
+    tiles: Tiles,
+}
+
+impl Local {
+    pub(crate) fn new(
+        place: &Place,
+        settings: &Settings,
+        identity: &Identity,
+        keys: &LedgerKeys,
+        random: Arc<dyn Random>,
+        lock: &Arc<dyn DiskLock>,
+    ) -> Self {
+        Self {
+            place: place.clone(),
+            identity: identity.clone(),
+            master: keys.body.clone(),
+            segment_bytes: settings.segment_bytes,
+            reserve_bytes: settings.reserve_bytes,
+            random,
+            lock: Arc::downgrade(lock),
+            buckets: RwLock::default(),
+            edges: RwLock::default(),
+            handles: Handles::new(place.clone()),
+            positions: Positions::new(place.clone()),
+            tiles: Tiles::new(place.clone()),
+        }
+    }
+
+    fn buckets(&self) -> RwLockReadGuard<'_, BTreeMap<Bucket, SealingKey>> {
+        self.buckets.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn buckets_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<Bucket, SealingKey>> {
+        self.buckets.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn edges(&self) -> RwLockReadGuard<'_, Edges> {
+        self.edges.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn edges_mut(&self) -> RwLockWriteGuard<'_, Edges> {
+        self.edges.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock, if it still keeps other processes out of the folder.
+    fn check_lock(&self) -> Result<Arc<dyn DiskLock>, AppendError> {
+        let path = self.place.path(LOCK);
+        let lock = self.lock.upgrade().ok_or(AppendError::Closed)?;
+        match lock.in_place() {
+            Ok(true) => Ok(lock),
+            Ok(false) => Err(AppendError::Replaced { path }),
+            Err(source) => {
+                Err(AppendError::Disk { doing: "look at", path, source: Arc::new(source) })
+            }
+        }
+    }
+}
+
+impl Store for Local {
+    fn open(self: Arc<Self>) -> Result<Opened, OpenError> {
+        // Opening writes, and so must not begin in a folder that is another process's by now.
+        self.check_lock().map_err(|source| OpenError::Write { source })?;
+        append::open(self)
+    }
+
+    fn envelope(&self, entry: u64) -> Result<(Envelope, Position), ReadError> {
+        let (envelope, segment, offset) = self.find_envelope(entry)?;
+        Ok((envelope, Position { file: segment.path(), offset }))
+    }
+
+    fn body(&self, envelope: &Envelope) -> Result<Option<Sealed>, ReadError> {
+        self.find_body(envelope).map(Some)
+    }
+
+    fn key(&self, bucket: Bucket) -> Option<SealingKey> {
+        self.buckets().get(&bucket).cloned()
+    }
+
+    fn node(&self, level: u32, index: u64, derived: Derived) -> Result<Hash, ReadError> {
+        self.find_node(level, index, derived)
+    }
+}

@@ -1,0 +1,155 @@
+//! Where a ledger is kept, as the rest of this room sees it: a folder (`local`), or another place
+//! that several processes share.
+//!
+//! Invariants: what [`Appender::append`] returned from is durable, whole and in order. A store
+//! never makes up what it does not have: damage and absence are told, with a place. Nothing is
+//! kept in memory for each entry.
+
+use std::io;
+use std::sync::Arc;
+
+use keys::seal::SealingKey;
+
+use crate::draft::Batch;
+use crate::envelope::{Bucket, Envelope};
+use crate::error::{AppendError, OpenError, ReadError};
+use crate::merkle::{CompactRange, Hash, empty_root, root_at};
+use crate::record::Position;
+
+/// Everything that the next batch is built on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) tree: CompactRange,
+    pub(crate) root: Hash,
+    /// Digest of the last frame; zeros without one.
+    pub(crate) digest: Hash,
+    /// Signature of the checkpoint of this tree; `None` without entries.
+    pub(crate) signature: Option<[u8; 64]>,
+    /// The latest time of any entry, milliseconds since 1970.
+    pub(crate) latest_ms: Option<i64>,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self {
+            tree: CompactRange::new(),
+            root: empty_root(),
+            digest: [0; 32],
+            signature: None,
+            latest_ms: None,
+        }
+    }
+}
+
+impl Head {
+    pub(crate) fn size(&self) -> u64 {
+        self.tree.size()
+    }
+}
+
+/// Why a batch was not written, and whether what is open can still be trusted.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing of the batch reached a place that is read: the next batch may try.
+    Refused(AppendError),
+    /// Everything must be opened and read again before anything is written.
+    Broken(AppendError),
+    #[expect(dead_code, reason = "for a log that several processes share")]
+    /// Somebody else appended first, and the log ends here now: the batch is to be drafted anew.
+    Conflict(Box<Head>),
+}
+
+impl Failure {
+    /// The error to answer with.
+    pub(crate) fn into_error(self) -> AppendError {
+        match self {
+            Self::Refused(error) | Self::Broken(error) => error,
+            Self::Conflict(head) => AppendError::Conflict { size: head.size() },
+        }
+    }
+}
+
+/// Whether a batch may use the room that is kept for recording that there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reserve {
+    Keep,
+    Use,
+}
+
+/// A store that was opened for writing.
+pub(crate) struct Opened {
+    pub(crate) head: Head,
+    /// Size of the newest published checkpoint.
+    pub(crate) published: u64,
+    pub(crate) appender: Box<dyn Appender>,
+}
+
+/// A body as it is kept: sealed.
+pub(crate) struct Sealed {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) place: Position,
+}
+
+/// Whether what is derived from the log, and could be wrong, may be read in its stead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Derived {
+    Use,
+    Rebuild,
+}
+
+/// Reading, from any thread, also while somebody appends.
+pub(crate) trait Store: Send + Sync {
+    /// Opens it for writing: mends what a crash left, refuses damage where the log goes on.
+    /// Also after a failure, when the appender before was dropped.
+    fn open(self: Arc<Self>) -> Result<Opened, OpenError>;
+
+    /// An entry's envelope, and where it lies. The entry must be below the head's size.
+    fn envelope(&self, entry: u64) -> Result<(Envelope, Position), ReadError>;
+
+    /// An entry's sealed body; `None` if it was disposed of.
+    fn body(&self, envelope: &Envelope) -> Result<Option<Sealed>, ReadError>;
+
+    /// The key of a bucket, if there is such a bucket.
+    fn key(&self, bucket: Bucket) -> Option<SealingKey>;
+
+    /// The hash of the perfect subtree `index` of 2^`level` leaves, all below the head's size.
+    fn node(&self, level: u32, index: u64, derived: Derived) -> Result<Hash, ReadError>;
+}
+
+/// Writing, by the one writer's thread.
+pub(crate) trait Appender: Send {
+    /// The bucket's key; makes and keeps it, durably, when it is new.
+    fn key(&mut self, bucket: Bucket) -> Result<SealingKey, Failure>;
+
+    /// Makes a batch durable that was drafted on the head `before`.
+    fn append(&mut self, before: &Head, batch: &Batch, reserve: Reserve) -> Result<(), Failure>;
+
+    /// Brings what is derived from the log up to it, after the answers went out. Failing to costs
+    /// time later and nothing else.
+    fn derive(&mut self) {}
+
+    #[expect(dead_code, reason = "for a log that several processes share")]
+    /// The head, where others may have appended since; `None` where nobody else can.
+    fn look(&mut self) -> Result<Option<Head>, Failure> {
+        Ok(None)
+    }
+
+    /// Publishes a checkpoint (C2SP note) of so many entries.
+    fn publish(&mut self, note: &str, size: u64) -> io::Result<()>;
+
+    /// Settles for good.
+    fn close(&mut self) -> Result<(), Failure>;
+}
+
+/// The root of the first `size` leaves.
+pub(crate) fn root(store: &dyn Store, size: u64, derived: Derived) -> Result<Hash, ReadError> {
+    root_at(size, &mut |level, index| store.node(level, index, derived))
+}
+
+/// Whether the first `size` leaves have this root. Where what is derived says no, the log decides.
+pub(crate) fn root_is(store: &dyn Store, size: u64, wanted: &Hash) -> Result<bool, ReadError> {
+    if root(store, size, Derived::Use).is_ok_and(|root| root == *wanted) {
+        return Ok(true);
+    }
+    Ok(root(store, size, Derived::Rebuild)? == *wanted)
+}
