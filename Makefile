@@ -34,10 +34,10 @@ lint: ## formatting, clippy without warnings, licences and banned crates
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked --log-level error check bans licenses sources; \
 	else echo 'cargo-deny is not installed (make setup-lint): the ban test of xtask stands alone'; fi
 
-bench: ## limits of this machine, and the gateway against an endpoint without controls (release build)
+bench: ## gateway, ledger, decisions and start beside the limits of this machine (release): make bench PARTS=ledger
 	@./.ci/setup $(TARGET)
 	$(CARGO) build --locked --release -p bailiwick -p bench
-	@$(TARGET)/release/bench --out $(TARGET)/bench
+	@$(TARGET)/release/bench --out $(TARGET)/bench $(PARTS)
 
 fuzz: ## fuzz every parser for SECONDS each (60): make fuzz SECONDS=600 TARGETS="saml-response policy"
 	@./fuzz/run $(or $(SECONDS),60) $(TARGETS)

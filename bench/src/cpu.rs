@@ -16,13 +16,14 @@ pub(crate) struct Before {
 }
 
 pub(crate) struct Used {
+    pub(crate) own: Duration,
     pub(crate) server: Option<Duration>,
     pub(crate) foreign: Duration,
 }
 
 impl Before {
     pub(crate) fn now(pid: Option<u32>) -> anyhow::Result<Self> {
-        let server = pid.map(|pid| process(&pid.to_string())).transpose()?;
+        let server = pid.map(family).transpose()?;
         Ok(Self { pid, server, own: process("self")?, all: machine()? })
     }
 
@@ -33,7 +34,7 @@ impl Before {
         let own = after.own.saturating_sub(self.own);
         let ours = own + server.unwrap_or_default();
         let foreign = after.all.saturating_sub(self.all).saturating_sub(ours);
-        Ok(Used { server, foreign })
+        Ok(Used { own, server, foreign })
     }
 }
 
@@ -50,6 +51,23 @@ fn process(name: &str) -> anyhow::Result<Duration> {
     let mut fields = rest.split(' ').skip(11);
     let mut next = || ticks(fields.next().context("a stat line has 15 fields")?);
     Ok(next()? + next()?)
+}
+
+/// A process and those that it started and that still run.
+fn family(pid: u32) -> anyhow::Result<Duration> {
+    let mut time = process(&pid.to_string())?;
+    for entry in fs::read_dir("/proc").context("listing processes")? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str().filter(|name| name.parse::<u32>().is_ok()) else { continue };
+        // Others come and go; one that went away in between is not of this family.
+        let status = fs::read_to_string(format!("/proc/{name}/stat")).unwrap_or_default();
+        let parent =
+            status.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        if parent == Some(pid) {
+            time += process(name)?;
+        }
+    }
+    Ok(time)
 }
 
 /// All the time that any core was busy: user, nice, system, irq and softirq of the first line.

@@ -23,7 +23,7 @@ pub(crate) struct Limits {
 }
 
 /// 512-byte writes, each made durable alone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Sync {
     pub(crate) per_second: f64,
     pub(crate) p50_ms: f64,
@@ -49,8 +49,8 @@ pub(crate) fn measure(folder: &Path) -> anyhow::Result<Limits> {
         aes_256_gcm_1_mib: seal(1 << 20)?,
         sha_256_300_bytes: digest(300)?,
         sha_256_1_mib: digest(1 << 20)?,
-        fdatasync_growing: syncs(&folder.join("growing.probe"), false)?,
-        fdatasync_zero_filled: syncs(&folder.join("filled.probe"), true)?,
+        fdatasync_growing: syncs(&folder.join("growing.probe"), false, SYNCS)?,
+        fdatasync_zero_filled: syncs(&folder.join("filled.probe"), true, SYNCS)?,
     })
 }
 
@@ -70,28 +70,35 @@ fn rate(size: usize, mut deed: impl FnMut() -> anyhow::Result<usize>) -> anyhow:
     Ok(best)
 }
 
+/// SHA-256 of so many bytes, so many times a second, on one core.
+pub(crate) fn digests_per_second(size: usize) -> anyhow::Result<f64> {
+    let data = vec![0x17_u8; size];
+    let rate = rate(size, || Ok(usize::from(keys::digest::sha256(&data)[0])))?;
+    Ok(rate * 1e9 / u32::try_from(size).map(f64::from)?)
+}
+
 /// The raw cost of a durable write, by which every durable figure has to be read.
-pub(crate) fn syncs(path: &Path, filled: bool) -> anyhow::Result<Sync> {
+pub(crate) fn syncs(path: &Path, filled: bool, count: u64) -> anyhow::Result<Sync> {
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
     if filled {
-        fill(&mut file)?;
+        fill(&mut file, count)?;
     }
     let mut times = Vec::new();
     let started = Instant::now();
-    for place in 0..SYNCS {
+    for place in 0..count {
         let before = Instant::now();
         file.write_all_at(&RECORD, place * 512)?;
         file.sync_data()?;
         times.push(before.elapsed());
     }
-    let per_second = f64::from(u32::try_from(SYNCS)?) / started.elapsed().as_secs_f64();
+    let per_second = f64::from(u32::try_from(count)?) / started.elapsed().as_secs_f64();
     std::fs::remove_file(path)?;
     times.sort();
     Ok(Sync { per_second, p50_ms: percentile(&times, 50), p99_ms: percentile(&times, 99) })
 }
 
-fn fill(file: &mut File) -> anyhow::Result<()> {
-    for _ in 0..SYNCS {
+fn fill(file: &mut File, count: u64) -> anyhow::Result<()> {
+    for _ in 0..count {
         file.write_all(&[0; 512])?;
     }
     file.sync_all()?;

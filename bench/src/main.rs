@@ -1,6 +1,7 @@
 //! `bench`: what this machine can do, and what the controls cost, both in one run.
 //!
-//! Two servers are loaded in turn, A, B, A, B …, so that a busy machine slows both and the ratio still
+//! Its part `ledger` stands in `durable/`. Of the gateway this is to be known:
+//! two servers are loaded in turn, A, B, A, B …, so that a busy machine slows both and the ratio still
 //! says something. The A side is the gateway: `bailiwick demo` from the same build, with a person signed
 //! in. The B side is the endpoint without controls (`floor`) on the same records. Each is a process of
 //! its own.
@@ -8,6 +9,7 @@
 mod compare;
 mod cpu;
 mod decisions;
+mod durable;
 mod floor;
 mod gateway;
 mod limits;
@@ -46,6 +48,21 @@ pub(crate) struct Arguments {
     /// The program to measure; the `bailiwick` beside this one when absent.
     #[arg(long)]
     program: Option<PathBuf>,
+    /// Writers that append to the ledger at once.
+    #[arg(long, value_delimiter = ',', default_value = "1,64,1024")]
+    writers: Vec<usize>,
+    /// Seconds for each side of a round of the ledger's.
+    #[arg(long, default_value_t = 1.0)]
+    ledger_seconds: f64,
+    /// Sizes of ledgers whose memory is measured. With 10000000 among them it takes minutes and 10 GB of disk.
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000000")]
+    entries: Vec<u64>,
+    /// Syncs of the raw disk between any two samples of the ledger's part.
+    #[arg(long, hide = true, default_value_t = 200)]
+    probe_syncs: u64,
+    /// Fill one ledger in this folder up to the entries, print its figures, and end.
+    #[arg(long, hide = true)]
+    ledger_memory: Option<PathBuf>,
     /// Serve the floor alone from this database, print the address, and stay.
     #[arg(long, hide = true)]
     serve_floor: Option<PathBuf>,
@@ -59,6 +76,8 @@ enum Part {
     Start,
     /// Policy decisions, sliced and unsliced.
     Decisions,
+    /// Durable appends against the disk, SQLite and PostgreSQL; verifying; memory.
+    Ledger,
 }
 
 impl Arguments {
@@ -77,9 +96,18 @@ impl Arguments {
     }
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(folder) = &arguments.ledger_memory {
+        // Without a runtime, whose memory would count too.
+        let entries = *arguments.entries.first().context("--entries is missing")?;
+        return durable::memory::fill(folder, entries);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("starting a runtime")?.block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(database) = arguments.serve_floor {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         say(&format!("{}\n", listener.local_addr()?))?;
@@ -92,6 +120,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if arguments.wants(Part::Gateway) || arguments.wants(Part::Start) {
         measure_servers(&arguments, &mut report).await?;
+    }
+    if arguments.wants(Part::Ledger) {
+        report.ledger = Some(durable::measure(&arguments).await?);
     }
     report::keep(&report, &arguments.out, "bench")?;
     say(&report.markdown())

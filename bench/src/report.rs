@@ -8,6 +8,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::decisions::Decisions;
+use crate::durable::Figures;
 use crate::limits::Limits;
 use crate::load::Sample;
 use crate::start::Start;
@@ -21,6 +22,7 @@ pub(crate) struct Report {
     /// Resident memory of the gateway's process (two agencies and an identity provider) after the load.
     pub(crate) loaded_mib: Option<f64>,
     pub(crate) start: Option<Start>,
+    pub(crate) ledger: Option<Figures>,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,7 +55,7 @@ pub(crate) struct Spread {
     pub(crate) max: f64,
 }
 
-const FOREIGN_CORES_MAX: f64 = 0.2;
+pub(crate) const FOREIGN_CORES_MAX: f64 = 0.2;
 
 impl Spread {
     pub(crate) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
@@ -111,6 +113,7 @@ impl Report {
             comparisons: Vec::new(),
             loaded_mib: None,
             start: None,
+            ledger: None,
         }
     }
 
@@ -160,6 +163,9 @@ impl Report {
         }
         if let Some(start) = &self.start {
             start.write(out)?;
+        }
+        if let Some(ledger) = &self.ledger {
+            ledger.write(out)?;
         }
         Ok(())
     }

@@ -15,8 +15,10 @@ use crate::{Process, free_port, need};
 pub struct Postgres {
     pub port: u16,
     programs: PathBuf,
-    _server: Process,
+    server: Process,
     _folder: TempDir,
+    /// Beside the system's other temporary files: the path of a socket must be short.
+    sockets: TempDir,
 }
 
 /// The one person of the cluster; loopback alone is trusted, and only over TLS.
@@ -25,7 +27,7 @@ const READY_WAIT_MAX: Duration = Duration::from_secs(60);
 
 impl Postgres {
     /// Starts a server that shows `certificate` (PEM) and takes TLS connections alone, from the user
-    /// `postgres` with `password`.
+    /// `postgres` with `password`. It keeps nothing over a power cut.
     ///
     /// # Errors
     /// As [`need`] when PostgreSQL is absent; otherwise when the server does not come up.
@@ -36,39 +38,41 @@ impl Postgres {
     ) -> anyhow::Result<Option<Self>> {
         let Some(programs) = programs()? else { return Ok(None) };
         let folder = tempfile::tempdir().context("making a folder for PostgreSQL")?;
-        let data = folder.path().join("data");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777))?;
-        let secret = folder.path().join("password");
-        fs::write(&secret, password)?;
-
-        // The server refuses to run as root, which is who runs tests in a container.
-        let as_root = Command::new("id").arg("-u").output().await?.stdout.trim_ascii() == b"0";
-        let mut initdb = run_as(&programs.join("initdb"), as_root);
-        initdb.arg("-D").arg(&data).args(["-U", OWNER, "--auth=scram-sha-256", "--no-sync"]);
-        initdb.arg("--pwfile").arg(&secret).arg("--encoding=UTF8");
-        let made = initdb.output().await.context("running initdb")?;
-        anyhow::ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-
+        let cluster = Cluster::make(programs, folder, password).await?;
         for (name, text) in [("server.crt", certificate), ("server.key", key)] {
-            let path = data.join(name);
+            let path = cluster.data().join(name);
             fs::write(&path, text)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-            if as_root {
+            if cluster.as_root {
                 let owned = Command::new("chown").arg(OWNER).arg(&path).status().await?;
                 anyhow::ensure!(owned.success(), "giving `{name}` to the server");
             }
         }
-        fs::write(data.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 scram-sha-256\n")?;
+        let settings = ["listen_addresses=127.0.0.1", "ssl=on", "fsync=off", "log_statement=none"];
+        cluster.serve("hostssl all all 127.0.0.1/32 scram-sha-256\n", &settings).await.map(Some)
+    }
 
-        let port = free_port()?;
-        let mut command = run_as(&programs.join("postgres"), as_root);
-        command.arg("-D").arg(&data).arg("-k").arg(folder.path()).args(["-p", &port.to_string()]);
-        for setting in ["listen_addresses=127.0.0.1", "ssl=on", "fsync=off", "log_statement=none"] {
-            command.args(["-c", setting]);
-        }
-        let server = Process::start(command)?;
-        server.line("ready to accept connections", READY_WAIT_MAX).await?;
-        Ok(Some(Self { port, programs, _server: server, _folder: folder }))
+    /// Starts a server that keeps what it acknowledged over a power cut, with its files under `folder`. It
+    /// takes the user `postgres` with `password` through the socket in [`Self::sockets`] alone.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_durable(folder: &Path, password: &str) -> anyhow::Result<Option<Self>> {
+        let Some(programs) = programs()? else { return Ok(None) };
+        let folder = tempfile::tempdir_in(folder).context("making a folder for PostgreSQL")?;
+        let cluster = Cluster::make(programs, folder, password).await?;
+        let settings = ["listen_addresses=", "fsync=on", "synchronous_commit=on"];
+        cluster.serve("local all all scram-sha-256\n", &settings).await.map(Some)
+    }
+
+    /// The folder in which its socket lies.
+    pub fn sockets(&self) -> &Path {
+        self.sockets.path()
+    }
+
+    /// The server's first process, of which the others are children; absent once it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.server.id()
     }
 
     /// Runs SQL from a file with `psql`, over TLS, and stops at its first error.
@@ -80,6 +84,50 @@ impl Postgres {
         let done = psql.output().await.context("running psql")?;
         anyhow::ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         Ok(())
+    }
+}
+
+/// A cluster's files, before a server runs on them.
+struct Cluster {
+    programs: PathBuf,
+    folder: TempDir,
+    as_root: bool,
+}
+
+impl Cluster {
+    async fn make(programs: PathBuf, folder: TempDir, password: &str) -> anyhow::Result<Self> {
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777))?;
+        let secret = folder.path().join("password");
+        fs::write(&secret, password)?;
+        // The server refuses to run as root, which is who runs tests in a container.
+        let as_root = Command::new("id").arg("-u").output().await?.stdout.trim_ascii() == b"0";
+        let cluster = Self { programs, folder, as_root };
+        let mut initdb = run_as(&cluster.programs.join("initdb"), as_root);
+        initdb.arg("-D").arg(cluster.data()).args(["-U", OWNER, "--auth=scram-sha-256"]);
+        initdb.arg("--no-sync").arg("--pwfile").arg(&secret).arg("--encoding=UTF8");
+        let made = initdb.output().await.context("running initdb")?;
+        anyhow::ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Ok(cluster)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    async fn serve(self, access: &str, settings: &[&str]) -> anyhow::Result<Postgres> {
+        fs::write(self.data().join("pg_hba.conf"), access)?;
+        let sockets = tempfile::tempdir().context("making a folder for a socket")?;
+        fs::set_permissions(sockets.path(), fs::Permissions::from_mode(0o777))?;
+        let port = free_port()?;
+        let mut command = run_as(&self.programs.join("postgres"), self.as_root);
+        command.arg("-D").arg(self.data()).arg("-k").arg(sockets.path());
+        command.args(["-p", &port.to_string()]);
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
+        let server = Process::start(command)?;
+        server.line("ready to accept connections", READY_WAIT_MAX).await?;
+        Ok(Postgres { port, programs: self.programs, server, _folder: self.folder, sockets })
     }
 }
 
