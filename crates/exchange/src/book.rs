@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use keys::cert::Certificate;
+use ledger::note::{Checkpoint, VerifierKey};
 use policy::{AgreementFacts, Caveat, Ori, PurposeCode, RecordClass};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -39,6 +40,18 @@ pub struct Partner {
     pub sealing: Certificate,
     /// What its parcels may take in our store, in bytes.
     pub quota_bytes: u64,
+    /// The key that signs its ledger's checkpoints. With it, checkpoints that come with deliveries and
+    /// receipts must be signed by it, and we cosign for its ledger.
+    pub ledger_key: Option<VerifierKey>,
+}
+
+impl Partner {
+    /// Whether a checkpoint is one of the partner's ledger and covers the entry; any is where we don't have
+    /// the ledger's key.
+    pub(crate) fn signed(&self, entry: u64, checkpoint: &str) -> bool {
+        let Some(key) = &self.ledger_key else { return true };
+        Checkpoint::open(checkpoint, key).is_ok_and(|checkpoint| entry < checkpoint.size)
+    }
 }
 
 /// An information exchange agreement (CA-3): what may cross to one partner, for what, and when.
@@ -233,6 +246,7 @@ struct PartnerFile {
     sealing_certificate: PathBuf,
     #[serde(default = "quota_default")]
     quota_bytes: u64,
+    ledger_key: Option<String>,
 }
 
 const PARTNER_KEYS: &[&str] = &[
@@ -245,6 +259,7 @@ const PARTNER_KEYS: &[&str] = &[
     "signing_certificate",
     "sealing_certificate",
     "quota_bytes",
+    "ledger_key",
 ];
 
 fn quota_default() -> u64 {
@@ -299,15 +314,21 @@ pub(crate) fn partner(file: &Path, text: &str) -> Result<Partner, Vec<Problem>> 
     let tls = certificate("tls_certificate", &read.tls_certificate);
     let signing = certificate("signing_certificate", &read.signing_certificate);
     let sealing = certificate("sealing_certificate", &read.sealing_certificate);
+    let ledger_key = read.ledger_key.as_deref().map(VerifierKey::parse);
+    if matches!(ledger_key, Some(Err(_))) {
+        let expected = "a ledger's verifier key: name, plus, hash, plus, key";
+        problems.push(problem(file, text, "ledger_key", expected));
+    }
     let (Some(tls), Some(signing), Some(sealing)) = (tls, signing, sealing) else {
         return Err(problems);
     };
+    let Ok(ledger_key) = ledger_key.transpose() else { return Err(problems) };
     let addresses = match read.private_addresses {
         true => wire::Addresses::Private,
         false => wire::Addresses::Public,
     };
     let PartnerFile { ori, name, host, port, quota_bytes, .. } = read;
-    Ok(Partner { ori, name, host, port, addresses, tls, signing, sealing, quota_bytes })
+    Ok(Partner { ori, name, host, port, addresses, tls, signing, sealing, quota_bytes, ledger_key })
 }
 
 pub(crate) fn agreement(file: &Path, text: &str) -> Result<Agreement, Vec<Problem>> {

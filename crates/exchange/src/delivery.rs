@@ -67,7 +67,8 @@ impl Exchange {
                 continue;
             }
             match self.deliver(export.id).await {
-                Ok(_) | Err(ExchangeError::Changed { .. }) => {}
+                // It waits for a witness, not for the partner: no attempt was made that could fail.
+                Ok(_) | Err(ExchangeError::Changed { .. } | ExchangeError::NotReleasable(_)) => {}
                 Err(error) => {
                     tracing::warn!(export = %export.id, error = error.chain(), "not delivered yet");
                     self.put_off(export.id, &error).await?;
@@ -99,6 +100,7 @@ impl Exchange {
                 }
             };
         let partner = self.partner(&row.partner)?.clone();
+        self.0.setup.ledger.releasable()?;
         if row.details.delivery.sent_entry.is_none() {
             self.record_sending(&mut row, exchange, parcel, &sealed).await?;
         }
@@ -161,6 +163,7 @@ impl Exchange {
         let missing = ExchangeError::Protocol { what: "a final answer without a receipt" };
         let text = answer.receipt.as_ref().ok_or(missing)?;
         let receipt = self.read_receipt(&row, partner, sealed, text)?;
+        self.hear(partner, receipt.ledger_checkpoint.as_deref()).await;
         let accepted = receipt.outcome == Outcome::Accepted;
         if accepted != (answer.state == AnswerState::Received) {
             return Err(ExchangeError::Protocol { what: "a receipt at odds with its answer" });
@@ -215,6 +218,10 @@ impl Exchange {
                 == row.exchange.map(|exchange| exchange.to_string()).as_deref()
             && receipt.digest == sealed.digest
             && receipt.receiver.ori == row.partner;
+        let place = (receipt.ledger_entry, receipt.ledger_checkpoint.as_deref());
+        if !partner.signed(place.0.unwrap_or_default(), place.1.unwrap_or_default()) {
+            return Err(wrong("a receipt with a checkpoint that is not of the partner's ledger"));
+        }
         if is_ours { Ok(receipt) } else { Err(wrong("a receipt for something else")) }
     }
 

@@ -33,6 +33,9 @@ pub enum ExchangeError {
     ApprovedBefore,
     #[error("nothing was released")]
     Gate(#[source] GateError),
+    /// No witness has confirmed the ledger for too long, or one has stopped it: nothing leaves.
+    #[error("nothing leaves for now")]
+    NotReleasable(#[from] ledger::watched::NotReleasable),
     /// The ledger did not confirm the record, so the act did not happen.
     #[error("the ledger did not confirm the record, so nothing was done")]
     Unrecorded(#[source] AppendError),
@@ -86,6 +89,7 @@ impl ExchangeError {
             | Self::SamePerson { entry } => Some(*entry),
             Self::Gate(error) => error.entry(),
             Self::ApprovedBefore
+            | Self::NotReleasable(_)
             | Self::Unrecorded(_)
             | Self::LedgerRead(_)
             | Self::State(_)
@@ -116,15 +120,14 @@ impl ExchangeError {
 
     /// The error and its causes in one line, for the log and for the export's page.
     pub(crate) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            next = cause.source();
-        }
-        text
+        chain(self)
     }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl From<GateError> for ExchangeError {

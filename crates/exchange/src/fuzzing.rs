@@ -20,8 +20,10 @@ pub fn message(data: &[u8]) {
     std::hint::black_box(read_repr_digest(&String::from_utf8_lossy(data)));
 }
 
-/// Any bytes as a partner file and as an agreement file.
+/// Any bytes as what people write down: a partner file, an agreement file, the settings of a witness that
+/// stands alone, the address of a witness.
 pub fn book_file(data: &[u8]) {
     let (file, text) = (Path::new("fuzz.toml"), String::from_utf8_lossy(data));
     drop((book::partner(file, &text), book::agreement(file, &text)));
+    crate::witnessing::fuzz(data);
 }

@@ -34,6 +34,7 @@ mod store;
 #[doc(hidden)]
 pub mod testing;
 mod verifying;
+pub mod witnessing;
 
 #[cfg(test)]
 mod tests;
@@ -122,6 +123,8 @@ pub struct Setup {
     /// Our end of mutual TLS.
     pub tls: wire::tls::Own,
     pub book: Book,
+    /// Cosigns for the ledgers of those partners whose `ledger_key` we have.
+    pub cosigner: Option<Arc<witnessing::Cosigner>>,
     pub settings: Settings,
 }
 
@@ -179,6 +182,14 @@ impl Exchange {
         let trust = wire::tls::Trust { authorities: Vec::new(), leaves };
         let clock = Arc::clone(&self.0.setup.clock);
         Ok(wire::tls::server_config(&self.0.setup.tls, Some(&trust), clock)?)
+    }
+
+    /// Holds a checkpoint that came with a delivery or a receipt against what we cosigned for the partner.
+    pub(crate) async fn hear(&self, partner: &Partner, checkpoint: Option<&str>) {
+        let cosigner = self.0.setup.cosigner.as_ref().filter(|_| partner.ledger_key.is_some());
+        if let (Some(cosigner), Some(note)) = (cosigner, checkpoint) {
+            cosigner.hear(note.to_owned()).await;
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

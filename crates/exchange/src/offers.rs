@@ -36,6 +36,7 @@ impl Exchange {
         if let Some(detail) = self.misfit(&guest, &offer) {
             return self.bad_offer(&guest, detail).await;
         }
+        self.hear(guest.partner, Some(&offer.ledger.checkpoint)).await;
         match self.incoming_row(offer.exchange).await {
             Ok(row) => return self.offer_again(&guest, row, &offer).await,
             Err(ExchangeError::NoSuch { .. }) => {}
@@ -62,6 +63,10 @@ impl Exchange {
             (offer.number >= 1, "numbers begin at 1"),
             (offer.ledger.checkpoint.len() <= 4096, "the checkpoint is longer than 4096 bytes"),
             (offer.ledger.leaf.len() == 64, "the leaf is not 32 bytes in hex"),
+            (
+                guest.partner.signed(offer.ledger.entry, &offer.ledger.checkpoint),
+                "the checkpoint is not of the sender's ledger, or does not cover the entry",
+            ),
             (offer.agreement.len() <= 64, "the agreement's id is longer than 64 bytes"),
             (named == wanted, "the files are not the seven of a parcel's outside"),
         ];

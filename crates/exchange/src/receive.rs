@@ -23,7 +23,7 @@ use crate::protocol::{
 };
 use crate::store::Unkept;
 use crate::verifying::Verdict;
-use crate::{Exchange, ExchangeError, Partner};
+use crate::{Exchange, ExchangeError, Partner, witnessing};
 
 /// Pieces of a part that wait for the disk.
 const PIECES_AHEAD: usize = 8;
@@ -50,6 +50,11 @@ impl Exchange {
         };
         let guest = Guest { partner, peer };
         let path = request.uri().path().to_owned();
+        if path.starts_with(witnessing::ROOT)
+            && let (Some(cosigner), Some(key)) = (&self.0.setup.cosigner, &partner.ledger_key)
+        {
+            return cosigner.answer(request, Some(&key.name)).await;
+        }
         let rest = path.strip_prefix(ROOT).unwrap_or("?");
         let steps: Vec<&str> = rest.split('/').skip(1).collect();
         let id = |text: &str| Uuid::parse_str(text).ok();

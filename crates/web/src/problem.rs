@@ -54,6 +54,15 @@ impl Problem {
         )
     }
 
+    /// The ledger's witnesses let nothing out, for this reason.
+    fn unwitnessed(reason: &str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The audit ledger is not confirmed",
+            format!("Nothing was released: {reason}. Tell your system administrator."),
+        )
+    }
+
     /// Something of ours failed; the log has the chain.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = %chain(error), "a request failed");
@@ -110,12 +119,9 @@ impl From<GateError> for Problem {
             GateError::Denied { entry, reason } => Self::refused(reason, entry),
             GateError::Withheld { entry, reason } => Self::refused(reason, entry),
             GateError::Unrecorded(source) => source.into(),
-            GateError::Unwitnessed { entry, reason } => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The audit ledger is not confirmed",
-                format!("Nothing was released: {reason}. Tell your system administrator."),
-            )
-            .with_entry(entry),
+            GateError::Unwitnessed { entry, reason } => {
+                Self::unwitnessed(&reason).with_entry(entry)
+            }
             GateError::Expired { entry } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "That took too long",
@@ -155,6 +161,7 @@ impl From<exchange::ExchangeError> for Problem {
             ),
             E::Gate(source) => source.into(),
             E::Unrecorded(source) => source.into(),
+            E::NotReleasable(why) => Self::unwitnessed(&why.to_string()),
             E::NoSuch { .. } => Self::not_found(),
             E::ApprovedBefore | E::WrongState { .. } | E::Changed { .. } => {
                 Self::new(StatusCode::CONFLICT, "That is not possible now", sentence(&error))

@@ -103,6 +103,7 @@ impl Sharing {
             recipient: recipient(settings)?,
             tls: read_own(&settings.tls_certificate, &settings.tls_key)?,
             book,
+            cosigner: None,
             settings: exchange::Settings::usual(),
         })
         .map_err(failed)?;

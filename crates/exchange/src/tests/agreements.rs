@@ -52,6 +52,18 @@ fn a_book_is_read_from_its_files() {
     assert_eq!((lakeside.host.as_str(), lakeside.port), ("exchange.lakeside.example", 8445));
     assert_eq!(lakeside.addresses, wire::Addresses::Public);
     assert_eq!(lakeside.quota_bytes, 64 << 30);
+    assert_eq!(lakeside.ledger_key, None);
+    let key = "riverton.example/ledger+da1fd45d+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c";
+    let (keyed, problems) = load(&format!("{PARTNER}ledger_key = \"{key}\"\n"), AGREEMENT);
+    assert_eq!(problems, [""; 0]);
+    let known = keyed.partner("NB0020000").unwrap().ledger_key.as_ref().unwrap();
+    assert_eq!(known.to_string(), key);
+    let wrong = key.replace("da1fd45d", "da1fd45e");
+    let (_, problems) = load(&format!("{PARTNER}ledger_key = \"{wrong}\"\n"), AGREEMENT);
+    assert!(
+        problems[0].to_string().contains("`ledger_key`: a ledger's verifier key"),
+        "{problems:?}"
+    );
     let found = book.partner_by_certificate(identity(LAKESIDE).tls.certificate.der());
     assert_eq!(found.unwrap().ori.as_str(), "NB0020000");
     assert!(book.partner_by_certificate(identity(RIVERTON).tls.certificate.der()).is_none());

@@ -5,6 +5,7 @@ mod faults;
 mod line;
 mod refusals;
 mod story;
+mod witnessed;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -101,6 +102,7 @@ fn partner(of: (&str, &str), port: u16) -> Partner {
         signing: identity.signing.certificate.clone(),
         sealing: identity.sealing.certificate.clone(),
         quota_bytes: 64 << 20,
+        ledger_key: None,
     }
 }
 
@@ -149,6 +151,8 @@ struct Stage {
     policy: Arc<Policy>,
     settings: Settings,
     appends_max: Option<usize>,
+    ledger: Option<Ledger>,
+    cosigner: Option<Arc<witnessing::Cosigner>>,
 }
 
 impl Stage {
@@ -165,14 +169,23 @@ impl Stage {
             },
             ..Settings::usual()
         };
-        Self { clock: Arc::clone(clock), partners, policy, settings, appends_max: None }
+        Self {
+            clock: Arc::clone(clock),
+            partners,
+            policy,
+            settings,
+            appends_max: None,
+            ledger: None,
+            cosigner: None,
+        }
     }
 
     async fn agency(self, of: (&str, &str)) -> Agency {
         let folder = tempfile::tempdir().unwrap();
         let ledger_disk = Arc::new(SimDisk::new());
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let ledger = ledger::testing::ledger_on(&ledger_disk, Arc::clone(&clock));
+        let usual = || ledger::testing::ledger_on(&ledger_disk, Arc::clone(&clock));
+        let ledger = self.ledger.unwrap_or_else(usual);
         if let Some(appends_max) = self.appends_max {
             ledger_disk.fail_writes_after("journal", appends_max);
         }
@@ -203,6 +216,7 @@ impl Stage {
                 pkcs8: identity.tls.key.to_pkcs8(),
             },
             book: Book::new(self.partners, vec![agreement(LAKESIDE.0)]),
+            cosigner: self.cosigner,
             settings: self.settings,
         };
         let exchange = Exchange::open(setup).unwrap();
