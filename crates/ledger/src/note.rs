@@ -143,25 +143,34 @@ impl Checkpoint {
 
     /// Reads a note and checks the signature of `key`, whose name is the log's origin.
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, NoteError> {
-        let (text, signatures) = split(note)?;
         let checkpoint = Self::parse(note)?;
         if checkpoint.origin != key.name {
             return Err(NoteError::Origin);
         }
-        let mut found = false;
-        for line in signatures.lines() {
-            let (name, blob) = signature(line)?;
-            let Some((id, sig)) = blob.split_first_chunk::<4>() else {
-                return Err(NoteError::Malformed);
-            };
-            if name == key.name && *id == key.id() {
-                ed25519_verify(&key.public, text.as_bytes(), sig)
-                    .map_err(|_| NoteError::Signature)?;
-                found = true;
-            }
-        }
-        if found { Ok(checkpoint) } else { Err(NoteError::UnknownSigner) }
+        open(note, key)?;
+        Ok(checkpoint)
     }
+}
+
+/// The text of a note that `key` has signed, whatever it says.
+///
+/// # Errors
+/// [`NoteError::Malformed`]; [`NoteError::UnknownSigner`] where no line is by the key;
+/// [`NoteError::Signature`] where one is and does not verify.
+pub fn open<'a>(note: &'a str, key: &VerifierKey) -> Result<&'a str, NoteError> {
+    let (text, signatures) = split(note)?;
+    let mut found = false;
+    for line in signatures.lines() {
+        let (name, blob) = signature(line)?;
+        let Some((id, sig)) = blob.split_first_chunk::<4>() else {
+            return Err(NoteError::Malformed);
+        };
+        if name == key.name && *id == key.id() {
+            ed25519_verify(&key.public, text.as_bytes(), sig).map_err(|_| NoteError::Signature)?;
+            found = true;
+        }
+    }
+    if found { Ok(text) } else { Err(NoteError::UnknownSigner) }
 }
 
 /// Text and signature lines of a note.

@@ -3,6 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::too_many_lines,
@@ -10,6 +11,7 @@
 )]
 
 mod common;
+mod conformance;
 mod damage;
 mod disposed;
 mod events;
@@ -17,6 +19,7 @@ mod evidence;
 mod faults;
 mod formats;
 mod indexed;
+mod oracle;
 mod python;
 mod stopped;
 mod stories;

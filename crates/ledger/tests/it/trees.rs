@@ -13,6 +13,8 @@ use ledger::note::{Checkpoint, NoteError, VerifierKey};
 use proptest::proptest;
 use serde_json::Value;
 
+use crate::conformance::corpora;
+
 /// The leaves and roots that implementations of RFC 6962 and RFC 9162 share.
 const LEAVES: [&str; 8] = [
     "",
@@ -117,14 +119,6 @@ fn notes_that_are_malformed_foreign_or_forged_are_told_apart() {
     assert_eq!(Checkpoint::open(&cosigned, &key), Ok(checkpoint));
 }
 
-/// Test material of others, where it stands beside the checkout.
-fn corpora() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
-    let folder = std::env::var_os("BAILIWICK_CORPORA").map_or(beside, PathBuf::from);
-    let folder = folder.join("tlog");
-    folder.is_dir().then_some(folder)
-}
-
 fn json_files(folder: &Path, out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -176,26 +170,6 @@ fn the_probes_of_transparency_dev_are_judged_as_they_say() {
             }
             let refused = judge(&probe).is_none();
             assert_eq!(refused, probe["wantErr"].as_bool().unwrap_or(false), "{}", path.display());
-        }
-    }
-}
-
-#[test]
-fn the_log_of_tessera_is_read_and_its_checkpoints_hold() {
-    let Some(folder) = corpora() else { return };
-    let key = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx";
-    let key = VerifierKey::parse(key).unwrap();
-    let tile = std::fs::read(folder.join("tessera/tile/0/000.p/15")).unwrap();
-    let (leaves, rest) = tile.as_chunks::<32>();
-    assert_eq!((leaves.len(), rest.len()), (15, 0));
-    let mut range = CompactRange::new();
-    for size in 0..=15_usize {
-        let note =
-            std::fs::read_to_string(folder.join(format!("tessera/checkpoint.{size}"))).unwrap();
-        let checkpoint = Checkpoint::open(&note, &key).unwrap();
-        assert_eq!((checkpoint.size, checkpoint.root), (size as u64, range.root()));
-        if let Some(leaf) = leaves.get(size) {
-            range.push(*leaf, &mut |_, _, _| {});
         }
     }
 }
