@@ -5,6 +5,7 @@
 
 mod postgres;
 mod process;
+mod s3;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use anyhow::Context;
 
 pub use postgres::Postgres;
 pub use process::Process;
+pub use s3::S3;
 
 /// The root of the checkout.
 pub fn root() -> PathBuf {

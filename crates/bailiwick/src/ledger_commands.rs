@@ -1,6 +1,7 @@
 //! `bailiwick ledger …`: works on a ledger's folder or a copy of it, without a server. No secret is needed,
 //! save to disclose what entries say.
 
+mod archive;
 mod disclose;
 mod evidence;
 mod words;
@@ -82,6 +83,12 @@ pub(crate) enum LedgerCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Copy closed segments to the archive that the configuration declares, or verify what is there.
+    /// What was archived before is left alone. Exit 1 names the object that is wrong.
+    #[command(
+        after_help = "Examples:\n  bailiwick ledger archive --config bailiwick.toml\n  bailiwick ledger archive --config bailiwick.toml --verify --key LOG.vkey\n  bailiwick ledger archive --folder /mnt/archive/ledger --verify --expect-size 120000"
+    )]
+    Archive(archive::ArchiveArguments),
 }
 
 pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
@@ -116,5 +123,6 @@ pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
         LedgerCommand::Check { evidence, key, show, json } => {
             evidence::check(&evidence, key, show, json)
         }
+        LedgerCommand::Archive(arguments) => archive::run(arguments),
     }
 }

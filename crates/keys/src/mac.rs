@@ -3,6 +3,7 @@
 use aws_lc_rs::{constant_time, hmac};
 use zeroize::Zeroizing;
 
+use crate::KeysError;
 use crate::digest::fixed;
 
 /// A key for tagging. Made from 32 bytes of a [`crate::keyring`] or of [`crate::seal::derive`].
@@ -13,6 +14,18 @@ impl MacKey {
     pub fn from_bytes(key: [u8; 32]) -> Self {
         let key = Zeroizing::new(key);
         Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_slice()))
+    }
+
+    /// A key of any length, where another's protocol says which (SigV4). At least 14 bytes: SP 800-131A
+    /// wants 112 bits.
+    ///
+    /// # Errors
+    /// [`KeysError::Length`] for a shorter one.
+    pub fn from_slice(key: &[u8]) -> Result<Self, KeysError> {
+        if key.len() < 14 {
+            return Err(KeysError::Length { length: key.len(), expected: "14 bytes or more" });
+        }
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, key)))
     }
 
     /// The tag of the parts, one after another. Callers that need to tell where a part ends put

@@ -7,6 +7,7 @@
 //! What is absent: deciding what may be done (`gate`), forwarding to a SIEM (`watch`), disposal of
 //! expired buckets. `docs/formats/ledger.md` describes every byte on disk.
 
+pub mod archive;
 mod body;
 mod bytes;
 mod classes;

@@ -23,6 +23,8 @@ pub enum NoteError {
     Malformed,
     #[error("not a checkpoint")]
     NotACheckpoint,
+    #[error("not a manifest of an archive")]
+    NotAManifest,
     #[error("not a verifier key")]
     Key,
     #[error("no signature by the expected key")]
@@ -158,7 +160,16 @@ impl Checkpoint {
 /// [`NoteError::Malformed`]; [`NoteError::UnknownSigner`] where no line is by the key;
 /// [`NoteError::Signature`] where one is and does not verify.
 pub fn open<'a>(note: &'a str, key: &VerifierKey) -> Result<&'a str, NoteError> {
-    let (text, signatures) = split(note)?;
+    open_within(note, key, NOTE_BYTES_MAX)
+}
+
+/// As [`open`], of a note of at most `bytes_max`.
+pub(crate) fn open_within<'a>(
+    note: &'a str,
+    key: &VerifierKey,
+    bytes_max: usize,
+) -> Result<&'a str, NoteError> {
+    let (text, signatures) = split_within(note, bytes_max)?;
     let mut found = false;
     for line in signatures.lines() {
         let (name, blob) = signature(line)?;
@@ -175,7 +186,11 @@ pub fn open<'a>(note: &'a str, key: &VerifierKey) -> Result<&'a str, NoteError> 
 
 /// Text and signature lines of a note.
 pub(crate) fn split(note: &str) -> Result<(&str, &str), NoteError> {
-    let odd = note.len() > NOTE_BYTES_MAX || note.contains(|c: char| c < ' ' && c != '\n');
+    split_within(note, NOTE_BYTES_MAX)
+}
+
+fn split_within(note: &str, bytes_max: usize) -> Result<(&str, &str), NoteError> {
+    let odd = note.len() > bytes_max || note.contains(|c: char| c < ' ' && c != '\n');
     let at = note.rfind("\n\n").filter(|_| !odd).ok_or(NoteError::Malformed)?;
     let (text, signatures) = note.split_at_checked(at + 1).ok_or(NoteError::Malformed)?;
     let signatures = signatures.strip_prefix('\n').ok_or(NoteError::Malformed)?;

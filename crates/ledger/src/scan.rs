@@ -92,6 +92,13 @@ impl<'a> Source<'a> {
         Ok(self.list(BODY)?.iter().filter_map(|name| Bucket::parse(name)).collect())
     }
 
+    /// The whole of a segment.
+    pub(crate) fn whole(&self, segment: Segment) -> Result<Vec<u8>, Fault> {
+        let mut window = self.window(segment)?;
+        let length = usize::try_from(window.length).unwrap_or(usize::MAX);
+        Ok(window.at(0, length)?.to_vec())
+    }
+
     fn window(&self, segment: Segment) -> Result<Window<'_>, Fault> {
         let path = segment.path();
         let full = self.folder.join(&path);

@@ -151,7 +151,7 @@ impl Folder<'_> {
     }
 
     /// The statements of what was disposed of.
-    fn disposals(&self) -> Result<Disposals, Damage> {
+    pub(crate) fn disposals(&self) -> Result<Disposals, Damage> {
         let mut disposals = Disposals::default();
         let names = match self.disk.list(&self.folder.join(DISPOSED)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),

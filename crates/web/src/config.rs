@@ -4,12 +4,16 @@
 //! value, and relative paths are relative to the file. This is the only place in the product that
 //! reads configuration; the environment is not consulted.
 
+mod storage;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use policy::Ori;
 use serde::Deserialize;
+
+pub use storage::{LockMode, StorageConfig};
 
 /// The largest configuration file that is read, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
@@ -98,6 +102,8 @@ pub struct LedgerConfig {
     /// Bytes of one pre-written segment.
     #[serde(default = "segment_default")]
     pub segment_bytes: u64,
+    /// Where `bailiwick ledger archive` puts closed segments.
+    pub archive: Option<StorageConfig>,
 }
 
 /// Where policies come from.
@@ -368,6 +374,7 @@ impl Config {
                 }
             }
         }
+        self.ledger.archive.iter_mut().for_each(|archive| archive.resolve(base));
         self.identity_providers.iter_mut().for_each(|provider| fix(&mut provider.metadata));
         if let Some(exchange) = &mut self.exchange {
             [

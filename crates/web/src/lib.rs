@@ -4,6 +4,7 @@
 
 pub mod agency;
 pub mod app;
+pub mod archiving;
 pub mod assets;
 pub mod commands;
 pub mod config;
@@ -17,5 +18,6 @@ mod reading;
 pub mod serve;
 pub mod session;
 pub mod sharing;
+pub mod storage;
 mod tabular;
 pub mod tool_pages;

@@ -20,10 +20,11 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
+    Target { name: "ledger-archive", run: ledger_archive },
     Target { name: "witness-message", run: witness_message },
     Target { name: "witness-policy", run: witness_policy },
     Target { name: "ledger-disposed", run: ledger_disposed },
@@ -114,6 +115,12 @@ fn ledger_disposed(data: &[u8]) {
         }
         drop(part.parse::<ledger::retention::HoldName>());
     }
+}
+
+fn ledger_archive(data: &[u8]) {
+    drop(ledger::archive::Manifest::parse(&text(data)));
+    std::hint::black_box(ledger::archive::Manifest::of_path(&text(data)));
+    std::hint::black_box(ledger::archive::segments_of(data));
 }
 
 fn tool_expression(data: &[u8]) {

@@ -35,6 +35,7 @@ pub(crate) use place::Place;
 use positions::Positions;
 pub(crate) use published::parse_all;
 use tiles::Tiles;
+pub(crate) use tiles::tile_name;
 
 /// The folder of one ledger.
 pub(crate) struct Local {

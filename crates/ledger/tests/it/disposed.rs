@@ -165,3 +165,25 @@ fn bodies_that_go_missing_without_the_logs_word_are_damage() {
     folder.destroy();
     folder.damaged(HOME);
 }
+
+#[test]
+fn an_archive_takes_nothing_of_what_was_disposed_of() {
+    let folder = folder();
+    folder.write_document(&folder.document);
+    folder.destroy();
+    let store = Arc::new(object_store::memory::InMemory::new());
+    let shelf = ledger::archive::Unlocked(Arc::clone(&store) as _);
+    let signer = keys().signer;
+    let (now, progress) = (time("2030-01-02T00:00:00Z"), &mut |_, _| {});
+    let with = ledger::archive::Archive { signer: &signer, content: None, now, progress };
+    let run = tokio::runtime::Runtime::new().unwrap();
+    let done = run.block_on(ledger::archive::archive(&folder.path, &shelf, with)).unwrap();
+    assert_eq!((done.segments, done.size), (1, 0));
+    let paths = run.block_on(crate::archive::paths(&*store));
+    let expected = [
+        "body/permanent-9999-12/00000000.manifest",
+        "body/permanent-9999-12/00000000.seg",
+        "ledger",
+    ];
+    assert_eq!(paths.iter().map(|path| path.as_ref()).collect::<Vec<_>>(), expected);
+}

@@ -10,6 +10,7 @@
     reason = "helpers of tests, which are for failing"
 )]
 
+mod archive;
 mod common;
 mod conformance;
 mod damage;

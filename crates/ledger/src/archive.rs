@@ -1,0 +1,67 @@
+//! Archives: closed segments of a ledger, with what proves and describes them, in object storage.
+//!
+//! What must stay true: nothing is archived that does not verify; what is put is read back before it
+//! is listed; a manifest is written last and signed by the ledger's key, so that a segment either has
+//! all its objects or has no manifest; no object is written over. No key of a bucket is ever archived:
+//! destroying the one in the ledger's folder must destroy what the bucket says everywhere. No lock
+//! outlives the schedule. `docs/formats/archive.md` has the layout.
+
+mod check;
+mod columns;
+mod error;
+mod manifest;
+mod plan;
+mod put;
+mod segment;
+mod tiles;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use object_store::ObjectStore;
+
+pub use check::{ArchiveChecked, CheckArchive, verify_archive};
+pub use error::ArchiveError;
+pub use manifest::{Chain, MANIFEST_BYTES_MAX, Manifest, Object};
+pub use put::{Archive, Archived, archive};
+
+/// Entries of a first log segment, and records of a body segment, that these bytes can be read as; for
+/// fuzzing. What is neither gives nothing.
+#[doc(hidden)]
+pub fn segments_of(bytes: &[u8]) -> (usize, usize) {
+    // The header names its ledger after eight bytes.
+    let ledger = bytes.get(8..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+    let mut tiling = tiles::Tiling::default();
+    let before = crate::store::Head::default();
+    let log = segment::read_log(bytes, (&ledger, 0), &before, &mut tiling, &mut |_| {});
+    let entries = log.map_or(0, |log| log.envelopes.len());
+    (entries, segment::read_bodies(bytes).map_or(0, |records| records.len()))
+}
+
+/// Where an archive lies: a folder, or a bucket and prefix of an S3-compatible store.
+pub trait Shelf: Send + Sync {
+    /// Reads, and puts without a lock.
+    fn open(&self) -> Arc<dyn ObjectStore>;
+
+    /// Puts with a lock until then: what is put through it can be neither changed nor deleted before.
+    /// `None` where the store has no locks or none are asked for.
+    ///
+    /// # Errors
+    /// Where the store can't be set up.
+    fn locked(&self, until: Timestamp)
+    -> Result<Option<Arc<dyn ObjectStore>>, object_store::Error>;
+}
+
+/// A store without locks.
+#[derive(Debug, Clone)]
+pub struct Unlocked(pub Arc<dyn ObjectStore>);
+
+impl Shelf for Unlocked {
+    fn open(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.0)
+    }
+
+    fn locked(&self, _: Timestamp) -> Result<Option<Arc<dyn ObjectStore>>, object_store::Error> {
+        Ok(None)
+    }
+}

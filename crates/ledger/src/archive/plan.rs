@@ -1,0 +1,207 @@
+//! Which segments of a ledger's folder are closed, and what joins each to the one before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan};
+
+use super::manifest::Chain;
+use super::tiles::Tiling;
+use crate::disk::Disk;
+use crate::envelope::{Bucket, Envelope};
+use crate::error::Damage;
+use crate::identity::{Identity, JOURNAL};
+use crate::journal::{JournalFrame, JournalScan, Segment};
+use crate::scan::{Source, scan_bodies, scan_log};
+use crate::verify::{Folder, JOURNAL_BYTES_MAX, VerifyOptions, patiently, verify_on};
+
+/// How long after the end of its month a bucket may still grow: clocks differ, and batches wait.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+/// A ledger's folder that was verified from end to end.
+pub(super) struct LedgerCopy<'a> {
+    disk: &'a dyn Disk,
+    folder: &'a Path,
+    pub(super) identity: Identity,
+    journal: Vec<JournalFrame>,
+    /// Log segments behind which there is another one, in order.
+    pub(super) logs: Vec<ClosedLog>,
+    /// Body segments that no longer grow.
+    pub(super) bodies: Vec<ClosedBody>,
+}
+
+pub(super) struct ClosedLog {
+    pub(super) number: u32,
+    pub(super) first: u64,
+    pub(super) end: u64,
+    pub(super) chain: Chain,
+    /// The tree before this segment.
+    pub(super) before: Tiling,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClosedBody {
+    pub(super) bucket: Bucket,
+    pub(super) number: u32,
+    pub(super) first: u64,
+    pub(super) end: u64,
+    pub(super) count: u64,
+}
+
+impl<'a> LedgerCopy<'a> {
+    pub(super) fn read(
+        disk: &'a dyn Disk,
+        folder: &'a Path,
+        now: Timestamp,
+    ) -> Result<Self, Damage> {
+        let options = VerifyOptions { expect_size: None, key: None, progress: &mut |_, _| {} };
+        verify_on(disk, folder, options)?;
+        patiently(disk, folder, || Self::plan(disk, folder, now))
+    }
+
+    fn plan(disk: &'a dyn Disk, folder: &'a Path, now: Timestamp) -> Result<Self, Damage> {
+        let place = Folder { disk, folder };
+        let identity = place.identity(None)?;
+        let journal = place.read(JOURNAL, JOURNAL_BYTES_MAX)?;
+        let journal = JournalScan::read(&journal, &identity.id).frames;
+        let (logs, bodies) = (Vec::new(), Vec::new());
+        let mut copy = Self { disk, folder, identity, journal, logs, bodies };
+        let newest = copy.plan_logs()?;
+        copy.plan_bodies(&newest, now)?;
+        Ok(copy)
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source::new(self.disk, self.folder, &self.journal)
+    }
+
+    /// The whole of a segment.
+    pub(super) fn segment(&self, segment: Segment) -> Result<Vec<u8>, Damage> {
+        let bytes = self.source().whole(segment);
+        bytes.map_err(|fault| Folder { disk: self.disk, folder: self.folder }.damage(fault))
+    }
+
+    pub(super) fn small(&self, name: &str) -> Result<Vec<u8>, Damage> {
+        let place = Folder { disk: self.disk, folder: self.folder };
+        place.read(name, crate::identity::SMALL_FILE_BYTES_MAX)
+    }
+
+    /// The envelopes of these entries.
+    pub(super) fn envelopes(
+        &self,
+        entries: impl Iterator<Item = u64>,
+    ) -> Result<BTreeMap<u64, Envelope>, Damage> {
+        let wanted: BTreeSet<u64> = entries.collect();
+        let (id, key) = (&self.identity.id, &self.identity.key);
+        let place = Folder { disk: self.disk, folder: self.folder };
+        patiently(self.disk, self.folder, || {
+            let mut found = BTreeMap::new();
+            let end = scan_log(&self.source(), id, key, &mut |frame, _, _, tree| {
+                for envelope in &frame.envelopes {
+                    tree.push(envelope.leaf(), &mut |_, _, _| {});
+                    if wanted.contains(&envelope.entry) {
+                        found.insert(envelope.entry, envelope.clone());
+                    }
+                }
+                Ok(())
+            });
+            end.map_err(|fault| place.damage(fault)).map(|_| found)
+        })
+    }
+
+    /// Finds the closed log segments; gives the time of each bucket's newest entry.
+    fn plan_logs(&mut self) -> Result<BTreeMap<Bucket, i64>, Damage> {
+        let mut logs: Vec<ClosedLog> = Vec::new();
+        let mut newest: BTreeMap<Bucket, i64> = BTreeMap::new();
+        let mut tiling = Tiling::default();
+        let end = scan_log(
+            &self.source(),
+            &self.identity.id,
+            &self.identity.key,
+            &mut |frame, number, _, tree| {
+                let head = &frame.head;
+                if logs.last().is_none_or(|last| last.number != number) {
+                    let (follows, root_before) = (head.previous, head.root_before);
+                    let (ends, root) = (frame.digest, head.root);
+                    let chain = Chain { follows, ends, root_before, root };
+                    let (first, before) = (head.first, tiling.clone());
+                    logs.push(ClosedLog { number, first, end: first, chain, before });
+                }
+                if let Some(last) = logs.last_mut() {
+                    (last.end, last.chain.ends) = (head.size(), frame.digest);
+                    last.chain.root = head.root;
+                }
+                for envelope in &frame.envelopes {
+                    tiling.push(envelope.leaf(), &mut |_| {});
+                    let latest = newest.entry(envelope.bucket).or_insert(envelope.at_ms);
+                    *latest = envelope.at_ms.max(*latest);
+                }
+                tree.clone_from(&tiling.tree);
+                Ok(())
+            },
+        );
+        let place = Folder { disk: self.disk, folder: self.folder };
+        let end = end.map_err(|fault| place.damage(fault))?;
+        logs.retain(|log| log.number < end.segment);
+        self.logs = logs;
+        Ok(newest)
+    }
+
+    fn plan_bodies(
+        &mut self,
+        newest: &BTreeMap<Bucket, i64>,
+        now: Timestamp,
+    ) -> Result<(), Damage> {
+        let place = Folder { disk: self.disk, folder: self.folder };
+        let disposals = place.disposals()?;
+        let there = self.source().buckets().map_err(|fault| place.damage(fault))?;
+        let mut bodies = Vec::new();
+        for bucket in there {
+            // What was disposed of is of no meaning where it still lies. What a hold kept of it lies in
+            // the archive already if the bucket was closed in time, and is not archived again.
+            let Some(newest) = newest.get(&bucket).filter(|_| !disposals.contains(bucket)) else {
+                continue;
+            };
+            let mut segments: Vec<ClosedBody> = Vec::new();
+            let end = scan_bodies(&self.source(), bucket, &mut |found| {
+                let (entry, number) = (found.record.entry, found.segment);
+                match segments.last_mut().filter(|last| last.number == number) {
+                    Some(last) => (last.end, last.count) = (entry + 1, last.count + 1),
+                    None => {
+                        let (first, end, count) = (entry, entry + 1, 1);
+                        segments.push(ClosedBody { bucket, number, first, end, count });
+                    }
+                }
+                Ok(())
+            });
+            let end = end.map_err(|fault| place.damage(fault))?;
+            let settled = grows_until(*newest).is_some_and(|until| until <= now);
+            segments.retain(|segment| settled || segment.number < end.segment);
+            bodies.append(&mut segments);
+        }
+        self.bodies = bodies;
+        Ok(())
+    }
+}
+
+/// When a bucket whose newest entry is of this time has settled: some time after its month is over.
+fn grows_until(newest_ms: i64) -> Option<Timestamp> {
+    let at = Timestamp::from_millisecond(newest_ms).ok()?.to_zoned(TimeZone::UTC);
+    let next = at.first_of_month().ok()?.start_of_day().ok()?.checked_add(1.month()).ok()?;
+    next.timestamp().checked_add(SETTLED_AFTER).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_settles_a_day_after_its_month() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let until = grows_until(at("2026-12-31T23:59:59.999Z").as_millisecond()).unwrap();
+        assert_eq!(until, at("2027-01-02T00:00:00Z"));
+        assert_eq!(grows_until(i64::MAX), None, "and never where time ends");
+    }
+}
