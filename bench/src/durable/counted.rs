@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ledger::SystemDisk;
-use ledger::testing::{Disk, DiskFile, DiskLock, Mode};
+use ledger::testing::{Disk, DiskFile, DiskLock, Mode, Space};
 
 /// Counts since the start.
 #[derive(Debug, Default)]
@@ -57,6 +57,10 @@ impl Disk for CountedDisk {
 
     fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskLock>>> {
         SystemDisk.lock(path)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        SystemDisk.space(path)
     }
 
     fn is_real(&self) -> bool {

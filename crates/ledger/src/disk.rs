@@ -9,6 +9,8 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::capacity::Space;
+
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -30,6 +32,8 @@ pub trait Disk: Send + Sync {
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
     /// Takes the lock file, or `None` if another process holds it. Held until dropped.
     fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskLock>>>;
+    /// Room on the volume of a path.
+    fn space(&self, path: &Path) -> io::Result<Space>;
     /// Whether paths on this disk are paths to other programs and libraries too.
     fn is_real(&self) -> bool {
         false
@@ -66,6 +70,16 @@ struct SystemFile {
 }
 
 impl Disk for SystemDisk {
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let volume = rustix::fs::statvfs(path)?;
+        // What only root may use is neither free nor used, as `df` has it.
+        let free = volume.f_bavail;
+        let all = volume.f_blocks.saturating_sub(volume.f_bfree).saturating_add(free);
+        let bytes = |blocks: u64| blocks.saturating_mul(volume.f_frsize);
+        let files = (volume.f_files > 0).then_some((volume.f_files, volume.f_ffree));
+        Ok(Space { bytes: bytes(all), free_bytes: bytes(free), files })
+    }
+
     fn is_real(&self) -> bool {
         true
     }

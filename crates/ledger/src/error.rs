@@ -95,6 +95,8 @@ pub enum AppendError {
     Replaced { path: PathBuf },
     #[error("the clock is {milliseconds} ms behind the last entry")]
     ClockBehind { milliseconds: i64 },
+    #[error("the disk has not answered for {seconds} seconds")]
+    NoAnswer { seconds: u64 },
     #[error("the ledger could not be opened again after a failure")]
     Reopen(#[source] Arc<OpenError>),
     #[error("a record could not be written out")]
@@ -113,6 +115,12 @@ pub enum AppendError {
     Conflict { size: u64 },
     #[error("the ledger is closed")]
     Closed,
+}
+
+impl AppendError {
+    pub(crate) fn no_answer(after: std::time::Duration) -> Self {
+        Self::NoAnswer { seconds: after.as_secs() }
+    }
 }
 
 /// Why an entry, a proof or a page could not be given.

@@ -29,6 +29,16 @@ pub enum Event {
     LedgerRecovered {
         refused: u64,
     },
+    /// The ledger's volume is filled up to so many percent: it is time to make room.
+    LedgerNearlyFull {
+        percent: u8,
+        free_bytes: u64,
+        /// If it goes on filling as it did.
+        full_in_days: Option<u64>,
+    },
+    /// Nobody had anything to record for an hour, or records were refused: tried whether they are
+    /// taken.
+    LedgerChecked,
     ServiceStarted {
         version: String,
         address: String,
@@ -305,6 +315,9 @@ kinds! {
     Event::LedgerOpened { .. } => LEDGER_OPENED, "ledger-opened", 1, Notice, Permanent;
     Event::LedgerStalled { .. } => LEDGER_STALLED, "ledger-stalled", 2, Alert, Standard;
     Event::LedgerRecovered { .. } => LEDGER_RECOVERED, "ledger-recovered", 3, Warning, Permanent;
+    Event::LedgerNearlyFull { .. } =>
+        LEDGER_NEARLY_FULL, "ledger-nearly-full", 57, Alert, Standard;
+    Event::LedgerChecked => LEDGER_CHECKED, "ledger-checked", 58, Info, Standard;
     Event::ServiceStarted { .. } => SERVICE_STARTED, "service-started", 4, Notice, Standard;
     Event::ServiceStopped => SERVICE_STOPPED, "service-stopped", 5, Notice, Standard;
     Event::SettingsLoaded { .. } => SETTINGS_LOADED, "settings-loaded", 6, Notice, Standard;
@@ -396,6 +409,8 @@ impl Event {
             Self::Decided { verdict: Verdict::Permit, .. }
             | Self::LedgerOpened { .. }
             | Self::LedgerRecovered { .. }
+            | Self::LedgerNearlyFull { .. }
+            | Self::LedgerChecked
             | Self::ServiceStarted { .. }
             | Self::ServiceStopped
             | Self::SettingsLoaded { .. }

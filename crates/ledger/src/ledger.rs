@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use keys::{Clock, Random};
 
 use crate::body::{Body, body_aad};
+use crate::capacity::{Capacity, Watch};
 use crate::disk::{Disk, DiskLock, SystemDisk};
 use crate::envelope::{Bucket, Envelope};
 use crate::error::{AppendError, Damage, OpenError, ReadError};
@@ -32,6 +33,7 @@ struct Inner {
     queue: Arc<Queue>,
     index: Arc<Index>,
     follower: Follower,
+    watch: Watch,
     thread: Mutex<Option<JoinHandle<Result<(), AppendError>>>>,
 }
 
@@ -95,7 +97,8 @@ impl Ledger {
             root(store.as_ref(), size, Derived::Use).map_err(OpenError::from)
         })?;
         let head = opened.head.clone().into();
-        let shared = Shared { head, health: Mutex::new(Health::Recording) };
+        let shared =
+            Shared { head, health: Mutex::new(Health::Recording), writing: Mutex::default() };
         let fixed =
             Fixed { place, store, settings, keys, identity, clock, random, shared, watched };
         Self::start(Arc::new(fixed), opened, lock, batch)
@@ -107,7 +110,7 @@ impl Ledger {
         lock: Arc<dyn DiskLock>,
         batch: usize,
     ) -> Result<Self, OpenError> {
-        let queue = Arc::new(Queue::new(fixed.settings.queue_max));
+        let queue = Arc::new(Queue::new(fixed.settings.queue_max, fixed.settings.append_wait_max));
         let index = Arc::new(index_of(&fixed));
         let bell = Arc::clone(index.bell());
         let writer = Writer::new(Arc::clone(&fixed), Arc::clone(&queue), open, lock, bell);
@@ -121,11 +124,13 @@ impl Ledger {
         let feed = Arc::clone(&fixed);
         let follower = Follower::start(Arc::clone(&index), feed);
         let follower = follower.map_err(failed("start the search index of"))?;
+        let watch = Watch::start(&fixed, &queue).map_err(failed("start the watch over"))?;
         Ok(Self(Arc::new(Inner {
             fixed,
             queue,
             index,
             follower,
+            watch,
             thread: Mutex::new(Some(thread)),
         })))
     }
@@ -133,24 +138,11 @@ impl Ledger {
     /// Queues a record, which fixes its place in the order, without waiting for the disk. It goes
     /// on to be written whatever the caller does.
     pub fn enqueue(&self, record: Record) -> Result<Pending, AppendError> {
-        if let Some(stop) = self.0.fixed.watched.stopped() {
-            return Err(AppendError::Stopped { why: stop.words() });
-        }
-        let (epoch, key) = self.0.fixed.keys.index.newest();
-        let blind = |it: &Subject| Blind { kind: it.kind.clone(), mark: mark(key, it) };
-        let mut subjects: Vec<Blind> = record.subjects.iter().map(blind).collect();
-        subjects.sort_unstable();
-        subjects.dedup();
-        let record = stored(record, subjects, epoch);
-        let halves = halves(&record).map_err(|source| AppendError::Encode(Arc::new(source)))?;
-        let (bytes, max) = (halves.0.len() + halves.1.len(), self.record_bytes_max());
-        if bytes > max {
-            return Err(AppendError::TooLarge { bytes, max });
-        }
-        self.0.queue.put(record, halves, self.0.fixed.clock.as_ref())
+        enqueue(&self.0.fixed, &self.0.queue, record)
     }
 
-    /// Records, and is durable on return. A caller that goes away does not cancel it.
+    /// Records, and is durable on return. A caller that goes away does not cancel it, nor does
+    /// one who was told that the disk does not answer.
     pub async fn append(&self, record: Record) -> Result<Receipt, AppendError> {
         self.enqueue(record)?.durable().await
     }
@@ -184,7 +176,18 @@ impl Ledger {
         if let Some(stop) = self.0.fixed.watched.stopped() {
             return Health::Stalled { since: stop.at, why: stop.words() };
         }
-        self.0.fixed.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.fixed.health()
+    }
+
+    /// How full the ledger's volume is, as of the last look at it; `None` before the first, and on
+    /// a disk that does not tell.
+    pub fn capacity(&self) -> Option<Capacity> {
+        self.0.watch.capacity()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn looks(&self) -> crate::capacity::Looks {
+        crate::capacity::Looks::new(Arc::clone(&self.0.fixed), Arc::clone(&self.0.queue))
     }
 
     /// The tree as it stands, and the signed checkpoint (C2SP note) of just this tree.
@@ -266,6 +269,32 @@ impl Ledger {
     pub fn close(&self) -> Result<(), AppendError> {
         self.0.close()
     }
+}
+
+/// As [`Ledger::enqueue`].
+pub(crate) fn enqueue(
+    fixed: &Fixed,
+    queue: &Queue,
+    record: Record,
+) -> Result<Pending, AppendError> {
+    if let Some(stop) = fixed.watched.stopped() {
+        return Err(AppendError::Stopped { why: stop.words() });
+    }
+    if fixed.shared.hangs_since(fixed.settings.append_wait_max).is_some() {
+        return Err(AppendError::no_answer(fixed.settings.append_wait_max));
+    }
+    let (epoch, key) = fixed.keys.index.newest();
+    let blind = |it: &Subject| Blind { kind: it.kind.clone(), mark: mark(key, it) };
+    let mut subjects: Vec<Blind> = record.subjects.iter().map(blind).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    let record = stored(record, subjects, epoch);
+    let halves = halves(&record).map_err(|source| AppendError::Encode(Arc::new(source)))?;
+    let (bytes, max) = (halves.0.len() + halves.1.len(), fixed.settings.record_bytes_max());
+    if bytes > max {
+        return Err(AppendError::TooLarge { bytes, max });
+    }
+    queue.put(record, halves, fixed.clock.as_ref())
 }
 
 /// Reads an entry, and holds it against what its leaf commits to.
@@ -378,6 +407,7 @@ impl Inner {
         self.queue.close();
         // The lock on the folder goes with the writer: by then nobody else may touch the index.
         self.follower.close();
+        self.watch.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         thread.map_or(Ok(()), |thread| thread.join().unwrap_or(Err(AppendError::Closed)))
     }

@@ -10,6 +10,7 @@
 pub mod archive;
 mod body;
 mod bytes;
+mod capacity;
 mod classes;
 mod disk;
 mod draft;
@@ -44,6 +45,7 @@ pub mod witness;
 mod words;
 mod writer;
 
+pub use capacity::{Capacity, Space};
 #[doc(hidden)]
 pub use disk::{Disk, SystemDisk};
 pub use error::{AppendError, Damage, OpenError, ReadError};

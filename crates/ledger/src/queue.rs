@@ -44,17 +44,33 @@ impl Job {
 
 /// A record on its way to disk. Dropping this does not take the record back.
 #[must_use = "the record is durable only once this says so"]
-pub struct Pending(pub(crate) oneshot::Receiver<Answer>);
+pub struct Pending {
+    answer: oneshot::Receiver<Answer>,
+    wait_max: Duration,
+}
 
 impl Pending {
-    /// Waits until the record is durable, or refused.
+    /// Waits until the record is durable, or refused. After the longest wait that is set it is
+    /// refused with [`AppendError::NoAnswer`], and may be found in the ledger later all the same.
     pub async fn durable(self) -> Result<Receipt, AppendError> {
-        self.0.await.unwrap_or(Err(AppendError::Closed))
+        match tokio::time::timeout(self.wait_max, self.answer).await {
+            Ok(answer) => answer.unwrap_or(Err(AppendError::Closed)),
+            Err(_) => Err(AppendError::no_answer(self.wait_max)),
+        }
     }
 
-    /// As [`Self::durable`], for callers outside of an async runtime.
+    /// As [`Self::durable`], for callers outside of an async runtime; but it waits without a limit.
     pub fn wait(self) -> Result<Receipt, AppendError> {
-        self.0.blocking_recv().unwrap_or(Err(AppendError::Closed))
+        self.answer.blocking_recv().unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// The answer, if it is there; it is given once.
+    pub(crate) fn poll(&mut self) -> Option<Answer> {
+        match self.answer.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(AppendError::Closed)),
+        }
     }
 }
 
@@ -85,11 +101,13 @@ pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
     max: usize,
+    wait_max: Duration,
 }
 
 impl Queue {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { waiting: Mutex::default(), changed: Condvar::new(), max }
+    /// Of at most `max` records, for whose answers callers wait for `wait_max` at most.
+    pub(crate) fn new(max: usize, wait_max: Duration) -> Self {
+        Self { waiting: Mutex::default(), changed: Condvar::new(), max, wait_max }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -122,7 +140,7 @@ impl Queue {
         waiting.jobs.push_back(Job { record, private, shared, at, answer: Some(sender) });
         drop(waiting);
         self.changed.notify_one();
-        Ok(Pending(receiver))
+        Ok(Pending { answer: receiver, wait_max: self.wait_max })
     }
 
     /// Takes what waits, up to a portion. With nothing there it waits, at most for `idle`.

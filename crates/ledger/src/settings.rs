@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use keys::mac::MacKey;
 use keys::seal::SealingKey;
 use keys::sign::Ed25519Key;
@@ -37,6 +38,15 @@ pub struct Settings {
     pub clock_back_max: Duration,
     /// How often a checkpoint is published, at most.
     pub checkpoint_wait: Duration,
+    /// How long a caller waits for the disk; until it answers again, appends are refused at once.
+    pub append_wait_max: Duration,
+    /// Entries up to this time were written while the clock was wrong: that they lie ahead of it
+    /// is no reason to refuse records. Unset, a clock behind the last entry is.
+    pub clock_wrong_until: Option<Timestamp>,
+    /// How often the volume is looked at.
+    pub capacity_wait: Duration,
+    /// From this percentage of used room on there is an alarm (AU-5); 50 to 100.
+    pub capacity_warn_percent: u8,
     /// After a failure, the least time before the ledger is opened again.
     pub retry_wait: Duration,
     /// Who cosigns this ledger's checkpoints.
@@ -60,6 +70,10 @@ impl Settings {
             queue_max: 16_384,
             clock_back_max: Duration::from_secs(60),
             checkpoint_wait: Duration::from_secs(1),
+            append_wait_max: Duration::from_secs(30),
+            clock_wrong_until: None,
+            capacity_wait: Duration::from_secs(60),
+            capacity_warn_percent: 90,
             retry_wait: Duration::from_millis(250),
             witnessing: Witnessing::none(),
             standard_months: 36,
@@ -87,6 +101,8 @@ impl Settings {
         let most = segment / 4;
         number("reserve_bytes", self.reserve_bytes, 0, most, "at most a quarter of a segment")?;
         number("queue_max", self.queue_max as u64, 1, 1 << 20, "1 to 1048576")?;
+        let percent = u64::from(self.capacity_warn_percent);
+        number("capacity_warn_percent", percent, 50, 100, "50 to 100 percent")?;
         let months = u64::from(self.standard_months);
         number("standard_months", months, 12, 1200, "12 to 1200 months (AU-11)")?;
         let months = u64::from(self.dissemination_months);

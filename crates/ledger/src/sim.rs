@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
+use crate::capacity::Space;
 use crate::disk::{Disk, DiskFile, DiskLock, Mode};
 
 const SECTOR: usize = 512;
@@ -334,6 +335,14 @@ impl Disk for SimDisk {
         let inside = files.chain(&state.folders).filter(|name| name.parent() == Some(path));
         let names: BTreeSet<String> = inside.map(|name| name_of(name)).collect();
         Ok(names.into_iter().collect())
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        let state = lock(&self.0);
+        let used: usize = state.contents.values().map(|content| content.now.len()).sum();
+        let room = state.room.ok_or(io::ErrorKind::Unsupported)?;
+        let (bytes, free_bytes) = (room as u64, room.saturating_sub(used) as u64);
+        Ok(Space { bytes, free_bytes, files: None })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskLock>>> {

@@ -16,6 +16,13 @@ impl Event {
             Self::LedgerRecovered { refused } => {
                 format!("recording works again after {}", counted(*refused, "refused record"))
             }
+            Self::LedgerNearlyFull { percent, full_in_days, .. } => {
+                let days =
+                    full_in_days.map(|days| format!(", and full in {}", counted(days, "day")));
+                let days = days.unwrap_or_default();
+                format!("found the ledger's volume {percent} % full{days}")
+            }
+            Self::LedgerChecked => "found that the ledger takes records".to_owned(),
             Self::ServiceStarted { version, address } => {
                 format!("started version {version} at {address}")
             }
@@ -207,6 +214,8 @@ impl Event {
             Self::LedgerOpened { .. }
             | Self::LedgerStalled { .. }
             | Self::LedgerRecovered { .. }
+            | Self::LedgerNearlyFull { .. }
+            | Self::LedgerChecked
             | Self::ServiceStarted { .. }
             | Self::ServiceStopped
             | Self::SettingsLoaded { .. }

@@ -5,7 +5,7 @@
 //! before another record is taken.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use keys::{Clock, Random};
@@ -32,6 +32,8 @@ const DRAFTS_MAX: u32 = 1000;
 pub(crate) struct Shared {
     pub(crate) head: RwLock<Head>,
     pub(crate) health: Mutex<Health>,
+    /// Since when the writer waits for the disk.
+    pub(crate) writing: Mutex<Option<(Instant, Timestamp)>>,
 }
 
 impl Shared {
@@ -41,6 +43,17 @@ impl Shared {
 
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Head> {
         self.head.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since when the disk has not answered, if that is longer ago than `wait`.
+    pub(crate) fn hangs_since(&self, wait: Duration) -> Option<Timestamp> {
+        let writing = *self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        writing.filter(|(begun, _)| begun.elapsed() >= wait).map(|(_, since)| since)
+    }
+
+    fn set_writing(&self, since: Option<Timestamp>) {
+        let writing = since.map(|since| (Instant::now(), since));
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = writing;
     }
 
     fn set_health(&self, health: Health) {
@@ -123,7 +136,11 @@ impl Writer {
         loop {
             let idle = self.is_ahead().then_some(checkpoint_wait);
             match self.queue.take(portion, idle) {
-                Taken::Jobs(jobs) => self.handle(jobs),
+                Taken::Jobs(jobs) => {
+                    self.fixed.shared.set_writing(Some(self.fixed.clock.now()));
+                    self.handle(jobs);
+                    self.fixed.shared.set_writing(None);
+                }
                 Taken::Idle => {}
                 Taken::Closed => break,
             }
@@ -247,7 +264,9 @@ impl Writer {
     fn refuse_behind(&mut self, jobs: Vec<Job>) -> Vec<Job> {
         let most = self.fixed.settings.clock_back_max.as_millis();
         let latest = self.open.as_ref().and_then(|open| open.head.latest_ms);
-        let Some(latest) = latest else { return jobs };
+        let Some(latest) = latest.filter(|latest| !self.is_known_wrong(*latest)) else {
+            return jobs;
+        };
         let behind = |job: &Job| latest.saturating_sub(job.at.as_millisecond());
         let late = |job: &Job| u128::try_from(behind(job)).is_ok_and(|behind| behind > most);
         let (late, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(late);
@@ -256,6 +275,12 @@ impl Writer {
             job.answer(Err(AppendError::ClockBehind { milliseconds }));
         }
         jobs
+    }
+
+    /// Whether entries up to this time are known to have been written while the clock was wrong.
+    fn is_known_wrong(&self, latest_ms: i64) -> bool {
+        let until = self.fixed.settings.clock_wrong_until;
+        until.is_some_and(|until| latest_ms <= until.as_millisecond())
     }
 
     /// Lets go of what can't be trusted, and records on the reserve that there is no room.
@@ -348,6 +373,14 @@ impl Drop for Writer {
 }
 
 impl Fixed {
+    pub(crate) fn health(&self) -> Health {
+        let wait = self.settings.append_wait_max;
+        match self.shared.hangs_since(wait) {
+            Some(since) => Health::Stalled { since, why: AppendError::no_answer(wait).to_string() },
+            None => self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
     /// The signed note for the ledger as it stands.
     pub(crate) fn checkpoint(&self) -> String {
         self.note(&self.shared.read())

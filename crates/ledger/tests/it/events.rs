@@ -27,6 +27,8 @@ fn all() -> Vec<Event> {
         Event::LedgerOpened { version: text("0.1.0"), module: text("AWS-LC FIPS 4.0.0") },
         Event::LedgerStalled { reason: text("no room") },
         Event::LedgerRecovered { refused: 1 },
+        Event::LedgerNearlyFull { percent: 93, free_bytes: 7 << 30, full_in_days: Some(12) },
+        Event::LedgerChecked,
         Event::ServiceStarted { version: text("0.1.0"), address: text("127.0.0.1:8080") },
         Event::ServiceStopped,
         Event::SettingsLoaded { what: text("policies"), digest: digest.clone() },
@@ -155,6 +157,8 @@ fn each_event_says_what_happened_in_plain_words() {
 ledger-opened: opened the ledger with version 0.1.0 on AWS-LC FIPS 4.0.0
 ledger-stalled: recording stopped, so releases stopped: no room
 ledger-recovered: recording works again after 1 refused record
+ledger-nearly-full: found the ledger's volume 93 % full, and full in 12 days
+ledger-checked: found that the ledger takes records
 service-started: started version 0.1.0 at 127.0.0.1:8080
 service-stopped: stopped the service
 settings-loaded: loaded policies (abcdef012345)
@@ -207,7 +211,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
     let listed: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     assert_eq!(names, listed);
     let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
-    assert_eq!(codes, (1..=39).chain(50..=56).collect());
+    assert_eq!(codes, (1..=39).chain(50..=58).collect());
     for event in all() {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["type"], event.kind());

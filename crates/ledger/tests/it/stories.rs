@@ -150,7 +150,11 @@ fn entries_are_found_by_everything_that_can_be_asked_for() {
 fn a_thousand_at_once_share_few_syncs_and_each_has_its_own_entry() {
     let (disk, clock) = (Arc::new(SimDisk::new()), clock());
     let ledger = open(&disk, &clock).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
     let before = disk.all_syncs();
     let mut entries: Vec<u64> = runtime.block_on(async {
         let appends = (0..1000).map(|number| {

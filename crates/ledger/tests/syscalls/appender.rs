@@ -129,7 +129,11 @@ fn flood(folder: &Path, count: u64) {
     let mut settings = small(folder);
     settings.queue_max = FLOOD_QUEUE_MAX;
     let ledger = open(settings).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_time()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let append = |number| {
             let ledger = ledger.clone();
