@@ -51,6 +51,14 @@ impl Disk for CountedDisk {
         SystemDisk.rename(from, to)
     }
 
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.remove(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.remove_folder(path)
+    }
+
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         SystemDisk.list(path)
     }

@@ -99,6 +99,8 @@ pub enum AppendError {
     NoAnswer { seconds: u64 },
     #[error("the ledger could not be opened again after a failure")]
     Reopen(#[source] Arc<OpenError>),
+    #[error("`{kind}` is recorded by the ledger's own retention only")]
+    Reserved { kind: &'static str },
     #[error("a record could not be written out")]
     Encode(#[source] Arc<serde_json::Error>),
     #[error("could not {doing}")]
@@ -128,6 +130,15 @@ impl AppendError {
 pub enum ReadError {
     #[error("there is no entry {entry} in a ledger of {size}")]
     NoEntry { entry: EntryNumber, size: u64 },
+    #[error("entry {entry} was disposed of with {bucket} on {on}, as entry {started} announced")]
+    Disposed {
+        entry: EntryNumber,
+        /// The bucket's name.
+        bucket: String,
+        /// The day, in UTC.
+        on: jiff::civil::Date,
+        started: EntryNumber,
+    },
     #[error("there is no tree of size {size}; the ledger has {have} entries")]
     NoSize { size: u64, have: u64 },
     #[error("could not read `{path}`")]

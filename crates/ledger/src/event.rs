@@ -372,6 +372,18 @@ kinds! {
 }
 
 impl Event {
+    /// Whether it is for [`crate::retention`] alone to record.
+    pub(crate) fn is_retention(&self) -> bool {
+        matches!(
+            self,
+            Self::HoldPlaced { .. }
+                | Self::HoldReleased { .. }
+                | Self::DispositionStarted { .. }
+                | Self::Disposed { .. }
+                | Self::DisposedReturned { .. }
+        )
+    }
+
     /// The kind's name, as searches and SIEM maps know it: `decided`, `parcel-sent`.
     pub fn kind(&self) -> &'static str {
         listed(self).name

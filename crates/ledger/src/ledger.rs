@@ -1,16 +1,16 @@
 //! The open ledger: what other rooms hold.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use keys::{Clock, Random};
 
-use crate::body::{Body, body_aad};
 use crate::capacity::{Capacity, Watch};
 use crate::disk::{Disk, DiskLock, SystemDisk};
 use crate::envelope::{Bucket, Envelope};
-use crate::error::{AppendError, Damage, OpenError, ReadError};
+use crate::error::{AppendError, OpenError, ReadError};
 use crate::identity::{INDEX, LOCK};
 use crate::index::{Fed, Feed, Follower, Index, IndexPlace, IndexState, Shape};
 use crate::local::{Local, Place, identity};
@@ -18,6 +18,7 @@ use crate::merkle::{CompactRange, Hash};
 use crate::proofs;
 use crate::queue::{Pending, Queue};
 use crate::record::{Blind, Entry, EntryNumber, Position, Receipt, Record, StoredRecord, Subject};
+use crate::retention;
 use crate::search::{Log, Page, Search};
 use crate::settings::{LedgerKeys, Settings, mark};
 use crate::store::{Derived, Head, Opened, Sealed, Store, root};
@@ -34,6 +35,8 @@ struct Inner {
     index: Arc<Index>,
     follower: Follower,
     watch: Watch,
+    /// Held while holds are changed or something is disposed of.
+    retaining: Mutex<()>,
     thread: Mutex<Option<JoinHandle<Result<(), AppendError>>>>,
 }
 
@@ -99,8 +102,19 @@ impl Ledger {
         let head = opened.head.clone().into();
         let shared =
             Shared { head, health: Mutex::new(Health::Recording), writing: Mutex::default() };
-        let fixed =
-            Fixed { place, store, settings, keys, identity, clock, random, shared, watched };
+        let copying = AtomicBool::new(false);
+        let fixed = Fixed {
+            place,
+            store,
+            settings,
+            keys,
+            identity,
+            clock,
+            random,
+            shared,
+            watched,
+            copying,
+        };
         Self::start(Arc::new(fixed), opened, lock, batch)
     }
 
@@ -112,8 +126,8 @@ impl Ledger {
     ) -> Result<Self, OpenError> {
         let queue = Arc::new(Queue::new(fixed.settings.queue_max, fixed.settings.append_wait_max));
         let index = Arc::new(index_of(&fixed));
-        let bell = Arc::clone(index.bell());
-        let writer = Writer::new(Arc::clone(&fixed), Arc::clone(&queue), open, lock, bell);
+        let follows = Arc::clone(&index);
+        let writer = Writer::new(Arc::clone(&fixed), Arc::clone(&queue), open, lock, follows);
         let thread = std::thread::Builder::new().name("ledger".to_owned());
         let thread = thread.spawn(move || writer.run(batch));
         let failed = |doing| {
@@ -131,6 +145,7 @@ impl Ledger {
             index,
             follower,
             watch,
+            retaining: Mutex::new(()),
             thread: Mutex::new(Some(thread)),
         })))
     }
@@ -138,6 +153,13 @@ impl Ledger {
     /// Queues a record, which fixes its place in the order, without waiting for the disk. It goes
     /// on to be written whatever the caller does.
     pub fn enqueue(&self, record: Record) -> Result<Pending, AppendError> {
+        if record.event.is_retention() {
+            return Err(AppendError::Reserved { kind: record.event.kind() });
+        }
+        self.enqueue_own(record)
+    }
+
+    pub(crate) fn enqueue_own(&self, record: Record) -> Result<Pending, AppendError> {
         enqueue(&self.0.fixed, &self.0.queue, record)
     }
 
@@ -204,6 +226,10 @@ impl Ledger {
     /// The signed checkpoint (C2SP note) for the ledger as it stands.
     pub fn checkpoint(&self) -> Result<String, ReadError> {
         Ok(self.0.fixed.checkpoint())
+    }
+
+    pub(crate) fn retaining(&self) -> (&Arc<Fixed>, &Queue, &Mutex<()>) {
+        (&self.0.fixed, &self.0.queue, &self.0.retaining)
     }
 
     pub(crate) fn watched(&self) -> &Watched {
@@ -300,7 +326,6 @@ pub(crate) fn enqueue(
 /// Reads an entry, and holds it against what its leaf commits to.
 fn read(fixed: &Fixed, entry: EntryNumber) -> Result<Entry, ReadError> {
     let parts = read_parts(fixed, entry)?;
-    let none = ReadError::NoEntry { entry, size: entry.0 };
     match (parts.envelope.at(), parts.record) {
         (Some(at), Some(record)) => Ok(Entry {
             number: entry,
@@ -310,7 +335,7 @@ fn read(fixed: &Fixed, entry: EntryNumber) -> Result<Entry, ReadError> {
             leaf: parts.envelope.leaf(),
             position: parts.position,
         }),
-        _ => Err(none),
+        _ => Err(retention::disposed_of(fixed, &parts.envelope)),
     }
 }
 
@@ -329,30 +354,13 @@ fn read_parts(fixed: &Fixed, entry: EntryNumber) -> Result<Parts, ReadError> {
     }
     let (envelope, position) = fixed.store.envelope(entry.0)?;
     let sealed = fixed.store.body(&envelope)?;
-    let record = sealed.map(|sealed| open_body(fixed, &envelope, &sealed)).transpose()?;
+    let open = |sealed: Sealed| {
+        let (bucket, place) = (sealed.bucket, &sealed.place);
+        let body = retention::open(fixed, &envelope, bucket, &sealed.bytes, place)?;
+        retention::record_in(&envelope, &body, place)
+    };
+    let record = sealed.map(open).transpose()?;
     Ok(Parts { envelope, position, record })
-}
-
-/// Opens a sealed body, holds it against its envelope, and reads the record in it.
-fn open_body(
-    fixed: &Fixed,
-    envelope: &Envelope,
-    sealed: &Sealed,
-) -> Result<StoredRecord, ReadError> {
-    let Position { file, offset } = &sealed.place;
-    let entry = Some(envelope.entry);
-    let wrong = |what: &str| ReadError::Damaged(Damage::new(file, *offset, entry, what));
-    let key = fixed.store.key(envelope.bucket);
-    let key = key.ok_or_else(|| wrong("the key of the body's bucket is missing"))?;
-    let plain =
-        key.open(&body_aad(&envelope.ledger, envelope.entry, envelope.bucket), &sealed.bytes);
-    let plain = plain.map_err(|_| wrong("the body does not open with its bucket's key"))?;
-    let body = Body::parse(&plain).ok_or_else(|| wrong("the opened body is malformed"))?;
-    if !body.matches(envelope) {
-        return Err(wrong("the body is not what the entry commits to"));
-    }
-    let stored = serde_json::from_slice(&body.private);
-    stored.map_err(|_| wrong("this version can't read the record in the body"))
 }
 
 /// The whole ledger, as searches and the search index read it.
@@ -365,7 +373,7 @@ impl Log for Whole<'_> {
 
     fn entry(&self, number: u64) -> Result<Option<Entry>, ReadError> {
         match read(self.0, EntryNumber(number)) {
-            Err(ReadError::NoEntry { .. }) => Ok(None),
+            Err(ReadError::NoEntry { .. } | ReadError::Disposed { .. }) => Ok(None),
             read => read.map(Some),
         }
     }

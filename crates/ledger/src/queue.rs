@@ -74,9 +74,15 @@ impl Pending {
     }
 }
 
+/// Something else that the writer is to do, between two batches.
+pub(crate) type Task = Box<dyn FnOnce(&mut crate::writer::Writer) + Send>;
+
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
+    tasks: VecDeque<Task>,
+    /// Whether it is the tasks' turn: records do not keep them out for ever.
+    tasks_next: bool,
     bytes: usize,
     closed: bool,
 }
@@ -93,6 +99,7 @@ pub(crate) struct Portion {
 /// What the writer got.
 pub(crate) enum Taken {
     Jobs(Vec<Job>),
+    Task(Task),
     Idle,
     Closed,
 }
@@ -143,10 +150,22 @@ impl Queue {
         Ok(Pending { answer: receiver, wait_max: self.wait_max })
     }
 
+    /// Has the writer do this after what it does now. Dropped undone if the writer goes away.
+    pub(crate) fn put_task(&self, task: Task) -> Result<(), AppendError> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(AppendError::Closed);
+        }
+        waiting.tasks.push_back(task);
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
     /// Takes what waits, up to a portion. With nothing there it waits, at most for `idle`.
     pub(crate) fn take(&self, portion: Portion, idle: Option<Duration>) -> Taken {
         let mut waiting = self.lock();
-        while waiting.jobs.is_empty() {
+        while waiting.jobs.is_empty() && waiting.tasks.is_empty() {
             if waiting.closed {
                 return Taken::Closed;
             }
@@ -158,11 +177,17 @@ impl Queue {
                     let waited = self.changed.wait_timeout(waiting, idle);
                     let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
                     waiting = guard;
-                    if timeout.timed_out() && waiting.jobs.is_empty() && !waiting.closed {
+                    let empty = waiting.jobs.is_empty() && waiting.tasks.is_empty();
+                    if timeout.timed_out() && empty && !waiting.closed {
                         return Taken::Idle;
                     }
                 }
             }
+        }
+        let is_turn = waiting.jobs.is_empty() || waiting.tasks_next;
+        waiting.tasks_next = !is_turn;
+        if is_turn && let Some(task) = waiting.tasks.pop_front() {
+            return Taken::Task(task);
         }
         let (mut jobs, mut bytes) = (Vec::new(), 0);
         while let Some(job) = waiting.jobs.front() {
@@ -188,6 +213,7 @@ impl Queue {
     pub(crate) fn abandon(&self) {
         let mut waiting = self.lock();
         waiting.closed = true;
+        waiting.tasks.clear();
         for job in waiting.jobs.drain(..) {
             job.answer(Err(AppendError::Closed));
         }

@@ -42,6 +42,8 @@ struct State {
     names: BTreeMap<PathBuf, u64>,
     /// What names were before unsynced renames.
     renamed: Vec<(PathBuf, Option<u64>, PathBuf, u64)>,
+    /// Names whose removal was not synced.
+    removed: Vec<(PathBuf, u64)>,
     contents: BTreeMap<u64, Content>,
     folders: BTreeSet<PathBuf>,
     locked: bool,
@@ -215,6 +217,11 @@ impl SimDisk {
                 };
                 state.names.insert(from.clone(), *id);
             }
+            for (path, id) in before.removed.iter().rev() {
+                if !choose() {
+                    state.names.entry(path.clone()).or_insert(*id);
+                }
+            }
             let unnamed = |id: &u64| before.contents.get(id).is_some_and(|it| !it.named);
             let mut names = std::mem::take(&mut state.names);
             names.retain(|_, id| arrived.contains(id) || !unnamed(id) || choose());
@@ -306,6 +313,7 @@ impl Disk for SimDisk {
             return Err(made_to_fail());
         }
         state.renamed.retain(|(to, _, _, _)| to.parent() != Some(path));
+        state.removed.retain(|(name, _)| name.parent() != Some(path));
         let inside = |name: &&PathBuf| name.parent() == Some(path);
         let names: Vec<PathBuf> = state.names.keys().filter(inside).cloned().collect();
         for name in names {
@@ -326,6 +334,32 @@ impl Disk for SimDisk {
         let id = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         let old = state.names.insert(to.to_owned(), id);
         state.renamed.push((to.to_owned(), old, from.to_owned(), id));
+        if fault.is_some() { Err(made_to_fail()) } else { Ok(()) }
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = lock(&self.0);
+        let fault = state.operation();
+        if matches!(fault, Some(Fault::Lost | Fault::Torn)) {
+            return Err(made_to_fail());
+        }
+        let id = state.names.remove(path).ok_or(io::ErrorKind::NotFound)?;
+        state.removed.push((path.to_owned(), id));
+        if fault.is_some() { Err(made_to_fail()) } else { Ok(()) }
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        let mut state = lock(&self.0);
+        let fault = state.operation();
+        if matches!(fault, Some(Fault::Lost | Fault::Torn)) {
+            return Err(made_to_fail());
+        }
+        if state.names.keys().any(|name| name.parent() == Some(path)) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        if !state.folders.remove(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         if fault.is_some() { Err(made_to_fail()) } else { Ok(()) }
     }
 

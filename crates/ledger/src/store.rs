@@ -15,6 +15,7 @@ use crate::envelope::{Bucket, Envelope};
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::merkle::{CompactRange, Hash, empty_root, root_at};
 use crate::record::Position;
+use crate::retention::{Disposed, Moved};
 
 /// Everything that the next batch is built on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub(crate) struct Opened {
 /// A body as it is kept: sealed.
 pub(crate) struct Sealed {
     pub(crate) bytes: Vec<u8>,
+    /// Where it lies by now, and under whose key.
+    pub(crate) bucket: Bucket,
     pub(crate) place: Position,
 }
 
@@ -112,8 +115,38 @@ pub(crate) trait Store: Send + Sync {
     /// The key of a bucket, if there is such a bucket.
     fn key(&self, bucket: Bucket) -> Option<SealingKey>;
 
+    /// The buckets that have bodies, or may have.
+    fn buckets(&self) -> Vec<Bucket>;
+
+    /// What was disposed of.
+    fn moved(&self) -> Arc<Moved>;
+
+    /// Reads all envelopes in order, strictly.
+    fn envelopes(&self, each: &mut dyn FnMut(&Envelope)) -> Result<(), ReadError>;
+
+    /// Reads all bodies of a bucket in order: entry, sealed bytes, place.
+    fn bodies(&self, bucket: Bucket, each: &mut EachBody<'_>) -> Result<(), ReadError>;
+
+    /// Begins the copy of what a hold keeps of the bucket before this one. What another try left
+    /// is destroyed first. Nothing reads the copy until [`Appender::dispose`] leads to it.
+    fn hold(&self, held: Bucket) -> Result<Box<dyn Holding + '_>, Failure>;
+
     /// The hash of the perfect subtree `index` of 2^`level` leaves, all below the head's size.
     fn node(&self, level: u32, index: u64, derived: Derived) -> Result<Hash, ReadError>;
+}
+
+/// Told a body's entry, its sealed bytes, and where it lies.
+pub(crate) type EachBody<'a> = dyn FnMut(u64, &[u8], Position) -> Result<(), ReadError> + 'a;
+
+/// A copy of what a hold keeps, under a key of its own.
+pub(crate) trait Holding {
+    fn key(&self) -> &SealingKey;
+
+    /// Adds a body; in the order of entries.
+    fn put(&mut self, entry: u64, sealed: &[u8]) -> Result<(), Failure>;
+
+    /// Makes key and bodies durable.
+    fn finish(self: Box<Self>) -> Result<(), Failure>;
 }
 
 /// Writing, by the one writer's thread.
@@ -133,6 +166,17 @@ pub(crate) trait Appender: Send {
     fn look(&mut self) -> Result<Option<Head>, Failure> {
         Ok(None)
     }
+
+    /// Puts the document of a disposal in place, durably. From here on the bucket's bodies are not
+    /// read any more, and those that were kept are read from the copy.
+    fn dispose(&mut self, disposed: Arc<Disposed>) -> Result<(), Failure>;
+
+    /// Destroys the key and the bodies of a bucket in which nothing may lie any more, durably.
+    /// What is gone already is no error.
+    fn destroy(&mut self, bucket: Bucket) -> Result<(), Failure>;
+
+    /// The buckets in which nothing may lie, and yet something does.
+    fn leftovers(&self) -> Result<Vec<Bucket>, Failure>;
 
     /// Publishes a checkpoint (C2SP note) of so many entries.
     fn publish(&mut self, note: &str, size: u64) -> io::Result<()>;

@@ -4,6 +4,7 @@
 //! sync nothing that is open is trusted: it is dropped, and the ledger is opened and read again
 //! before another record is taken.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::draft::draft;
 use crate::error::{AppendError, Damage, OpenError};
 use crate::event::Event;
 use crate::identity::Identity;
-use crate::index::Bell;
+use crate::index::Index;
 use crate::local::Place;
 use crate::note::Checkpoint;
 use crate::queue::{Job, Portion, Queue, Taken};
@@ -84,13 +85,15 @@ pub(crate) struct Fixed {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) shared: Shared,
     pub(crate) watched: Watched,
+    /// Somebody is at work on a copy for a hold, which is therefore no leftover.
+    pub(crate) copying: AtomicBool,
 }
 
 /// The writer's own state.
 pub(crate) struct Writer {
-    fixed: Arc<Fixed>,
+    pub(crate) fixed: Arc<Fixed>,
     queue: Arc<Queue>,
-    open: Option<Opened>,
+    pub(crate) open: Option<Opened>,
     /// When the ledger was last found not to open.
     tried: Option<Instant>,
     last_error: Option<AppendError>,
@@ -99,8 +102,8 @@ pub(crate) struct Writer {
     published_at: Option<Instant>,
     /// Another process may have the folder only when the last write is done: the lock goes last.
     _lock: Arc<dyn DiskLock>,
-    /// Rung after each batch, for whoever follows the log.
-    bell: Arc<Bell>,
+    /// Rung after each batch, and told what to forget.
+    pub(crate) index: Arc<Index>,
 }
 
 impl Writer {
@@ -109,7 +112,7 @@ impl Writer {
         queue: Arc<Queue>,
         open: Opened,
         lock: Arc<dyn DiskLock>,
-        bell: Arc<Bell>,
+        index: Arc<Index>,
     ) -> Self {
         Self {
             fixed,
@@ -120,7 +123,7 @@ impl Writer {
             refused: 0,
             published_at: None,
             _lock: lock,
-            bell,
+            index,
         }
     }
 
@@ -133,12 +136,18 @@ impl Writer {
             extra: SEALED_EXTRA + HEADER_BYTES + 16,
         };
         let checkpoint_wait = settings.checkpoint_wait;
+        self.resume_disposals();
         loop {
             let idle = self.is_ahead().then_some(checkpoint_wait);
             match self.queue.take(portion, idle) {
                 Taken::Jobs(jobs) => {
                     self.fixed.shared.set_writing(Some(self.fixed.clock.now()));
                     self.handle(jobs);
+                    self.fixed.shared.set_writing(None);
+                }
+                Taken::Task(task) => {
+                    self.fixed.shared.set_writing(Some(self.fixed.clock.now()));
+                    task(&mut self);
                     self.fixed.shared.set_writing(None);
                 }
                 Taken::Idle => {}
@@ -173,7 +182,7 @@ impl Writer {
                 for (job, receipt) in jobs.into_iter().zip(receipts) {
                     job.answer(Ok(receipt));
                 }
-                self.bell.ring();
+                self.index.bell().ring();
                 if let Some(open) = &mut self.open {
                     open.appender.derive();
                 }
@@ -187,7 +196,11 @@ impl Writer {
     }
 
     /// Drafts and writes a batch; drafts it anew while others, who share the log, come first.
-    fn commit(&mut self, jobs: &[Job], reserve: Reserve) -> Result<Vec<Receipt>, Failure> {
+    pub(crate) fn commit(
+        &mut self,
+        jobs: &[Job],
+        reserve: Reserve,
+    ) -> Result<Vec<Receipt>, Failure> {
         let Some(open) = &mut self.open else { return Err(Failure::Refused(AppendError::Closed)) };
         let mut tries = 1;
         loop {
@@ -211,7 +224,7 @@ impl Writer {
     }
 
     /// After a failure: opens and reads everything again, though not more often than allowed.
-    fn reopen(&mut self) -> Result<(), AppendError> {
+    pub(crate) fn reopen(&mut self) -> Result<(), AppendError> {
         if self.open.is_some() {
             return Ok(());
         }
@@ -224,7 +237,8 @@ impl Writer {
                 *self.fixed.shared.write() = open.head.clone();
                 self.open = Some(open);
                 tracing::info!("the ledger was opened again");
-                Ok(())
+                self.resume_disposals();
+                self.open.as_ref().map(|_| ()).ok_or(AppendError::Closed)
             }
             Err(error) => {
                 self.tried = Some(Instant::now());
@@ -284,7 +298,7 @@ impl Writer {
     }
 
     /// Lets go of what can't be trusted, and records on the reserve that there is no room.
-    fn note_failure(&mut self, failure: Failure) -> AppendError {
+    pub(crate) fn note_failure(&mut self, failure: Failure) -> AppendError {
         match failure {
             Failure::Conflict(head) => AppendError::Conflict { size: head.size() },
             Failure::Broken(error) => {

@@ -20,6 +20,7 @@ use crate::journal::{JournalFrame, JournalScan};
 use crate::local::key_name;
 use crate::merkle::{Hash, inclusion_proof, perfect_subtrees};
 use crate::note::Checkpoint;
+use crate::retention::Disposals;
 use crate::scan::{Source, scan_bodies, scan_log};
 use crate::verify::{Folder, JOURNAL_BYTES_MAX, patiently};
 
@@ -42,6 +43,7 @@ pub struct LogCopy<'a> {
     journal: Vec<JournalFrame>,
     size: u64,
     checkpoint: Option<String>,
+    disposals: Disposals,
     progress: &'a dyn Fn(u64, u64),
 }
 
@@ -71,9 +73,16 @@ impl<'a> LogCopy<'a> {
         let identity = place.identity(None)?;
         let journal = place.read(JOURNAL, JOURNAL_BYTES_MAX)?;
         let journal = JournalScan::read(&journal, &identity.id).frames;
+        let (size, checkpoint, mut disposals) = (0, None, place.disposals()?);
+        let none = Disposals::default();
         let mut copy =
-            Self { disk, folder, identity, journal, size: 0, checkpoint: None, progress };
-        let end = copy.walk(&mut |_| {}, &mut |_, _, _| {})?;
+            Self { disk, folder, identity, journal, size, checkpoint, disposals: none, progress };
+        let see = &mut |envelope: &Envelope| {
+            disposals.place(envelope);
+        };
+        let end = copy.walk(see, &mut |_, _, _| {})?;
+        disposals.check()?;
+        copy.disposals = disposals;
         let origin = copy.identity.origin.clone();
         let checkpoint = Checkpoint { origin, size: end.head.tree.size(), root: end.head.root };
         copy.size = checkpoint.size;
@@ -231,12 +240,20 @@ impl<'a> LogCopy<'a> {
         master: &SealingKey,
     ) -> Result<BTreeMap<u64, Content>, EvidenceError> {
         let mut in_buckets: BTreeMap<Bucket, BTreeMap<u64, &Envelope>> = BTreeMap::new();
+        let mut said = BTreeMap::new();
         for envelope in envelopes {
-            in_buckets.entry(envelope.bucket).or_default().insert(envelope.entry, envelope);
+            match self.disposals.locate(envelope) {
+                Some(bucket) => {
+                    in_buckets.entry(bucket).or_default().insert(envelope.entry, envelope);
+                }
+                None => {
+                    said.insert(envelope.entry, Content::Disposed);
+                }
+            }
         }
         let source = Source::new(self.disk, self.folder, &self.journal);
         let place = Folder { disk: self.disk, folder: self.folder };
-        let (mut said, mut bytes) = (BTreeMap::new(), 0);
+        let mut bytes = 0;
         for (bucket, wanted) in in_buckets {
             let file = place.read(&key_name(bucket), SMALL_FILE_BYTES_MAX)?;
             let key = wrapped_key(&file, &self.identity.id)

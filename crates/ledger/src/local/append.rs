@@ -14,7 +14,7 @@ use keys::seal::SealingKey;
 use super::Local;
 use super::edges::Edges;
 use super::load::{Loaded, key_name, load};
-use super::place::{Extent, broken, failed};
+use super::place::{Extent, broken, failed, write_zeros};
 use super::positions::{At, Of};
 use super::published::Published;
 use crate::body;
@@ -26,6 +26,7 @@ use crate::frame::{envelope_offset, frame_taken};
 use crate::identity::{BODY, JOURNAL, KEYS};
 use crate::journal::{JournalFrame, Segment, Write, body_folder};
 use crate::merkle::Hash;
+use crate::retention::Disposed;
 use crate::scan::BodyEnd;
 use crate::segment::SegmentHead;
 use crate::store::{Appender, Derived, Failure, Head, Opened, Reserve};
@@ -70,6 +71,7 @@ pub(super) fn open(local: Arc<Local>) -> Result<Opened, OpenError> {
     *local.edges_mut() = Edges::default();
     let loaded = load(&local)?;
     let head = loaded.end.head.clone();
+    local.check_documents(head.size())?;
     let edges = edges(&local, &head).map_err(OpenError::from)?;
     *local.edges_mut() = edges;
     let published = super::published::check(&local, head.size())?;
@@ -315,6 +317,22 @@ impl Writing {
         Ok(())
     }
 
+    /// Settles, and leaves nothing in the journal but the empty frame of a new generation.
+    fn empty_journal(&mut self) -> Result<(), Failure> {
+        self.settle()?;
+        let (generation, ordinal, first) = (self.journal.generation, 0, self.size);
+        let frame = JournalFrame { generation, ordinal, first, count: 0, writes: Vec::new() };
+        let Some(bytes) = frame.encode(&self.local.identity.id) else { return Ok(()) };
+        let (journal, end) = (&mut self.journal, bytes.len() as u64);
+        let written = journal.file.write_at(&bytes, 0).and_then(|()| journal.file.sync());
+        let written = written
+            .and_then(|()| write_zeros(journal.file.as_ref(), end, journal.bytes))
+            .and_then(|()| journal.file.sync());
+        written.map_err(|source| broken("empty", &journal.path, source))?;
+        (journal.end, journal.ordinal) = (end, 1);
+        Ok(())
+    }
+
     fn spare(&self, reserve: Reserve) -> u64 {
         match reserve {
             Reserve::Keep => self.local.reserve_bytes,
@@ -372,6 +390,24 @@ impl Appender for Writing {
             local.tiles.write(level, number, &hashes);
         }
         *local.edges_mut() = edges;
+    }
+
+    fn dispose(&mut self, disposed: Arc<Disposed>) -> Result<(), Failure> {
+        self.local.check_lock().map_err(Failure::Broken)?;
+        self.local.put_document(disposed)
+    }
+
+    fn destroy(&mut self, bucket: Bucket) -> Result<(), Failure> {
+        self.local.check_lock().map_err(Failure::Broken)?;
+        self.bodies.remove(&bucket);
+        self.body_ends.remove(&bucket);
+        // Else the journal would still have the bodies that went through it last.
+        self.empty_journal()?;
+        self.local.destroy_bucket(bucket)
+    }
+
+    fn leftovers(&self) -> Result<Vec<Bucket>, Failure> {
+        self.local.leftovers()
     }
 
     fn publish(&mut self, note: &str, size: u64) -> io::Result<()> {

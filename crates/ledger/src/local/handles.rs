@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Place;
 use crate::disk::{DiskFile, Mode};
+use crate::envelope::Bucket;
 use crate::error::ReadError;
 use crate::journal::Segment;
 
@@ -37,6 +38,12 @@ impl Handles {
         let read = read.map_err(|source| ReadError::Disk { path: path(), source })?;
         bytes.truncate(read);
         Ok(bytes)
+    }
+
+    /// Lets go of a bucket's segments, whose bytes would else stay on the disk.
+    pub(crate) fn forget(&self, bucket: Bucket) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.retain(|(of, _)| !matches!(of, Segment::Body(body, _) if *body == bucket));
     }
 
     fn file(&self, segment: Segment) -> io::Result<Arc<dyn DiskFile>> {

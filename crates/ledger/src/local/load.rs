@@ -22,8 +22,10 @@ use crate::error::{Damage, OpenError, ReadError};
 use crate::identity::{self, BODY, IDENTITY, Identity, JOURNAL, KEYS, LOG};
 use crate::journal::{JournalFrame, JournalScan, Segment};
 use crate::note::VerifierKey;
+use crate::retention::{DISPOSED, Moved};
 use crate::scan::{BodyEnd, Fault, LogEnd, Source, resume_bodies, resume_log};
 use crate::settings::{LedgerKeys, Settings};
+use crate::store::{Head, Store as _};
 
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 
@@ -37,7 +39,11 @@ pub(super) struct Loaded {
     pub(super) generation: u64,
 }
 
-fn failed(place: &Place, doing: &'static str, name: &str) -> impl Fn(io::Error) -> OpenError {
+pub(super) fn failed(
+    place: &Place,
+    doing: &'static str,
+    name: &str,
+) -> impl Fn(io::Error) -> OpenError {
     let path = place.path(name);
     move |source| OpenError::Disk { doing, path: path.clone(), source }
 }
@@ -56,7 +62,7 @@ impl From<ReadError> for OpenError {
         match error {
             ReadError::Damaged(damage) => Self::Damaged(damage),
             ReadError::Disk { path, source } => Self::Disk { doing: "read", path, source },
-            ReadError::NoEntry { .. } | ReadError::NoSize { .. } => {
+            ReadError::NoEntry { .. } | ReadError::NoSize { .. } | ReadError::Disposed { .. } => {
                 damaged(LOG, "the log does not have all of its tree")
             }
         }
@@ -132,26 +138,30 @@ pub(super) fn load(local: &Local) -> Result<Loaded, OpenError> {
     let bytes = read_whole(place.disk.as_ref(), &place.path(JOURNAL), JOURNAL_BYTES_MAX);
     let bytes = bytes.map_err(|error| missing(place, JOURNAL, error))?;
     let scan = JournalScan::read(&bytes, ledger);
-    redo(place, &scan.frames)?;
+    local.read_documents()?;
+    let moved = local.moved();
+    redo(place, &scan.frames, &moved)?;
 
     let source = Source::new(place.disk.as_ref(), &place.folder, &[]);
     let mut newest = BTreeMap::new();
     let end = resume_log(&source, ledger, &identity.key, &mut |frame, _, _, tree| {
         for envelope in &frame.envelopes {
-            newest.insert(envelope.bucket, envelope.entry);
+            if let Ok(bucket) = moved.locate(envelope) {
+                newest.insert(bucket, envelope.entry);
+            }
             tree.push(envelope.leaf(), &mut |_, _, _| {});
         }
         Ok(())
     })?;
     check_stray(&scan, end.head.size())?;
-    let bodies = load_bodies(local, &source, end.head.size(), &newest)?;
+    let bodies = load_bodies(local, &source, &end.head, &newest)?;
     let journal = place.disk.open(&place.path(JOURNAL), Mode::Write);
     let journal = journal.map_err(failed(place, "open", JOURNAL))?;
     let (journal_bytes, generation) = (bytes.len() as u64, scan.generation + 1);
     Ok(Loaded { end, bodies, journal, journal_bytes, generation })
 }
 
-fn missing(place: &Place, name: &str, error: io::Error) -> OpenError {
+pub(super) fn missing(place: &Place, name: &str, error: io::Error) -> OpenError {
     match error.kind() {
         io::ErrorKind::NotFound => damaged(name, "the file is missing"),
         _ => failed(place, "read", name)(error),
@@ -184,12 +194,17 @@ fn sync_names(place: &Place) -> Result<(), OpenError> {
         let synced = place.disk.sync_folder(&place.path(&folder));
         synced.map_err(failed(place, "sync", &folder))?;
     }
-    Ok(())
+    match place.disk.sync_folder(&place.path(DISPOSED)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        synced => synced.map_err(failed(place, "sync", DISPOSED)),
+    }
 }
 
-fn redo(place: &Place, frames: &[JournalFrame]) -> Result<(), OpenError> {
+fn redo(place: &Place, frames: &[JournalFrame], moved: &Moved) -> Result<(), OpenError> {
     let mut files: BTreeMap<Segment, Arc<dyn DiskFile>> = BTreeMap::new();
-    for write in frames.iter().flat_map(|frame| &frame.writes) {
+    let is_gone = |segment| matches!(segment, Segment::Body(of, _) if moved.is_leftover(of));
+    let writes = frames.iter().flat_map(|frame| &frame.writes);
+    for write in writes.filter(|write| !is_gone(write.segment)) {
         let name = write.segment.path();
         let file = match files.get(&write.segment) {
             Some(file) => Arc::clone(file),
@@ -215,7 +230,7 @@ pub(crate) fn key_name(bucket: Bucket) -> String {
 }
 
 /// The buckets that have a key file.
-pub(crate) fn key_buckets(place: &Place) -> io::Result<Vec<Bucket>> {
+pub(super) fn key_buckets(place: &Place) -> io::Result<Vec<Bucket>> {
     let names = place.disk.list(&place.path(KEYS))?;
     Ok(names.iter().filter_map(|name| Bucket::parse(name.strip_suffix(".key")?)).collect())
 }
@@ -225,13 +240,15 @@ pub(crate) fn key_buckets(place: &Place) -> io::Result<Vec<Bucket>> {
 fn load_bodies(
     local: &Local,
     source: &Source<'_>,
-    size: u64,
+    head: &Head,
     newest: &BTreeMap<Bucket, u64>,
 ) -> Result<BTreeMap<Bucket, BodyEnd>, OpenError> {
     let place = &local.place;
     let buckets = key_buckets(place).map_err(failed(place, "list", KEYS))?;
     let folders = source.buckets()?;
-    let buckets: BTreeSet<Bucket> = buckets.into_iter().chain(folders.clone()).collect();
+    let moved = local.moved();
+    let buckets = buckets.into_iter().chain(folders.clone());
+    let buckets: BTreeSet<Bucket> = buckets.filter(|it| !moved.is_leftover(*it)).collect();
     let (mut ends, mut keys) = (BTreeMap::new(), BTreeMap::new());
     for bucket in buckets {
         keys.insert(bucket, read_key(local, bucket)?);
@@ -242,14 +259,22 @@ fn load_bodies(
             let made = made.and_then(|()| place.disk.sync_folder(&place.path(BODY)));
             made.map_err(failed(place, "create", &folder))?;
         }
-        let end = resume_bodies(source, bucket, &mut |found| match found.record.entry < size {
-            true => Ok(()),
-            false => Err(found.damage("the log does not have the body's entry")),
-        })?;
+        let end =
+            resume_bodies(source, bucket, &mut |found| match found.record.entry < head.size() {
+                true => Ok(()),
+                false => Err(found.damage("the log does not have the body's entry")),
+            })?;
         ends.insert(bucket, end);
     }
+    // A document that is missing is made again once the ledger is open: a bucket that was due may
+    // be absent, though not in part.
+    let latest = head.latest_ms.unwrap_or(i64::MIN);
+    let was_due = |it: &Bucket| it.due().is_some_and(|due| due.as_millisecond() <= latest);
     for (bucket, entry) in newest {
         let end = ends.get(bucket);
+        if end.is_none() && was_due(bucket) {
+            continue;
+        }
         if end.and_then(|end| end.last) < Some(*entry) {
             let file = end.map(|end| Segment::Body(*bucket, end.segment).path());
             let (file, offset) = (file.unwrap_or(BODY.to_owned()), end.map_or(0, |end| end.offset));
@@ -261,7 +286,7 @@ fn load_bodies(
     Ok(ends)
 }
 
-fn read_key(local: &Local, bucket: Bucket) -> Result<SealingKey, OpenError> {
+pub(super) fn read_key(local: &Local, bucket: Bucket) -> Result<SealingKey, OpenError> {
     let (place, ledger) = (&local.place, &local.identity.id);
     let name = key_name(bucket);
     let max = identity::SMALL_FILE_BYTES_MAX;

@@ -4,6 +4,7 @@
 //! the log (positions, tiles) is checked by what it leads to, never believed, and made again.
 
 mod append;
+mod dispose;
 mod edges;
 mod handles;
 mod load;
@@ -25,8 +26,9 @@ use crate::error::{AppendError, OpenError, ReadError};
 use crate::identity::{Identity, LOCK};
 use crate::merkle::Hash;
 use crate::record::Position;
+use crate::retention::Moved;
 use crate::settings::{LedgerKeys, Settings};
-use crate::store::{Derived, Opened, Sealed, Store};
+use crate::store::{Derived, EachBody, Failure, Holding, Opened, Sealed, Store};
 
 use edges::Edges;
 use handles::Handles;
@@ -49,6 +51,7 @@ pub(crate) struct Local {
     /// Held by the writer, beyond a failure and to its very end.
     lock: Weak<dyn DiskLock>,
     buckets: RwLock<BTreeMap<Bucket, SealingKey>>,
+    moved: RwLock<Arc<Moved>>,
     edges: RwLock<Edges>,
     handles: Handles,
     positions: Positions,
@@ -73,6 +76,7 @@ impl Local {
             random,
             lock: Arc::downgrade(lock),
             buckets: RwLock::default(),
+            moved: RwLock::default(),
             edges: RwLock::default(),
             handles: Handles::new(place.clone()),
             positions: Positions::new(place.clone()),
@@ -123,11 +127,34 @@ impl Store for Local {
     }
 
     fn body(&self, envelope: &Envelope) -> Result<Option<Sealed>, ReadError> {
-        self.find_body(envelope).map(Some)
+        match self.moved().locate(envelope) {
+            Ok(bucket) => self.find_body(envelope, bucket).map(Some),
+            Err(_disposed) => Ok(None),
+        }
     }
 
     fn key(&self, bucket: Bucket) -> Option<SealingKey> {
         self.buckets().get(&bucket).cloned()
+    }
+
+    fn buckets(&self) -> Vec<Bucket> {
+        self.buckets().keys().copied().collect()
+    }
+
+    fn moved(&self) -> Arc<Moved> {
+        Arc::clone(&self.moved.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn envelopes(&self, each: &mut dyn FnMut(&Envelope)) -> Result<(), ReadError> {
+        self.all_envelopes(each)
+    }
+
+    fn bodies(&self, bucket: Bucket, each: &mut EachBody<'_>) -> Result<(), ReadError> {
+        self.all_bodies(bucket, each)
+    }
+
+    fn hold(&self, held: Bucket) -> Result<Box<dyn Holding + '_>, Failure> {
+        self.begin_copy(held)
     }
 
     fn node(&self, level: u32, index: u64, derived: Derived) -> Result<Hash, ReadError> {

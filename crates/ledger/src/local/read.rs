@@ -34,7 +34,7 @@ impl From<Fault> for ReadError {
 }
 
 impl Local {
-    fn source(&self) -> Source<'_> {
+    pub(super) fn source(&self) -> Source<'_> {
         Source::new(self.place.disk.as_ref(), &self.place.folder, &[])
     }
 
@@ -108,18 +108,22 @@ impl Local {
     }
 
     /// An entry's body, as it is sealed.
-    pub(super) fn find_body(&self, envelope: &Envelope) -> Result<Sealed, ReadError> {
+    pub(super) fn find_body(
+        &self,
+        envelope: &Envelope,
+        bucket: Bucket,
+    ) -> Result<Sealed, ReadError> {
         if let Some(at) = self.positions.get(Of::Bodies, envelope.entry)
-            && let Ok(sealed) = self.body_at(envelope, at)
+            && let Ok(sealed) = self.body_at(envelope, bucket, at)
         {
             return Ok(sealed);
         }
-        let at = self.search_bodies(envelope.bucket, envelope.entry)?;
-        self.body_at(envelope, at)
+        let at = self.search_bodies(bucket, envelope.entry)?;
+        self.body_at(envelope, bucket, at)
     }
 
-    fn body_at(&self, envelope: &Envelope, at: At) -> Result<Sealed, ReadError> {
-        let segment = Segment::Body(envelope.bucket, at.segment);
+    fn body_at(&self, envelope: &Envelope, bucket: Bucket, at: At) -> Result<Sealed, ReadError> {
+        let segment = Segment::Body(bucket, at.segment);
         let offset = u64::from(at.offset);
         let wrong = |what| damaged(segment, offset, envelope.entry, what);
         let head = self.handles.read(segment, offset, body::HEADER_BYTES)?;
@@ -128,7 +132,7 @@ impl Local {
         let record = BodyRecord::parse(&bytes).filter(|(it, _)| it.entry == envelope.entry);
         let (record, _) = record.ok_or_else(|| wrong("the body's digest is wrong"))?;
         let place = Position { file: segment.path(), offset };
-        Ok(Sealed { bytes: record.sealed.to_vec(), place })
+        Ok(Sealed { bytes: record.sealed.to_vec(), bucket, place })
     }
 
     /// Looks for an entry's body. The segment is the last that begins with it or before it.

@@ -72,6 +72,17 @@ impl Disposals {
         Some(bucket)
     }
 
+    /// The bucket that has the body of this entry; `None` when it was disposed of. Only after
+    /// [`Self::check`].
+    pub(crate) fn locate(&self, envelope: &Envelope) -> Option<Bucket> {
+        let mut bucket = envelope.bucket;
+        while let Some(one) = self.0.get(&bucket) {
+            let kept = one.disposed.kept.contains(envelope.entry);
+            bucket = bucket.next_held().filter(|_| kept)?;
+        }
+        Some(bucket)
+    }
+
     /// After the last envelope: each document must be true.
     pub(crate) fn check(&self) -> Result<(), Damage> {
         for (bucket, One { disposed, tally, committed }) in &self.0 {

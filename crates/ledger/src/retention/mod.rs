@@ -8,13 +8,21 @@
 //! What is absent: deciding who may do it (`policy`), and when it runs (`web`).
 
 mod disposals;
+mod dispose;
 mod document;
 mod holds;
+mod moved;
+mod orders;
 mod ranges;
 mod statement;
+mod told;
 
 pub(crate) use disposals::{DISPOSED, Disposals, document_name};
 pub use document::{DISPOSED_BYTES_MAX, Disposed};
 pub use holds::{Hold, HoldName, HoldScope};
+pub(crate) use moved::Moved;
+pub use orders::{AUTHORITY_BYTES_MAX, BucketState, Disposal, DisposeError, Order, Overview};
 pub use ranges::Ranges;
 pub use statement::Statement;
+pub use told::{Disposition, Told};
+pub(crate) use told::{disposed_of, open, record_in};

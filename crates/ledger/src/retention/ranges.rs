@@ -25,6 +25,11 @@ impl Ranges {
         range.is_some_and(|(_, last)| entry <= *last)
     }
 
+    /// The entries, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().flat_map(|(first, last)| *first..=*last)
+    }
+
     /// How many entries the set has.
     pub fn count(&self) -> u64 {
         self.0.iter().fold(0, |sum: u64, (first, last)| sum.saturating_add(last - first + 1))

@@ -126,3 +126,8 @@ pub(crate) fn append(
 ) -> Result<ledger::Receipt, ledger::AppendError> {
     ledger.enqueue(record)?.wait()
 }
+
+/// The numbers of the entries that a search finds, newest first.
+pub(crate) fn find(ledger: &Ledger, search: &ledger::Search) -> Vec<u64> {
+    ledger.search(search).unwrap().entries.iter().map(|entry| entry.number.0).collect()
+}

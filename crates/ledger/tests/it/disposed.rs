@@ -1,93 +1,78 @@
 //! A folder from which a bucket was disposed of: both verifiers believe exactly what the log
-//! itself announced.
+//! itself announced, and what comes back does not stay.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keys::SystemRandom;
-use keys::seal::SealingKey;
-use ledger::evidence::{Disclose, LogCopy};
-use ledger::format::{Bucket, Disposed, Half, Ranges, Statement};
-use ledger::merkle::CompactRange;
+use keys::{FixedClock, SystemRandom};
+use ledger::format::{Bucket, Disposed};
+use ledger::retention::{Disposal, HoldScope, Order};
 use ledger::testing::{keys, settings};
-use ledger::{Damage, Event, Ledger, Record, Verified, VerifyOptions};
+use ledger::{Damage, EntryNumber, Ledger, ReadError, Verified, VerifyOptions};
 
-use crate::common::{append, clock, numbered, time};
+use crate::common::{append, clock, number_in, numbered, time};
 use crate::python::python;
 
 const HOME: &str = "standard-2029-11";
+const HELD: &str = "held-0001-standard-2029-11";
+
+pub(crate) fn order(authority: &str) -> Order {
+    Order { authority: authority.to_owned(), ..Order::default() }
+}
 
 struct Folder {
     _kept: tempfile::TempDir,
     path: PathBuf,
-    document: Disposed,
+    clock: Arc<FixedClock>,
+    /// As the disposal found them.
+    key: Vec<u8>,
+    bodies: Vec<u8>,
 }
 
-/// A ledger of four entries and the announcement that all but the third are disposed of.
+/// A ledger of four entries, a hold on the third, and the disposal of the others.
 fn folder() -> Folder {
     let kept = tempfile::tempdir().unwrap();
     let (path, clock) = (kept.path().join("ledger"), clock());
-    let on = Arc::clone(&clock) as _;
-    let random = Arc::new(SystemRandom);
-    let ledger = Ledger::open_or_create(settings(&path), keys(), on, random).unwrap();
-    let leaves: Vec<[u8; 32]> =
-        (0..4).map(|number| append(&ledger, numbered(number)).unwrap().leaf).collect();
-    let mut tree = CompactRange::new();
-    for entry in [0, 1, 3] {
-        tree.push(leaves[entry], &mut |_, _, _| {});
+    let mut folder = Folder { _kept: kept, path, clock, key: Vec::new(), bodies: Vec::new() };
+    let ledger = folder.open();
+    for number in 0..4 {
+        append(&ledger, numbered(number)).unwrap();
     }
-    let held: Ranges = [2].into_iter().collect();
-    let statement = Statement {
-        bucket: Bucket::parse(HOME).unwrap(),
-        first: 0,
-        last: 3,
-        count: 3,
-        root: tree.root(),
-        kept: 1,
-        kept_digest: ledger::digest(held.to_string().as_bytes()),
-    };
-    clock.set(time("2029-12-01T00:00:00Z"));
-    let event = Event::DispositionStarted {
-        statement: statement.clone(),
-        authority: "retention schedule 1".to_owned(),
-    };
-    append(&ledger, Record::platform(event)).unwrap();
+    let what = HoldScope::Entries { first: 2, last: 2 };
+    ledger.place_hold("lit-2026-4", what, None, order("General Counsel")).unwrap();
+    folder.clock.set(time("2029-12-01T00:00:00Z"));
+    folder.key = folder.read(&format!("keys/{HOME}.key"));
+    folder.bodies = folder.read(&format!("body/{HOME}/00000000.seg"));
+    let done = ledger.dispose(Bucket::parse(HOME).unwrap(), order("schedule 1")).unwrap();
+    let Disposal::Done { started, finished, statement } = done else { panic!("something goes") };
+    assert_eq!((started.0, finished.0, statement.count, statement.kept), (5, 6, 3, 1));
     ledger.close().unwrap();
-    let master = SealingKey::from_bytes([2; 32]);
-    let proof = LogCopy::read(&path, &|_, _| {})
-        .unwrap()
-        .prove(4, Some((Disclose::Shared, &master)))
-        .unwrap();
-    let ledger::evidence::Content::Disclosed(halves) = &proof.entry.content else {
-        panic!("disclosed")
-    };
-    assert_eq!(halves[0].half, Half::Shared);
-    assert_eq!(halves[0].content, statement.encode().unwrap());
-    let document = Disposed { entry: 4, salt: halves[0].salt, statement, kept: held };
-    Folder { _kept: kept, path, document }
+    folder
 }
 
 impl Folder {
-    fn write_document(&self, document: &Disposed) {
-        std::fs::create_dir_all(self.path.join("disposed")).unwrap();
-        std::fs::write(self.path.join("disposed").join(HOME), document.encode().unwrap()).unwrap();
+    fn open(&self) -> Ledger {
+        let (clock, random) = (Arc::clone(&self.clock) as _, Arc::new(SystemRandom));
+        Ledger::open_or_create(settings(&self.path), keys(), clock, random).unwrap()
     }
 
-    /// Moves the body that is kept, and destroys the rest.
-    fn destroy(&self) {
-        let held = format!("held-0001-{HOME}");
-        let (key, body) = (self.path.join("keys"), self.path.join("body"));
-        std::fs::rename(key.join(format!("{HOME}.key")), key.join(format!("{held}.key"))).unwrap();
-        std::fs::rename(body.join(HOME), body.join(&held)).unwrap();
-        let segment = body.join(&held).join("00000000.seg");
-        let bytes = std::fs::read(&segment).unwrap();
-        let kept = bytes.windows(16).position(|it| it[..4] == *b"BWB1" && it[15] == 2).unwrap();
-        let after = bytes.windows(16).position(|it| it[..4] == *b"BWB1" && it[15] == 3).unwrap();
-        std::fs::write(segment, &bytes[kept..after]).unwrap();
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path.join(name)).unwrap()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.path.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    fn document(&self) -> Disposed {
+        let text = self.read(&format!("disposed/{HOME}"));
+        Disposed::parse(&String::from_utf8(text).unwrap()).unwrap()
     }
 
     fn verify(&self) -> Result<Verified, Damage> {
-        let options = VerifyOptions { expect_size: Some(5), key: None, progress: &mut |_, _| {} };
+        let options = VerifyOptions { expect_size: Some(7), key: None, progress: &mut |_, _| {} };
         ledger::verify(&self.path, options)
     }
 
@@ -102,75 +87,108 @@ impl Folder {
 #[test]
 fn what_was_announced_may_be_missing_and_what_is_held_may_not() {
     let folder = folder();
-    folder.write_document(&folder.document);
-    folder.destroy();
     let verified = folder.verify().unwrap();
-    assert_eq!((verified.size, verified.disposed, verified.leftover), (5, 1, Vec::new()));
-    let (holds, text) = python(&folder.path, &["--expect-size", "5"]);
+    assert_eq!((verified.size, verified.disposed, verified.leftover), (7, 1, Vec::new()));
+    let (holds, text) = python(&folder.path, &["--expect-size", "7"]);
     assert!(holds, "{text}");
-    assert!(text.ends_with(&format!("disposed of: 3 entries of {HOME}, by entry 4\n")), "{text}");
+    assert!(text.ends_with(&format!("disposed of: 3 entries of {HOME}, by entry 5\n")), "{text}");
 
-    let held = folder.path.join(format!("body/held-0001-{HOME}/00000000.seg"));
-    let body = std::fs::read(&held).unwrap();
-    std::fs::write(&held, vec![0; body.len()]).unwrap();
+    let held = format!("body/{HELD}/00000000.seg");
+    let body = folder.read(&held);
+    folder.write(&held, &vec![0; body.len()]);
     folder.damaged("the body of");
-    std::fs::write(&held, body).unwrap();
-    std::fs::remove_file(folder.path.join(format!("keys/held-0001-{HOME}.key"))).unwrap();
+    folder.write(&held, &body);
+    std::fs::remove_file(folder.path.join(format!("keys/{HELD}.key"))).unwrap();
     folder.damaged("missing");
 }
 
 #[test]
-fn what_came_back_is_told_and_is_no_damage() {
+fn what_comes_back_is_told_recorded_and_disposed_of_again() {
     let folder = folder();
-    folder.write_document(&folder.document);
     let (key, body) = (format!("keys/{HOME}.key"), format!("body/{HOME}"));
-    let backup = std::fs::read(folder.path.join(&key)).unwrap();
-    folder.destroy();
-    std::fs::write(folder.path.join(&key), backup).unwrap();
-    std::fs::create_dir(folder.path.join(&body)).unwrap();
+    folder.write(&key, &folder.key);
+    folder.write(&format!("{body}/00000000.seg"), &folder.bodies);
     assert_eq!(folder.verify().unwrap().leftover, [key.as_str(), body.as_str()]);
     let (holds, text) = python(&folder.path, &[]);
-    let told = format!("left over: {key}\nleft over: {body}\n");
-    assert!(holds && text.ends_with(&told), "{text}");
+    assert!(holds && text.ends_with(&format!("left over: {key}\nleft over: {body}\n")), "{text}");
+
+    let ledger = folder.open();
+    ledger.finish_disposals().unwrap();
+    assert!(!folder.path.join(&key).exists() && !folder.path.join(&body).exists());
+    let told = ledger.holds_and_dispositions().unwrap();
+    assert_eq!(told.dispositions[0].returned, [EntryNumber(7)]);
+    let alert = ledger.read(EntryNumber(7)).unwrap().record.event;
+    assert_eq!(alert.severity(), ledger::Severity::Alert);
+    assert!(alert.sentence().contains("again"), "{}", alert.sentence());
+    ledger.close().unwrap();
+    assert_eq!(folder.verify().unwrap().leftover, Vec::<String>::new());
 }
 
 #[test]
-fn a_copy_for_a_hold_that_was_not_finished_means_nothing() {
+fn a_copy_for_a_hold_that_was_not_finished_means_nothing_and_goes() {
     let folder = folder();
-    std::fs::create_dir(folder.path.join(format!("body/held-0001-{HOME}"))).unwrap();
-    let verified = folder.verify().unwrap();
-    assert_eq!(verified.leftover, [format!("body/held-0001-{HOME}")]);
+    let copy = "body/held-0002-standard-2029-11";
+    folder.write(&format!("{copy}/00000000.seg"), b"half a body");
+    assert_eq!(folder.verify().unwrap().leftover, [copy]);
+    assert!(python(&folder.path, &[]).0);
+    let ledger = folder.open();
+    ledger.finish_disposals().unwrap();
+    assert!(!folder.path.join(copy).exists());
+    assert_eq!(ledger.size(), 7, "nothing was disposed of, so nothing is recorded");
+}
+
+#[test]
+fn a_document_that_the_log_does_not_commit_to_is_damage_to_everybody() {
+    let folder = folder();
+    let (name, document) = (format!("disposed/{HOME}"), folder.document());
+    let mut other = document.clone();
+    other.statement.count = 2;
+    let other_salt = Disposed { salt: [0; 32], ..document.clone() };
+    let other_entry = Disposed { entry: 4, ..document.clone() };
+    let absent = Disposed { entry: 99, ..document.clone() };
+    for wrong in [other, other_salt, other_entry, absent] {
+        folder.write(&name, wrong.encode().unwrap().as_bytes());
+        folder.damaged("the log does not commit to the statement");
+        let (clock, random) = (Arc::clone(&folder.clock) as _, Arc::new(SystemRandom));
+        let opened = Ledger::open_or_create(settings(&folder.path), keys(), clock, random);
+        let error = crate::common::damage(opened).to_string();
+        assert!(error.contains("the log does not commit to the statement"), "{error}");
+    }
+    let text = document.encode().unwrap().replace("kept 2", "kept 2-3");
+    folder.write(&name, text.as_bytes());
+    folder.damaged(&name);
+}
+
+#[test]
+fn a_document_that_is_deleted_is_damage_until_the_log_makes_it_again() {
+    let folder = folder();
+    let document = folder.document();
+    std::fs::remove_file(folder.path.join(format!("disposed/{HOME}"))).unwrap();
+    folder.damaged(HOME);
+    let ledger = folder.open();
+    ledger.finish_disposals().unwrap();
+    assert_eq!(folder.document(), document);
+    assert_eq!(number_in(&ledger.read(EntryNumber(2)).unwrap().record.event), Some(2));
+    let gone = ledger.read(EntryNumber(1)).unwrap_err();
+    assert!(matches!(gone, ReadError::Disposed { started: EntryNumber(5), .. }), "{gone}");
+    ledger.close().unwrap();
+    assert_eq!(folder.verify().unwrap().disposed, 1);
     assert!(python(&folder.path, &[]).0);
 }
 
 #[test]
-fn bodies_that_go_missing_without_the_logs_word_are_damage() {
+fn nobody_else_records_that_something_was_disposed_of() {
     let folder = folder();
-    let other_salt = Disposed { salt: [0; 32], ..folder.document.clone() };
-    let other_entry = Disposed { entry: 3, ..folder.document.clone() };
-    for wrong in [other_salt, other_entry] {
-        folder.write_document(&wrong);
-        folder.damaged("the log does not commit to the statement");
-    }
-    let mut other = folder.document.clone();
-    other.statement.count = 2;
-    folder.write_document(&other);
-    folder.damaged("the log does not commit to the statement");
-    let document = folder.path.join("disposed").join(HOME);
-    let text = folder.document.encode().unwrap().replace("kept 2", "kept 2-3");
-    std::fs::write(&document, text).unwrap();
-    folder.damaged(&format!("disposed/{HOME}"));
-
-    std::fs::remove_file(document).unwrap();
-    folder.destroy();
-    folder.damaged(HOME);
+    let ledger = folder.open();
+    let bucket = Bucket::parse(HELD).unwrap();
+    let event = ledger::Event::Disposed { bucket, started: 5, count: 1 };
+    let refused = append(&ledger, ledger::Record::platform(event)).unwrap_err();
+    assert!(matches!(refused, ledger::AppendError::Reserved { kind: "disposed" }), "{refused}");
 }
 
 #[test]
 fn an_archive_takes_nothing_of_what_was_disposed_of() {
     let folder = folder();
-    folder.write_document(&folder.document);
-    folder.destroy();
     let store = Arc::new(object_store::memory::InMemory::new());
     let shelf = ledger::archive::Unlocked(Arc::clone(&store) as _);
     let signer = keys().signer;

@@ -14,6 +14,7 @@ mod archive;
 mod common;
 mod conformance;
 mod damage;
+mod disposal;
 mod disposed;
 mod events;
 mod evidence;
