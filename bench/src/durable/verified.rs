@@ -36,8 +36,7 @@ pub(crate) fn measure(
     for _ in 0..rounds.max(1) {
         let cpu = cpu::Before::now(None)?;
         let begun = Instant::now();
-        let options =
-            VerifyOptions { expect_size: Some(entries), key: None, progress: &mut |_, _| {} };
+        let options = VerifyOptions { expect_size: Some(entries), ..VerifyOptions::default() };
         let verified = ledger::verify(folder, options).context("verifying what was appended")?;
         anyhow::ensure!(verified.size == entries, "{} entries, not {entries}", verified.size);
         let seconds = begun.elapsed().as_secs_f64();

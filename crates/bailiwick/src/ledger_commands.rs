@@ -9,6 +9,7 @@ mod words;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Subcommand;
 use ledger::VerifyOptions;
 
@@ -19,7 +20,7 @@ pub(crate) enum LedgerCommand {
     /// Hold a ledger's folder against itself, against a size known from elsewhere, and against its
     /// key. Exit 1 names the file and entry that is wrong.
     #[command(
-        after_help = "Example:\n  bailiwick ledger verify ledger --expect-size 1204 --key riverton.vkey"
+        after_help = "Example:\n  bailiwick ledger verify ledger --expect-checkpoint kept.note --key riverton.vkey"
     )]
     Verify {
         /// The folder.
@@ -30,6 +31,14 @@ pub(crate) enum LedgerCommand {
         /// The log's public key (C2SP vkey), or a file that holds it.
         #[arg(long)]
         key: Option<String>,
+        /// A checkpoint of this log (C2SP note) that somebody outside has kept; a log that does not go on from
+        /// it is refused.
+        #[arg(long)]
+        expect_checkpoint: Option<PathBuf>,
+        /// A file that keeps how far this comes, so that an interrupted verification goes on there. It is
+        /// made if it isn't there, and removed when all of the ledger holds.
+        #[arg(long)]
+        resume: Option<PathBuf>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -93,16 +102,27 @@ pub(crate) enum LedgerCommand {
 
 pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
     match command {
-        LedgerCommand::Verify { folder, expect_size, key, json } => {
+        LedgerCommand::Verify { folder, expect_size, key, expect_checkpoint, resume, json } => {
             let key = key.map(words::key_text).transpose()?;
-            let bar = progress::bar("entries");
+            let note = expect_checkpoint.as_deref().map(progress::text_of).transpose()?;
+            let bar = progress::bar("entries and bodies");
             let mut tick = |done: u64, total: u64| {
                 bar.set_length(total);
                 bar.set_position(done);
             };
-            let options = VerifyOptions { expect_size, key, progress: &mut tick };
+            let options = VerifyOptions {
+                expect_size,
+                key,
+                expect_checkpoint: note,
+                resume: resume.clone(),
+                progress: Some(&mut tick),
+            };
             let result = ledger::verify(&folder, options);
             bar.finish_and_clear();
+            if let (Ok(_), Some(path)) = (&result, resume) {
+                let removed = std::fs::remove_file(&path);
+                removed.with_context(|| format!("could not remove `{}`", path.display()))?;
+            }
             Ok(match result {
                 Ok(verified) => {
                     progress::say(&words::holds(&verified, json));

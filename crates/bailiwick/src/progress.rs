@@ -30,7 +30,8 @@ fn write_line(out: &mut dyn std::io::Write, line: &str) {
 /// A bar for `total` units of `unit`, drawn on a terminal only.
 pub(crate) fn bar(unit: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    let template = format!("{{bar:40}} {{pos}}/{{len}} {unit} {{elapsed}}, {{eta}} left");
+    let template =
+        format!("{{bar:40}} {{pos}}/{{len}} {unit} {{elapsed}}, {{per_sec}}, {{eta}} left");
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }

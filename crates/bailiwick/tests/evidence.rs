@@ -208,3 +208,22 @@ fn nothing_is_proved_from_a_damaged_ledger_or_beyond_its_end() {
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, &said["file"]), (1, &"log/00000000.seg".into()));
 }
+
+#[test]
+fn a_ledger_is_verified_against_what_an_auditor_kept() {
+    let machines = Machines::new();
+    let here = machines.here.path();
+    let (code, said) = run(here, &["verify", "ledger", "--json"]);
+    let kept: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, kept["size"].as_u64()), (0, Some(12)));
+    let note = kept["checkpoint"].as_str().unwrap();
+    std::fs::write(machines.here.path().join("kept.note"), note).unwrap();
+    let against = ["verify", "ledger", "--expect-checkpoint", "kept.note", "--resume", "progress"];
+    let (code, said) = run(here, &against);
+    assert_eq!(code, 0, "{said}");
+    assert!(!here.join("progress").exists(), "all of it holds: nothing to go on with");
+    std::fs::write(here.join("kept.note"), note.replace("\n12\n", "\n13\n")).unwrap();
+    let (code, said) = run(here, &against);
+    assert_eq!(code, 1);
+    assert!(said.contains("`the expected checkpoint` at byte 0: the signature"), "{said}");
+}

@@ -11,6 +11,7 @@ pub mod archive;
 mod body;
 mod bytes;
 mod capacity;
+mod chain;
 mod classes;
 mod disk;
 mod draft;

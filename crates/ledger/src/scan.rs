@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::Damage;
 use crate::body::{self, BodyHead, BodyRecord};
 use crate::bytes::is_zero;
+use crate::chain::Chain;
 use crate::disk::{Disk, DiskFile, Mode};
 use crate::envelope::{Bucket, LedgerId};
 use crate::frame::{self, Frame, FrameHead};
@@ -179,12 +180,12 @@ pub(crate) struct LogEnd {
 }
 
 impl LogEnd {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { head: Head::default(), segment: 0, offset: 0 }
     }
 
     /// Whether the ledger's key signed this root and size. An empty log is not signed.
-    fn is_signed(&self, key: &VerifierKey) -> bool {
+    pub(crate) fn is_signed(&self, key: &VerifierKey) -> bool {
         let size = self.head.size();
         let Some(signature) = &self.head.signature else { return size == 0 };
         let checkpoint = Checkpoint { origin: key.name.clone(), size, root: self.head.root };
@@ -195,6 +196,44 @@ impl LogEnd {
 /// Told each sound frame, its segment and its offset; may object.
 pub(crate) type FrameVisit<'a> =
     dyn FnMut(&Frame, u32, u64, &mut CompactRange) -> Result<(), Fault> + 'a;
+
+/// Told what is found in a segment; may object.
+pub(crate) trait SegmentVisit {
+    /// The segment's header, which is sound but may follow another log.
+    fn begin(&mut self, head: &SegmentHead) -> Result<(), Fault>;
+
+    /// A sound frame. Adds its leaves to the tree.
+    fn frame(
+        &mut self,
+        frame: &Frame,
+        segment: u32,
+        offset: u64,
+        tree: &mut CompactRange,
+    ) -> Result<(), Fault>;
+}
+
+/// A segment's visit that holds its header against the log before.
+struct InOrder<'a, 'b> {
+    chain: &'a Chain<'a>,
+    segment: u32,
+    visit: &'a mut FrameVisit<'b>,
+}
+
+impl SegmentVisit for InOrder<'_, '_> {
+    fn begin(&mut self, head: &SegmentHead) -> Result<(), Fault> {
+        self.chain.follows(self.segment, head)
+    }
+
+    fn frame(
+        &mut self,
+        frame: &Frame,
+        segment: u32,
+        offset: u64,
+        tree: &mut CompactRange,
+    ) -> Result<(), Fault> {
+        (self.visit)(frame, segment, offset, tree)
+    }
+}
 
 /// Reads all frames in order. `visit` adds the frame's leaves to the tree it is handed.
 pub(crate) fn scan_log(
@@ -232,7 +271,7 @@ pub(crate) fn resume_log(
     scan_from(source, ledger, key, start, count, visit)
 }
 
-fn wrong_head(segment: u32, what: &str) -> Fault {
+pub(crate) fn wrong_head(segment: u32, what: &str) -> Fault {
     Damage::new(&Segment::Log(segment).path(), 0, None, what).into()
 }
 
@@ -258,45 +297,55 @@ fn scan_from(
     source: &Source<'_>,
     ledger: &LedgerId,
     key: &VerifierKey,
-    mut end: LogEnd,
+    end: LogEnd,
     count: u32,
     visit: &mut FrameVisit<'_>,
 ) -> Result<LogEnd, Fault> {
-    let mut last = (end.segment, 0);
-    for segment in end.segment..count {
-        let mut window = source.window(Segment::Log(segment))?;
-        if window.zeros_from(0)? {
-            // Only the last may be without anything: nothing was written to it yet.
-            if segment + 1 < count {
-                return Err(wrong_head(segment, "the segment is empty, yet there is one after it"));
-            }
-            break;
-        }
-        let head = read_head(&mut window, ledger, segment)?;
-        if head != SegmentHead::new(*ledger, segment, &end.head) {
-            return Err(wrong_head(segment, "the segment does not follow the one before"));
-        }
-        (end.segment, end.offset) = (segment, head.taken() as u64);
-        while let Some(frame) = next_frame(&mut window, ledger, &end)? {
-            visit(&frame, segment, end.offset, &mut end.head.tree)?;
-            let (head, now) = (&frame.head, &mut end.head);
-            if now.tree.root() != head.root || now.size() != head.size() {
-                return Err(at(&end, head.first, "the frame's root is not that of its entries"));
-            }
-            last = (segment, end.offset);
-            (now.root, now.signature, now.digest) = (head.root, Some(head.signature), frame.digest);
-            now.latest_ms = frame.envelopes.iter().map(|it| it.at_ms).max().max(now.latest_ms);
-            end.offset += head.taken() as u64;
-        }
+    let from = end.segment;
+    let mut chain = Chain::from(ledger, key, count, end);
+    for segment in from..count {
+        let found = {
+            let mut visit = InOrder { chain: &chain, segment, visit: &mut *visit };
+            read_segment(source, ledger, segment, &mut visit)?
+        };
+        chain.go_on(segment, found)?;
     }
-    // The last signature covers the root, and with it every entry before.
-    if !end.is_signed(key) {
-        let file = Segment::Log(last.0).path();
-        let what = "the frame's signature is not by the ledger's key";
-        let entry = end.head.tree.size().checked_sub(1);
-        return Err(Damage::new(&file, last.1, entry, what).into());
+    chain.end()
+}
+
+/// The end of one segment, and where its last frame begins (0 without one).
+pub(crate) struct SegmentEnd {
+    pub(crate) end: LogEnd,
+    pub(crate) last: u64,
+}
+
+/// Reads one segment from its own header on; `None` where nothing was written to it.
+pub(crate) fn read_segment(
+    source: &Source<'_>,
+    ledger: &LedgerId,
+    segment: u32,
+    visit: &mut dyn SegmentVisit,
+) -> Result<Option<SegmentEnd>, Fault> {
+    let mut window = source.window(Segment::Log(segment))?;
+    if window.zeros_from(0)? {
+        return Ok(None);
     }
-    Ok(end)
+    let head = read_head(&mut window, ledger, segment)?;
+    visit.begin(&head)?;
+    let mut end = LogEnd { head: head.head(), segment, offset: head.taken() as u64 };
+    let mut last = 0;
+    while let Some(frame) = next_frame(&mut window, ledger, &end)? {
+        visit.frame(&frame, segment, end.offset, &mut end.head.tree)?;
+        let (head, now) = (&frame.head, &mut end.head);
+        if now.tree.root() != head.root || now.size() != head.size() {
+            return Err(at(&end, head.first, "the frame's root is not that of its entries"));
+        }
+        last = end.offset;
+        (now.root, now.signature, now.digest) = (head.root, Some(head.signature), frame.digest);
+        now.latest_ms = frame.envelopes.iter().map(|it| it.at_ms).max().max(now.latest_ms);
+        end.offset += head.taken() as u64;
+    }
+    Ok(Some(SegmentEnd { end, last }))
 }
 
 fn at(end: &LogEnd, entry: u64, what: &str) -> Fault {

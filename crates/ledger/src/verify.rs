@@ -5,10 +5,18 @@
 //! published is of this tree; the log is not shorter than the caller expects. What can't be seen
 //! from a folder alone: that it is an older copy of itself. For that the caller brings a size or
 //! a checkpoint from elsewhere.
+//!
+//! Log and bodies are read on all cores; memory is a bit for each entry.
+
+mod bodies;
+mod log;
+mod numbers;
+mod resume;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 
 use crate::body::wrapped_key;
 use crate::disk::{Disk, SystemDisk, read_whole};
@@ -22,22 +30,33 @@ use crate::local::{check_stray, key_name, parse_all};
 use crate::merkle::Hash;
 use crate::note::{Checkpoint, VerifierKey};
 use crate::retention::{DISPOSED, DISPOSED_BYTES_MAX, Disposals, document_name};
-use crate::scan::{Fault, LogEnd, Source, scan_bodies, scan_log};
+use crate::scan::{Fault, LogEnd, Source, scan_bodies};
+use log::{LogRead, LogReading, read_log};
+use numbers::Numbers;
+use resume::Resume;
 
 pub(crate) const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 const CHECKPOINTS_BYTES_MAX: u64 = 1 << 30;
+/// What a checkpoint from outside is called where it does not hold.
+const EXPECTED: &str = "the expected checkpoint";
+const THREADS_MAX: usize = 16;
 /// A ledger that is being written to may be caught in the middle of a write.
 const TRIES_MAX: u32 = 3;
 
-/// What to hold a folder against.
+/// What to hold a folder against. By default, only against itself.
+#[derive(Default)]
 pub struct VerifyOptions<'a> {
     /// The least number of entries: a ledger that lost its end is refused.
     pub expect_size: Option<u64>,
     /// The verifier key (C2SP) that must have signed. Without it the folder's own is taken, which
     /// shows that the folder agrees with itself.
     pub key: Option<String>,
-    /// Told how many entries were checked, and of how many where that is known (else 0).
-    pub progress: &'a mut dyn FnMut(u64, u64),
+    /// A checkpoint of this log (C2SP note) that somebody outside has kept: the log must go on from it.
+    pub expect_checkpoint: Option<String>,
+    /// A file outside the folder that says how far an interrupted verification came; made if it isn't there.
+    pub resume: Option<PathBuf>,
+    /// Told how many entries and bodies were checked, and of about how many where that is known (else 0).
+    pub progress: Option<&'a mut dyn FnMut(u64, u64)>,
 }
 
 /// A ledger that holds.
@@ -114,38 +133,50 @@ impl Folder<'_> {
 
     fn verify(&self, options: &mut VerifyOptions<'_>) -> Result<Verified, Damage> {
         let identity = self.identity(options.key.as_deref())?;
-        let published = self.published(&identity.key)?;
+        let mut published = self.published(&identity.key)?;
+        let count = published.len() as u64;
+        let mut expected = options.expect_size.unwrap_or(0);
+        if let Some(note) = &options.expect_checkpoint {
+            let kept = Checkpoint::open(note, &identity.key);
+            let kept = kept.map_err(|it| Damage::new(EXPECTED, 0, None, &it.to_string()))?;
+            expected = expected.max(kept.size);
+            published.push((kept, EXPECTED, 0));
+            published.sort_by_key(|(checkpoint, _, _)| checkpoint.size);
+        }
+        let mut resume = match &options.resume {
+            Some(path) => Resume::open(self.disk, path, &identity.id)?,
+            None => Resume::default(),
+        };
         let journal = self.read(JOURNAL, JOURNAL_BYTES_MAX)?;
         let journal = JournalScan::read(&journal, &identity.id);
         let source = Source::new(self.disk, self.folder, &journal.frames);
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
 
-        let expected = options.expect_size.unwrap_or(0);
-        let most = published.iter().map(|it| it.0.size).max().unwrap_or(0).max(expected);
-        let mut in_buckets: BTreeMap<Bucket, Vec<u64>> = BTreeMap::new();
+        let most = published.last().map_or(0, |it| it.0.size).max(expected);
         let mut disposals = self.disposals()?;
-        let mut roots = Roots { published: &published, next: 0 };
-        roots.hold(0, &crate::merkle::empty_root())?;
-        let end = scan_log(&source, &identity.id, &identity.key, &mut |frame, _, _, tree| {
-            for envelope in &frame.envelopes {
-                tree.push(envelope.leaf(), &mut |_, _, _| {});
-                if let Some(bucket) = disposals.place(envelope) {
-                    in_buckets.entry(bucket).or_default().push(envelope.entry);
-                }
-                roots.hold_if_due(tree)?;
+        let (ledger, key, published) = (&identity.id, &identity.key, &published);
+        let reading = LogReading { source: &source, ledger, key, published, threads };
+        let mut tell = |done: u64, total: u64| {
+            if let Some(progress) = &mut options.progress {
+                progress(done, total);
             }
-            (options.progress)(tree.size(), most);
-            Ok(())
-        });
-        let end = end.map_err(|fault| self.damage(fault))?;
+        };
+        let mut tick = |done: u64| tell(done, 2 * most.max(done));
+        let read = read_log(&reading, &mut disposals, &mut tick);
+        let LogRead { end, in_buckets } = read.map_err(|fault| self.damage(fault))?;
         let size = end.head.tree.size();
-        self.check_size(&end, expected, &published)?;
+        self.check_size(&end, expected, published)?;
         check_stray(&journal, size)?;
         disposals.check()?;
-        let leftover = self.bodies(&source, &identity, &in_buckets, &disposals)?;
+        let leftover = self.keys_and_folders(&source, &identity, &in_buckets, &disposals)?;
+        let bodies: u64 = in_buckets.values().map(Numbers::len).sum();
+        let mut tick = |done: u64| tell(size + done, size + bodies);
+        let read = bodies::read_bodies(&source, &in_buckets, threads, &mut resume, &mut tick);
+        read.map_err(|fault| self.damage(fault))?;
 
         let checkpoint = Checkpoint { origin: identity.origin.clone(), size, root: end.head.root };
         let note = end.head.signature.map(|it| checkpoint.note(&identity.key, &it));
-        let (origin, root, published) = (identity.origin, end.head.root, published.len() as u64);
+        let (origin, root, published) = (identity.origin, end.head.root, count);
         let disposed = disposals.len();
         Ok(Verified { origin, size, root, checkpoint: note, published, disposed, leftover })
     }
@@ -229,13 +260,13 @@ impl Folder<'_> {
         }
     }
 
-    /// Every entry has its body, whole, unless it was disposed of; every body has its entry. Gives
-    /// what is left over.
-    fn bodies(
+    /// Every bucket that must have them has its key, whole, and its folder; every other body is left over or
+    /// damage. Gives what is left over.
+    fn keys_and_folders(
         &self,
         source: &Source<'_>,
         identity: &Identity,
-        in_buckets: &BTreeMap<Bucket, Vec<u64>>,
+        in_buckets: &BTreeMap<Bucket, Numbers>,
         disposals: &Disposals,
     ) -> Result<Vec<String>, Damage> {
         let there = source.buckets().map_err(|fault| self.damage(fault))?;
@@ -265,19 +296,7 @@ impl Folder<'_> {
             if !there.contains(bucket) {
                 let what = "the bodies of a bucket are missing";
                 let file = format!("{BODY}/{}", bucket.name());
-                return Err(Damage::new(&file, 0, entries.first().copied(), what));
-            }
-            let mut expected = entries.iter().copied();
-            let end = scan_bodies(source, *bucket, &mut |found| match expected.next() {
-                Some(entry) if entry == found.record.entry => Ok(()),
-                Some(entry) => Err(found.damage(&format!("the body of entry {entry} is missing"))),
-                None => Err(found.damage("the log does not have the body's entry")),
-            });
-            let end = end.map_err(|fault| self.damage(fault))?;
-            if let Some(entry) = expected.next() {
-                let file = format!("{}/{:08}.seg", body_folder(*bucket), end.segment);
-                let what = "the body of an entry is missing";
-                return Err(Damage::new(&file, end.offset, Some(entry), what));
+                return Err(Damage::new(&file, 0, entries.iter().next(), what));
             }
         }
         Ok(leftover)
@@ -292,7 +311,12 @@ struct Roots<'a> {
     next: usize,
 }
 
-impl Roots<'_> {
+impl<'a> Roots<'a> {
+    /// Those of trees of at least so many entries.
+    fn of(published: &'a [PublishedAt], least: u64) -> Self {
+        Self { published, next: published.partition_point(|it| it.0.size < least) }
+    }
+
     fn hold_if_due(&mut self, tree: &crate::merkle::CompactRange) -> Result<(), Damage> {
         let due = self.published.get(self.next).is_some_and(|it| it.0.size == tree.size());
         if due { self.hold(tree.size(), &tree.root()) } else { Ok(()) }

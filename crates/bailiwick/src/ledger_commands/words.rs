@@ -34,10 +34,17 @@ pub(super) fn holds(verified: &Verified, json: bool) -> String {
             "size": verified.size,
             "root": root,
             "checkpoint": verified.checkpoint,
+            "published": verified.published,
+            "disposed": verified.disposed,
+            "leftover": verified.leftover,
         });
         return value.to_string();
     }
-    format!("holds: {} has {} entries, root {root}", verified.origin, verified.size)
+    let mut text = format!("holds: {} has {} entries, root {root}", verified.origin, verified.size);
+    for name in &verified.leftover {
+        text.push_str(&format!("\nleft over after a disposal; the next start removes it: {name}"));
+    }
+    text
 }
 
 pub(super) fn broken(damage: &Damage, json: bool) -> String {

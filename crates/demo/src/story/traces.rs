@@ -34,7 +34,7 @@ pub(crate) fn ledgers_hold(root: &Path) -> Step {
     let mut found = Vec::new();
     for spec in [&RIVERTON, &LAKESIDE] {
         let folder = root.join(spec.id).join("data/ledger");
-        let options = VerifyOptions { expect_size: None, key: None, progress: &mut |_, _| {} };
+        let options = VerifyOptions::default();
         let verified = ledger::verify(&folder, options)?;
         if verified.size == 0 {
             return Err(Failed::new(format!("{} is empty", folder.display())));

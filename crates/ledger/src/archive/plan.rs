@@ -56,7 +56,7 @@ impl<'a> LedgerCopy<'a> {
         folder: &'a Path,
         now: Timestamp,
     ) -> Result<Self, Damage> {
-        let options = VerifyOptions { expect_size: None, key: None, progress: &mut |_, _| {} };
+        let options = VerifyOptions::default();
         verify_on(disk, folder, options)?;
         patiently(disk, folder, || Self::plan(disk, folder, now))
     }

@@ -13,6 +13,7 @@ use crate::retention::statement::Tally;
 /// The folder of the documents.
 pub(crate) const DISPOSED: &str = "disposed";
 
+#[derive(Clone)]
 struct One {
     disposed: Disposed,
     tally: Tally,
@@ -20,7 +21,7 @@ struct One {
 }
 
 /// The documents of a ledger, held against its log.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Disposals(BTreeMap<Bucket, One>);
 
 /// The document's path inside the ledger's folder.
@@ -52,7 +53,12 @@ impl Disposals {
         self.0.len() as u64
     }
 
-    /// Sees the next envelope of the log, and says in which bucket its body must lie; `None` when
+    /// Whether an envelope has anything to do with what was disposed of. If not, its body lies in its bucket.
+    pub(crate) fn concern(&self, envelope: &Envelope) -> bool {
+        envelope.kind == crate::event::DISPOSITION_STARTED.code || self.contains(envelope.bucket)
+    }
+
+    /// Sees the next envelope of the log that [`Self::concern`]s them, and says in which bucket its body must lie; `None` when
     /// it was disposed of.
     pub(crate) fn place(&mut self, envelope: &Envelope) -> Option<Bucket> {
         if envelope.kind == crate::event::DISPOSITION_STARTED.code {

@@ -47,7 +47,7 @@ pub(crate) fn damage(opened: Result<Ledger, OpenError>) -> Damage {
 }
 
 pub(crate) fn verify(disk: &SimDisk, expect_size: Option<u64>) -> Result<Verified, Damage> {
-    let options = VerifyOptions { expect_size, key: None, progress: &mut |_, _| {} };
+    let options = VerifyOptions { expect_size, ..VerifyOptions::default() };
     verify_on(disk, Path::new(FOLDER), options)
 }
 

@@ -244,11 +244,8 @@ fn verifying_against_the_wrong_key_is_refused() {
     let disk = closed();
     let other =
         ledger::note::VerifierKey { name: "riverton.example/ledger".to_owned(), public: [7; 32] };
-    let options = ledger::VerifyOptions {
-        expect_size: None,
-        key: Some(other.to_string()),
-        progress: &mut |_, _| {},
-    };
+    let options =
+        ledger::VerifyOptions { key: Some(other.to_string()), ..ledger::VerifyOptions::default() };
     let refused = ledger::testing::verify_on(&disk, Path::new(FOLDER), options).unwrap_err();
     assert_eq!(refused.what, "the ledger is signed by another key than the expected one");
 }

@@ -72,7 +72,7 @@ impl Folder {
     }
 
     fn verify(&self) -> Result<Verified, Damage> {
-        let options = VerifyOptions { expect_size: Some(7), key: None, progress: &mut |_, _| {} };
+        let options = VerifyOptions { expect_size: Some(7), ..VerifyOptions::default() };
         ledger::verify(&self.path, options)
     }
 

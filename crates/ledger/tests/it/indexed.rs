@@ -86,7 +86,7 @@ fn what_is_beyond_the_tail_is_found_by_the_index_also_after_it_was_opened_again(
     assert_eq!(about(&ledger, "7KDR419"), (vec![0], vec![]));
     // A verifier knows nothing of the index.
     drop(ledger);
-    let options = VerifyOptions { expect_size: None, key: None, progress: &mut |_, _| {} };
+    let options = VerifyOptions::default();
     verify_on(&SystemDisk, folder.path(), options).unwrap();
 }
 

@@ -26,6 +26,7 @@ mod python;
 mod stopped;
 mod stories;
 mod trees;
+mod verifying;
 mod watched;
 mod witness;
 mod witness_policy;

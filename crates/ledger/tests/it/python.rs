@@ -35,7 +35,7 @@ fn the_python_verifier_holds_what_holds_and_refuses_what_is_damaged() {
     let key = ledger.verifier_key();
     // Once as it is while it is open, when the journal has the newest, and once closed.
     for round in 0..2 {
-        let options = VerifyOptions { expect_size: None, key: None, progress: &mut |_, _| {} };
+        let options = VerifyOptions::default();
         let verified = ledger::verify(&path, options).unwrap();
         let note = verified.checkpoint.unwrap();
         let root = note.lines().nth(2).unwrap();

@@ -97,7 +97,7 @@ fn check(folder: &Path, said: &Said, story: &str) {
     assert_eq!(receipt.entry.0, before, "{story}");
     ledger.close().unwrap();
     let longest = entries.last().map_or(0, |entry| entry + 1).max(before + 1);
-    let options = VerifyOptions { expect_size: Some(longest), key: None, progress: &mut |_, _| {} };
+    let options = VerifyOptions { expect_size: Some(longest), ..VerifyOptions::default() };
     let verified = ledger::verify(folder, options);
     verified.unwrap_or_else(|it| panic!("{story}: {it}"));
 }
