@@ -4,6 +4,7 @@
 mod archive;
 mod disclose;
 mod evidence;
+mod witness;
 mod words;
 
 use std::path::PathBuf;
@@ -98,10 +99,50 @@ pub(crate) enum LedgerCommand {
         after_help = "Examples:\n  bailiwick ledger archive --config bailiwick.toml\n  bailiwick ledger archive --config bailiwick.toml --verify --key LOG.vkey\n  bailiwick ledger archive --folder /mnt/archive/ledger --verify --expect-size 120000"
     )]
     Archive(archive::ArchiveArguments),
+    /// Print the newest checkpoint that a witness has confirmed, to keep elsewhere. Exit 1 if there is none.
+    #[command(after_help = "Example:\n  bailiwick ledger checkpoint data/ledger")]
+    Checkpoint {
+        /// The folder, in use or a copy.
+        folder: PathBuf,
+        /// The newest that the ledger signed, confirmed or not.
+        #[arg(long)]
+        newest: bool,
+    },
+    /// Print the public keys of an agency's ledger and of its witness, to give to partners.
+    #[command(after_help = "Example:\n  bailiwick ledger keys --config bailiwick.toml")]
+    Keys {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Tell why a witness has stopped a ledger (exit 1), or let it go on for a reason that goes on record.
+    #[command(
+        after_help = "Examples:\n  bailiwick ledger resume data/ledger\n  bailiwick ledger resume data/ledger \\\n      \
+                      --reason 'the newest copy is lost with its disk; see incident 24-12'"
+    )]
+    Resume {
+        /// The folder; its server is stopped.
+        folder: PathBuf,
+        /// Why it goes on all the same.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Be a witness for others' ledgers and nothing else, until asked to stop. Keys are made at the first
+    /// start; the key to give to others is printed.
+    #[command(after_help = "Example:\n  bailiwick ledger witness --config witness.toml")]
+    Witness {
+        /// The settings file; docs/witness.md shows one.
+        #[arg(long)]
+        config: PathBuf,
+    },
 }
 
 pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
     match command {
+        LedgerCommand::Checkpoint { folder, newest } => witness::checkpoint(&folder, newest),
+        LedgerCommand::Keys { config } => crate::report(&web::commands::ledger_keys(&config)),
+        LedgerCommand::Resume { folder, reason } => witness::resume(&folder, reason.as_deref()),
+        LedgerCommand::Witness { config } => witness::run(&config),
         LedgerCommand::Verify { folder, expect_size, key, expect_checkpoint, resume, json } => {
             let key = key.map(words::key_text).transpose()?;
             let note = expect_checkpoint.as_deref().map(progress::text_of).transpose()?;

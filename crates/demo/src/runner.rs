@@ -137,10 +137,11 @@ impl World {
         for (home, other, records) in
             [(first, second, &staging.records), (second, first, &elsewhere)]
         {
-            home.write("bailiwick.toml", &home.config_text(records))?;
+            let witnessed = home.witness_text(other, &*random)?;
+            home.write("bailiwick.toml", &(home.config_text(records) + &witnessed))?;
             home.write("idp-metadata.xml", &provider.metadata())?;
             home.write_tools()?;
-            home.introduce(other, clock.now())?;
+            home.introduce(other, clock.now(), &*random)?;
         }
         let (stop, stopped) = watch::channel(false);
         let (idp, idp_task) = serve_provider(provider, places.idp, stopped).await?;

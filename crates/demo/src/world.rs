@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use keys::Random;
 use keys::cert::{CertSpec, Certificate, Usage, issue};
+use keys::keyring::Keyring;
 use keys::sign::P384Key;
 use sources::SourceKind;
+use web::witnesses::PublicKeys;
 
 use crate::{DemoError, seed};
 
@@ -186,6 +188,36 @@ impl Home {
         Ok(keys::file::replace(&keys::file::SystemDisk, &path, pem.as_bytes(), 0o600)?)
     }
 
+    /// What the other agency is to know of this one's ledger.
+    fn public_keys(&self, random: &dyn Random) -> Result<PublicKeys, DemoError> {
+        let master = keys::keyring::read_master(&self.folder.join("keys/master.key"))?;
+        let ring = Keyring::open(&self.folder.join("data/keys"), &master)?;
+        Ok(web::witnesses::public_keys(&self.origin(), &ring, random)?)
+    }
+
+    fn origin(&self) -> String {
+        format!("{}.example/ledger", self.spec.id)
+    }
+
+    /// The part of the configuration by which the other agency witnesses this one's ledger.
+    ///
+    /// # Errors
+    /// [`DemoError::Keys`].
+    pub fn witness_text(&self, other: &Self, random: &dyn Random) -> Result<String, DemoError> {
+        let (id, partners) = (other.spec.id, other.ports.partners);
+        let key = other.public_keys(random)?.witness;
+        Ok(format!(
+            r#"
+[[witness]]
+name = "{id}"
+url = "https://{partners}/witness"
+key = "{key}"
+certificate = "sharing/partners/{id}-tls.pem"
+private_addresses = true
+"#
+        ))
+    }
+
     fn spec(&self, title: &str, usage: Usage, now: Timestamp) -> CertSpec {
         CertSpec {
             subject_cn: format!("{} {title}", self.spec.name),
@@ -220,7 +252,7 @@ folder = "data"
 master_key = "keys/master.key"
 
 [ledger]
-origin = "{id}.example/ledger"
+origin = "{origin}"
 segment_bytes = 4194304
 
 [tools]
@@ -253,7 +285,7 @@ folder = "sharing"
             read = source("rms", false, records),
             evidence = source("evidence", false, &evidence),
             write = source("rms-write", true, records),
-            id = spec.id,
+            origin = self.origin(),
             pages = ports.pages,
             public_url = ports.public_url(),
             partners = ports.partners,
@@ -282,13 +314,19 @@ impl Home {
     ///
     /// # Errors
     /// [`DemoError`] names the file.
-    pub fn introduce(&self, other: &Self, now: Timestamp) -> Result<(), DemoError> {
+    pub fn introduce(
+        &self,
+        other: &Self,
+        now: Timestamp,
+        random: &dyn Random,
+    ) -> Result<(), DemoError> {
         let id = other.spec.id;
         for kind in ["tls", "signing", "recipient"] {
             let pem = other.read(&format!("keys/{kind}.pem"))?;
             self.write(&format!("sharing/partners/{id}-{kind}.pem"), &pem)?;
         }
         let AgencySpec { name, ori, .. } = other.spec;
+        let ledger_key = other.public_keys(random)?.ledger;
         let (host, port) = (other.ports.partners.ip(), other.ports.partners.port());
         let partner = format!(
             r#"ori = "{ori}"
@@ -299,6 +337,7 @@ private_addresses = true
 tls_certificate = "{id}-tls.pem"
 signing_certificate = "{id}-signing.pem"
 sealing_certificate = "{id}-recipient.pem"
+ledger_key = "{ledger_key}"
 "#
         );
         self.write(&format!("sharing/partners/{id}.toml"), &partner)?;

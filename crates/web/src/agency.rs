@@ -25,6 +25,7 @@ use wire::Egress;
 use crate::config::{Config, ConfigError, SourceConfig};
 use crate::session::SignedIn;
 use crate::sharing::Sharing;
+use crate::witnesses;
 
 /// Why an agency could not be started. The causes say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +78,9 @@ pub enum StartError {
     /// Sharing with partners.
     #[error("sharing cannot be set up")]
     Sharing(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The ledger's witnesses, or being one.
+    #[error("witnessing cannot be set up")]
+    Witness(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A file or folder.
     #[error("could not read or write `{path}`")]
     File {
@@ -181,7 +185,8 @@ impl Agency {
         };
         let exchange = match &config.exchange {
             Some(settings) => Some(
-                Sharing::open(&config, settings, (&gate, &ledger, &state), &clock, &random).await?,
+                Sharing::open(&config, settings, (&gate, &ledger, &state, &ring), &clock, &random)
+                    .await?,
             ),
             None => None,
         };
@@ -237,15 +242,16 @@ impl Agency {
                 .into_iter()
                 .map(|(file, problems)| Event::ToolRefused { file: file.to_owned(), problems }),
         );
+        let failed = |source: ledger::AppendError| StartError::Ledger {
+            folder: self.config.data.folder.join("ledger"),
+            source: source.into(),
+        };
         for event in events {
-            self.ledger.append(Record::platform(event)).await.map_err(|source| {
-                StartError::Ledger {
-                    folder: self.config.data.folder.join("ledger"),
-                    source: source.into(),
-                }
-            })?;
+            self.ledger.append(Record::platform(event)).await.map_err(failed)?;
         }
-        Ok(())
+        let ledger = self.ledger.clone();
+        let lifted = tokio::task::spawn_blocking(move || ledger.record_lifted_stop()).await;
+        lifted.unwrap_or(Err(ledger::AppendError::Closed)).map_err(failed)
     }
 
     /// The time.
@@ -326,6 +332,11 @@ pub(crate) fn open_ledger(
     let folder = config.data.folder.join("ledger");
     let mut settings = Settings::new(&folder, &config.ledger.origin, config.agency.ori.as_str());
     settings.segment_bytes = config.ledger.segment_bytes;
+    let rules = witnesses::rules(&config.witnesses, &config.witnessing);
+    settings.witnessing = rules.map_err(|(key, what)| {
+        let path = config.data.folder.clone();
+        StartError::Config(ConfigError::Value { path, key, what })
+    })?;
     Ledger::open_on(ledger_disk.clone(), settings, keys, clock.clone(), random.clone())
         .map_err(|source| StartError::Ledger { folder, source: source.into() })
 }

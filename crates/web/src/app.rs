@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::ledger::watched::WitnessState;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
@@ -106,7 +107,9 @@ impl Agency {
             csrf: &signed_in.csrf,
             navigation: if signed_in.accepted_notice { self.navigation(signed_in) } else { vec![] },
         });
+        let notice = who.map(|signed_in| self.notice(signed_in)).unwrap_or_default();
         let frame = Frame {
+            notice: &notice,
             agency: &self.config.agency.name,
             handling: &self.config.agency.handling,
             demonstration: &self.config.agency.demonstration,
@@ -117,6 +120,30 @@ impl Agency {
             version: &self.version,
         };
         layout::page(&frame, content)
+    }
+
+    /// What the ledger's witnesses mean for this person: nothing is released, which concerns everybody;
+    /// one of them is silent, which concerns those who watch over the ledger.
+    fn notice(&self, signed_in: &SignedIn) -> String {
+        let witnessed = self.ledger.witnessed();
+        if let Err(why) = witnessed.releases {
+            return format!("Nothing is released at present: {why}.");
+        }
+        if !oversees(signed_in) {
+            return String::new();
+        }
+        let silent = witnessed.witnesses.iter().filter_map(|one| match one.state {
+            WitnessState::Stale { minutes } => Some(format!("{} for {minutes} minutes", one.name)),
+            WitnessState::Waiting | WitnessState::Fresh => None,
+        });
+        let silent: Vec<String> = silent.collect();
+        match silent.is_empty() {
+            true => String::new(),
+            false => format!(
+                "The ledger has not been confirmed by its witness: {}. See the ledger's page.",
+                silent.join(", ")
+            ),
+        }
     }
 
     /// The sentence under the title of the pages that have one.
@@ -151,7 +178,7 @@ impl Agency {
             sharing.push(Link::new("/incoming", "Received parcels"));
         }
         let mut oversight = Vec::new();
-        if has(&["security-officer", "auditor"]) {
+        if oversees(signed_in) {
             oversight.push(Link::new("/audit", "Audit"));
             oversight.push(Link::new("/audit/ledger", "Ledger"));
         }
@@ -163,6 +190,12 @@ impl Agency {
         ];
         groups.into_iter().filter(|group| !group.links.is_empty()).collect()
     }
+}
+
+/// Whether the person watches over the ledger.
+fn oversees(signed_in: &SignedIn) -> bool {
+    let functions = &signed_in.actor.functions;
+    functions.iter().any(|function| ["security-officer", "auditor"].contains(&function.as_str()))
 }
 
 /// The person's functions in words: `records clerk, supervisor`.

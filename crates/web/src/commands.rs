@@ -15,6 +15,7 @@ use crate::agency::{Outside, StartError};
 use crate::config::Config;
 use crate::problem::chain;
 use crate::serve::Server;
+use crate::witnesses;
 
 /// The largest file that a check reads, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -102,6 +103,23 @@ pub fn check(path: &Path) -> Report {
         report.lines.extend(problems.iter().map(ToString::to_string));
     }
     report
+}
+
+/// The public keys of an agency's ledger and of its witness, made now if there are none.
+pub fn ledger_keys(path: &Path) -> Report {
+    let keys = || -> Result<_, Box<dyn std::error::Error>> {
+        let config = Config::read(path)?;
+        let master = keys::keyring::read_master(&config.data.master_key)?;
+        let ring = keys::keyring::Keyring::open(&config.data.folder.join("keys"), &master)?;
+        Ok(witnesses::public_keys(&config.ledger.origin, &ring, &keys::SystemRandom)?)
+    };
+    match keys() {
+        Ok(keys) => Report {
+            lines: vec![format!("ledger   {}", keys.ledger), format!("witness  {}", keys.witness)],
+            sound: true,
+        },
+        Err(error) => Report::wrong(&*error),
+    }
 }
 
 /// Checks tool files and runs their `[[test]]` blocks.

@@ -15,6 +15,8 @@ use serde::Deserialize;
 
 pub use storage::{LockMode, StorageConfig};
 
+use crate::witnesses::{self, WitnessConfig, WitnessingConfig};
+
 /// The largest configuration file that is read, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
 
@@ -47,6 +49,12 @@ pub struct Config {
     pub identity_providers: Vec<IdentityProviderConfig>,
     /// Sharing with partners; absent means that no parcel leaves or comes in.
     pub exchange: Option<ExchangeConfig>,
+    /// Who confirms the ledger from outside.
+    #[serde(default, rename = "witness")]
+    pub witnesses: Vec<WitnessConfig>,
+    /// What their silence means.
+    #[serde(default)]
+    pub witnessing: WitnessingConfig,
 }
 
 /// The agency itself.
@@ -355,6 +363,9 @@ impl Config {
         if self.identity_providers.is_empty() {
             return value("identity_provider", "is missing: nobody could sign in");
         }
+        if let Err((key, what)) = witnesses::rules(&self.witnesses, &self.witnessing) {
+            return value(key, &what);
+        }
         Ok(())
     }
 
@@ -376,6 +387,9 @@ impl Config {
         }
         self.ledger.archive.iter_mut().for_each(|archive| archive.resolve(base));
         self.identity_providers.iter_mut().for_each(|provider| fix(&mut provider.metadata));
+        for witness in &mut self.witnesses {
+            [&mut witness.certificate, &mut witness.authority].into_iter().flatten().for_each(fix);
+        }
         if let Some(exchange) = &mut self.exchange {
             [
                 &mut exchange.tls_certificate,

@@ -20,6 +20,8 @@ pub struct Frame<'a> {
     pub lede: &'a str,
     /// Who is signed in, if anybody is.
     pub person: Option<Person<'a>>,
+    /// What concerns everybody on every page just now, such as that nothing is released; may be empty.
+    pub notice: &'a str,
     /// The path of the current page, to mark it in the navigation.
     pub path: &'a str,
     /// The program's version and its cryptographic module.
@@ -96,6 +98,13 @@ pub fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
                     main class="content" id="main" tabindex="-1" {
                         p id="live" class="usa-sr-only" role="status" aria-live="polite" {}
                         (head(frame, plain))
+                        @if !frame.notice.is_empty() {
+                            section class="usa-alert usa-alert--warning" aria-label="Notice" {
+                                div class="usa-alert__body" {
+                                    p class="usa-alert__text" { (frame.notice) }
+                                }
+                            }
+                        }
                         @if plain { div class="front" { div class="card" { h1 { (frame.title) } (content) } } }
                         @else { (content) }
                     }

@@ -21,3 +21,4 @@ pub mod sharing;
 pub mod storage;
 mod tabular;
 pub mod tool_pages;
+pub mod witnesses;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body;
 use exchange::Exchange;
+use exchange::witnessing::{Cadence, keep_witnessed};
 use keys::cert::Certificate;
 use ledger::{Event, Record};
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use wire::tls::{Own, server_config};
 use crate::agency::{Agency, Outside, StartError};
 use crate::app::{self, Shared};
 use crate::config::{Config, Listen};
+use crate::witnesses;
 
 /// An agency that is being served.
 pub struct Server {
@@ -46,6 +48,10 @@ impl Server {
             partners = listener.address().ok();
             running.extend(share(&agency, &sharing.exchange, listener, &stopped));
         }
+        let (ledger, lines) =
+            (agency.ledger.clone(), witnesses::lines(&agency.config, &agency.clock)?);
+        let asking = keep_witnessed(ledger, lines, Cadence::usual(), until(stopped.clone()));
+        running.push(tokio::spawn(asking));
         Ok(Self { agency, pages, partners, stop, running })
     }
 

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 
+use exchange::witnessing::Cosigner;
 use exchange::{Book, Caller, Content, Exchange, Export, Fetched, Item, SealItem, Setup};
 use gate::{Gate, Rows, Value};
 use jiff::Timestamp;
 use keys::cert::Certificate;
+use keys::keyring::Keyring;
 use keys::sign::P384Key;
 use keys::{Clock, Random};
 use ledger::{Ledger, Origin};
@@ -27,7 +29,7 @@ use crate::config::{Config, ExchangeConfig};
 use crate::problem::chain;
 use crate::serve::read_own;
 use crate::session::SignedIn;
-use crate::tabular;
+use crate::{tabular, witnesses};
 
 /// The exchange of one agency, and where partners call.
 pub struct Sharing {
@@ -37,6 +39,8 @@ pub struct Sharing {
     pub listen: SocketAddr,
     /// Its TLS configuration: only partners' certificates are let in.
     pub tls: wire::tls::ServerTls,
+    /// What cosigns partners' ledgers; none where we have the key of none.
+    pub cosigner: Option<Arc<Cosigner>>,
     content: Arc<Refetch>,
 }
 
@@ -79,7 +83,7 @@ impl Sharing {
     pub async fn open(
         config: &Config,
         settings: &ExchangeConfig,
-        rooms: (&Gate, &Ledger, &State),
+        rooms: (&Gate, &Ledger, &State, &Keyring),
         clock: &Arc<dyn Clock>,
         random: &Arc<dyn Random>,
     ) -> Result<Self, StartError> {
@@ -88,7 +92,9 @@ impl Sharing {
         if let Some(problem) = problems.first() {
             return Err(StartError::Sharing(problem.to_string().into()));
         }
-        let (gate, ledger, state) = rooms;
+        let (gate, ledger, state, ring) = rooms;
+        let logs = book.partners().filter_map(|partner| partner.ledger_key.clone()).collect();
+        let cosigner = witnesses::cosigner(config, logs, ledger, ring, (clock, &**random))?;
         let exchange = Exchange::open(Setup {
             agency: Party { ori: config.agency.ori.to_string(), name: config.agency.name.clone() },
             gate: gate.clone(),
@@ -103,14 +109,14 @@ impl Sharing {
             recipient: recipient(settings)?,
             tls: read_own(&settings.tls_certificate, &settings.tls_key)?,
             book,
-            cosigner: None,
+            cosigner: cosigner.clone(),
             settings: exchange::Settings::usual(),
         })
         .map_err(failed)?;
         exchange.record_book().await.map_err(failed)?;
         let tls = exchange.listener_tls().map_err(failed)?;
         let content = Arc::new(Refetch(OnceLock::new()));
-        Ok(Self { exchange, listen: settings.listen, tls, content })
+        Ok(Self { exchange, listen: settings.listen, tls, cosigner, content })
     }
 
     /// What seals approved exports, once the agency stands.

@@ -263,3 +263,38 @@ pub(crate) async fn both_ledgers_agree(cast: &mut Cast) -> Step {
     let (ours, theirs) = (entry(&sent)?, entry(&received)?);
     Ok(format!("both ledgers name exchange {exchange} (Riverton {ours}, Lakeside {theirs})"))
 }
+
+/// 12.
+pub(crate) async fn ledgers_are_witnessed(cast: &mut Cast) -> Step {
+    let ours = confirmed(&mut cast.lindqvist, "lakeside").await?;
+    let theirs = confirmed(&mut cast.grant, "riverton").await?;
+    let page = cast.grant.open("/audit/ledger").await?;
+    reads(&page, "Ledgers that we confirm")?;
+    reads(&page, "riverton.example/ledger")?;
+    Ok(format!(
+        "Lakeside has cosigned Riverton's checkpoint of {ours} entries, and Riverton Lakeside's of {theirs}"
+    ))
+}
+
+/// The size at which this witness has confirmed the ledger, as its page tells.
+async fn confirmed(seat: &mut Seat, witness: &str) -> Result<u64, Failed> {
+    let (times, pause) = POLLS;
+    let mut page = seat.open("/audit/ledger").await?;
+    for _ in 0..times {
+        let size = {
+            let mut rows = page.document.elements("tr");
+            let row = rows.find(|row| row.attribute("data-witness") == Some(witness));
+            row.and_then(|row| row.attribute("data-size")?.parse::<u64>().ok())
+        };
+        match size {
+            Some(size) if size > 0 => {
+                reads(&page, "releases go on")?;
+                return Ok(size);
+            }
+            Some(_) => tokio::time::sleep(pause).await,
+            None => return Err(Failed::on(&page, format!("{witness} is no witness"))),
+        }
+        page = seat.open("/audit/ledger").await?;
+    }
+    Err(Failed::on(&page, format!("{witness} has not cosigned")))
+}

@@ -4,3 +4,4 @@
 
 mod faults;
 mod postgres;
+mod witnessed;

@@ -292,12 +292,20 @@ fn notes(list: &str) -> Vec<&str> {
     found
 }
 
-/// The newest checkpoint in a ledger's folder, cosigned if there is one at least as large; for a command
-/// that reads a folder that may be in use.
+/// The newest checkpoints in a ledger's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newest {
+    /// Signed by the ledger alone.
+    pub published: String,
+    /// Signed by at least one witness too; most often a little smaller.
+    pub cosigned: Option<String>,
+}
+
+/// Reads the newest checkpoints in a ledger's folder, which may be in use or a copy.
 ///
 /// # Errors
-/// What the disk says.
-pub fn newest_checkpoint(folder: &std::path::Path) -> io::Result<String> {
+/// What the disk says; [`io::ErrorKind::InvalidData`] where the cosigned ones have rotted.
+pub fn newest_checkpoints(folder: &std::path::Path) -> io::Result<Newest> {
     let disk: std::sync::Arc<dyn crate::disk::Disk> = std::sync::Arc::new(crate::disk::SystemDisk);
     let max = crate::identity::SMALL_FILE_BYTES_MAX;
     let path = folder.join(crate::identity::CHECKPOINT);
@@ -305,11 +313,8 @@ pub fn newest_checkpoint(folder: &std::path::Path) -> io::Result<String> {
     let published = String::from_utf8_lossy(&published).into_owned();
     let documents = Documents { disk, folder: folder.join(WITNESS) };
     let list = documents.read(COSIGNED)?.unwrap_or_default();
-    let size = |note: &str| Checkpoint::parse(note).map(|it| it.size).unwrap_or(0);
-    match notes(&list).last() {
-        Some(cosigned) if size(cosigned) >= size(&published) => Ok((*cosigned).to_owned()),
-        _ => Ok(published),
-    }
+    let cosigned = notes(&list).last().map(|note| (*note).to_owned());
+    Ok(Newest { published, cosigned })
 }
 
 /// Reads what lies in the folder of a ledger's witnesses, for fuzzing.

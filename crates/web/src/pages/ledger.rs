@@ -1,20 +1,23 @@
-//! The ledger's own page: how large it is, its tree, its signed state, and whether it takes records.
+//! The ledger's own page: how large it is, its tree, its signed state, who has confirmed that from
+//! outside, and whether it takes records.
 //!
 //! It shows no entry, yet it is read through the gate like the rest of the audit log: who looked at
 //! the state of the log, and when, is itself on record.
 
 mod tree;
+mod witnesses;
 
 use std::collections::BTreeSet;
 
 use axum::extract::State;
 use gate::Print;
+use ledger::Health;
 use ledger::merkle::Hash;
-use ledger::{Health, Ledger};
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
 use crate::pages::audit;
+use crate::pages::ledger::witnesses::Witnesses;
 use crate::pages::parts::{moment, pair};
 use crate::session::SignedIn;
 
@@ -28,10 +31,12 @@ struct LedgerState {
     note: String,
     health: Health,
     waiting: usize,
+    witnesses: Witnesses,
 }
 
 impl LedgerState {
-    fn of(ledger: &Ledger) -> Self {
+    fn of(agency: &Shared) -> Self {
+        let ledger = &agency.ledger;
         let (tree, note) = ledger.signed_tree();
         Self {
             origin: ledger.origin().to_owned(),
@@ -42,17 +47,19 @@ impl LedgerState {
             note,
             health: ledger.health(),
             waiting: ledger.waiting(),
+            witnesses: Witnesses::of(agency),
         }
     }
 }
 
 impl gate::Fingerprint for LedgerState {
     fn fingerprint(&self) -> Print {
+        let shown = format!("{}{}", self.note, self.witnesses.notes());
         Print {
             what: "state of the ledger",
             count: 1,
-            bytes: self.note.len() as u64,
-            digest: ledger::digest(self.note.as_bytes()),
+            bytes: shown.len() as u64,
+            digest: ledger::digest(shown.as_bytes()),
             subjects: Vec::new(),
             caveats: BTreeSet::new(),
         }
@@ -65,13 +72,14 @@ impl gate::Fingerprint for LedgerState {
 /// A [`crate::problem::Problem`] when the policy or the ledger says no.
 pub async fn state(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
     let permit = audit::permit(&agency, &signed_in, "state of the ledger".to_owned()).await?;
-    let released = agency.gate.release(permit.hold(LedgerState::of(&agency.ledger))).await?;
+    let released = agency.gate.release(permit.hold(LedgerState::of(&agency))).await?;
     let (state, receipt) = released.open();
     let content = html! {
         p { a href="/audit" { "Back to the timeline" } }
         (figures(state))
         (tree_card(state))
         (signed(state))
+        (state.witnesses.card())
         (verifying(state))
         p class="muted small" { "This reading is ledger entry " (receipt.entry) "." }
     };
