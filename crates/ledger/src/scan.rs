@@ -100,6 +100,16 @@ impl<'a> Source<'a> {
         Ok(window.at(0, length)?.to_vec())
     }
 
+    /// Segments of a log or a bucket before the last that has anything: while somebody writes, these
+    /// stay as they are.
+    pub(crate) fn closed(&self, kind: impl Fn(u32) -> Segment, count: u32) -> Result<u32, Fault> {
+        let mut last = count;
+        while last > 0 && self.window(kind(last - 1))?.zeros_from(0)? {
+            last -= 1;
+        }
+        Ok(last.saturating_sub(1))
+    }
+
     fn window(&self, segment: Segment) -> Result<Window<'_>, Fault> {
         let path = segment.path();
         let full = self.folder.join(&path);
@@ -244,6 +254,21 @@ pub(crate) fn scan_log(
 ) -> Result<LogEnd, Fault> {
     let count = source.log_segments()?;
     scan_from(source, ledger, key, LogEnd::start(), count, visit)
+}
+
+/// As [`scan_log`], of the closed segments only. Gives how many there are.
+pub(crate) fn scan_closed_log(
+    source: &Source<'_>,
+    ledger: &LedgerId,
+    key: &VerifierKey,
+    visit: &mut FrameVisit<'_>,
+) -> Result<u32, Fault> {
+    let closed = source.closed(Segment::Log, source.log_segments()?)?;
+    let end = scan_from(source, ledger, key, LogEnd::start(), closed, visit)?;
+    match closed > 0 && (end.segment + 1, end.offset > 0) != (closed, true) {
+        true => Err(wrong_head(closed - 1, "the segment is empty, yet there is one after it")),
+        false => Ok(closed),
+    }
 }
 
 /// As [`scan_log`], of the last segment only: what was before it is taken from its signed header.

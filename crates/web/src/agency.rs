@@ -306,20 +306,10 @@ fn make_folder(folder: &Path) -> Result<(), StartError> {
         .map_err(|source| StartError::File { path: folder.to_owned(), source })
 }
 
-pub(crate) fn open_keyring(config: &Config, folder: &Path) -> Result<Keyring, StartError> {
+fn open_keyring(config: &Config, folder: &Path) -> Result<Keyring, StartError> {
     let failed = |source| StartError::Keys { doing: "open the agency's keys", source };
     let master = keys::keyring::read_master(&config.data.master_key).map_err(failed)?;
     Keyring::open(&folder.join("keys"), &master).map_err(failed)
-}
-
-/// The keys of an agency's ledger.
-pub(crate) fn ledger_keys(ring: &Keyring, random: &dyn Random) -> Result<LedgerKeys, StartError> {
-    let failed = |source| StartError::Keys { doing: "read the ledger's keys", source };
-    Ok(LedgerKeys {
-        signer: ring.ed25519("ledger-signer", random).map_err(failed)?,
-        body: SealingKey::from_bytes(ring.secret("ledger-body", random).map_err(failed)?),
-        index: index_keys(ring, random).map_err(failed)?,
-    })
 }
 
 pub(crate) fn open_ledger(
@@ -328,7 +318,12 @@ pub(crate) fn open_ledger(
     outside: &Outside,
 ) -> Result<Ledger, StartError> {
     let Outside { clock, random, ledger_disk } = outside;
-    let keys = ledger_keys(ring, &**random)?;
+    let failed = |source| StartError::Keys { doing: "read the ledger's keys", source };
+    let keys = LedgerKeys {
+        signer: ring.ed25519("ledger-signer", &**random).map_err(failed)?,
+        body: SealingKey::from_bytes(ring.secret("ledger-body", &**random).map_err(failed)?),
+        index: index_keys(ring, &**random).map_err(failed)?,
+    };
     let folder = config.data.folder.join("ledger");
     let mut settings = Settings::new(&folder, &config.ledger.origin, config.agency.ori.as_str());
     settings.segment_bytes = config.ledger.segment_bytes;

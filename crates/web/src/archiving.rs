@@ -1,20 +1,23 @@
 //! Archives an agency's ledger, and verifies what was archived: what the command line calls.
 //!
-//! The live ledger is only read. What records say leaves it only after that is itself on record: for
-//! that the ledger is opened, which the running server does not allow.
+//! The live ledger is only read, and nothing is made that was not there. What records say goes into the
+//! archive only after that is itself on record ([`crate::disclosure`]), for which the server is stopped.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use keys::seal::SealingKey;
-use keys::{Clock, Random};
+use keys::KeysError;
+use keys::keyring::{Keyring, read_master};
+use ledger::Reason;
 use ledger::archive::{
     Archive, ArchiveChecked, ArchiveError, Archived, CheckArchive, archive, verify_archive,
 };
-use ledger::{Event, Record};
 
-use crate::agency::{Outside, StartError, ledger_keys, open_keyring, open_ledger};
+use crate::agency::Outside;
 use crate::config::{Config, ConfigError};
+use crate::disclosure::{DisclosureError, record_archive};
 use crate::storage::{StorageError, open};
+
+const SIGNER: &str = "ledger-signer";
 
 /// Why nothing was archived, or an archive does not hold.
 #[derive(Debug, thiserror::Error)]
@@ -25,21 +28,39 @@ pub enum ArchivingError {
     /// It declares no archive.
     #[error("the configuration has no `[ledger.archive]`")]
     NoArchive,
-    /// Keys, or the ledger where it must be opened.
-    #[error(transparent)]
-    Agency(#[from] StartError),
+    /// The configured folder holds no ledger.
+    #[error("there is no ledger in `{folder}`")]
+    NoLedger {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The agency's keys.
+    #[error("the ledger's key cannot be had; nothing was archived")]
+    Keys(#[from] KeysError),
+    /// The key that signs manifests is not there.
+    #[error("`{SIGNER}` is not among the agency's keys; nothing was archived")]
+    NoKey,
     /// The storage.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The runtime.
     #[error("could not start the runtime")]
     Runtime(#[source] std::io::Error),
-    /// That content was to be written could not be recorded, so it was not.
-    #[error("could not record that content is archived, so nothing was archived")]
-    Record(#[source] ledger::AppendError),
+    /// That content is archived could not be recorded.
+    #[error("nothing was archived")]
+    Content(#[from] DisclosureError),
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+}
+
+/// Who wants what records say in the archive, and why.
+#[derive(Debug, Clone)]
+pub struct Content<'a> {
+    /// As they say themselves.
+    pub by: &'a str,
+    /// Why; a reason must be in it.
+    pub why: Reason,
 }
 
 /// What to hold an archive against.
@@ -53,32 +74,30 @@ pub struct Against<'a> {
     pub checkpoint: Option<&'a str>,
 }
 
-/// Archives the closed segments of the ledger of a configuration.
+/// Archives the closed segments of the ledger of a configuration; with `content`, also what records say.
 ///
 /// # Errors
 /// [`ArchivingError`]; what was archived before stays, and the next run goes on from there.
 pub fn run(
     config: &Path,
-    with_content: bool,
+    content: Option<&Content<'_>>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Archived, ArchivingError> {
+    keys::module::require_fips()?;
     let (config, outside) = (Config::read(config)?, Outside::system());
     let declared = config.ledger.archive.as_ref().ok_or(ArchivingError::NoArchive)?;
-    let ring = open_keyring(&config, &config.data.folder)?;
-    let shelf = open(declared, outside.clock.clone())?;
-    if with_content {
-        let ledger = open_ledger(&config, &ring, &outside)?;
-        let what = "archived with its content".to_owned();
-        let record = Record::platform(Event::AuditRead { what, count: ledger.size() });
-        let recorded = ledger.enqueue(record).and_then(ledger::Pending::wait);
-        recorded.and_then(|_| ledger.close()).map_err(ArchivingError::Record)?;
-    }
-    let random: &dyn Random = &*outside.random;
-    let keys = ledger_keys(&ring, random)?;
-    let content: Option<&SealingKey> = with_content.then_some(&keys.body);
-    let now = Clock::now(&*outside.clock);
-    let with = Archive { signer: &keys.signer, content, now, progress };
     let folder = config.data.folder.join("ledger");
+    if !folder.join("ledger").is_file() {
+        return Err(ArchivingError::NoLedger { folder });
+    }
+    let master = read_master(&config.data.master_key)?;
+    let ring = Keyring::existing(&config.data.folder.join("keys"), &master)?;
+    let signer = ring.find_ed25519(SIGNER)?.ok_or(ArchivingError::NoKey)?;
+    let shelf = open(declared, outside.clock.clone())?;
+    let disclosing = content.map(|it| record_archive(&config, it.by, &it.why, &outside));
+    let disclosing = disclosing.transpose()?;
+    let content = disclosing.as_ref().map(|it| &it.key);
+    let with = Archive { signer: &signer, content, now: outside.clock.now(), progress };
     Ok(runtime()?.block_on(archive(&folder, &*shelf, with))?)
 }
 

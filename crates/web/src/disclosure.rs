@@ -12,7 +12,7 @@ use keys::KeysError;
 use keys::keyring::{Keyring, read_master};
 use keys::seal::SealingKey;
 use ledger::evidence::Disclose;
-use ledger::{AppendError, Event, Reason, Receipt, Record};
+use ledger::{AppendError, Event, Ledger, Reason, Receipt, Record};
 
 use crate::agency::{Outside, StartError, open_ledger};
 use crate::config::{Config, ConfigError};
@@ -102,12 +102,7 @@ pub enum DisclosureError {
 /// [`DisclosureError`]: the key was not given out.
 pub fn record(asked: &Disclosure<'_>, outside: &Outside) -> Result<Disclosing, DisclosureError> {
     keys::module::require_fips()?;
-    let reason = asked.why.reason.as_deref().unwrap_or_default();
-    for (what, text) in [("the name of who takes it", asked.by), ("a reason", reason)] {
-        if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX {
-            return Err(DisclosureError::Text { what });
-        }
-    }
+    check_words(asked.by, &asked.why)?;
     let config = Config::read(asked.config)?;
     let folder = config.data.folder.join("ledger");
     let real = |path: &Path| std::fs::canonicalize(path).ok();
@@ -117,19 +112,56 @@ pub fn record(asked: &Disclosure<'_>, outside: &Outside) -> Result<Disclosing, D
     if real(&folder).is_none() || real(&folder) != real(asked.folder) {
         return Err(DisclosureError::Copy { folder: asked.folder.to_owned() });
     }
-    let master = read_master(&config.data.master_key)?;
-    let ring = Keyring::existing(&config.data.folder.join("keys"), &master)?;
-    let body = all_keys(&ring)?;
-    let ledger = open_ledger(&config, &ring, outside);
-    let ledger = ledger.map_err(|error| DisclosureError::Open(Box::new(error)))?;
+    let (ledger, key) = open(&config, outside)?;
     let have = ledger.size();
     if asked.entries.end > have {
         return Err(DisclosureError::NoEntry { have });
     }
-    let recorded = ledger.enqueue(words(asked))?.wait();
+    append(&ledger, words(asked), key)
+}
+
+/// As [`record`], of whatever an archive of the configured ledger may hold.
+pub(crate) fn record_archive(
+    config: &Config,
+    by: &str,
+    why: &Reason,
+    outside: &Outside,
+) -> Result<Disclosing, DisclosureError> {
+    check_words(by, why)?;
+    let (ledger, key) = open(config, outside)?;
+    let what = format!(
+        "all of what archived segments hold, into the archive in the clear, at the command line, by {by} (as they \
+         say; nobody was signed in)"
+    );
+    let event = Event::AuditRead { what, count: ledger.size() };
+    append(&ledger, Record { why: why.clone(), ..Record::platform(event) }, key)
+}
+
+fn check_words(by: &str, why: &Reason) -> Result<(), DisclosureError> {
+    let reason = why.reason.as_deref().unwrap_or_default();
+    for (what, text) in [("the name of who takes it", by), ("a reason", reason)] {
+        if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX {
+            return Err(DisclosureError::Text { what });
+        }
+    }
+    Ok(())
+}
+
+/// The configured ledger, whose server is stopped, and the key of its bodies.
+fn open(config: &Config, outside: &Outside) -> Result<(Ledger, SealingKey), DisclosureError> {
+    let master = read_master(&config.data.master_key)?;
+    let ring = Keyring::existing(&config.data.folder.join("keys"), &master)?;
+    let body = all_keys(&ring)?;
+    let ledger = open_ledger(config, &ring, outside);
+    let ledger = ledger.map_err(|error| DisclosureError::Open(Box::new(error)))?;
+    Ok((ledger, SealingKey::from_bytes(body)))
+}
+
+fn append(ledger: &Ledger, record: Record, key: SealingKey) -> Result<Disclosing, DisclosureError> {
+    let recorded = ledger.enqueue(record)?.wait();
     let receipt = recorded?;
     ledger.close()?;
-    Ok(Disclosing { receipt, key: SealingKey::from_bytes(body) })
+    Ok(Disclosing { receipt, key })
 }
 
 /// The key of the bodies, if the ledger's other keys are there too: otherwise opening it would make them.

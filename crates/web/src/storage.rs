@@ -6,6 +6,7 @@
 mod crypto;
 mod http;
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -88,7 +89,11 @@ pub fn open(config: &StorageConfig, clock: Arc<dyn Clock>) -> Result<Box<dyn She
     match config {
         StorageConfig::Folder { folder } => {
             let failed = |source| StorageError::File { path: folder.clone(), source };
-            std::fs::create_dir_all(folder).map_err(failed)?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(failed)?;
             let store = LocalFileSystem::new_with_prefix(folder).map_err(StorageError::Store)?;
             Ok(Box::new(Unlocked(Arc::new(store.with_fsync(true)))))
         }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use web::archiving::{Against, ArchivingError};
+use ledger::Reason;
+use web::archiving::{Against, ArchivingError, Content};
 
 use super::words;
 use crate::progress;
@@ -22,8 +23,14 @@ pub(crate) struct ArchiveArguments {
     verify: bool,
     /// Also write what the records say, in the clear, as Parquet. The server must be stopped, for it
     /// goes on record first. Whoever may read these files may read the ledger.
-    #[arg(long, conflicts_with = "verify")]
+    #[arg(long, conflicts_with = "verify", requires_all = ["by", "reason"])]
     with_content: bool,
+    /// Who takes the content, for the record.
+    #[arg(long, requires = "with_content")]
+    by: Option<String>,
+    /// Why, for the record.
+    #[arg(long, requires = "with_content")]
+    reason: Option<String>,
     /// The log's public key (C2SP vkey), or a file that holds it.
     #[arg(long, requires = "verify")]
     key: Option<String>,
@@ -49,7 +56,10 @@ fn put(arguments: &ArchiveArguments) -> anyhow::Result<ExitCode> {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let done = web::archiving::run(config, arguments.with_content, &mut tick);
+    let why = Reason { purpose: None, case_number: None, reason: arguments.reason.clone() };
+    let content = arguments.by.as_deref().filter(|_| arguments.with_content);
+    let content = content.map(|by| Content { by, why });
+    let done = web::archiving::run(config, content.as_ref(), &mut tick);
     bar.finish_and_clear();
     let done = done?;
     if arguments.json {

@@ -14,19 +14,19 @@ use crate::envelope::{Bucket, Envelope};
 use crate::error::Damage;
 use crate::identity::{Identity, JOURNAL};
 use crate::journal::{JournalFrame, JournalScan, Segment};
-use crate::scan::{Source, scan_bodies, scan_log};
-use crate::verify::{Folder, JOURNAL_BYTES_MAX, VerifyOptions, patiently, verify_on};
+use crate::scan::{BodyEnd, Fault, Source, scan_body_segment, scan_closed_log, scan_log};
+use crate::verify::{Folder, JOURNAL_BYTES_MAX, patiently};
 
 /// How long after the end of its month a bucket may still grow: clocks differ, and batches wait.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// A ledger's folder that was verified from end to end.
+/// The closed part of a ledger's folder, verified.
 pub(super) struct LedgerCopy<'a> {
     disk: &'a dyn Disk,
     folder: &'a Path,
     pub(super) identity: Identity,
     journal: Vec<JournalFrame>,
-    /// Log segments behind which there is another one, in order.
+    /// Log segments behind which there is another one with something in it, in order.
     pub(super) logs: Vec<ClosedLog>,
     /// Body segments that no longer grow.
     pub(super) bodies: Vec<ClosedBody>,
@@ -50,14 +50,25 @@ pub(super) struct ClosedBody {
     pub(super) count: u64,
 }
 
+/// What the closed log says of a bucket.
+struct InLog {
+    newest_ms: i64,
+    entries: Vec<u64>,
+}
+
+impl Default for InLog {
+    fn default() -> Self {
+        Self { newest_ms: i64::MIN, entries: Vec::new() }
+    }
+}
+
 impl<'a> LedgerCopy<'a> {
+    /// Reads the closed segments. The ledger may be written to meanwhile.
     pub(super) fn read(
         disk: &'a dyn Disk,
         folder: &'a Path,
         now: Timestamp,
     ) -> Result<Self, Damage> {
-        let options = VerifyOptions::default();
-        verify_on(disk, folder, options)?;
         patiently(disk, folder, || Self::plan(disk, folder, now))
     }
 
@@ -68,8 +79,8 @@ impl<'a> LedgerCopy<'a> {
         let journal = JournalScan::read(&journal, &identity.id).frames;
         let (logs, bodies) = (Vec::new(), Vec::new());
         let mut copy = Self { disk, folder, identity, journal, logs, bodies };
-        let newest = copy.plan_logs()?;
-        copy.plan_bodies(&newest, now)?;
+        let buckets = copy.plan_logs()?;
+        copy.plan_bodies(&buckets, now)?;
         Ok(copy)
     }
 
@@ -111,12 +122,12 @@ impl<'a> LedgerCopy<'a> {
         })
     }
 
-    /// Finds the closed log segments; gives the time of each bucket's newest entry.
-    fn plan_logs(&mut self) -> Result<BTreeMap<Bucket, i64>, Damage> {
+    /// Finds the closed log segments; gives what they say of each bucket.
+    fn plan_logs(&mut self) -> Result<BTreeMap<Bucket, InLog>, Damage> {
         let mut logs: Vec<ClosedLog> = Vec::new();
-        let mut newest: BTreeMap<Bucket, i64> = BTreeMap::new();
+        let mut buckets: BTreeMap<Bucket, InLog> = BTreeMap::new();
         let mut tiling = Tiling::default();
-        let end = scan_log(
+        let end = scan_closed_log(
             &self.source(),
             &self.identity.id,
             &self.identity.key,
@@ -135,23 +146,23 @@ impl<'a> LedgerCopy<'a> {
                 }
                 for envelope in &frame.envelopes {
                     tiling.push(envelope.leaf(), &mut |_| {});
-                    let latest = newest.entry(envelope.bucket).or_insert(envelope.at_ms);
-                    *latest = envelope.at_ms.max(*latest);
+                    let bucket = buckets.entry(envelope.bucket).or_default();
+                    bucket.newest_ms = envelope.at_ms.max(bucket.newest_ms);
+                    bucket.entries.push(envelope.entry);
                 }
                 tree.clone_from(&tiling.tree);
                 Ok(())
             },
         );
         let place = Folder { disk: self.disk, folder: self.folder };
-        let end = end.map_err(|fault| place.damage(fault))?;
-        logs.retain(|log| log.number < end.segment);
+        end.map_err(|fault| place.damage(fault))?;
         self.logs = logs;
-        Ok(newest)
+        Ok(buckets)
     }
 
     fn plan_bodies(
         &mut self,
-        newest: &BTreeMap<Bucket, i64>,
+        buckets: &BTreeMap<Bucket, InLog>,
         now: Timestamp,
     ) -> Result<(), Damage> {
         let place = Folder { disk: self.disk, folder: self.folder };
@@ -161,28 +172,56 @@ impl<'a> LedgerCopy<'a> {
         for bucket in there {
             // What was disposed of is of no meaning where it still lies. What a hold kept of it lies in
             // the archive already if the bucket was closed in time, and is not archived again.
-            let Some(newest) = newest.get(&bucket).filter(|_| !disposals.contains(bucket)) else {
-                continue;
-            };
-            let mut segments: Vec<ClosedBody> = Vec::new();
-            let end = scan_bodies(&self.source(), bucket, &mut |found| {
-                let (entry, number) = (found.record.entry, found.segment);
-                match segments.last_mut().filter(|last| last.number == number) {
-                    Some(last) => (last.end, last.count) = (entry + 1, last.count + 1),
-                    None => {
-                        let (first, end, count) = (entry, entry + 1, 1);
-                        segments.push(ClosedBody { bucket, number, first, end, count });
-                    }
-                }
-                Ok(())
-            });
-            let end = end.map_err(|fault| place.damage(fault))?;
-            let settled = grows_until(*newest).is_some_and(|until| until <= now);
-            segments.retain(|segment| settled || segment.number < end.segment);
-            bodies.append(&mut segments);
+            let in_log = buckets.get(&bucket).filter(|_| !disposals.contains(bucket));
+            let Some(in_log) = in_log else { continue };
+            let settled = bucket.due().is_some()
+                && grows_until(in_log.newest_ms).is_some_and(|until| until <= now);
+            let found = self.closed_bodies(bucket, in_log, settled);
+            bodies.extend(found.map_err(|fault| place.damage(fault))?);
         }
         self.bodies = bodies;
         Ok(())
+    }
+
+    /// The closed body segments of a bucket, all of them if it has settled. As far as the closed log goes
+    /// they hold the bodies of just its entries.
+    fn closed_bodies(
+        &self,
+        bucket: Bucket,
+        in_log: &InLog,
+        settled: bool,
+    ) -> Result<Vec<ClosedBody>, Fault> {
+        let source = self.source();
+        let there = source.body_segments(bucket)?;
+        let segment = |number| Segment::Body(bucket, number);
+        let closed = if settled { there } else { source.closed(segment, there)? };
+        let size = self.logs.last().map_or(0, |log| log.end);
+        let mut expected = in_log.entries.iter();
+        let mut bodies = Vec::new();
+        let mut end = BodyEnd { segment: 0, offset: 0, last: None };
+        for number in 0..closed {
+            let (mut first, mut count) = (None, 0);
+            scan_body_segment(&source, bucket, number, &mut end, &mut |found| {
+                let entry = found.record.entry;
+                if entry < size && expected.next() != Some(&entry) {
+                    return Err(found.damage("this is not the next body that the log has"));
+                }
+                first.get_or_insert(entry);
+                count += 1;
+                Ok(())
+            })?;
+            if let (Some(first), Some(last)) = (first, end.last) {
+                bodies.push(ClosedBody { bucket, number, first, end: last + 1, count });
+            }
+        }
+        match expected.next().filter(|_| settled) {
+            Some(entry) => {
+                let file = segment(end.segment).path();
+                let what = "an entry of the log has no body";
+                Err(Damage::new(&file, end.offset, Some(*entry), what).into())
+            }
+            None => Ok(bodies),
+        }
     }
 }
 

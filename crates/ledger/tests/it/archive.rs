@@ -153,6 +153,44 @@ async fn closed_segments_are_archived_once_and_hold_without_the_ledger() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_is_being_written_is_archived() {
+    let case = Case::new();
+    let ledger = case.grow(1);
+    let store = Arc::new(InMemory::new());
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let done = std::thread::scope(|scope| {
+        let writes = scope.spawn(|| {
+            let mut number = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                ledger.enqueue(numbered(number)).unwrap().wait().unwrap();
+                number += 1;
+            }
+            number
+        });
+        let runs = scope.spawn(|| {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let shelf = Unlocked(Arc::clone(&store) as _);
+            // Until the log has grown by segments that only a later run could take.
+            let mut sizes: Vec<u64> = Vec::new();
+            while sizes.len() < 3 {
+                let size = runtime.block_on(case.archive(&shelf, SOON)).unwrap().size;
+                sizes.push(size);
+                sizes.dedup();
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            sizes
+        });
+        let sizes = runs.join();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(writes.join().unwrap() > 0);
+        sizes.unwrap()
+    });
+    assert!(done.is_sorted() && done.len() == 3, "{done:?}");
+    let checked = check(&*store).await.unwrap();
+    assert_eq!(Some(&checked.size), done.last());
+}
+
+#[tokio::test]
 async fn tiles_are_those_of_the_tree() {
     let case = Case::new();
     let ledger = case.grow_at_once(1500);
@@ -291,6 +329,29 @@ async fn a_damaged_ledger_and_a_foreign_key_archive_nothing() {
     let error = case.archive(&shelf, SOON).await.unwrap_err();
     assert!(matches!(&error, ArchiveError::Folder(damage) if damage.file == "log/00000000.seg"));
     assert!(paths(&*store).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_is_missing_or_foreign_archives_nothing() {
+    let case = Case::new();
+    case.grow(2).close().unwrap();
+    let file = |number: u32| case.path.join(format!("body/standard-2029-11/{number:08}.seg"));
+    let last = (0..).take_while(|number| file(*number).exists()).last().unwrap();
+    assert!(last > 0, "the bucket has more than one segment");
+    let (store, kept) = (Arc::new(InMemory::new()), std::fs::read(file(last)).unwrap());
+    let shelf = Unlocked(Arc::clone(&store) as _);
+    let fails = async |bytes: &[u8], what: &str| {
+        std::fs::write(file(last), bytes).unwrap();
+        let error = case.archive(&shelf, NEXT_MONTH).await.unwrap_err();
+        let ArchiveError::Folder(damage) = error else { panic!("{error}") };
+        assert!(damage.what.contains(what), "{damage}");
+        assert!(paths(&*store).await.is_empty());
+    };
+    fails(&vec![0; kept.len()], "an entry of the log has no body").await;
+    let second = kept.windows(4).skip(1).position(|part| part == b"BWB1").unwrap() + 1;
+    fails(&kept[second..], "this is not the next body that the log has").await;
+    std::fs::write(file(last), &kept).unwrap();
+    case.archive(&shelf, NEXT_MONTH).await.unwrap();
 }
 
 #[tokio::test]

@@ -189,6 +189,14 @@ fn nobody_else_records_that_something_was_disposed_of() {
 #[test]
 fn an_archive_takes_nothing_of_what_was_disposed_of() {
     let folder = folder();
+    // The log goes on, until the segment in which all this lies is closed.
+    let ledger = folder.open();
+    while !folder.path.join("log/00000001.seg").exists() {
+        let waiting: Vec<_> = (0..500).map(|it| ledger.enqueue(numbered(it)).unwrap()).collect();
+        waiting.into_iter().for_each(|it| assert!(it.wait().is_ok()));
+    }
+    ledger.close().unwrap();
+
     let store = Arc::new(object_store::memory::InMemory::new());
     let shelf = ledger::archive::Unlocked(Arc::clone(&store) as _);
     let signer = keys().signer;
@@ -196,12 +204,15 @@ fn an_archive_takes_nothing_of_what_was_disposed_of() {
     let with = ledger::archive::Archive { signer: &signer, content: None, now, progress };
     let run = tokio::runtime::Runtime::new().unwrap();
     let done = run.block_on(ledger::archive::archive(&folder.path, &shelf, with)).unwrap();
-    assert_eq!((done.segments, done.size), (1, 0));
-    let paths = run.block_on(crate::archive::paths(&*store));
-    let expected = [
-        "body/permanent-9999-12/00000000.manifest",
-        "body/permanent-9999-12/00000000.seg",
-        "ledger",
-    ];
-    assert_eq!(paths.iter().map(|path| path.as_ref()).collect::<Vec<_>>(), expected);
+    assert!(done.size > 5, "the disposed entries are in the archived log");
+    let mut bodies: Vec<String> = run
+        .block_on(crate::archive::paths(&*store))
+        .iter()
+        .filter_map(|path| {
+            path.as_ref().strip_prefix("body/")?.split('/').next().map(str::to_owned)
+        })
+        .collect();
+    bodies.dedup();
+    // What is kept for ever goes on growing; its first segment is not full yet.
+    assert_eq!(bodies, ["standard-2032-12"]);
 }
