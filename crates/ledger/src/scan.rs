@@ -3,13 +3,14 @@
 //! Invariant: nothing is skipped. What is not a sound frame or body, and not zeros to the end of
 //! its segment, is damage and is named with its place.
 
+mod bodies;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Damage;
-use crate::body::{self, BodyHead, BodyRecord};
 use crate::bytes::is_zero;
 use crate::chain::Chain;
 use crate::disk::{Disk, DiskFile, Mode};
@@ -21,6 +22,8 @@ use crate::merkle::CompactRange;
 use crate::note::{Checkpoint, VerifierKey};
 use crate::segment::{SEGMENT_HEAD_BYTES_MAX, SegmentHead};
 use crate::store::Head;
+
+pub(crate) use bodies::{BodyEnd, resume_bodies, scan_bodies, scan_body_segment};
 
 const WINDOW_BYTES: usize = 1 << 20;
 
@@ -256,7 +259,7 @@ pub(crate) fn scan_log(
     scan_from(source, ledger, key, LogEnd::start(), count, visit)
 }
 
-/// As [`scan_log`], of the closed segments only. Gives how many there are.
+/// As [`scan_log`], of the closed segments only; gives how many there are.
 pub(crate) fn scan_closed_log(
     source: &Source<'_>,
     ledger: &LedgerId,
@@ -406,96 +409,4 @@ fn next_frame(
     }
     let frame = Frame::parse(window.at(end.offset, head.taken())?);
     frame.map(Some).ok_or_else(|| at(end, size, "the frame's digest is wrong"))
-}
-
-/// A body as found in its segment.
-pub(crate) struct Found<'a> {
-    pub(crate) bucket: Bucket,
-    pub(crate) segment: u32,
-    pub(crate) offset: u64,
-    pub(crate) record: BodyRecord<'a>,
-}
-
-impl Found<'_> {
-    pub(crate) fn damage(&self, what: &str) -> Fault {
-        let file = Segment::Body(self.bucket, self.segment).path();
-        Damage::new(&file, self.offset, Some(self.record.entry), what).into()
-    }
-}
-
-/// The end of a bucket's bodies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BodyEnd {
-    pub(crate) segment: u32,
-    pub(crate) offset: u64,
-    /// The entry of the last body that was read.
-    pub(crate) last: Option<u64>,
-}
-
-/// Told each body; may object.
-pub(crate) type BodyVisit<'a> = dyn FnMut(&Found<'_>) -> Result<(), Fault> + 'a;
-
-/// Reads all bodies of a bucket, in order.
-pub(crate) fn scan_bodies(
-    source: &Source<'_>,
-    bucket: Bucket,
-    visit: &mut BodyVisit<'_>,
-) -> Result<BodyEnd, Fault> {
-    let mut end = BodyEnd { segment: 0, offset: 0, last: None };
-    for segment in 0..source.body_segments(bucket)? {
-        scan_body_segment(source, bucket, segment, &mut end, visit)?;
-    }
-    Ok(end)
-}
-
-/// As [`scan_bodies`], of the last segment that has any.
-pub(crate) fn resume_bodies(
-    source: &Source<'_>,
-    bucket: Bucket,
-    visit: &mut BodyVisit<'_>,
-) -> Result<BodyEnd, Fault> {
-    let count = source.body_segments(bucket)?;
-    let mut end = BodyEnd { segment: 0, offset: 0, last: None };
-    for segment in count.saturating_sub(2)..count {
-        let is_last = segment + 1 == count;
-        if is_last || source.window(Segment::Body(bucket, segment + 1))?.zeros_from(0)? {
-            scan_body_segment(source, bucket, segment, &mut end, visit)?;
-        }
-    }
-    Ok(end)
-}
-
-/// Reads the bodies of one segment, which follow those before the end so far.
-pub(crate) fn scan_body_segment(
-    source: &Source<'_>,
-    bucket: Bucket,
-    segment: u32,
-    end: &mut BodyEnd,
-    visit: &mut BodyVisit<'_>,
-) -> Result<(), Fault> {
-    let mut window = source.window(Segment::Body(bucket, segment))?;
-    (end.segment, end.offset) = (segment, 0);
-    let path = Segment::Body(bucket, segment).path();
-    loop {
-        let broken = |entry, what| Damage::new(&path, end.offset, entry, what);
-        let head = window.at(end.offset, body::HEADER_BYTES)?;
-        if is_zero(head) {
-            if window.zeros_from(end.offset)? {
-                return Ok(());
-            }
-            return Err(broken(None, "there is a gap before more data").into());
-        }
-        let Some(head) = BodyHead::parse(head) else {
-            return Err(broken(None, "this is no body").into());
-        };
-        let Some((record, taken)) = BodyRecord::parse(window.at(end.offset, head.taken())?) else {
-            return Err(broken(Some(head.entry), "the body's digest is wrong").into());
-        };
-        if end.last.is_some_and(|before| before >= record.entry) {
-            return Err(broken(Some(record.entry), "the body is out of order").into());
-        }
-        end.last = Some(record.entry);
-        visit(&Found { bucket, segment, offset: end.offset, record })?;
-        end.offset += taken as u64;
-    }
 }
