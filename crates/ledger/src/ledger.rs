@@ -7,10 +7,11 @@ use std::thread::JoinHandle;
 
 use keys::{Clock, Random};
 
+use crate::background::{Background, LastVerification};
 use crate::capacity::{Capacity, Watch};
 use crate::disk::{Disk, DiskLock, SystemDisk};
 use crate::envelope::{Bucket, Envelope};
-use crate::error::{AppendError, OpenError, ReadError};
+use crate::error::{AppendError, Damage, OpenError, ReadError};
 use crate::identity::{INDEX, LOCK};
 use crate::index::{Fed, Feed, Follower, Index, IndexPlace, IndexState, Shape};
 use crate::local::{Local, Place, identity};
@@ -36,7 +37,8 @@ struct Inner {
     follower: Follower,
     watch: Watch,
     /// Held while holds are changed or something is disposed of.
-    retaining: Mutex<()>,
+    retaining: Arc<Mutex<()>>,
+    background: Arc<Background>,
     thread: Mutex<Option<JoinHandle<Result<(), AppendError>>>>,
 }
 
@@ -100,8 +102,12 @@ impl Ledger {
             root(store.as_ref(), size, Derived::Use).map_err(OpenError::from)
         })?;
         let head = opened.head.clone().into();
-        let shared =
-            Shared { head, health: Mutex::new(Health::Recording), writing: Mutex::default() };
+        let shared = Shared {
+            head,
+            health: Mutex::new(Health::Recording),
+            writing: Mutex::default(),
+            stopped: Mutex::default(),
+        };
         let copying = AtomicBool::new(false);
         let fixed = Fixed {
             place,
@@ -145,7 +151,8 @@ impl Ledger {
             index,
             follower,
             watch,
-            retaining: Mutex::new(()),
+            retaining: Arc::default(),
+            background: Arc::default(),
             thread: Mutex::new(Some(thread)),
         })))
     }
@@ -291,9 +298,46 @@ impl Ledger {
         forgotten.map_err(|error| ForgetError(Box::new(error)))
     }
 
+    /// Verifies the whole ledger in the background, now and every so often. Damage stops it: no
+    /// record is taken any more, and [`Self::health`] says why.
+    ///
+    /// # Errors
+    /// When the thread can't be started.
+    pub fn verify_every(&self, every: std::time::Duration) -> std::io::Result<()> {
+        let (fixed, queue) = (Arc::clone(&self.0.fixed), Arc::clone(&self.0.queue));
+        let damaged = move |damage: &Damage| {
+            let why = format!("the ledger is damaged: {damage}");
+            tracing::error!(why, "the ledger was found to be damaged and is stopped");
+            record_stall(&fixed, &queue, &why);
+            fixed.shared.stop(fixed.clock.now(), &why);
+        };
+        let (fixed, quiet) = (Arc::clone(&self.0.fixed), Arc::clone(&self.0.retaining));
+        self.0.background.start(fixed, every, quiet, damaged)
+    }
+
+    /// What the last verification in the background found; `None` before the first ended.
+    pub fn last_verification(&self) -> Option<LastVerification> {
+        self.0.background.last()
+    }
+
+    /// Verifies the whole ledger as it stands, at once; `None` if the ledger was closed meanwhile.
+    pub fn verify(&self) -> Option<LastVerification> {
+        self.0.background.once(&self.0.fixed, 1)
+    }
+
     /// Lets nothing more in, writes what waits, and gives the folder free.
     pub fn close(&self) -> Result<(), AppendError> {
         self.0.close()
+    }
+}
+
+/// Records that the ledger stalls, while it still can, and waits for that.
+fn record_stall(fixed: &Fixed, queue: &Queue, why: &str) {
+    let record = Record::platform(crate::Event::LedgerStalled { reason: why.to_owned() });
+    let written = enqueue(fixed, queue, record).and_then(Pending::wait);
+    if let Err(error) = written {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "that the ledger stalls could not be recorded in it");
     }
 }
 
@@ -303,6 +347,9 @@ pub(crate) fn enqueue(
     queue: &Queue,
     record: Record,
 ) -> Result<Pending, AppendError> {
+    if let Some(why) = fixed.shared.stopped() {
+        return Err(AppendError::Stopped { why });
+    }
     if let Some(stop) = fixed.watched.stopped() {
         return Err(AppendError::Stopped { why: stop.words() });
     }
@@ -416,6 +463,7 @@ impl Inner {
         // The lock on the folder goes with the writer: by then nobody else may touch the index.
         self.follower.close();
         self.watch.close();
+        self.background.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         thread.map_or(Ok(()), |thread| thread.join().unwrap_or(Err(AppendError::Closed)))
     }

@@ -8,6 +8,7 @@
 //! expired buckets. `docs/formats/ledger.md` describes every byte on disk.
 
 pub mod archive;
+mod background;
 mod body;
 mod bytes;
 mod capacity;
@@ -37,6 +38,7 @@ mod segment;
 mod settings;
 #[doc(hidden)]
 mod sim;
+mod source;
 mod store;
 #[doc(hidden)]
 pub mod testing;
@@ -46,6 +48,7 @@ pub mod witness;
 mod words;
 mod writer;
 
+pub use background::LastVerification;
 pub use capacity::{Capacity, Space};
 #[doc(hidden)]
 pub use disk::{Disk, SystemDisk};

@@ -47,6 +47,8 @@ pub struct Settings {
     pub capacity_wait: Duration,
     /// From this percentage of used room on there is an alarm (AU-5); 50 to 100.
     pub capacity_warn_percent: u8,
+    /// Of the published checkpoints, one in this time at most is also kept in the list of all.
+    pub list_wait: Duration,
     /// After a failure, the least time before the ledger is opened again.
     pub retry_wait: Duration,
     /// Who cosigns this ledger's checkpoints.
@@ -74,6 +76,7 @@ impl Settings {
             clock_wrong_until: None,
             capacity_wait: Duration::from_secs(60),
             capacity_warn_percent: 90,
+            list_wait: Duration::from_secs(600),
             retry_wait: Duration::from_millis(250),
             witnessing: Witnessing::none(),
             standard_months: 36,

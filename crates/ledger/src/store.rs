@@ -12,10 +12,11 @@ use keys::seal::SealingKey;
 
 use crate::draft::Batch;
 use crate::envelope::{Bucket, Envelope};
-use crate::error::{AppendError, OpenError, ReadError};
+use crate::error::{AppendError, Damage, OpenError, ReadError};
 use crate::merkle::{CompactRange, Hash, empty_root, root_at};
 use crate::record::Position;
 use crate::retention::{Disposed, Moved};
+use crate::source::Pace;
 
 /// Everything that the next batch is built on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +112,12 @@ pub(crate) trait Store: Send + Sync {
 
     /// An entry's sealed body; `None` if it was disposed of.
     fn body(&self, envelope: &Envelope) -> Result<Option<Sealed>, ReadError>;
+
+    /// Verifies all that is kept of the first `size` entries, which are durable, at a pace; `None`
+    /// where this store can't.
+    fn verify(&self, _size: u64, _pace: &Pace<'_>) -> Option<Result<(), Damage>> {
+        None
+    }
 
     /// The key of a bucket, if there is such a bucket.
     fn key(&self, bucket: Bucket) -> Option<SealingKey>;

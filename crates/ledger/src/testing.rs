@@ -34,6 +34,7 @@ pub fn settings(folder: &Path) -> Settings {
         retry_wait: std::time::Duration::ZERO,
         // A test of something else is not to find an alarm on a full machine.
         capacity_warn_percent: 100,
+        list_wait: std::time::Duration::ZERO,
         ..Settings::new(folder, "riverton.example/ledger", "NB0010100")
     }
 }

@@ -31,6 +31,7 @@ use crate::merkle::Hash;
 use crate::note::{Checkpoint, VerifierKey};
 use crate::retention::{DISPOSED, DISPOSED_BYTES_MAX, Disposals, document_name};
 use crate::scan::{Fault, LogEnd, Source, scan_bodies};
+use crate::source::{Ends, Pace};
 use log::{LogRead, LogReading, read_log};
 use numbers::Numbers;
 use resume::Resume;
@@ -89,7 +90,19 @@ pub fn verify_on(
     folder: &Path,
     mut options: VerifyOptions<'_>,
 ) -> Result<Verified, Damage> {
-    patiently(disk, folder, || Folder { disk, folder }.verify(&mut options))
+    patiently(disk, folder, || Folder { disk, folder }.verify(&mut options, None))
+}
+
+/// Verifies what a running ledger had at the moment of `ends`, with one thread and at a pace.
+pub(crate) fn verify_running(
+    disk: &dyn Disk,
+    folder: &Path,
+    size: u64,
+    ends: &Ends,
+    pace: &Pace<'_>,
+) -> Result<Verified, Damage> {
+    let mut options = VerifyOptions { expect_size: Some(size), ..VerifyOptions::default() };
+    Folder { disk, folder }.verify(&mut options, Some((ends, pace)))
 }
 
 /// Reads a folder, again if it does not hold while somebody writes to it.
@@ -131,7 +144,11 @@ impl Folder<'_> {
         }
     }
 
-    fn verify(&self, options: &mut VerifyOptions<'_>) -> Result<Verified, Damage> {
+    fn verify(
+        &self,
+        options: &mut VerifyOptions<'_>,
+        running: Option<(&Ends, &Pace<'_>)>,
+    ) -> Result<Verified, Damage> {
         let identity = self.identity(options.key.as_deref())?;
         let mut published = self.published(&identity.key)?;
         let count = published.len() as u64;
@@ -149,8 +166,15 @@ impl Folder<'_> {
         };
         let journal = self.read(JOURNAL, JOURNAL_BYTES_MAX)?;
         let journal = JournalScan::read(&journal, &identity.id);
-        let source = Source::new(self.disk, self.folder, &journal.frames);
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
+        let mut source = Source::new(self.disk, self.folder, &journal.frames);
+        let mut threads =
+            std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
+        if let Some((ends, pace)) = running {
+            // All up to the ends is in its place; what was published since is of a later log.
+            source = Source::new(self.disk, self.folder, &[]).upto(ends, pace);
+            published.retain(|(note, _, _)| note.size <= expected);
+            threads = 1;
+        }
 
         let most = published.last().map_or(0, |it| it.0.size).max(expected);
         let mut disposals = self.disposals()?;
@@ -166,7 +190,9 @@ impl Folder<'_> {
         let LogRead { end, in_buckets } = read.map_err(|fault| self.damage(fault))?;
         let size = end.head.tree.size();
         self.check_size(&end, expected, published)?;
-        check_stray(&journal, size)?;
+        if running.is_none() {
+            check_stray(&journal, size)?;
+        }
         disposals.check()?;
         let leftover = self.keys_and_folders(&source, &identity, &in_buckets, &disposals)?;
         let bodies: u64 = in_buckets.values().map(Numbers::len).sum();

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) health: Mutex<Health>,
     /// Since when the writer waits for the disk.
     pub(crate) writing: Mutex<Option<(Instant, Timestamp)>>,
+    /// Why nothing is taken any more until the ledger is opened anew.
+    pub(crate) stopped: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -57,7 +59,21 @@ impl Shared {
         *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = writing;
     }
 
+    /// Takes nothing any more.
+    pub(crate) fn stop(&self, since: Timestamp, why: &str) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+        self.set_health(Health::Stalled { since, why: why.to_owned() });
+    }
+
+    pub(crate) fn stopped(&self) -> Option<String> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn set_health(&self, health: Health) {
+        // One who stopped it does so for good.
+        if self.stopped().is_some() && health == Health::Recording {
+            return;
+        }
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
     }
 }

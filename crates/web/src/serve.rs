@@ -20,6 +20,9 @@ use crate::app::{self, Shared};
 use crate::config::{Config, Listen};
 use crate::witnesses;
 
+/// Opening reads only the end of the ledger: the whole of it is verified at the start, and daily.
+const VERIFY_EVERY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
 /// An agency that is being served.
 pub struct Server {
     /// Its rooms.
@@ -39,6 +42,10 @@ impl Server {
     /// [`StartError`] says which room or listener could not be opened.
     pub async fn start(config: Config, outside: Outside) -> Result<Self, StartError> {
         let agency = Agency::start(config, outside).await?;
+        if let Err(source) = agency.ledger.verify_every(VERIFY_EVERY) {
+            let error = &source as &dyn std::error::Error;
+            tracing::error!(error, "the ledger is not verified in the background");
+        }
         let (stop, stopped) = watch::channel(false);
         let mut running = Vec::new();
         let pages = serve_pages(&agency, &stopped, &mut running).await?;

@@ -29,6 +29,7 @@ use crate::merkle::Hash;
 use crate::retention::Disposed;
 use crate::scan::BodyEnd;
 use crate::segment::SegmentHead;
+use crate::source::Ends;
 use crate::store::{Appender, Derived, Failure, Head, Opened, Reserve};
 
 struct Journal {
@@ -102,6 +103,9 @@ impl Writing {
         published: Published,
     ) -> Result<Self, Failure> {
         let (end, limit) = (&loaded.end, local.segment_bytes);
+        let bodies = loaded.bodies.iter();
+        let bodies = bodies.map(|(bucket, end)| (*bucket, (end.segment, end.offset))).collect();
+        *local.ends() = Ends { log: (end.segment, end.offset), bodies };
         let log = Extent::open(&local.place, Segment::Log(end.segment), end.offset, limit)?;
         let journal = Journal {
             file: loaded.journal,
@@ -342,18 +346,24 @@ impl Writing {
 
     /// Goes on behind what was written.
     fn advance(&mut self, batch: &Batch, places: &Places) {
+        let mut ends = self.local.ends();
         for write in &places.writes {
-            let end = write.offset + write.bytes.len() as u64;
+            let mut end = write.offset + write.bytes.len() as u64;
             match write.segment {
-                // A frame is written without its padding, which is zeros already.
-                Segment::Log(_) => self.log.end = end.next_multiple_of(crate::frame::UNIT as u64),
+                Segment::Log(_) => {
+                    // A frame is written without its padding, which is zeros already.
+                    end = end.next_multiple_of(crate::frame::UNIT as u64);
+                    self.log.end = end;
+                }
                 Segment::Body(bucket, _) => {
                     if let Some(extent) = self.bodies.get_mut(&bucket) {
                         extent.end = end;
                     }
                 }
             }
+            ends.advance(write.segment, end);
         }
+        drop(ends);
         self.local.positions.put(Of::Envelopes, self.size, &places.envelopes);
         self.local.positions.put(Of::Bodies, self.size, &places.bodies);
         self.size = batch.head.size();
@@ -401,6 +411,7 @@ impl Appender for Writing {
         self.local.check_lock().map_err(Failure::Broken)?;
         self.bodies.remove(&bucket);
         self.body_ends.remove(&bucket);
+        self.local.ends().bodies.remove(&bucket);
         // Else the journal would still have the bodies that went through it last.
         self.empty_journal()?;
         self.local.destroy_bucket(bucket)
@@ -412,7 +423,7 @@ impl Appender for Writing {
 
     fn publish(&mut self, note: &str, size: u64) -> io::Result<()> {
         self.local.check_lock().map_err(io::Error::other)?;
-        self.published.publish(&self.local.place, note, size)
+        self.published.publish(&self.local.place, note, size, self.local.list_wait)
     }
 
     /// An empty frame opens a new generation, so that from here on the log and the bodies speak

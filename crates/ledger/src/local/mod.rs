@@ -15,20 +15,24 @@ mod read;
 mod tiles;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+};
 
 use keys::Random;
 use keys::seal::SealingKey;
 
 use crate::disk::DiskLock;
 use crate::envelope::{Bucket, Envelope};
-use crate::error::{AppendError, OpenError, ReadError};
+use crate::error::{AppendError, Damage, OpenError, ReadError};
 use crate::identity::{Identity, LOCK};
 use crate::merkle::Hash;
 use crate::record::Position;
 use crate::retention::Moved;
 use crate::settings::{LedgerKeys, Settings};
+use crate::source::{Ends, Pace};
 use crate::store::{Derived, EachBody, Failure, Holding, Opened, Sealed, Store};
+use crate::verify::verify_running;
 
 use edges::Edges;
 use handles::Handles;
@@ -47,12 +51,15 @@ pub(crate) struct Local {
     master: SealingKey,
     segment_bytes: u64,
     reserve_bytes: u64,
+    list_wait: std::time::Duration,
     random: Arc<dyn Random>,
     /// Held by the writer, beyond a failure and to its very end.
     lock: Weak<dyn DiskLock>,
     buckets: RwLock<BTreeMap<Bucket, SealingKey>>,
     moved: RwLock<Arc<Moved>>,
     edges: RwLock<Edges>,
+    /// Where what is durable and in its place ends.
+    ends: Mutex<Ends>,
     handles: Handles,
     positions: Positions,
     tiles: Tiles,
@@ -73,11 +80,13 @@ impl Local {
             master: keys.body.clone(),
             segment_bytes: settings.segment_bytes,
             reserve_bytes: settings.reserve_bytes,
+            list_wait: settings.list_wait,
             random,
             lock: Arc::downgrade(lock),
             buckets: RwLock::default(),
             moved: RwLock::default(),
             edges: RwLock::default(),
+            ends: Mutex::default(),
             handles: Handles::new(place.clone()),
             positions: Positions::new(place.clone()),
             tiles: Tiles::new(place.clone()),
@@ -94,6 +103,10 @@ impl Local {
 
     fn edges(&self) -> RwLockReadGuard<'_, Edges> {
         self.edges.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn edges_mut(&self) -> RwLockWriteGuard<'_, Edges> {
@@ -131,6 +144,12 @@ impl Store for Local {
             Ok(bucket) => self.find_body(envelope, bucket).map(Some),
             Err(_disposed) => Ok(None),
         }
+    }
+
+    fn verify(&self, size: u64, pace: &Pace<'_>) -> Option<Result<(), Damage>> {
+        let ends = self.ends().clone();
+        let (disk, folder) = (self.place.disk.as_ref(), &self.place.folder);
+        Some(verify_running(disk, folder, size, &ends, pace).map(|_| ()))
     }
 
     fn key(&self, bucket: Bucket) -> Option<SealingKey> {

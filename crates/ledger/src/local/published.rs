@@ -2,6 +2,7 @@
 //! shortened log is measured against.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use super::{Local, Place};
 use crate::disk::{Mode, read_whole, replace};
@@ -18,14 +19,33 @@ const TAIL_BYTES: u64 = 64 << 10;
 pub(crate) struct Published {
     /// Size of the newest checkpoint.
     pub(crate) size: u64,
+    /// When one was last added to the list of all.
+    listed_at: Option<Instant>,
     /// Where the next note goes among all of them.
     pub(crate) end: u64,
 }
 
 impl Published {
-    /// Publishes a note: adds it to all others, then makes it the newest. What a try that failed
-    /// left behind is cut off first.
-    pub(crate) fn publish(&mut self, place: &Place, note: &str, size: u64) -> io::Result<()> {
+    /// Publishes a note: adds it to the list of all, where the last one there is old enough, and
+    /// makes it the newest. A list of every second would outgrow the log.
+    pub(crate) fn publish(
+        &mut self,
+        place: &Place,
+        note: &str,
+        size: u64,
+        wait: Duration,
+    ) -> io::Result<()> {
+        if self.listed_at.is_none_or(|at| at.elapsed() >= wait) {
+            self.list(place, note)?;
+            self.listed_at = Some(Instant::now());
+        }
+        replace(place.disk.as_ref(), &place.folder, CHECKPOINT, note.as_bytes())?;
+        self.size = size;
+        Ok(())
+    }
+
+    /// What a try that failed left behind is cut off first.
+    fn list(&mut self, place: &Place, note: &str) -> io::Result<()> {
         let disk = place.disk.as_ref();
         let all = disk.open(&place.path(CHECKPOINTS), Mode::Create)?;
         if all.length()? > self.end {
@@ -35,8 +55,7 @@ impl Published {
         all.write_at(text.as_bytes(), self.end)?;
         // Else a later note could reach the disk before an earlier one and leave a hole.
         all.sync()?;
-        replace(disk, &place.folder, CHECKPOINT, note.as_bytes())?;
-        (self.size, self.end) = (size, self.end + text.len() as u64);
+        self.end += text.len() as u64;
         Ok(())
     }
 }
@@ -97,7 +116,7 @@ pub(super) fn check(local: &Local, have: u64) -> Result<Published, OpenError> {
         let note = note.map_err(|it| Damage::new(CHECKPOINT, 0, None, &it.to_string()))?;
         size = size.max(hold(local, have, CHECKPOINT, 0, &note)?);
     }
-    Ok(Published { size, end: from + end })
+    Ok(Published { size, listed_at: None, end: from + end })
 }
 
 /// The last notes of all, and the offset at which they begin.

@@ -11,6 +11,7 @@
 )]
 
 mod archive;
+mod background;
 mod common;
 mod conformance;
 mod damage;

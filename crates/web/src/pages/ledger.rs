@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 
 use axum::extract::State;
 use gate::Print;
-use ledger::Health;
 use ledger::merkle::Hash;
+use ledger::{Health, LastVerification};
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
@@ -32,6 +32,7 @@ struct LedgerState {
     health: Health,
     waiting: usize,
     witnesses: Witnesses,
+    verified: Option<LastVerification>,
 }
 
 impl LedgerState {
@@ -48,6 +49,7 @@ impl LedgerState {
             health: ledger.health(),
             waiting: ledger.waiting(),
             witnesses: Witnesses::of(agency),
+            verified: ledger.last_verification(),
         }
     }
 }
@@ -102,9 +104,25 @@ fn figures(state: &LedgerState) -> Markup {
                     }
                 }
             }
+            p class="small" { (last_verification(state.verified.as_ref())) }
             @if let Health::Stalled { since, why } = &state.health {
                 p { strong { "Since " (moment(*since)) ": " } (why) }
                 p { "Nothing is released until the ledger takes records again." }
+            }
+        }
+    }
+}
+
+/// When all of it was last held against its signed root, and what was found.
+fn last_verification(last: Option<&LastVerification>) -> Markup {
+    html! {
+        @match last {
+            None => "The whole ledger is being verified since the start; this takes a while and slows nothing.",
+            Some(LastVerification { at, size, result: Ok(()) }) => {
+                "All of its " (size) " entries were verified, and hold: " (moment(*at)) "."
+            }
+            Some(LastVerification { at, result: Err(damage), .. }) => {
+                strong { "Damage was found " (moment(*at)) ": " } (damage)
             }
         }
     }
