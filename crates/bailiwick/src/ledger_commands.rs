@@ -4,6 +4,7 @@
 mod archive;
 mod disclose;
 mod evidence;
+mod upkeep;
 mod witness;
 mod words;
 
@@ -135,6 +136,35 @@ pub(crate) enum LedgerCommand {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Wait until the search index covers the whole ledger, and tell. The server must be stopped: one that
+    /// runs keeps its index up by itself, and says on the audit page how far it is.
+    #[command(
+        after_help = "Example:\n  bailiwick ledger index --config bailiwick.toml --rebuild\n\nExit codes: 0 it covers everything, 1 it could not be built, 2 usage."
+    )]
+    Index {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Throw the index away first, and build it anew from the log.
+        #[arg(long)]
+        rebuild: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a new key for blinding whom and what entries are about. It is used from the next start on;
+    /// earlier keys stay and find what they blinded. The server must be stopped.
+    #[command(
+        after_help = "Example:\n  bailiwick ledger rotate-index-key --config bailiwick.toml\n\nThe search index is built anew with the next start, in the background, or at once by `ledger index`.\n\nExit codes: 0 rotated, 1 not rotated, 2 usage."
+    )]
+    RotateIndexKey {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
@@ -185,5 +215,7 @@ pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
             evidence::check(&evidence, key, show, json)
         }
         LedgerCommand::Archive(arguments) => archive::run(arguments),
+        LedgerCommand::Index { config, rebuild, json } => upkeep::index(&config, rebuild, json),
+        LedgerCommand::RotateIndexKey { config, json } => upkeep::rotate(&config, json),
     }
 }

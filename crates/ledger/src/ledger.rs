@@ -287,7 +287,7 @@ impl Ledger {
 
     /// Throws the search index away and has it built anew, in the background.
     pub fn rebuild_index(&self) {
-        self.0.index.doubt();
+        self.0.index.doubt("that was asked for");
     }
 
     /// Takes a bucket's entries out of the search index and its file, but for those in `keep`.

@@ -256,7 +256,7 @@ fn look(index: &Index, wanted: &Wanted, before: u64, most: usize) -> Option<Look
         Ok(look) => look,
         Err(error) => {
             if error.is_damage() {
-                index.doubt();
+                index.doubt("a search found it damaged");
             }
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "the search index could not be read");

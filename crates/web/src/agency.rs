@@ -336,11 +336,20 @@ pub(crate) fn open_ledger(
         .map_err(|source| StartError::Ledger { folder, source: source.into() })
 }
 
-/// The ledger's index keys: `ledger-index` is that of the first epoch, `ledger-index-N` that of a
-/// later one. The first is made where there is none at all.
-fn index_keys(ring: &Keyring, random: &dyn keys::Random) -> Result<IndexKeys, keys::KeysError> {
-    const FIRST: &str = "ledger-index";
-    let epoch = |name: &str| match name.strip_prefix(FIRST)? {
+/// The secret of the first epoch's index key; `ledger-index-N` is that of a later one.
+const INDEX_SECRET: &str = "ledger-index";
+
+/// The name of the secret of an epoch after the first.
+pub(crate) fn index_secret(epoch: u32) -> String {
+    format!("{INDEX_SECRET}-{epoch}")
+}
+
+/// The ledger's index keys. The first is made where there is none at all.
+pub(crate) fn index_keys(
+    ring: &Keyring,
+    random: &dyn keys::Random,
+) -> Result<IndexKeys, keys::KeysError> {
+    let epoch = |name: &str| match name.strip_prefix(INDEX_SECRET)? {
         "" => Some(1),
         later => later.strip_prefix('-')?.parse::<u32>().ok().filter(|epoch| *epoch > 1),
     };
@@ -352,7 +361,7 @@ fn index_keys(ring: &Keyring, random: &dyn keys::Random) -> Result<IndexKeys, ke
     }
     match IndexKeys::new(found) {
         Some(keys) => Ok(keys),
-        None => Ok(IndexKeys::one(MacKey::from_bytes(ring.secret(FIRST, random)?))),
+        None => Ok(IndexKeys::one(MacKey::from_bytes(ring.secret(INDEX_SECRET, random)?))),
     }
 }
 

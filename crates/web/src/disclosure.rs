@@ -166,14 +166,24 @@ fn append(ledger: &Ledger, record: Record, key: SealingKey) -> Result<Disclosing
 
 /// The key of the bodies, if the ledger's other keys are there too: otherwise opening it would make them.
 fn all_keys(ring: &Keyring) -> Result<[u8; 32], DisclosureError> {
-    let there = |name, found: bool| match found {
-        true => Ok(()),
-        false => Err(DisclosureError::NoKey { name }),
-    };
-    there("ledger-signer", ring.find_ed25519("ledger-signer")?.is_some())?;
-    there("ledger-index", ring.secrets()?.iter().any(|name| name.starts_with("ledger-index")))?;
+    if let Some(name) = missing_key(ring)? {
+        return Err(DisclosureError::NoKey { name });
+    }
     let body = ring.find_secret("ledger-body")?;
     body.ok_or(DisclosureError::NoKey { name: "ledger-body" })
+}
+
+/// A key that opening the ledger would make, for it is not there.
+pub(crate) fn missing_key(ring: &Keyring) -> Result<Option<&'static str>, KeysError> {
+    let secrets = ring.secrets()?;
+    let has = |name: &str| secrets.iter().any(|secret| secret.starts_with(name));
+    Ok([
+        ("ledger-signer", ring.find_ed25519("ledger-signer")?.is_some()),
+        ("ledger-index", has("ledger-index")),
+        ("ledger-body", has("ledger-body")),
+    ]
+    .into_iter()
+    .find_map(|(name, there)| (!there).then_some(name)))
 }
 
 fn words(asked: &Disclosure<'_>) -> Record {

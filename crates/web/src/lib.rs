@@ -21,4 +21,5 @@ pub mod sharing;
 pub mod storage;
 mod tabular;
 pub mod tool_pages;
+pub mod upkeep;
 pub mod witnesses;

@@ -2,7 +2,6 @@
 //! once.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -157,8 +156,8 @@ impl Index {
 
     /// Adds the next entries, at most a batch.
     pub(crate) fn step(&self, feed: &dyn Feed) -> Result<Step, IndexError> {
-        if self.doubted.swap(false, Ordering::SeqCst) {
-            return Err(IndexError::Damaged("a search found it so"));
+        if let Some(why) = self.doubted() {
+            return Err(IndexError::Doubted(why));
         }
         self.open(feed)?;
         let mut slot = held(&self.writer);

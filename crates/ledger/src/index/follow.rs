@@ -105,7 +105,7 @@ fn follow(index: &Index, feed: &dyn Feed, bell: &Bell) {
             Ok(true) => rest = REST,
             Ok(false) => {
                 // A doubt is not gathered: what it says is wrong until it is built anew.
-                if !bell.wait() || !(index.is_doubted() || bell.rest(GATHER)) {
+                if !bell.wait() || !(index.doubted().is_some() || bell.rest(GATHER)) {
                     return;
                 }
             }
@@ -131,10 +131,14 @@ pub(super) fn advance(index: &Index, feed: &dyn Feed) -> Result<bool, IndexError
 /// After an error: a damaged index is thrown away, any other is opened again later.
 pub(super) fn recover(index: &Index, error: &IndexError) {
     if error.is_damage() {
-        tell(error, "the search index is damaged and is built anew");
-        match index.discard("it was damaged") {
+        tell(error, "the search index is built anew");
+        let why = match error {
+            IndexError::Doubted(why) => why,
+            _ => "it was damaged",
+        };
+        match index.discard(why) {
             Ok(()) => return,
-            Err(error) => tell(&error, "the damaged search index could not be removed"),
+            Err(error) => tell(&error, "the search index could not be removed"),
         }
     } else {
         tell(error, "the search index could not go on");

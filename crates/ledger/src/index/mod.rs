@@ -19,7 +19,6 @@ mod terms;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
@@ -52,6 +51,8 @@ pub(crate) enum IndexError {
     },
     #[error("the search index is not as it was written: {0}")]
     Damaged(&'static str),
+    #[error("the search index is to be built anew: {0}")]
+    Doubted(&'static str),
     #[error("could not read the log for the search index")]
     Feed(#[source] ReadError),
 }
@@ -61,7 +62,7 @@ impl IndexError {
     pub(crate) fn is_damage(&self) -> bool {
         use rusqlite::ErrorCode as Code;
         match self {
-            Self::Damaged(_) => true,
+            Self::Damaged(_) | Self::Doubted(_) => true,
             Self::File { .. } | Self::Feed(_) => false,
             Self::Sql { source: rusqlite::Error::SqliteFailure(error, _), .. } => !matches!(
                 error.code,
@@ -134,8 +135,8 @@ pub(crate) struct Index {
     /// wait for a batch.
     reader: Mutex<Option<Arc<Mutex<Connection>>>>,
     state: Mutex<IndexState>,
-    /// A reader found it damaged: the follower is to build it anew.
-    doubted: AtomicBool,
+    /// Why the follower is to build it anew.
+    doubted: Mutex<Option<&'static str>>,
     bell: Arc<Bell>,
 }
 
@@ -148,12 +149,17 @@ impl Index {
     pub(crate) fn new(ledger: LedgerId, keys: IndexKeys, place: IndexPlace, shape: Shape) -> Self {
         let state = IndexState { covers: 0, doing: IndexDoing::Checking };
         let (writer, reader) = (Mutex::default(), Mutex::default());
-        let (doubted, bell) = (AtomicBool::new(false), Arc::default());
+        let (doubted, bell) = (Mutex::default(), Arc::default());
         Self { ledger, keys, place, shape, writer, reader, state: Mutex::new(state), doubted, bell }
     }
 
     pub(crate) fn state(&self) -> IndexState {
-        held(&self.state).clone()
+        let mut state = held(&self.state).clone();
+        let stopped = matches!(state.doing, IndexDoing::Stopped { .. });
+        if let Some(why) = self.doubted().filter(|_| !stopped) {
+            state.doing = IndexDoing::Rebuilding { why: why.to_owned() };
+        }
+        state
     }
 
     fn set_doing(&self, doing: IndexDoing) {
@@ -169,14 +175,14 @@ impl Index {
         &self.bell
     }
 
-    /// A reader found it damaged.
-    pub(crate) fn doubt(&self) {
-        self.doubted.store(true, Ordering::SeqCst);
+    /// Has it built anew by the follower. It says so at once, and until that is done.
+    pub(crate) fn doubt(&self, why: &'static str) {
+        *held(&self.doubted) = Some(why);
         self.bell.ring();
     }
 
-    fn is_doubted(&self) -> bool {
-        self.doubted.load(Ordering::SeqCst)
+    fn doubted(&self) -> Option<&'static str> {
+        *held(&self.doubted)
     }
 
     /// Drops the connections. The next step opens them again.
@@ -190,6 +196,8 @@ impl Index {
     pub(crate) fn discard(&self, why: &str) -> Result<(), IndexError> {
         self.let_go();
         self.set_doing(IndexDoing::Rebuilding { why: why.to_owned() });
-        self.place.remove()
+        self.place.remove()?;
+        *held(&self.doubted) = None;
+        Ok(())
     }
 }

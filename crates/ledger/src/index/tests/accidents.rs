@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::super::follow::{advance, recover};
 use super::super::terms::short;
 use super::super::{Index, IndexDoing, IndexPlace, Shape};
 use super::made::{
@@ -66,7 +67,7 @@ fn every_flipped_byte_is_noticed_or_of_no_matter() {
         std::fs::write(&path, &bytes).unwrap();
         let index = index(place(folder.path()), &keys, SMALL);
         let sound = loop {
-            match super::super::follow::advance(&index, &made) {
+            match advance(&index, &made) {
                 Ok(true) => {}
                 other => break other.is_ok(),
             }
@@ -126,6 +127,32 @@ fn a_file_that_is_deleted_under_the_index_is_made_again() {
     settle(&index, &made);
     check(&index, &made, &keys, "deleted");
     assert!(folder.path().join("index/index.db").is_file());
+}
+
+#[test]
+fn an_index_in_doubt_says_so_until_it_was_built_anew_and_no_failure_forgets_it() {
+    let (folder, keys) = (tempfile::tempdir().unwrap(), ring(&[1]));
+    let made = log(60, &keys);
+    let index = index(place(folder.path()), &keys, SMALL);
+    settle(&index, &made);
+    let why = "that was asked for";
+    index.doubt(why);
+    assert_eq!(index.state().doing, IndexDoing::Rebuilding { why: why.to_owned() });
+    // A folder in its place can't be removed as a file.
+    let path = folder.path().join("index/index.db");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    for _ in 0..2 {
+        let error = advance(&index, &made).unwrap_err();
+        recover(&index, &error);
+        let state = index.state();
+        assert!(matches!(state.doing, IndexDoing::Stopped { .. }), "{state:?}");
+        assert_eq!(state.covers, 0);
+    }
+    std::fs::remove_dir(&path).unwrap();
+    settle(&index, &made);
+    assert_eq!(index.state().doing, IndexDoing::Following);
+    check(&index, &made, &keys, "in doubt");
 }
 
 #[test]
