@@ -12,6 +12,7 @@ mod decisions;
 mod durable;
 mod floor;
 mod gateway;
+mod index;
 mod limits;
 mod load;
 mod report;
@@ -63,6 +64,12 @@ pub(crate) struct Arguments {
     /// Fill one ledger in this folder up to the entries, print its figures, and end.
     #[arg(long, hide = true)]
     ledger_memory: Option<PathBuf>,
+    /// Entries of the search index, on a log that is made up.
+    #[arg(long, default_value_t = 100_000)]
+    index_entries: u64,
+    /// Entries of the real ledger beside it.
+    #[arg(long, default_value_t = 20_000)]
+    index_ledger: u64,
     /// Serve the floor alone from this database, print the address, and stay.
     #[arg(long, hide = true)]
     serve_floor: Option<PathBuf>,
@@ -78,6 +85,8 @@ enum Part {
     Decisions,
     /// Durable appends against the disk, SQLite and PostgreSQL; verifying; memory.
     Ledger,
+    /// The ledger's search index: building it, and searching by subject.
+    Index,
 }
 
 impl Arguments {
@@ -117,6 +126,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut report = Report::new(limits::measure(&arguments.out)?);
     if arguments.wants(Part::Decisions) {
         report.decisions = decisions::measure()?;
+    }
+    if arguments.wants(Part::Index) {
+        let (out, entries) = (arguments.out.clone(), arguments.index_entries);
+        let real = arguments.index_ledger;
+        let measured = tokio::task::spawn_blocking(move || index::measure(&out, entries, real));
+        report.index = Some(measured.await??);
     }
     if arguments.wants(Part::Gateway) || arguments.wants(Part::Start) {
         measure_servers(&arguments, &mut report).await?;

@@ -18,6 +18,7 @@ pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) limits: Limits,
     pub(crate) decisions: Vec<Decisions>,
+    pub(crate) index: Option<crate::index::Figures>,
     pub(crate) comparisons: Vec<Comparison>,
     /// Resident memory of the gateway's process (two agencies and an identity provider) after the load.
     pub(crate) loaded_mib: Option<f64>,
@@ -110,6 +111,7 @@ impl Report {
             machine: machine(),
             limits,
             decisions: Vec::new(),
+            index: None,
             comparisons: Vec::new(),
             loaded_mib: None,
             start: None,
@@ -151,6 +153,9 @@ impl Report {
         }
         if !self.decisions.is_empty() {
             Decisions::write(&self.decisions, out)?;
+        }
+        if let Some(index) = &self.index {
+            index.write(out)?;
         }
         for comparison in &self.comparisons {
             comparison.write(out)?;

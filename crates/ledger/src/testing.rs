@@ -10,6 +10,7 @@ use keys::{Clock, SystemRandom};
 
 pub use crate::capacity::Space;
 pub use crate::disk::{Disk, DiskFile, DiskLock, Mode};
+pub use crate::index::Measured;
 use crate::ledger::Ledger;
 use crate::settings::{IndexKeys, LedgerKeys, Settings};
 pub use crate::sim::{Fault, SimDisk};

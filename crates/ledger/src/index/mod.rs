@@ -14,6 +14,7 @@ mod fill;
 mod find;
 mod follow;
 mod forget;
+mod measured;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub(crate) use file::IndexPlace;
 pub(crate) use fill::Step;
 pub(crate) use find::{Look, Wanted};
 pub(crate) use follow::{Bell, Follower};
+pub use measured::Measured;
 
 /// Why the index could not be read or written. Appends never see one of these.
 #[derive(Debug, thiserror::Error)]

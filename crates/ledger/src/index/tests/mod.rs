@@ -2,4 +2,5 @@
 
 mod accidents;
 mod made;
+mod measured;
 mod searches;
