@@ -5,6 +5,7 @@
 
 mod copy;
 mod entry;
+mod live;
 mod proof;
 mod range;
 

@@ -51,6 +51,8 @@ pub fn router(agency: Shared) -> Router {
         .route("/incoming/{parcel}/files/{handle}", get(incoming::file))
         .route("/audit", get(audit::timeline).post(audit::search))
         .route("/audit/entries/{entry}", get(audit::entry))
+        .route("/audit/entries/{entry}/proof", get(audit::proof::sealed))
+        .route("/audit/entries/{entry}/proof/disclosed", get(audit::proof::disclosed))
         .route("/audit/ledger", get(ledger::state))
         .route("/csp-reports", post(home::csp_report))
         .route("/health", get(home::health))

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use keys::{Clock as _, SystemClock};
+use ledger::evidence::Evidence;
+use ledger::format::Half;
+use ledger::note::VerifierKey;
 
 use crate::seed::story::{CASE, FAMILY, PLATE, VEHICLE};
 use crate::story::cast::{
@@ -220,6 +223,24 @@ async fn search(seat: &mut Seat, fields: &[(&str, &str)]) -> Result<Page, Failed
     Ok(page)
 }
 
+/// Downloads the proof of an entry with all that it says, and checks it under the key of the ledger's page.
+async fn proof_holds(seat: &mut Seat, explained: &Page) -> Result<(), Failed> {
+    let address = link(explained, |_, href| href.ends_with("/proof/disclosed"))?;
+    let file = seat.browser.go(explained, &address).await?;
+    ok(&file)?;
+    let page = seat.open("/audit/ledger").await?;
+    let text = page.text();
+    let key = text.split_whitespace().find_map(|word| VerifierKey::parse(word).ok());
+    let key = key.ok_or_else(|| Failed::on(&page, "the ledger's page should show its key"))?;
+    let held = Evidence::parse(&String::from_utf8_lossy(&file.body))
+        .and_then(|evidence| evidence.check(&key).map(|_| evidence))
+        .map_err(|error| Failed::on(&file, format!("the proof does not hold: {error}")))?;
+    match held.entries() {
+        [entry] if entry.said(Half::Private).is_some() => Ok(()),
+        _ => Err(Failed::on(&file, "the proof should say what the entry says")),
+    }
+}
+
 /// 10.
 pub(crate) async fn audit_lists_who_looked(cast: &mut Cast) -> Step {
     let seat = &mut cast.lindqvist;
@@ -229,6 +250,7 @@ pub(crate) async fn audit_lists_who_looked(cast: &mut Cast) -> Step {
     let explained = seat.browser.go(&page, &one).await?;
     ok(&explained)?;
     reads(&explained, "Merkle leaf (SHA-256)")?;
+    proof_holds(seat, &explained).await?;
     let page = search(seat, &[("subject_kind", "vehicle"), ("subject", VEHICLE)]).await?;
     let lines = page.document.elements("li").filter(|line| line.attribute("data-entry").is_some());
     let lines: Vec<String> = lines.map(|line| line.text()).collect();

@@ -97,6 +97,9 @@ async fn probes(ruiz: &mut Seat, lindqvist: &mut Seat) -> Result<Vec<Probe>, Fai
     let entry = link(&page, "/audit/entries/");
     probes.push(Probe::get("the timeline", lindqvist, &page.address.to_string(), CASE.as_bytes()));
     probes.push(Probe::get("an entry", lindqvist, &entry, b"Merkle leaf"));
+    for (name, path) in [("a proof", "proof"), ("a proof that discloses", "proof/disclosed")] {
+        probes.push(Probe::get(name, lindqvist, &format!("{entry}/{path}"), b"tlog-proof@v1"));
+    }
     Ok(probes)
 }
 

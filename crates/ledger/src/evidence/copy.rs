@@ -282,7 +282,7 @@ impl<'a> LogCopy<'a> {
     }
 }
 
-fn halves(body: Body, what: Disclose) -> Content {
+pub(super) fn halves(body: Body, what: Disclose) -> Content {
     let Body { shared_salt, private_salt, shared, private } = body;
     let shared = Disclosed { half: Half::Shared, salt: shared_salt, content: shared };
     let private = Disclosed { half: Half::Private, salt: private_salt, content: private };

@@ -10,7 +10,7 @@ use ledger::evidence::{
 use ledger::format::Half;
 use ledger::note::{NoteError, VerifierKey};
 use ledger::testing::SimDisk;
-use ledger::{Event, Record};
+use ledger::{EntryNumber, Event, ReadError, Record};
 use proptest::proptest;
 
 use crate::common::{FOLDER, append, clock, in_folder, numbered, open, record, released};
@@ -78,6 +78,22 @@ fn a_body_that_is_gone_is_damage_and_never_told_as_disposed_of() {
         }
         other => panic!("{other}"),
     }
+}
+
+#[test]
+fn an_open_ledger_gives_the_same_evidence_as_its_folder() {
+    let (disk, clock) = (disk_with(9), clock());
+    let copy = copy(&disk);
+    let ledger = open(&disk, &clock).unwrap();
+    for entry in 0..copy.size() {
+        for what in [None, Some(Disclose::Shared), Some(Disclose::All)] {
+            let key = body_key();
+            let expected = copy.prove(entry, what.map(|what| (what, &key))).unwrap();
+            assert_eq!(ledger.evidence(EntryNumber(entry), what).unwrap(), expected);
+        }
+    }
+    let none = ledger.evidence(EntryNumber(copy.size()), None);
+    assert!(matches!(none, Err(ReadError::NoEntry { .. })));
 }
 
 #[test]

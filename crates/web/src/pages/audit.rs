@@ -5,6 +5,7 @@
 
 mod explained;
 mod filter;
+pub mod proof;
 
 use std::collections::BTreeSet;
 

@@ -63,6 +63,15 @@ pub(super) fn explained(entry: &Entry, proof: Option<usize>, csrf: &str) -> Mark
                     (pair("Inclusion proof", &format!("{hashes} hashes, held against the current root")))
                 }
             }
+            @let proof = format!("/audit/entries/{}/proof", entry.number);
+            p {
+                a href=(proof) { "Proof" } " that it is here, and nothing of what it says; or "
+                a href={ (proof) "/disclosed" } { "proof with all that it says" } "."
+            }
+            p class="muted small" {
+                "Whoever has the file and this ledger's key checks it without the ledger: "
+                code { "bailiwick ledger check FILE --key KEY" } ". Taking it is on record."
+            }
         }
     }
 }
