@@ -189,7 +189,14 @@ async fn read_the_audit(page: &Page, base: &str, refused: &str) {
     page.audit().await.unwrap();
     page.goto(&format!("{base}/audit/ledger")).await.unwrap();
     page.wait_for("Verify it without us").await.unwrap();
+    page.wait_for("Confirmed from outside").await.unwrap();
+    page.wait_for("Ledgers that we confirm").await.unwrap();
     picture(page, "ledger").await;
+    page.audit().await.unwrap();
+    // Once more with everything open: keys and signed notes are long.
+    let all_open = "(() => { const all = document.querySelectorAll('main details'); \
+         all.forEach((one) => { one.open = true; }); return all.length >= 2; })()";
+    page.wait_js(all_open).await.unwrap();
     page.audit().await.unwrap();
 }
 
