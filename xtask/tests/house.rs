@@ -45,6 +45,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio-rustls", &["wire"]),
     ("sea-orm", &["state"]),
     ("cedar-policy", &["policy"]),
+    ("parquet", &["ledger"]),
+    ("object_store", &["ledger", "sources", "web"]),
     ("rusqlite", &["sources", "ledger"]),
     ("tokio-postgres", &["sources"]),
     ("minijinja", &["tools"]),
