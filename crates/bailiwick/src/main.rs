@@ -5,6 +5,7 @@
 mod ledger_commands;
 mod parcel_commands;
 mod progress;
+mod retention_commands;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +67,9 @@ enum Command {
     /// The ledger: verify, prove.
     #[command(subcommand)]
     Ledger(ledger_commands::LedgerCommand),
+    /// Retention: what is due, holds, disposal. On a stopped server's ledger.
+    #[command(subcommand)]
+    Retention(retention_commands::RetentionCommand),
     /// Parcels: seal, verify, open, inspect.
     #[command(subcommand)]
     Parcel(parcel_commands::ParcelCommand),
@@ -183,6 +187,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             decrypt_key,
         })),
         Command::Ledger(command) => ledger_commands::run(command),
+        Command::Retention(command) => retention_commands::run(command),
         Command::Parcel(command) => parcel_commands::run(command),
         Command::Keys(KeysCommand::Master { out }) => {
             keys::keyring::create_master(&out, &keys::SystemRandom)?;

@@ -332,6 +332,8 @@ pub(crate) fn open_ledger(
         let path = config.data.folder.clone();
         StartError::Config(ConfigError::Value { path, key, what })
     })?;
+    settings.standard_months = config.ledger.standard_months;
+    settings.dissemination_months = config.ledger.dissemination_months;
     Ledger::open_on(ledger_disk.clone(), settings, keys, clock.clone(), random.clone())
         .map_err(|source| StartError::Ledger { folder, source: source.into() })
 }

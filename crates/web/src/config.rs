@@ -110,6 +110,18 @@ pub struct LedgerConfig {
     /// Bytes of one pre-written segment.
     #[serde(default = "segment_default")]
     pub segment_bytes: u64,
+    /// Months that records are kept; at least 12 (AU-11). Moves nothing that is written already.
+    #[serde(default = "standard_default")]
+    pub standard_months: u32,
+    /// Months that records of dissemination are kept; at least 12.
+    #[serde(default = "dissemination_default")]
+    pub dissemination_months: u32,
+    /// Whether the server disposes of what is due by itself, once a day.
+    #[serde(default)]
+    pub dispose_daily: bool,
+    /// What goes on record as the authority for that.
+    #[serde(default = "authority_default")]
+    pub retention_authority: String,
     /// Where `bailiwick ledger archive` puts closed segments.
     pub archive: Option<StorageConfig>,
 }
@@ -252,6 +264,18 @@ const fn segment_default() -> u64 {
     64 * 1024 * 1024
 }
 
+const fn standard_default() -> u32 {
+    36
+}
+
+const fn dissemination_default() -> u32 {
+    120
+}
+
+fn authority_default() -> String {
+    "the retention schedule in the agency's configuration".to_owned()
+}
+
 const fn idle_default() -> u32 {
     30
 }
@@ -347,6 +371,14 @@ impl Config {
         };
         if !(1..=30).contains(&self.session.idle_minutes) {
             return value("session.idle_minutes", "must be between 1 and 30 (AC-11)");
+        }
+        let months = [self.ledger.standard_months, self.ledger.dissemination_months];
+        if !months.iter().all(|months| (12..=1200).contains(months)) {
+            return value("ledger.standard_months", "and others are 12 to 1200 months (AU-11)");
+        }
+        let authority = self.ledger.retention_authority.len();
+        if !(1..=ledger::retention::AUTHORITY_BYTES_MAX).contains(&authority) {
+            return value("ledger.retention_authority", "has 1 to 2000 bytes");
         }
         if !self.listen.pages.ip().is_loopback() && self.listen.certificate.is_none() {
             return value("listen.pages", "is not loopback, so `listen.certificate` is required");

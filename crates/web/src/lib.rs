@@ -15,6 +15,7 @@ pub mod layout;
 pub mod pages;
 pub mod problem;
 mod reading;
+pub mod retention;
 pub mod serve;
 pub mod session;
 pub mod sharing;

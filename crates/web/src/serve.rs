@@ -49,6 +49,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let mut running = Vec::new();
         let pages = serve_pages(&agency, &stopped, &mut running).await?;
+        running.push(tokio::spawn(crate::retention::daily(agency.clone(), stopped.clone())));
         let mut partners = None;
         if let Some(sharing) = &agency.exchange {
             let listener = TlsListener::bind(sharing.listen, &sharing.tls).await?;
