@@ -198,6 +198,27 @@ async fn read_the_audit(page: &Page, base: &str, refused: &str) {
          all.forEach((one) => { one.open = true; }); return all.length >= 2; })()";
     page.wait_js(all_open).await.unwrap();
     page.audit().await.unwrap();
+    hold_records(page, base).await;
+}
+
+/// A hold on the case, which only somebody may place who has just proved who they are.
+async fn hold_records(page: &Page, base: &str) {
+    page.goto(&format!("{base}/audit/retention")).await.unwrap();
+    page.wait_for("What is kept").await.unwrap();
+    page.audit().await.unwrap();
+    page.click("Place a hold").await.unwrap();
+    page.audit().await.unwrap();
+    page.follow("Confirm my identity").await.unwrap();
+    prove(page, "Maja Lindqvist", "Riverton").await;
+    page.goto(&format!("{base}/audit/retention")).await.unwrap();
+    page.click("Place a hold").await.unwrap();
+    page.fill("Name (lower-case", "lit-2026-4").await.unwrap();
+    page.fill("Which one", "24-000113").await.unwrap();
+    page.fill("By what authority", "General Counsel").await.unwrap();
+    page.click("Place the hold").await.unwrap();
+    page.wait_js("document.querySelector('[data-hold=lit-2026-4]') !== null").await.unwrap();
+    picture(page, "retention").await;
+    page.audit().await.unwrap();
 }
 
 /// What was given by one tool, which the entry of a release has from its decision.

@@ -197,7 +197,9 @@ fn misfit(question: &Question, plan: &Plan) -> Option<&'static str> {
 /// nothing is released.
 fn needs_witness(action: Action) -> bool {
     match action {
-        Action::ReadAudit | Action::ViewPosture | Action::ManagePartners => false,
+        Action::ReadAudit | Action::HoldRecords | Action::ViewPosture | Action::ManagePartners => {
+            false
+        }
         Action::RunQuery
         | Action::ReadEvidence
         | Action::WriteRecord
@@ -207,6 +209,7 @@ fn needs_witness(action: Action) -> bool {
         | Action::DownloadParcel
         | Action::ReceiveParcel
         | Action::OpenParcel
+        | Action::DisposeRecords
         | Action::UseTool => true,
     }
 }
@@ -223,6 +226,8 @@ fn overlaps(question: &Question, plan: &Plan) -> bool {
         | Action::DownloadParcel
         | Action::ReceiveParcel
         | Action::OpenParcel
+        | Action::HoldRecords
+        | Action::DisposeRecords
         | Action::ViewPosture
         | Action::ManagePartners
         | Action::UseTool => false,

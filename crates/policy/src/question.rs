@@ -94,6 +94,10 @@ closed_list!(
         OpenParcel = "open-parcel", "open a parcel";
         /// Read or search the ledger.
         ReadAudit = "read-audit", "read the audit log";
+        /// Place or release a hold on records of the ledger.
+        HoldRecords = "hold-records", "place or release a hold";
+        /// Dispose of records whose schedule has ended.
+        DisposeRecords = "dispose-records", "dispose of records";
         /// See the state of the controls.
         ViewPosture = "view-posture", "view the posture";
         /// Add, change or end partners and agreements.

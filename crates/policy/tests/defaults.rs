@@ -155,9 +155,40 @@ fn every_action_is_open_to_somebody_and_none_to_everybody() {
         let permits = |function: &str| {
             policy.decide(&exports(&[function], *action)).verdict == Verdict::Permit
         };
-        let somebody = ["supervisor", "auditor", "administrator"];
+        let somebody = ["supervisor", "auditor", "administrator", "security-officer"];
         assert!(somebody.into_iter().any(permits), "{action}");
         assert!(!permits("builder"), "{action}");
+    }
+}
+
+#[test]
+fn only_a_security_officer_who_has_just_proved_it_holds_and_disposes() {
+    for action in [Action::HoldRecords, Action::DisposeRecords] {
+        let officer = asks(&["security-officer"], action);
+        let why = "permit: security officers place and release holds, and dispose of what is due";
+        check(&officer, why);
+        let stale = with(officer.clone(), |q| {
+            q.actor.assurance.stepped_up_at = Some(now() - SignedDuration::from_secs(301));
+        });
+        let never = with(officer, |q| q.actor.assurance.stepped_up_at = None);
+        for question in [stale, never] {
+            let why = "deny: to hold, release or dispose of records, prove again who you are, at most \
+                       5 minutes before";
+            check(&question, why);
+        }
+        check(
+            &asks(&["security-officer", "administrator"], action),
+            "deny: administrators neither hold nor dispose of records, for some are about them",
+        );
+        check(
+            &asks(&["security-officer", "auditor"], action),
+            "deny: people who audit the log do not dispose of it",
+        );
+        let policy = policy();
+        for function in ["detective", "supervisor", "records-clerk", "builder"] {
+            let decision = policy.decide(&asks(&[function], action));
+            assert_eq!(decision.verdict, Verdict::Deny, "{function} {action}");
+        }
     }
 }
 

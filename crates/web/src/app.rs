@@ -12,7 +12,7 @@ use maud::Markup;
 
 use crate::agency::Agency;
 use crate::layout::{self, Frame, Group, Link, Person};
-use crate::pages::{audit, documents, exports, home, incoming, ledger, sign_in, tools};
+use crate::pages::{audit, documents, exports, home, incoming, ledger, retention, sign_in, tools};
 use crate::problem::Problem;
 use crate::session::{FORM_BYTES_MAX, PersonSlot, SignedIn};
 use crate::{assets, headers};
@@ -54,6 +54,10 @@ pub fn router(agency: Shared) -> Router {
         .route("/audit/entries/{entry}/proof", get(audit::proof::sealed))
         .route("/audit/entries/{entry}/proof/disclosed", get(audit::proof::disclosed))
         .route("/audit/ledger", get(ledger::state))
+        .route("/audit/retention", get(retention::overview))
+        .route("/audit/retention/dispose", post(retention::dispose))
+        .route("/audit/retention/hold", post(retention::hold))
+        .route("/audit/retention/release", post(retention::release))
         .route("/csp-reports", post(home::csp_report))
         .route("/health", get(home::health))
         .route("/ready", get(home::ready))
@@ -156,6 +160,9 @@ impl Agency {
             "/audit/ledger" => {
                 "The log itself: its tree, its signatures, and how to verify it elsewhere."
             }
+            "/audit/retention" => {
+                "How long records are kept, what holds keep longer, and what was disposed of."
+            }
             "/exports" => "Records and evidence that leave for a partner agency.",
             "/incoming" => "Evidence that partner agencies sent, verified on arrival.",
             _ => path
@@ -183,6 +190,7 @@ impl Agency {
         if oversees(signed_in) {
             oversight.push(Link::new("/audit", "Audit"));
             oversight.push(Link::new("/audit/ledger", "Ledger"));
+            oversight.push(Link::new("/audit/retention", "Retention"));
         }
         let groups = [
             Group { title: "", links: vec![Link::new("/", "Start")] },

@@ -146,6 +146,42 @@ impl From<ledger::AppendError> for Problem {
     }
 }
 
+impl From<ledger::ReadError> for Problem {
+    fn from(error: ledger::ReadError) -> Self {
+        match error {
+            ledger::ReadError::NoEntry { .. } => Self::not_found(),
+            ledger::ReadError::Disposed { started, .. } => {
+                Self::new(StatusCode::GONE, "Disposed of", sentence(&error))
+                    .with_next(format!("/audit/entries/{started}"), "The entry that announced it")
+            }
+            ledger::ReadError::NoSize { .. }
+            | ledger::ReadError::Disk { .. }
+            | ledger::ReadError::Damaged(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ledger::retention::DisposeError> for Problem {
+    fn from(error: ledger::retention::DisposeError) -> Self {
+        use ledger::retention::DisposeError as E;
+        match error {
+            E::Append(source) => source.into(),
+            E::HoldName | E::Authority | E::Until => Self::bad_input(sentence(&error)),
+            E::NotDue { .. }
+            | E::Permanent
+            | E::NoBucket { .. }
+            | E::Already { .. }
+            | E::HeldTooOften { .. }
+            | E::HeldTooMany { .. }
+            | E::HoldExists { .. }
+            | E::NoHold { .. } => {
+                Self::new(StatusCode::CONFLICT, "That is not possible now", sentence(&error))
+            }
+            E::Read(_) | E::Index(_) => Self::internal(&error),
+        }
+    }
+}
+
 impl From<exchange::ExchangeError> for Problem {
     fn from(error: exchange::ExchangeError) -> Self {
         use exchange::ExchangeError as E;

@@ -67,7 +67,7 @@ pub async fn entry(
 ) -> Answer {
     let agency_ = agency.clone();
     let released = read(&agency, &signed_in, format!("entry {number}"), move || {
-        let entry = agency_.ledger.read(EntryNumber(number)).map_err(|_| Problem::not_found())?;
+        let entry = agency_.ledger.read(EntryNumber(number))?;
         Ok(Page { entries: vec![entry], more: false, incomplete: Vec::new() })
     })
     .await?;

@@ -7,5 +7,6 @@ pub mod home;
 pub mod incoming;
 pub mod ledger;
 mod parts;
+pub mod retention;
 pub mod sign_in;
 pub mod tools;
