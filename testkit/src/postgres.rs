@@ -14,9 +14,9 @@ use crate::{Process, free_port, need};
 /// Ends, and takes its folder with it, when dropped.
 pub struct Postgres {
     pub port: u16,
-    programs: PathBuf,
     server: Process,
-    _folder: TempDir,
+    cluster: Cluster,
+    settings: Vec<String>,
     /// Beside the system's other temporary files: the path of a socket must be short.
     sockets: TempDir,
 }
@@ -61,13 +61,30 @@ impl Postgres {
         let Some(programs) = programs()? else { return Ok(None) };
         let folder = tempfile::tempdir_in(folder).context("making a folder for PostgreSQL")?;
         let cluster = Cluster::make(programs, folder, password).await?;
-        let settings = ["listen_addresses=", "fsync=on", "synchronous_commit=on"];
+        // Not `fsync` nor `synchronous_commit`, which are on unless a test turns them off.
+        let settings = ["listen_addresses="];
         cluster.serve("local all all scram-sha-256\n", &settings).await.map(Some)
     }
 
     /// The folder in which its socket lies.
     pub fn sockets(&self) -> &Path {
         self.sockets.path()
+    }
+
+    /// The socket that it takes connections on.
+    pub fn socket(&self) -> PathBuf {
+        self.sockets.path().join(format!(".s.PGSQL.{}", self.port))
+    }
+
+    /// Stops the server in the middle of whatever it does, as a crash would, and starts it again.
+    pub async fn crash_and_start(&mut self) -> anyhow::Result<()> {
+        let id = self.id().context("the server has ended before")?;
+        // The children see their parent's end by themselves only after a while.
+        let killed = Command::new("kill").args(["-QUIT", &id.to_string()]).status().await?;
+        anyhow::ensure!(killed.success(), "stopping the server");
+        self.server.end(READY_WAIT_MAX).await?;
+        self.server = self.cluster.run(self.port, self.sockets.path(), &self.settings).await?;
+        Ok(())
     }
 
     /// The server's first process, of which the others are children; absent once it has ended.
@@ -77,7 +94,7 @@ impl Postgres {
 
     /// Runs SQL from a file with `psql`, over TLS, and stops at its first error.
     pub async fn run(&self, database: &str, password: &str, sql: &Path) -> anyhow::Result<()> {
-        let mut psql = Command::new(self.programs.join("psql"));
+        let mut psql = Command::new(self.cluster.programs.join("psql"));
         psql.env("PGPASSWORD", password).env("PGSSLMODE", "require");
         psql.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", OWNER, "-d", database]);
         psql.args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-f"]).arg(sql);
@@ -119,15 +136,21 @@ impl Cluster {
         let sockets = tempfile::tempdir().context("making a folder for a socket")?;
         fs::set_permissions(sockets.path(), fs::Permissions::from_mode(0o777))?;
         let port = free_port()?;
+        let settings: Vec<String> = settings.iter().map(|it| (*it).to_owned()).collect();
+        let server = self.run(port, sockets.path(), &settings).await?;
+        Ok(Postgres { port, server, cluster: self, settings, sockets })
+    }
+
+    async fn run(&self, port: u16, sockets: &Path, settings: &[String]) -> anyhow::Result<Process> {
         let mut command = run_as(&self.programs.join("postgres"), self.as_root);
-        command.arg("-D").arg(self.data()).arg("-k").arg(sockets.path());
+        command.arg("-D").arg(self.data()).arg("-k").arg(sockets);
         command.args(["-p", &port.to_string()]);
         for setting in settings {
             command.args(["-c", setting]);
         }
         let server = Process::start(command)?;
         server.line("ready to accept connections", READY_WAIT_MAX).await?;
-        Ok(Postgres { port, programs: self.programs, server, _folder: self.folder, sockets })
+        Ok(server)
     }
 }
 
@@ -188,7 +211,7 @@ mod tests {
         assert!(error.to_string().contains("division by zero"), "{error}");
         assert!(server.run("postgres", "wrong", &at("good.sql")).await.is_err());
 
-        let mut plain = Command::new(server.programs.join("psql"));
+        let mut plain = Command::new(server.cluster.programs.join("psql"));
         plain.env("PGPASSWORD", "open-sesame").env("PGSSLMODE", "disable");
         plain.args(["-h", "127.0.0.1", "-U", OWNER, "-c", "select 1", "-p"]);
         assert!(!plain.arg(server.port.to_string()).output().await.unwrap().status.success());

@@ -68,6 +68,14 @@ impl Process {
             let kill = Command::new("kill").arg("-TERM").arg(id.to_string()).status().await;
             anyhow::ensure!(kill.context("running kill")?.success(), "process {id} was gone");
         }
+        self.end(wait_max).await
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn end(&mut self, wait_max: Duration) -> anyhow::Result<std::process::ExitStatus> {
         let ended = timeout(wait_max, self.child.wait()).await;
         ended.context("it did not end when asked to")?.context("waiting for its end")
     }

@@ -48,7 +48,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("parquet", &["ledger"]),
     ("object_store", &["ledger", "sources", "web"]),
     ("rusqlite", &["sources", "ledger"]),
-    ("tokio-postgres", &["sources"]),
+    ("tokio-postgres", &["sources", "ledger"]),
     ("minijinja", &["tools"]),
     ("sqlparser", &["tools", "sources"]),
     ("roxmltree", &["identity"]),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::EntryNumber;
+pub use crate::postgres::DatabaseError;
 
 /// Something on disk that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +48,8 @@ pub enum OpenError {
     },
     #[error("the ledger in `{folder}` is open in another process")]
     InUse { folder: PathBuf },
+    #[error("there is something in `{folder}` already")]
+    NotEmpty { folder: PathBuf },
     #[error("the ledger is damaged")]
     Damaged(#[source] Damage),
     #[error("the ledger in `{folder}` belongs to `{found}`, not to `{expected}`")]
@@ -66,6 +69,17 @@ pub enum OpenError {
         #[source]
         source: keys::KeysError,
     },
+    #[error("the ledger's database can't be used")]
+    Database {
+        #[source]
+        source: Arc<DatabaseError>,
+    },
+    /// The database was restored from an older backup, or is another one.
+    #[error(
+        "the database has {have} entries of the ledger, yet this machine has seen {seen} of them: \
+         it was restored from an older backup, or it is another database"
+    )]
+    WoundBack { have: u64, seen: u64 },
 }
 
 /// Why a record was not taken. Whatever it was to allow must not happen.
@@ -115,6 +129,8 @@ pub enum AppendError {
     /// Others, who share the log, came first every time.
     #[error("the log has {size} entries by now; the record was not written")]
     Conflict { size: u64 },
+    #[error("the ledger's database failed")]
+    Database(#[source] Arc<DatabaseError>),
     #[error("the ledger is closed")]
     Closed,
 }
@@ -149,4 +165,6 @@ pub enum ReadError {
     },
     #[error("the ledger is damaged")]
     Damaged(#[source] Damage),
+    #[error("could not read from the ledger's database")]
+    Database(#[source] DatabaseError),
 }

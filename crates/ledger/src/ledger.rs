@@ -1,7 +1,6 @@
 //! The open ledger: what other rooms hold.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -12,19 +11,20 @@ use crate::capacity::{Capacity, Watch};
 use crate::disk::{Disk, DiskLock, SystemDisk};
 use crate::envelope::{Bucket, Envelope};
 use crate::error::{AppendError, Damage, OpenError, ReadError};
-use crate::identity::{INDEX, LOCK};
+use crate::identity::INDEX;
 use crate::index::{Fed, Feed, Follower, Index, IndexPlace, IndexState, Shape};
-use crate::local::{Local, Place, identity};
 use crate::merkle::{CompactRange, Hash};
+use crate::opening::Opening;
+use crate::postgres::{Dial, Waits};
 use crate::proofs;
 use crate::queue::{Pending, Queue};
 use crate::record::{Blind, Entry, EntryNumber, Position, Receipt, Record, StoredRecord, Subject};
 use crate::retention;
 use crate::search::{Log, Page, Search};
 use crate::settings::{LedgerKeys, Settings, mark};
-use crate::store::{Derived, Head, Opened, Sealed, Store, root};
+use crate::store::{Head, Opened, Sealed};
 use crate::watched::Watched;
-use crate::writer::{Fixed, Health, Shared, Writer, halves, stored};
+use crate::writer::{Fixed, Health, Writer, halves, stored};
 
 /// An open ledger. Clones share it; it closes when the last of them is dropped.
 #[derive(Clone)]
@@ -82,49 +82,27 @@ impl Ledger {
         random: Arc<dyn Random>,
         batch: usize,
     ) -> Result<Self, OpenError> {
-        settings.check()?;
-        let place = Place { disk, folder: settings.folder.clone() };
-        let failed = |doing, path| move |source| OpenError::Disk { doing, path, source };
-        let created = place.disk.create_folder(&place.folder);
-        created.map_err(failed("create", place.folder.clone()))?;
-        let lock = place.path(LOCK);
-        let locked = place.disk.lock(&lock).map_err(failed("lock", lock))?;
-        let in_use = || OpenError::InUse { folder: place.folder.clone() };
-        let lock = locked.ok_or_else(in_use)?;
-
-        let identity = identity(&place, &settings, &keys, clock.as_ref(), random.as_ref())?;
-        let store = Local::new(&place, &settings, &identity, &keys, random.clone(), &lock);
-        let store: Arc<dyn Store> = Arc::new(store);
-        let opened = Arc::clone(&store).open()?;
-        let now = clock.now();
-        let watched = Watched::open(&place, &settings.witnessing, &identity.key, now)?;
-        watched.hold(opened.head.size(), &mut |size| {
-            root(store.as_ref(), size, Derived::Use).map_err(OpenError::from)
-        })?;
-        let head = opened.head.clone().into();
-        let shared = Shared {
-            head,
-            health: Mutex::new(Health::Recording),
-            writing: Mutex::default(),
-            stopped: Mutex::default(),
-        };
-        let copying = AtomicBool::new(false);
-        let fixed = Fixed {
-            place,
-            store,
-            settings,
-            keys,
-            identity,
-            clock,
-            random,
-            shared,
-            watched,
-            copying,
-        };
-        Self::start(Arc::new(fixed), opened, lock, batch)
+        let opening = Opening::begin(disk, settings, keys, (clock, random), batch)?;
+        opening.local()
     }
 
-    fn start(
+    /// Opens the ledger that this database has, and that any number of equal processes append to;
+    /// creates it if there is none. The folder is for what is this process's own: the search
+    /// index, what witnesses said, and what it has seen of the log.
+    pub fn open_shared(
+        dial: Arc<dyn Dial>,
+        waits: Waits,
+        settings: Settings,
+        keys: LedgerKeys,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, OpenError> {
+        let (disk, batch) = (Arc::new(SystemDisk), settings.batch_entries_max());
+        let opening = Opening::begin(disk, settings, keys, (clock, random), batch)?;
+        opening.shared(dial, waits)
+    }
+
+    pub(crate) fn start(
         fixed: Arc<Fixed>,
         open: Opened,
         lock: Arc<dyn DiskLock>,

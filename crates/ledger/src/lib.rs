@@ -28,6 +28,8 @@ mod ledger;
 mod local;
 pub mod merkle;
 pub mod note;
+mod opening;
+mod postgres;
 mod proofs;
 mod queue;
 mod record;
@@ -52,10 +54,11 @@ pub use background::LastVerification;
 pub use capacity::{Capacity, Space};
 #[doc(hidden)]
 pub use disk::{Disk, SystemDisk};
-pub use error::{AppendError, Damage, OpenError, ReadError};
+pub use error::{AppendError, Damage, DatabaseError, OpenError, ReadError};
 pub use event::{Event, KINDS, Kind, Outcome, Retention, Severity, Verdict};
 pub use index::{IndexDoing, IndexState};
 pub use ledger::{ForgetError, Ledger};
+pub use postgres::{Dial, Dialling, Login, Stream, Waits, export_folder};
 pub use queue::Pending;
 pub use record::{
     Blind, Entry, EntryNumber, Origin, Position, Reason, Receipt, Record, StoredRecord, Subject,

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keys::seal::SealingKey;
 
@@ -56,7 +57,6 @@ pub(crate) enum Failure {
     Refused(AppendError),
     /// Everything must be opened and read again before anything is written.
     Broken(AppendError),
-    #[expect(dead_code, reason = "for a log that several processes share")]
     /// Somebody else appended first, and the log ends here now: the batch is to be drafted anew.
     Conflict(Box<Head>),
 }
@@ -107,6 +107,11 @@ pub(crate) trait Store: Send + Sync {
     /// Also after a failure, when the appender before was dropped.
     fn open(self: Arc<Self>) -> Result<Opened, OpenError>;
 
+    /// How often to look for what others appended; `None` where nobody else can.
+    fn look_wait(&self) -> Option<Duration> {
+        None
+    }
+
     /// An entry's envelope, and where it lies. The entry must be below the head's size.
     fn envelope(&self, entry: u64) -> Result<(Envelope, Position), ReadError>;
 
@@ -120,7 +125,7 @@ pub(crate) trait Store: Send + Sync {
     }
 
     /// The key of a bucket, if there is such a bucket.
-    fn key(&self, bucket: Bucket) -> Option<SealingKey>;
+    fn key(&self, bucket: Bucket) -> Result<Option<SealingKey>, ReadError>;
 
     /// The buckets that have bodies, or may have.
     fn buckets(&self) -> Vec<Bucket>;
@@ -133,6 +138,11 @@ pub(crate) trait Store: Send + Sync {
 
     /// Reads all bodies of a bucket in order: entry, sealed bytes, place.
     fn bodies(&self, bucket: Bucket, each: &mut EachBody<'_>) -> Result<(), ReadError>;
+
+    /// Whether it can dispose of anything.
+    fn disposes(&self) -> Result<(), AppendError> {
+        Ok(())
+    }
 
     /// Begins the copy of what a hold keeps of the bucket before this one. What another try left
     /// is destroyed first. Nothing reads the copy until [`Appender::dispose`] leads to it.
@@ -168,8 +178,12 @@ pub(crate) trait Appender: Send {
     /// time later and nothing else.
     fn derive(&mut self) {}
 
-    #[expect(dead_code, reason = "for a log that several processes share")]
-    /// The head, where others may have appended since; `None` where nobody else can.
+    /// Lets go of what a conflict keeps for the batch that is drafted anew, where none follows.
+    fn release(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The head, where others have appended since; `None` where nobody has.
     fn look(&mut self) -> Result<Option<Head>, Failure> {
         Ok(None)
     }

@@ -153,8 +153,10 @@ impl Writer {
         };
         let checkpoint_wait = settings.checkpoint_wait;
         self.resume_disposals();
+        let look_wait = self.fixed.store.look_wait();
         loop {
-            let idle = self.is_ahead().then_some(checkpoint_wait);
+            let ahead = self.is_ahead().then_some(checkpoint_wait);
+            let idle = look_wait.map_or(ahead, |wait| Some(ahead.map_or(wait, |it| it.min(wait))));
             match self.queue.take(portion, idle) {
                 Taken::Jobs(jobs) => {
                     self.fixed.shared.set_writing(Some(self.fixed.clock.now()));
@@ -166,6 +168,7 @@ impl Writer {
                     task(&mut self);
                     self.fixed.shared.set_writing(None);
                 }
+                Taken::Idle if look_wait.is_some() => self.look(),
                 Taken::Idle => {}
                 Taken::Closed => break,
             }
@@ -221,7 +224,11 @@ impl Writer {
         let mut tries = 1;
         loop {
             let head = open.head.clone();
-            let batch = draft(&self.fixed, &head, jobs, &mut |bucket| open.appender.key(bucket))?;
+            let batch = draft(&self.fixed, &head, jobs, &mut |bucket| open.appender.key(bucket));
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(failure) => return open.appender.release().and(Err(failure)),
+            };
             match open.appender.append(&head, &batch, reserve) {
                 Ok(()) => {
                     let receipts = batch.receipts(jobs);
@@ -239,6 +246,28 @@ impl Writer {
         }
     }
 
+    /// Looks for what others appended to a log that is shared.
+    fn look(&mut self) {
+        if self.reopen().is_err() {
+            return;
+        }
+        let Some(open) = &mut self.open else { return };
+        match open.appender.look() {
+            Ok(None) => {}
+            Ok(Some(now)) => {
+                *self.fixed.shared.write() = now.clone();
+                open.head = now;
+                self.index.bell().ring();
+            }
+            Err(failure) => {
+                let why = self.note_failure(failure).to_string();
+                tracing::warn!(why, "it could not be seen what others recorded");
+                let since = self.fixed.clock.now();
+                self.fixed.shared.set_health(Health::Stalled { since, why });
+            }
+        }
+    }
+
     /// After a failure: opens and reads everything again, though not more often than allowed.
     pub(crate) fn reopen(&mut self) -> Result<(), AppendError> {
         if self.open.is_some() {
@@ -252,6 +281,9 @@ impl Writer {
             Ok(open) => {
                 *self.fixed.shared.write() = open.head.clone();
                 self.open = Some(open);
+                if self.refused == 0 {
+                    self.fixed.shared.set_health(Health::Recording);
+                }
                 tracing::info!("the ledger was opened again");
                 self.resume_disposals();
                 self.open.as_ref().map(|_| ()).ok_or(AppendError::Closed)
@@ -269,6 +301,7 @@ impl Writer {
         let opened = opened.and_then(|opened| self.check_confirmed(opened));
         opened.map_err(|error| match error {
             OpenError::Write { source } => source,
+            OpenError::Database { source } => AppendError::Database(source),
             error => AppendError::Reopen(Arc::new(error)),
         })
     }

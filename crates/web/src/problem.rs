@@ -156,6 +156,7 @@ impl From<ledger::ReadError> for Problem {
             }
             ledger::ReadError::NoSize { .. }
             | ledger::ReadError::Disk { .. }
+            | ledger::ReadError::Database(_)
             | ledger::ReadError::Damaged(_) => Self::internal(&error),
         }
     }

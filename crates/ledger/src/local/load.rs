@@ -62,6 +62,7 @@ impl From<ReadError> for OpenError {
         match error {
             ReadError::Damaged(damage) => Self::Damaged(damage),
             ReadError::Disk { path, source } => Self::Disk { doing: "read", path, source },
+            ReadError::Database(source) => Self::Database { source: Arc::new(source) },
             ReadError::NoEntry { .. } | ReadError::NoSize { .. } | ReadError::Disposed { .. } => {
                 damaged(LOG, "the log does not have all of its tree")
             }
@@ -107,7 +108,11 @@ pub(crate) fn identity(
 }
 
 /// Makes an empty ledger. The identity comes last: without it, a creation is begun again.
-fn create(place: &Place, settings: &Settings, identity: &Identity) -> Result<(), OpenError> {
+pub(crate) fn create(
+    place: &Place,
+    settings: &Settings,
+    identity: &Identity,
+) -> Result<(), OpenError> {
     let disk = place.disk.as_ref();
     for name in [LOG, BODY, KEYS] {
         disk.create_folder(&place.path(name)).map_err(failed(place, "create", name))?;

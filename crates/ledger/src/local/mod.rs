@@ -34,14 +34,14 @@ use crate::source::{Ends, Pace};
 use crate::store::{Derived, EachBody, Failure, Holding, Opened, Sealed, Store};
 use crate::verify::verify_running;
 
-use edges::Edges;
+pub(crate) use edges::Edges;
 use handles::Handles;
-pub(crate) use load::{check_stray, identity, key_name};
+pub(crate) use load::{check_stray, create, identity, key_name};
 pub(crate) use place::Place;
 use positions::Positions;
 pub(crate) use published::parse_all;
 use tiles::Tiles;
-pub(crate) use tiles::tile_name;
+pub(crate) use tiles::{TILE_HEIGHT, TILE_WIDTH, fold, tile_name};
 
 /// The folder of one ledger.
 pub(crate) struct Local {
@@ -152,8 +152,8 @@ impl Store for Local {
         Some(verify_running(disk, folder, size, &ends, pace).map(|_| ()))
     }
 
-    fn key(&self, bucket: Bucket) -> Option<SealingKey> {
-        self.buckets().get(&bucket).cloned()
+    fn key(&self, bucket: Bucket) -> Result<Option<SealingKey>, ReadError> {
+        Ok(self.buckets().get(&bucket).cloned())
     }
 
     fn buckets(&self) -> Vec<Bucket> {

@@ -73,6 +73,7 @@ pub(super) fn resume(queue: &Queue) -> Result<(), DisposeError> {
 
 /// Whether a bucket may be disposed of at all.
 fn check(fixed: &Fixed, bucket: Bucket) -> Result<(), DisposeError> {
+    fixed.store.disposes()?;
     if let Some(disposed) = fixed.store.moved().get(bucket) {
         return Err(DisposeError::Already { bucket, started: EntryNumber(disposed.entry) });
     }

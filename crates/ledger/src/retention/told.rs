@@ -124,7 +124,7 @@ pub(crate) fn open(
     place: &Position,
 ) -> Result<Body, ReadError> {
     let wrong = |what| wrong(place, envelope.entry, what);
-    let key = fixed.store.key(bucket);
+    let key = fixed.store.key(bucket)?;
     let key = key.ok_or_else(|| wrong("the key of the body's bucket is missing"))?;
     let plain = key.open(&body_aad(&envelope.ledger, envelope.entry, bucket), sealed);
     let plain = plain.map_err(|_| wrong("the body does not open with its bucket's key"))?;

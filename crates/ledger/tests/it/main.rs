@@ -12,9 +12,11 @@
 
 mod archive;
 mod background;
+mod both;
 mod common;
 mod conformance;
 mod damage;
+mod database;
 mod disposal;
 mod disposed;
 mod events;
@@ -24,6 +26,7 @@ mod formats;
 mod indexed;
 mod oracle;
 mod python;
+mod shared;
 mod stopped;
 mod stories;
 mod trees;

@@ -1,0 +1,179 @@
+//! A ledger in PostgreSQL, written out as a folder: the same frames and bodies byte by byte, so that whoever
+//! verifies folders verifies it.
+//!
+//! Invariant: nothing is written that did not lead to the root and signature that it came with.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use keys::{Clock, Random};
+
+use super::link::{Dial, Waits};
+use super::open::Found;
+use super::read::column;
+use super::reader::{Ask, Bound};
+use super::schema::number;
+use super::{Postgres, damaged};
+use crate::body::BodyRecord;
+use crate::disk::{SystemDisk, replace};
+use crate::draft::Batch;
+use crate::envelope::Envelope;
+use crate::error::{OpenError, ReadError};
+use crate::frame::{Frame, NewFrame};
+use crate::identity::{CHECKPOINTS, KEYS, LOCK};
+use crate::local::{Local, Place, create};
+use crate::settings::{LedgerKeys, Settings};
+use crate::store::{Appender, Failure, Head, Reserve, Store};
+
+const EXPORTING: &str = "read what is exported";
+
+/// Writes the ledger that a database has, as it is now, into a folder of its own, in the format of
+/// ledgers on disk; `progress` is told entries done and all. Gives the number of entries. May run
+/// beside those that append. `settings.folder` is where it goes.
+///
+/// # Errors
+/// A ledger in the folder already; no ledger in the database; damage, with the row; the disk.
+pub fn export_folder(
+    dial: Arc<dyn Dial>,
+    waits: Waits,
+    settings: &Settings,
+    keys: &LedgerKeys,
+    with: (&dyn Clock, &Arc<dyn Random>),
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<u64, OpenError> {
+    settings.check()?;
+    let place = Place { disk: Arc::new(SystemDisk), folder: settings.folder.clone() };
+    let found = Found::new(dial, waits, &place, settings, keys, with, false)?;
+    let failed = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Disk { doing, path, source }
+    };
+    place.disk.create_folder(&place.folder).map_err(failed("create", &place.folder))?;
+    let path = place.path(LOCK);
+    let lock = place.disk.lock(&path).map_err(failed("lock", &path))?;
+    let lock = lock.ok_or_else(|| OpenError::InUse { folder: place.folder.clone() })?;
+    if place.disk.list(&place.folder).map_err(failed("list", &place.folder))?.len() > 1 {
+        return Err(OpenError::NotEmpty { folder: place.folder.clone() });
+    }
+    let store = &found.store;
+    let end = store.head_now()?;
+    store.check_signed(&end)?;
+    create(&place, settings, &found.identity)?;
+    store.export_keys(&place)?;
+    let (_, random) = with;
+    let local = Local::new(&place, settings, &found.identity, keys, Arc::clone(random), &lock);
+    let mut opened = Arc::new(local).open()?;
+    let mut head = Head::default();
+    while head.size() < end.size() {
+        let before = head.size();
+        let frames = store.frames(before)?;
+        for frame in frames.into_iter().filter(|it| it.head.first >= before) {
+            if head.size() >= end.size() {
+                break;
+            }
+            let batch = store.batch(&head, frame)?;
+            let appender = opened.appender.as_mut();
+            let written = appender.append(&head, &batch, Reserve::Use);
+            written.map_err(unwritten)?;
+            appender.derive();
+            store.export_checkpoints(appender, head.size(), batch.head.size())?;
+            head = batch.head;
+            progress(head.size(), end.size());
+        }
+        if head.size() == before {
+            let what = "the head has entries that are in no frame";
+            return Err(damaged("head", end.size(), Some(before), what).into());
+        }
+    }
+    if head != end {
+        return Err(damaged("head", end.size(), None, "the head is not that of the frames").into());
+    }
+    opened.appender.close().map_err(unwritten)?;
+    Ok(end.size())
+}
+
+fn unwritten(failure: Failure) -> OpenError {
+    OpenError::Write { source: failure.into_error() }
+}
+
+impl Postgres {
+    fn export_keys(&self, place: &Place) -> Result<(), OpenError> {
+        for row in &self.ask(Ask::Keys, EXPORTING, Vec::new).map_err(ReadError::from)? {
+            let name: &str = column(row, 0).map_err(ReadError::from)?;
+            let file: &[u8] = column(row, 1).map_err(ReadError::from)?;
+            let Some(bucket) = crate::envelope::Bucket::parse(name) else {
+                return Err(damaged("bucket_keys", 0, None, "not the name of a bucket").into());
+            };
+            let (folder, name) = (place.path(KEYS), format!("{}.key", bucket.name()));
+            let written = replace(place.disk.as_ref(), &folder, &name, file);
+            let path = folder.join(name);
+            written.map_err(|source| OpenError::Disk { doing: "write", path, source })?;
+        }
+        Ok(())
+    }
+
+    /// A frame, and the bodies of its entries, as they were appended.
+    fn batch(&self, before: &Head, frame: Frame) -> Result<Batch, ReadError> {
+        let head = self.next(before, &frame)?;
+        let first = frame.head.first;
+        let wrong = |what| damaged("frames", first, Some(first), what);
+        let new = NewFrame {
+            ledger: frame.head.ledger,
+            first,
+            at_ms: frame.head.at_ms,
+            previous: frame.head.previous,
+            root_before: frame.head.root_before,
+            root: frame.head.root,
+            signature: frame.head.signature,
+            envelopes: &frame.envelopes,
+        };
+        let (bytes, digest) = new.encode().ok_or_else(|| wrong("the frame is too long"))?;
+        if digest != frame.digest {
+            return Err(wrong("the frame is not as written"));
+        }
+        let bodies = self.bodies(&frame.envelopes, first, head.size())?;
+        let leaves = frame.envelopes.iter().map(Envelope::leaf).collect();
+        Ok(Batch { envelopes: frame.envelopes, leaves, bodies, frame: bytes, head })
+    }
+
+    fn bodies(
+        &self,
+        envelopes: &[Envelope],
+        first: u64,
+        end: u64,
+    ) -> Result<Vec<Vec<u8>>, ReadError> {
+        let range = || -> Vec<Bound> { vec![Box::new(number(first)), Box::new(number(end))] };
+        let rows = self.ask(Ask::Bodies, EXPORTING, range)?;
+        let mut bodies = Vec::with_capacity(rows.len());
+        for (nth, envelope) in envelopes.iter().enumerate() {
+            let wrong = |what| damaged("bodies", envelope.entry, Some(envelope.entry), what);
+            let row = rows.get(nth).ok_or_else(|| wrong("the body of an entry is missing"))?;
+            let bytes: &[u8] = column(row, 0)?;
+            let record = BodyRecord::parse(bytes);
+            let fits = |(it, taken): &(BodyRecord<'_>, usize)| {
+                it.entry == envelope.entry && *taken == bytes.len()
+            };
+            record.filter(fits).ok_or_else(|| wrong("the body is missing, or not as written"))?;
+            bodies.push(bytes.to_vec());
+        }
+        Ok(bodies)
+    }
+
+    fn export_checkpoints(
+        &self,
+        appender: &mut dyn Appender,
+        over: u64,
+        up_to: u64,
+    ) -> Result<(), OpenError> {
+        let range = || -> Vec<Bound> { vec![Box::new(number(over)), Box::new(number(up_to))] };
+        let rows = self.ask(Ask::Checkpoints, EXPORTING, range).map_err(ReadError::from)?;
+        for row in &rows {
+            let size: i64 = column(row, 0).map_err(ReadError::from)?;
+            let note: &str = column(row, 1).map_err(ReadError::from)?;
+            let published = appender.publish(note, u64::try_from(size).unwrap_or(0));
+            let (doing, path) = ("write", CHECKPOINTS.into());
+            published.map_err(|source| OpenError::Disk { doing, path, source })?;
+        }
+        Ok(())
+    }
+}

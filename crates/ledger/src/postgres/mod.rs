@@ -1,0 +1,156 @@
+//! A ledger in PostgreSQL, which any number of equal processes append to.
+//!
+//! Invariants: there is one log, for a batch is appended under the lock of the one row that is the
+//! log's head, and only if that head is what the batch was drafted on. No process leads. What
+//! others appended is read and held against its signature before it is built on. A commit that
+//! got no answer counts as failed, and the head tells later; nothing is sent a second time.
+//! `docs/formats/ledger-postgres.md` describes the tables, decision 10 why they are so.
+
+mod append;
+mod export;
+mod fault;
+mod follow;
+mod link;
+mod open;
+mod read;
+mod reader;
+mod schema;
+mod seen;
+mod tree;
+mod whole;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use keys::Random;
+use keys::seal::SealingKey;
+
+use crate::envelope::{Bucket, Envelope};
+use crate::error::{AppendError, Damage, OpenError, ReadError};
+use crate::identity::Identity;
+use crate::local::{Edges, Place};
+use crate::merkle::Hash;
+use crate::record::Position;
+use crate::retention::Moved;
+use crate::store::{Derived, EachBody, Failure, Holding, Opened, Sealed, Store};
+
+pub use export::export_folder;
+pub use fault::DatabaseError;
+pub use link::{Dial, Dialling, Login, Stream, Waits};
+pub(crate) use open::Found;
+
+use link::{Address, Hands};
+use reader::Reader;
+
+/// The ledger in one database.
+pub(crate) struct Postgres {
+    address: Address,
+    hands: Hands,
+    /// What is this machine's own: the newest checkpoint that it has seen.
+    place: Place,
+    identity: Identity,
+    /// The master under which buckets' keys are wrapped.
+    master: SealingKey,
+    random: Arc<dyn Random>,
+    /// The connection of those who read.
+    reader: Mutex<Option<Arc<Reader>>>,
+    buckets: RwLock<BTreeMap<Bucket, SealingKey>>,
+    /// The right edge of the tree as this process knows it.
+    edges: RwLock<Edges>,
+}
+
+impl Postgres {
+    fn edges(&self) -> RwLockReadGuard<'_, Edges> {
+        self.edges.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn edges_mut(&self) -> RwLockWriteGuard<'_, Edges> {
+        self.edges.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known_key(&self, bucket: Bucket) -> Option<SealingKey> {
+        self.buckets.read().unwrap_or_else(PoisonError::into_inner).get(&bucket).cloned()
+    }
+
+    fn keep_key(&self, bucket: Bucket, key: &SealingKey) {
+        let mut buckets = self.buckets.write().unwrap_or_else(PoisonError::into_inner);
+        buckets.insert(bucket, key.clone());
+    }
+}
+
+impl Store for Postgres {
+    fn open(self: Arc<Self>) -> Result<Opened, OpenError> {
+        open::open(&self)
+    }
+
+    fn look_wait(&self) -> Option<Duration> {
+        Some(self.address.waits.look)
+    }
+
+    fn envelope(&self, entry: u64) -> Result<(Envelope, Position), ReadError> {
+        self.find_envelope(entry)
+    }
+
+    fn body(&self, envelope: &Envelope) -> Result<Option<Sealed>, ReadError> {
+        self.find_body(envelope).map(Some)
+    }
+
+    fn key(&self, bucket: Bucket) -> Result<Option<SealingKey>, ReadError> {
+        self.find_key(bucket)
+    }
+
+    fn buckets(&self) -> Vec<Bucket> {
+        self.all_buckets().unwrap_or_else(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the database did not tell its buckets");
+            let known = self.buckets.read().unwrap_or_else(PoisonError::into_inner);
+            known.keys().copied().collect()
+        })
+    }
+
+    fn moved(&self) -> Arc<Moved> {
+        Arc::default()
+    }
+
+    fn envelopes(&self, each: &mut dyn FnMut(&Envelope)) -> Result<(), ReadError> {
+        self.all_envelopes(each)
+    }
+
+    fn bodies(&self, bucket: Bucket, each: &mut EachBody<'_>) -> Result<(), ReadError> {
+        self.all_bodies(bucket, each)
+    }
+
+    fn disposes(&self) -> Result<(), AppendError> {
+        Err(AppendError::Database(Arc::new(DatabaseError::NoDisposal)))
+    }
+
+    fn hold(&self, _: Bucket) -> Result<Box<dyn Holding + '_>, Failure> {
+        Err(no_disposal())
+    }
+
+    fn node(&self, level: u32, index: u64, derived: Derived) -> Result<Hash, ReadError> {
+        self.find_node(level, index, derived)
+    }
+}
+
+impl From<DatabaseError> for ReadError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Nothing was touched.
+fn no_disposal() -> Failure {
+    Failure::Refused(AppendError::Database(Arc::new(DatabaseError::NoDisposal)))
+}
+
+/// Everything is to be opened and read again.
+fn broken(error: DatabaseError) -> Failure {
+    Failure::Broken(AppendError::Database(Arc::new(error)))
+}
+
+/// Damage in a row of a table, as it is named: `frames/4096`.
+fn damaged(table: &str, row: u64, entry: Option<u64>, what: &str) -> ReadError {
+    ReadError::Damaged(Damage::new(&format!("{table}/{row}"), 0, entry, what))
+}

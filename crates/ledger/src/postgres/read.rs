@@ -1,0 +1,109 @@
+//! Reading single things: an envelope, a body, a bucket's key, a few frames.
+
+use tokio_postgres::Row;
+
+use super::reader::Ask;
+use super::schema::number;
+use super::{Postgres, damaged};
+use crate::body::{BodyRecord, unwrap_key, wrapped_key};
+use crate::bytes::padded;
+use crate::envelope::{Bucket, Envelope};
+use crate::error::ReadError;
+use crate::frame::{Frame, UNIT, envelope_offset};
+use crate::record::Position;
+use crate::store::Sealed;
+
+use super::DatabaseError;
+use keys::seal::SealingKey;
+
+const READING: &str = "read from the ledger";
+
+/// A column of a row that was asked for by a statement of ours.
+pub(super) fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a Row,
+    at: usize,
+) -> Result<T, DatabaseError> {
+    row.try_get(at).map_err(|error| DatabaseError::of(READING, error))
+}
+
+impl Postgres {
+    pub(super) fn find_envelope(&self, entry: u64) -> Result<(Envelope, Position), ReadError> {
+        let at = number(entry);
+        let rows = self.ask(Ask::Envelope, READING, || vec![Box::new(at)])?;
+        let missing = || damaged("frames", entry, Some(entry), "the entry is in no frame");
+        let row = rows.first().ok_or_else(missing)?;
+        let first = u64::try_from(column::<i64>(row, 0)?).map_err(|_| missing())?;
+        let count = u64::try_from(column::<i32>(row, 1)?).map_err(|_| missing())?;
+        if !(first..first.saturating_add(count)).contains(&entry) {
+            return Err(missing());
+        }
+        let envelope = Envelope::parse(column(row, 2)?);
+        let envelope =
+            envelope.filter(|it| it.entry == entry && it.ledger == self.identity.id).ok_or_else(
+                || damaged("frames", first, Some(entry), "the envelope is not as it was written"),
+            )?;
+        let offset = envelope_offset(entry - first);
+        Ok((envelope, Position { file: format!("frames/{first}"), offset }))
+    }
+
+    pub(super) fn find_body(&self, envelope: &Envelope) -> Result<Sealed, ReadError> {
+        let entry = envelope.entry;
+        let wrong = |what| damaged("bodies", entry, Some(entry), what);
+        let at = number(entry);
+        let rows = self.ask(Ask::Body, READING, || vec![Box::new(at)])?;
+        let row = rows.first().ok_or_else(|| wrong("the body of an entry is missing"))?;
+        let bucket: &str = column(row, 0)?;
+        if Bucket::parse(bucket) != Some(envelope.bucket) {
+            return Err(wrong("the body is in another bucket than its envelope says"));
+        }
+        let bytes: &[u8] = column(row, 1)?;
+        let record = BodyRecord::parse(bytes);
+        let record = record.filter(|(it, taken)| it.entry == entry && *taken == bytes.len());
+        let (record, _) = record.ok_or_else(|| wrong("the body's digest is wrong"))?;
+        let place = Position { file: format!("bodies/{entry}"), offset: 0 };
+        Ok(Sealed { bytes: record.sealed.to_vec(), bucket: envelope.bucket, place })
+    }
+
+    pub(super) fn find_key(&self, bucket: Bucket) -> Result<Option<SealingKey>, ReadError> {
+        if let Some(key) = self.known_key(bucket) {
+            return Ok(Some(key));
+        }
+        let rows = self.ask(Ask::Key, READING, || vec![Box::new(bucket.name())])?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let key = self.open_key(bucket, column(row, 0)?)?;
+        self.keep_key(bucket, &key);
+        Ok(Some(key))
+    }
+
+    pub(super) fn open_key(&self, bucket: Bucket, file: &[u8]) -> Result<SealingKey, ReadError> {
+        let wrong = |what: &str| {
+            let file = format!("bucket_keys/{}", bucket.name());
+            ReadError::Damaged(crate::Damage::new(&file, 0, None, what))
+        };
+        let wrapped = wrapped_key(file, &self.identity.id);
+        let wrapped = wrapped.ok_or_else(|| wrong("the key file is not as written"))?;
+        let key = unwrap_key(&self.master, &self.identity.id, bucket, wrapped);
+        key.ok_or_else(|| wrong("the key does not open with the ledger's master key"))
+    }
+
+    /// The frame that has this entry, and a few of those that follow it.
+    pub(super) fn frames(&self, entry: u64) -> Result<Vec<Frame>, ReadError> {
+        let at = number(entry);
+        let rows = self.ask(Ask::Frames, READING, || vec![Box::new(at)])?;
+        let mut frames = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let first: i64 = column(row, 0)?;
+            let bytes: &[u8] = column(row, 1)?;
+            let mut bytes = bytes.to_vec();
+            bytes.resize(padded(bytes.len(), UNIT), 0);
+            let frame = Frame::parse(&bytes).filter(|it| {
+                number(it.head.first) == first
+                    && it.head.taken() == bytes.len()
+                    && it.head.ledger == self.identity.id
+            });
+            let (first, what) = (u64::try_from(first).unwrap_or(0), "the frame is not as written");
+            frames.push(frame.ok_or_else(|| damaged("frames", first, Some(first), what))?);
+        }
+        Ok(frames)
+    }
+}

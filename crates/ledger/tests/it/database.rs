@@ -1,0 +1,331 @@
+//! A PostgreSQL server for the stories, and ways to disturb what goes to it.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use keys::{FixedClock, SystemRandom};
+use ledger::testing::settings;
+use ledger::{
+    Dial, Dialling, Ledger, LedgerKeys, Login, OpenError, Settings, Verified, VerifyOptions, Waits,
+};
+use tempfile::TempDir;
+use testkit::Postgres;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+
+use crate::both::{Held, Home};
+
+const PASSWORD: &str = "open-sesame";
+
+/// A server with as many databases as are asked for. It ends with the test.
+pub(crate) struct Server {
+    // The server is dropped within its runtime, and so before it.
+    postgres: Mutex<Postgres>,
+    runtime: Runtime,
+    folder: TempDir,
+}
+
+impl Server {
+    /// `None` where there is no PostgreSQL.
+    pub(crate) fn start() -> Option<Self> {
+        // On a thread of its own the server's output is always read.
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+        let (folder, temporary) = (tempfile::tempdir().unwrap(), std::env::temp_dir());
+        let started = Postgres::start_durable(&temporary, PASSWORD);
+        let postgres = Mutex::new(runtime.block_on(started).unwrap()?);
+        Some(Self { postgres, runtime, folder })
+    }
+
+    pub(crate) fn crash_and_start(&self) {
+        let mut postgres = self.postgres.lock().unwrap();
+        self.runtime.block_on(postgres.crash_and_start()).unwrap();
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.postgres.lock().unwrap().socket()
+    }
+
+    fn client(&self, database: &str) -> Client {
+        let socket = self.socket();
+        self.runtime.block_on(async {
+            let stream = UnixStream::connect(socket).await.unwrap();
+            let mut config = Config::new();
+            config.user("postgres").password(PASSWORD).dbname(database);
+            let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client
+        })
+    }
+
+    /// Runs SQL, a statement at a time, and gives the first column of the last answer.
+    pub(crate) fn sql(&self, database: &str, statements: &[&str]) -> Vec<String> {
+        let client = self.client(database);
+        let mut last = Vec::new();
+        for sql in statements {
+            let answer = self.runtime.block_on(client.simple_query(sql)).unwrap();
+            let rows = answer.into_iter().filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
+                _ => None,
+            });
+            last = rows.collect();
+        }
+        last
+    }
+
+    /// A fresh database.
+    pub(crate) fn base(&self, name: &str) -> Base<'_> {
+        self.sql("postgres", &[&format!("create database {name}")]);
+        Base { server: self, name: name.to_owned() }
+    }
+
+    /// A copy of a database to which nobody needs to be connected.
+    pub(crate) fn copy(&self, of: &str, name: &str) -> Base<'_> {
+        let end = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = ";
+        let make = format!("create database {name} template {of}");
+        self.sql("postgres", &[&format!("{end} '{of}'"), &make]);
+        Base { server: self, name: name.to_owned() }
+    }
+}
+
+/// One database, and the folders of the processes that have a ledger in it.
+pub(crate) struct Base<'a> {
+    server: &'a Server,
+    pub(crate) name: String,
+}
+
+/// Short, but longer than anything here should take.
+pub(crate) fn waits() -> Waits {
+    Waits {
+        statement: Duration::from_secs(20),
+        idle: Duration::from_secs(1),
+        look: Duration::from_millis(20),
+    }
+}
+
+impl Base<'_> {
+    pub(crate) fn dial(&self) -> Arc<Disturbed> {
+        let (socket, database) = (self.server.socket(), self.name.clone());
+        let nothing = Arc::new(Disturbance::default());
+        Arc::new(Disturbed { socket, database, what: nothing })
+    }
+
+    /// The folder of one process.
+    pub(crate) fn folder(&self, process: &str) -> PathBuf {
+        self.server.folder.path().join(&self.name).join(process)
+    }
+
+    /// Opens the ledger as one of the processes that share it.
+    pub(crate) fn open_as(
+        &self,
+        process: &str,
+        dial: Arc<dyn Dial>,
+        clock: &Arc<FixedClock>,
+    ) -> Result<Ledger, OpenError> {
+        let settings = settings(&self.folder(process));
+        let (keys, clock, random) =
+            (ledger::testing::keys(), Arc::clone(clock), Arc::new(SystemRandom));
+        Ledger::open_shared(dial, waits(), settings, keys, clock, random)
+    }
+
+    /// As [`Self::open_as`], and does nothing that it is not asked for.
+    pub(crate) fn open_quiet(&self, dial: Arc<dyn Dial>, clock: &Arc<FixedClock>) -> Ledger {
+        let hour = Duration::from_secs(3600);
+        let settings = Settings { checkpoint_wait: hour, ..settings(&self.folder("quiet")) };
+        let (waits, keys) = (Waits { look: hour, ..waits() }, ledger::testing::keys());
+        let (clock, random) = (Arc::clone(clock), Arc::new(SystemRandom));
+        Ledger::open_shared(dial, waits, settings, keys, clock, random).unwrap()
+    }
+
+    pub(crate) fn sql(&self, statements: &[&str]) -> Vec<String> {
+        self.server.sql(&self.name, statements)
+    }
+
+    /// Exports it to a folder.
+    pub(crate) fn export(&self, to: &str) -> Result<u64, OpenError> {
+        let settings = settings(&self.folder(to));
+        let (keys, random): (_, Arc<dyn keys::Random>) =
+            (ledger::testing::keys(), Arc::new(SystemRandom));
+        let with = (crate::common::clock(), random);
+        let with = (with.0.as_ref() as &dyn keys::Clock, &with.1);
+        ledger::export_folder(self.dial(), waits(), &settings, &keys, with, &mut |_, _| {})
+    }
+
+    /// Exports it, and verifies that it has so many entries.
+    pub(crate) fn exported(&self, to: &str, size: u64) -> Verified {
+        assert_eq!(self.export(to).unwrap(), size);
+        let options = VerifyOptions { expect_size: Some(size), ..VerifyOptions::default() };
+        ledger::verify(&self.folder(to), options).unwrap()
+    }
+}
+
+impl Home for Base<'_> {
+    fn open_with(
+        &self,
+        clock: &Arc<FixedClock>,
+        change: &dyn Fn(&mut Settings),
+        keys: LedgerKeys,
+    ) -> Result<Ledger, OpenError> {
+        let mut settings = settings(&self.folder("one"));
+        change(&mut settings);
+        let (clock, random) = (Arc::clone(clock), Arc::new(SystemRandom));
+        Ledger::open_shared(self.dial(), waits(), settings, keys, clock, random)
+    }
+
+    fn block(&self) -> Box<dyn Held + '_> {
+        let client = self.server.client(&self.name);
+        let lock = "begin; select from bailiwick_ledger.head for update";
+        self.server.runtime.block_on(client.batch_execute(lock)).unwrap();
+        Box::new(client)
+    }
+
+    fn first_place(&self) -> (&'static str, u64) {
+        ("frames/0", 210)
+    }
+
+    fn verify(&self, ledger: Ledger, size: u64) -> Verified {
+        ledger.close().unwrap();
+        self.exported("exported", size)
+    }
+}
+
+/// What happens to the bytes between a process and the database.
+#[derive(Default)]
+pub(crate) struct Disturbance {
+    /// So many writes are let through before the connection is cut; negative: all.
+    writes: Mutex<Option<i64>>,
+    /// So many reads that gave something.
+    reads: Mutex<Option<i64>>,
+    /// A write that has this in it stands still.
+    stall: Mutex<Option<&'static [u8]>>,
+    /// After a write that has this in it, nothing is read any more.
+    deaf: Mutex<Option<&'static [u8]>>,
+    pub(crate) stalled: AtomicBool,
+    wakers: Mutex<Vec<Waker>>,
+    cuts: AtomicI64,
+}
+
+impl Disturbance {
+    pub(crate) fn cut_after_writes(&self, count: i64) {
+        *self.writes.lock().unwrap() = Some(count);
+    }
+
+    pub(crate) fn cut_after_reads(&self, count: i64) {
+        *self.reads.lock().unwrap() = Some(count);
+    }
+
+    pub(crate) fn stall_at(&self, what: &'static [u8]) {
+        *self.stall.lock().unwrap() = Some(what);
+    }
+
+    pub(crate) fn deaf_after(&self, what: &'static [u8]) {
+        *self.deaf.lock().unwrap() = Some(what);
+    }
+
+    /// Lets everything through from now on; tells how often something was cut.
+    pub(crate) fn calm(&self) -> i64 {
+        *self.writes.lock().unwrap() = None;
+        *self.reads.lock().unwrap() = None;
+        *self.stall.lock().unwrap() = None;
+        *self.deaf.lock().unwrap() = None;
+        self.stalled.store(false, Ordering::SeqCst);
+        for waker in self.wakers.lock().unwrap().drain(..) {
+            waker.wake();
+        }
+        self.cuts.swap(0, Ordering::SeqCst)
+    }
+
+    /// Whether one more may pass.
+    fn pass(&self, left: &Mutex<Option<i64>>) -> bool {
+        let mut left = left.lock().unwrap();
+        let Some(count) = left.as_mut() else { return true };
+        *count -= 1;
+        let pass = *count >= 0;
+        if !pass {
+            self.cuts.fetch_add(1, Ordering::SeqCst);
+        }
+        pass
+    }
+}
+
+/// Reaches the database by its socket, through a disturbance.
+pub(crate) struct Disturbed {
+    socket: PathBuf,
+    database: String,
+    pub(crate) what: Arc<Disturbance>,
+}
+
+impl Dial for Disturbed {
+    fn dial(&self) -> Dialling<'_> {
+        Box::pin(async move {
+            let stream = UnixStream::connect(&self.socket).await?;
+            let wire: Box<dyn ledger::Stream> =
+                Box::new(Wire { stream, what: Arc::clone(&self.what) });
+            let (user, password) = ("postgres".to_owned(), PASSWORD.to_owned());
+            Ok((wire, Login { user, password, database: self.database.clone() }))
+        })
+    }
+}
+
+struct Wire {
+    stream: UnixStream,
+    what: Arc<Disturbance>,
+}
+
+fn cut<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        match read {
+            Poll::Ready(Ok(())) if !self.what.pass(&self.what.reads) => cut(),
+            read => read,
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let has = |what: &Mutex<Option<&[u8]>>| {
+            let what = *what.lock().unwrap();
+            what.is_some_and(|what| bytes.windows(what.len()).any(|it| it == what))
+        };
+        if has(&self.what.stall) {
+            self.what.stalled.store(true, Ordering::SeqCst);
+            self.what.wakers.lock().unwrap().push(context.waker().clone());
+            return Poll::Pending;
+        }
+        if !self.what.pass(&self.what.writes) {
+            return cut();
+        }
+        if has(&self.what.deaf) {
+            self.what.cut_after_reads(0);
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
