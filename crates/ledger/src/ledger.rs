@@ -88,7 +88,10 @@ impl Ledger {
 
     /// Opens the ledger that this database has, and that any number of equal processes append to;
     /// creates it if there is none. The folder is for what is this process's own: the search
-    /// index, what witnesses said, and what it has seen of the log.
+    /// index, and what it has seen of the log.
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::Setting`] with witnesses, which a shared ledger can't have yet.
     pub fn open_shared(
         dial: Arc<dyn Dial>,
         waits: Waits,
