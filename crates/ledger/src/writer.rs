@@ -323,21 +323,24 @@ impl Writer {
         }
     }
 
-    /// Refuses records while the clock stands too far behind the latest entry.
+    /// Refuses records while the clock stands too far behind the latest entry, also one of the
+    /// same batch.
     fn refuse_behind(&mut self, jobs: Vec<Job>) -> Vec<Job> {
         let most = self.fixed.settings.clock_back_max.as_millis();
         let latest = self.open.as_ref().and_then(|open| open.head.latest_ms);
-        let Some(latest) = latest.filter(|latest| !self.is_known_wrong(*latest)) else {
-            return jobs;
-        };
-        let behind = |job: &Job| latest.saturating_sub(job.at.as_millisecond());
-        let late = |job: &Job| u128::try_from(behind(job)).is_ok_and(|behind| behind > most);
-        let (late, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(late);
-        for job in late {
-            let milliseconds = behind(&job);
-            job.answer(Err(AppendError::ClockBehind { milliseconds }));
+        let mut latest = latest.filter(|latest| !self.is_known_wrong(*latest));
+        let mut taken = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let at = job.at.as_millisecond();
+            let milliseconds = latest.map_or(0, |latest| latest.saturating_sub(at));
+            if u128::try_from(milliseconds).is_ok_and(|behind| behind > most) {
+                job.answer(Err(AppendError::ClockBehind { milliseconds }));
+            } else {
+                latest = latest.max(Some(at));
+                taken.push(job);
+            }
         }
-        jobs
+        taken
     }
 
     /// Whether entries up to this time are known to have been written while the clock was wrong.

@@ -334,6 +334,8 @@ pub(crate) fn open_ledger(
     })?;
     settings.standard_months = config.ledger.standard_months;
     settings.dissemination_months = config.ledger.dissemination_months;
+    settings.capacity_warn_percent = config.ledger.capacity_warn_percent;
+    settings.clock_wrong_until = config.ledger.clock_wrong_until;
     Ledger::open_on(ledger_disk.clone(), settings, keys, clock.clone(), random.clone())
         .map_err(|source| StartError::Ledger { folder, source: source.into() })
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ::ledger::watched::WitnessState;
+use ::ledger::{Capacity, Health};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
@@ -12,6 +13,7 @@ use maud::Markup;
 
 use crate::agency::Agency;
 use crate::layout::{self, Frame, Group, Link, Person};
+use crate::pages::parts::moment;
 use crate::pages::{audit, documents, exports, home, incoming, ledger, retention, sign_in, tools};
 use crate::problem::Problem;
 use crate::session::{FORM_BYTES_MAX, PersonSlot, SignedIn};
@@ -122,6 +124,7 @@ impl Agency {
             title,
             lede: self.lede(path),
             person,
+            alarm: who.and_then(|signed_in| self.alarm(signed_in)),
             path,
             version: &self.version,
         };
@@ -150,6 +153,21 @@ impl Agency {
                 silent.join(", ")
             ),
         }
+    }
+
+    /// What is wrong with the audit log, for those who are to see to it (AU-5).
+    fn alarm(&self, signed_in: &SignedIn) -> Option<String> {
+        const TOLD: [&str; 2] = ["security-officer", "administrator"];
+        let mut functions = signed_in.actor.functions.iter();
+        functions.find(|function| TOLD.contains(&function.as_str()))?;
+        if let Health::Stalled { since, why } = self.ledger.health() {
+            let since = moment(since);
+            return Some(format!(
+                "The audit ledger has refused records since {since}, so nothing is released: {why}."
+            ));
+        }
+        let capacity = self.ledger.capacity().filter(Capacity::is_low)?;
+        Some(format!("Make room for the audit ledger: {}.", capacity.words()))
     }
 
     /// The sentence under the title of the pages that have one.

@@ -4,6 +4,7 @@
 //! value, and relative paths are relative to the file. This is the only place in the product that
 //! reads configuration; the environment is not consulted.
 
+mod ledger;
 mod storage;
 
 use std::fs;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use policy::Ori;
 use serde::Deserialize;
 
+pub use self::ledger::LedgerConfig;
 pub use storage::{LockMode, StorageConfig};
 
 use crate::witnesses::{self, WitnessConfig, WitnessingConfig};
@@ -99,31 +101,6 @@ pub struct Data {
     pub folder: PathBuf,
     /// A file of 32 random bytes, mode 0600, on a volume that backups of `folder` do not cover.
     pub master_key: PathBuf,
-}
-
-/// The ledger.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LedgerConfig {
-    /// Its C2SP origin line, for example `riverton.example/ledger`.
-    pub origin: String,
-    /// Bytes of one pre-written segment.
-    #[serde(default = "segment_default")]
-    pub segment_bytes: u64,
-    /// Months that records are kept; at least 12 (AU-11). Moves nothing that is written already.
-    #[serde(default = "standard_default")]
-    pub standard_months: u32,
-    /// Months that records of dissemination are kept; at least 12.
-    #[serde(default = "dissemination_default")]
-    pub dissemination_months: u32,
-    /// Whether the server disposes of what is due by itself, once a day.
-    #[serde(default)]
-    pub dispose_daily: bool,
-    /// What goes on record as the authority for that.
-    #[serde(default = "authority_default")]
-    pub retention_authority: String,
-    /// Where `bailiwick ledger archive` puts closed segments.
-    pub archive: Option<StorageConfig>,
 }
 
 /// Where policies come from.
@@ -260,22 +237,6 @@ fn notice_default() -> Vec<String> {
     .to_vec()
 }
 
-const fn segment_default() -> u64 {
-    64 * 1024 * 1024
-}
-
-const fn standard_default() -> u32 {
-    36
-}
-
-const fn dissemination_default() -> u32 {
-    120
-}
-
-fn authority_default() -> String {
-    "the retention schedule in the agency's configuration".to_owned()
-}
-
 const fn idle_default() -> u32 {
     30
 }
@@ -377,8 +338,11 @@ impl Config {
             return value("ledger.standard_months", "and others are 12 to 1200 months (AU-11)");
         }
         let authority = self.ledger.retention_authority.len();
-        if !(1..=ledger::retention::AUTHORITY_BYTES_MAX).contains(&authority) {
+        if !(1..=::ledger::retention::AUTHORITY_BYTES_MAX).contains(&authority) {
             return value("ledger.retention_authority", "has 1 to 2000 bytes");
+        }
+        if !(50..=100).contains(&self.ledger.capacity_warn_percent) {
+            return value("ledger.capacity_warn_percent", "must be between 50 and 100 (AU-5)");
         }
         if !self.listen.pages.ip().is_loopback() && self.listen.certificate.is_none() {
             return value("listen.pages", "is not loopback, so `listen.certificate` is required");
@@ -488,6 +452,19 @@ mod tests {
             &format!("{SMALL}\n[session]\nidle_minutes = 31\n"),
             "configuration `agency/bailiwick.toml`: `session.idle_minutes` must be between 1 and 30 (AC-11)",
         );
+    }
+
+    #[test]
+    fn the_ledgers_alarm_and_a_wrong_clock_are_set_within_bounds() {
+        let with = |line: &str| SMALL.replace("[ledger]\n", &format!("[ledger]\n{line}\n"));
+        refused(
+            &with("capacity_warn_percent = 101"),
+            "configuration `agency/bailiwick.toml`: `ledger.capacity_warn_percent` must be between 50 and 100 (AU-5)",
+        );
+        let text = with("clock_wrong_until = \"2027-11-25T14:00:00Z\"");
+        let config = Config::parse(&text, Path::new("agency/bailiwick.toml")).unwrap();
+        assert!(config.ledger.clock_wrong_until.is_some());
+        assert_eq!(config.ledger.capacity_warn_percent, 90);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Frame<'a> {
     pub person: Option<Person<'a>>,
     /// What concerns everybody on every page just now, such as that nothing is released; may be empty.
     pub notice: &'a str,
+    /// What must be seen to, for those who see to it.
+    pub alarm: Option<String>,
     /// The path of the current page, to mark it in the navigation.
     pub path: &'a str,
     /// The program's version and its cryptographic module.
@@ -97,6 +99,7 @@ pub fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
                     }
                     main class="content" id="main" tabindex="-1" {
                         p id="live" class="usa-sr-only" role="status" aria-live="polite" {}
+                        @if let Some(alarm) = &frame.alarm { (alert(alarm)) }
                         (head(frame, plain))
                         @if !frame.notice.is_empty() {
                             section class="usa-alert usa-alert--warning" aria-label="Notice" {
@@ -111,6 +114,14 @@ pub fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
                 }
                 footer class="footer" { span { (frame.version) } }
             }
+        }
+    }
+}
+
+fn alert(alarm: &str) -> Markup {
+    html! {
+        div class="usa-alert usa-alert--error" data-alarm {
+            div class="usa-alert__body" { p class="usa-alert__text" { (alarm) } }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod alarms;
 mod faults;
 mod postgres;
 mod witnessed;

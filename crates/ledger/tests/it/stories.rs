@@ -112,6 +112,35 @@ fn queued_records_share_one_sync() {
 }
 
 #[test]
+fn a_clock_that_steps_between_records_of_one_batch_is_flagged_and_refused_alike() {
+    let (disk, clock) = (Arc::new(SimDisk::new()), clock());
+    let ledger = open(&disk, &clock).unwrap();
+    append(&ledger, numbered(0)).unwrap();
+    let blocked = disk.block();
+    let first = ledger.enqueue(numbered(1)).unwrap();
+    // The writer hangs here or in the first at the latest; what follows it is one batch.
+    let mut pending = Vec::new();
+    for seconds in [10, -1, -3600, 3595] {
+        clock.advance(jiff::SignedDuration::from_secs(seconds));
+        pending.push(ledger.enqueue(numbered(2)).unwrap());
+    }
+    drop(blocked);
+    first.wait().unwrap();
+    let answers: Vec<_> = pending.into_iter().map(ledger::Pending::wait).collect();
+    let flags: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.as_ref().ok().map(|it| ledger.read(it.entry).unwrap()))
+        .map(|entry| entry.map(|entry| (entry.number.0, entry.clock_stepped_back)))
+        .collect();
+    assert_eq!(flags, [Some((2, false)), Some((3, true)), None, Some((4, true))]);
+    let refused = answers[2].as_ref().unwrap_err();
+    assert!(
+        matches!(refused, ledger::AppendError::ClockBehind { milliseconds: 3_601_000 }),
+        "{refused}"
+    );
+}
+
+#[test]
 fn records_fall_into_the_bucket_of_the_month_they_expire_in() {
     let (disk, clock) = (Arc::new(SimDisk::new()), clock());
     let ledger = open(&disk, &clock).unwrap();

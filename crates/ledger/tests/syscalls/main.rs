@@ -16,6 +16,7 @@ mod appender;
 mod processes;
 mod sweep;
 mod trace;
+mod volumes;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

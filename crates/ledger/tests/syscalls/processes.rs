@@ -10,21 +10,26 @@ use ledger::OpenError;
 use crate::{Said, appender, check, copy, open, small};
 
 /// The appender while it runs; killed when dropped.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     said: Said,
 }
 
 impl Running {
-    fn start(task: &str) -> Self {
-        let mut child = appender::command(None, task).spawn().unwrap();
+    pub(crate) fn start(task: &str) -> Self {
+        Self::start_by(None, task)
+    }
+
+    /// Started by `wrapper`, which must become the appender in the end.
+    pub(crate) fn start_by(wrapper: Option<Command>, task: &str) -> Self {
+        let mut child = appender::command(wrapper, task).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines, said: Said::default() }
     }
 
     /// The next line that is about the ledger.
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let about = ["ready", "confirmed", "refused", "unopened"];
         loop {
             let line = self.lines.next().unwrap().unwrap();
@@ -36,7 +41,7 @@ impl Running {
     }
 
     /// Has one more record appended, and gives the answer.
-    fn step(&mut self) -> String {
+    pub(crate) fn step(&mut self) -> String {
         self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
         self.line()
     }
@@ -47,13 +52,17 @@ impl Running {
         }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// Pauses it; returns when it stands still.
-    fn pause(&self) {
+    pub(crate) fn pause(&self) {
         self.signal("-STOP");
         let stat = format!("/proc/{}/stat", self.child.id());
         while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
@@ -62,7 +71,7 @@ impl Running {
     }
 
     /// Kills it, and gives all that it said before.
-    fn kill(mut self) -> Said {
+    pub(crate) fn kill(mut self) -> Said {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         for line in self.lines.by_ref() {

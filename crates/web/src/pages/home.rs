@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use ledger::Health;
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
@@ -85,12 +86,14 @@ pub async fn health() -> &'static str {
     "ok\n"
 }
 
-/// `GET /ready`: the ledger takes records. It appends nothing itself.
+/// `GET /ready`: the ledger takes records. It appends nothing itself. A volume that fills is told
+/// to people, and does not take the server out of service before it is full.
 pub async fn ready(State(agency): State<Shared>) -> Response {
-    match agency.ledger.checkpoint() {
-        Ok(_) => "ready\n".into_response(),
-        Err(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the ledger is not available\n").into_response()
+    match agency.ledger.health() {
+        Health::Recording => "ready\n".into_response(),
+        // Why stands in the log and on the pages: whoever asks here is not known.
+        Health::Stalled { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the ledger refuses records\n").into_response()
         }
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use gate::Print;
 use ledger::merkle::Hash;
-use ledger::{Health, LastVerification};
+use ledger::{Capacity, Health, LastVerification};
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
@@ -33,6 +33,7 @@ struct LedgerState {
     waiting: usize,
     witnesses: Witnesses,
     verified: Option<LastVerification>,
+    capacity: Option<Capacity>,
 }
 
 impl LedgerState {
@@ -50,6 +51,7 @@ impl LedgerState {
             waiting: ledger.waiting(),
             witnesses: Witnesses::of(agency),
             verified: ledger.last_verification(),
+            capacity: ledger.capacity(),
         }
     }
 }
@@ -101,6 +103,12 @@ fn figures(state: &LedgerState) -> Markup {
                             Health::Recording => span class="badge badge--permit" { "recording" },
                             Health::Stalled { .. } => span class="badge badge--deny" { "refusing records" },
                         }
+                    }
+                }
+                @if let Some(capacity) = &state.capacity {
+                    div class="stat" { dt { "Volume used" } dd { (capacity.used_percent) " %" } }
+                    @if let Some(days) = capacity.full_in_days {
+                        div class="stat" { dt { "Days until it is full" } dd { (days) } }
                     }
                 }
             }

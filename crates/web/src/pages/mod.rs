@@ -6,7 +6,7 @@ pub mod exports;
 pub mod home;
 pub mod incoming;
 pub mod ledger;
-mod parts;
+pub(crate) mod parts;
 pub mod retention;
 pub mod sign_in;
 pub mod tools;

@@ -14,7 +14,7 @@ pub(super) fn pair(name: &str, value: &str) -> Markup {
 }
 
 /// A moment in words, to the minute.
-pub(super) fn moment(at: Timestamp) -> String {
+pub(crate) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
