@@ -34,6 +34,7 @@ master_key = "master.key"
 [ledger]
 origin = "riverton.example/ledger"
 segment_bytes = 262144
+capacity_warn_percent = 100
 
 [ledger.archive]
 kind = "folder"
@@ -81,6 +82,7 @@ impl Agency {
         let folder = self.path("data/ledger");
         let settings = Settings {
             segment_bytes: 256 << 10,
+            capacity_warn_percent: 100,
             ..Settings::new(&folder, "riverton.example/ledger", "NB0010100")
         };
         Ledger::open_or_create(settings, keys, Arc::new(SystemClock), Arc::new(SystemRandom))

@@ -28,6 +28,7 @@ master_key = "master.key"
 [ledger]
 origin = "riverton.example/ledger"
 segment_bytes = 1048576
+capacity_warn_percent = 100
 
 [[identity_provider]]
 id = "riverton-idp"
@@ -72,6 +73,7 @@ impl Agency {
         let folder = self.path("data/ledger");
         let settings = Settings {
             segment_bytes: 1 << 20,
+            capacity_warn_percent: 100,
             journal_bytes: 256 << 10,
             ..Settings::new(&folder, "riverton.example/ledger", "NB0010100")
         };
