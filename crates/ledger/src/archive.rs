@@ -31,7 +31,7 @@ pub use put::{Archive, Archived, archive};
 pub fn segments_of(bytes: &[u8]) -> (usize, usize) {
     // The header names its ledger after eight bytes.
     let ledger = bytes.get(8..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
-    let mut tiling = tiles::Tiling::default();
+    let mut tiling = crate::tiling::Edges::default();
     let before = crate::store::Head::default();
     let log = segment::read_log(bytes, (&ledger, 0), &before, &mut tiling, &mut |_| {});
     let entries = log.map_or(0, |log| log.envelopes.len());

@@ -44,6 +44,7 @@ mod source;
 mod store;
 #[doc(hidden)]
 pub mod testing;
+mod tiling;
 mod verify;
 pub mod watched;
 pub mod witness;

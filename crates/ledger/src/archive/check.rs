@@ -10,13 +10,13 @@ use object_store::{GetOptions, ObjectStore};
 use super::error::ArchiveError;
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest, Object};
 use super::segment::{read_bodies, read_log};
-use super::tiles::Tiling;
 use crate::envelope::Bucket;
 use crate::identity::{IDENTITY, Identity, SMALL_FILE_BYTES_MAX};
 use crate::journal::Segment;
 use crate::merkle::Hash;
 use crate::note::{Checkpoint, VerifierKey};
 use crate::store::Head;
+use crate::tiling::Edges;
 
 /// The longest segment, and so the longest object that is read whole.
 const OBJECT_BYTES_MAX: u64 = 1 << 30;
@@ -65,7 +65,7 @@ pub async fn verify_archive(
     let mut state = State {
         store,
         identity: &identity,
-        tiling: Tiling::default(),
+        tiling: Edges::default(),
         head: Head::default(),
         in_buckets: BTreeMap::new(),
         checkpoint: checkpoint.as_ref(),
@@ -88,7 +88,7 @@ pub async fn verify_archive(
         done += 1;
         (with.progress)(done, total);
     }
-    let size = state.tiling.tree.size();
+    let size = state.tiling.tree().size();
     if let Some(expected) = with.expect_size.filter(|expected| *expected > size) {
         return Err(ArchiveError::Short { size, expected });
     }
@@ -142,7 +142,7 @@ async fn segments(store: &dyn ObjectStore) -> Result<(Vec<u32>, Vec<(Bucket, u32
 struct State<'a> {
     store: &'a dyn ObjectStore,
     identity: &'a Identity,
-    tiling: Tiling,
+    tiling: Edges,
     /// The log's head as far as it was read.
     head: Head,
     /// Entries of each bucket, as the archived log has them.
@@ -264,7 +264,7 @@ impl State<'_> {
         if counted != (first, end, entries.len() as u64) {
             return Err(ArchiveError::broken(&path, "is not of the segment that it lists"));
         }
-        let size = self.tiling.tree.size();
+        let size = self.tiling.tree().size();
         let known = self.in_buckets.get(&bucket).map(Vec::as_slice).unwrap_or_default();
         let known = known.iter().filter(|entry| (first..end).contains(*entry));
         let here = entries.iter().filter(|entry| **entry < size);

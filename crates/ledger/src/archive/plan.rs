@@ -8,13 +8,13 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan};
 
 use super::manifest::Chain;
-use super::tiles::Tiling;
 use crate::disk::Disk;
 use crate::envelope::{Bucket, Envelope};
 use crate::error::Damage;
 use crate::identity::{Identity, JOURNAL};
 use crate::journal::{JournalFrame, JournalScan, Segment};
 use crate::scan::{BodyEnd, Fault, Source, scan_body_segment, scan_closed_log, scan_log};
+use crate::tiling::Edges;
 use crate::verify::{Folder, JOURNAL_BYTES_MAX, patiently};
 
 /// How long after the end of its month a bucket may still grow: clocks differ, and batches wait.
@@ -38,7 +38,7 @@ pub(super) struct ClosedLog {
     pub(super) end: u64,
     pub(super) chain: Chain,
     /// The tree before this segment.
-    pub(super) before: Tiling,
+    pub(super) before: Edges,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +126,7 @@ impl<'a> LedgerCopy<'a> {
     fn plan_logs(&mut self) -> Result<BTreeMap<Bucket, InLog>, Damage> {
         let mut logs: Vec<ClosedLog> = Vec::new();
         let mut buckets: BTreeMap<Bucket, InLog> = BTreeMap::new();
-        let mut tiling = Tiling::default();
+        let mut tiling = Edges::default();
         let end = scan_closed_log(
             &self.source(),
             &self.identity.id,
@@ -145,12 +145,12 @@ impl<'a> LedgerCopy<'a> {
                     last.chain.root = head.root;
                 }
                 for envelope in &frame.envelopes {
-                    tiling.push(envelope.leaf(), &mut |_| {});
+                    tiling.push(envelope.leaf(), &mut |_, _, _| {});
                     let bucket = buckets.entry(envelope.bucket).or_default();
                     bucket.newest_ms = envelope.at_ms.max(bucket.newest_ms);
                     bucket.entries.push(envelope.entry);
                 }
-                tree.clone_from(&tiling.tree);
+                tree.clone_from(tiling.tree());
                 Ok(())
             },
         );

@@ -1,6 +1,6 @@
 //! A whole segment in memory, read strictly: frames that chain, or bodies in order, then zeros.
 
-use super::tiles::{Tile, Tiling};
+use super::tiles::Tile;
 use crate::body::{BodyHead, BodyRecord, HEADER_BYTES as BODY_HEADER_BYTES};
 use crate::bytes::is_zero;
 use crate::envelope::{Envelope, LedgerId};
@@ -8,6 +8,7 @@ use crate::frame::{Frame, FrameHead, HEADER_BYTES};
 use crate::merkle::CompactRange;
 use crate::segment::SegmentHead;
 use crate::store::Head;
+use crate::tiling::Edges;
 
 /// What a log segment holds.
 pub(super) struct LogSegment {
@@ -24,7 +25,7 @@ pub(super) fn read_log(
     bytes: &[u8],
     (ledger, number): (&LedgerId, u32),
     before: &Head,
-    tiling: &mut Tiling,
+    tiling: &mut Edges,
     seen: &mut dyn FnMut(&CompactRange),
 ) -> Result<LogSegment, String> {
     let start = SegmentHead::parse(bytes).ok_or("has no sound header")?;
@@ -42,7 +43,7 @@ pub(super) fn read_log(
         }
         let wrong = |what: &str| Err(format!("{what}, at offset {offset}"));
         let Some(head) = FrameHead::parse(rest) else { return wrong("has what is no frame") };
-        if head.ledger != *ledger || head.first != tiling.tree.size() {
+        if head.ledger != *ledger || head.first != tiling.tree().size() {
             return wrong("has a frame of another ledger or place");
         }
         if head.previous != now.digest || head.root_before != now.root {
@@ -52,10 +53,12 @@ pub(super) fn read_log(
             return wrong("has a frame with a wrong digest");
         };
         for envelope in &frame.envelopes {
-            tiling.push(envelope.leaf(), &mut |tile| tiles.push(tile));
-            seen(&tiling.tree);
+            tiling.push(envelope.leaf(), &mut |level, index, hashes| {
+                tiles.push(Tile::new(level, index, hashes));
+            });
+            seen(tiling.tree());
         }
-        if tiling.tree.root() != head.root {
+        if tiling.tree().root() != head.root {
             return wrong("has a frame whose root is not that of its entries");
         }
         (now.root, now.digest, now.signature) = (head.root, frame.digest, Some(head.signature));
@@ -63,7 +66,7 @@ pub(super) fn read_log(
         envelopes.extend(frame.envelopes);
         offset += head.taken();
     }
-    now.tree.clone_from(&tiling.tree);
+    now.tree.clone_from(tiling.tree());
     Ok(LogSegment { envelopes, head: now, tiles })
 }
 

@@ -1,10 +1,7 @@
 //! Tiles (C2SP tlog-tiles): 256 hashes of one level each, written once and for ever.
 
-use crate::local::tile_name;
-use crate::merkle::{CompactRange, Hash};
-
-/// Hashes in a full tile.
-pub(crate) const TILE_HASHES: usize = 256;
+use crate::merkle::Hash;
+use crate::tiling::tile_name;
 
 /// A full tile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,53 +12,30 @@ pub(crate) struct Tile {
 }
 
 impl Tile {
+    pub(crate) fn new(level: u32, index: u64, hashes: &[Hash]) -> Self {
+        Self { level, index, bytes: hashes.concat() }
+    }
+
     /// `tile/0/x001/234`, as tlog-tiles has it.
     pub(crate) fn path(&self) -> String {
         format!("tile/{}/{}", self.level, tile_name(self.index))
     }
 }
 
-/// A tree that gives its tiles as they become full.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Tiling {
-    pub(crate) tree: CompactRange,
-    /// For each level, the hashes of the tile that is not full yet.
-    open: Vec<Vec<Hash>>,
-}
-
-impl Tiling {
-    pub(crate) fn push(&mut self, leaf: Hash, full: &mut dyn FnMut(Tile)) {
-        let Self { tree, open } = self;
-        tree.push(leaf, &mut |level, index, hash| {
-            if !level.is_multiple_of(8) {
-                return;
-            }
-            let at = usize::try_from(level / 8).unwrap_or(usize::MAX);
-            while open.len() <= at {
-                open.push(Vec::new());
-            }
-            let Some(hashes) = open.get_mut(at) else { return };
-            hashes.push(*hash);
-            if hashes.len() == TILE_HASHES {
-                let bytes = hashes.concat();
-                full(Tile { level: level / 8, index: index / TILE_HASHES as u64, bytes });
-                hashes.clear();
-            }
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::merkle::leaf_hash;
+    use crate::merkle::{CompactRange, leaf_hash};
+    use crate::tiling::Edges;
 
     #[test]
     fn a_tile_of_the_second_level_holds_the_roots_of_the_first() {
-        let mut tiling = Tiling::default();
+        let mut tiling = Edges::default();
         let mut tiles = Vec::new();
         for number in 0_u32..65_536 {
-            tiling.push(leaf_hash(&number.to_be_bytes()), &mut |tile| tiles.push(tile));
+            tiling.push(leaf_hash(&number.to_be_bytes()), &mut |level, index, hashes| {
+                tiles.push(Tile::new(level, index, hashes));
+            });
         }
         assert_eq!(tiles.len(), 257);
         let root_of = |bytes: &[u8]| {
@@ -76,7 +50,7 @@ mod tests {
             let at = usize::try_from(lower.index).unwrap() * 32;
             assert_eq!(upper.bytes[at..at + 32], root_of(&lower.bytes));
         }
-        assert_eq!(root_of(&upper.bytes), tiling.tree.root());
+        assert_eq!(root_of(&upper.bytes), tiling.tree().root());
     }
 
     #[test]

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use keys::seal::SealingKey;
 
 use super::Local;
-use super::edges::Edges;
 use super::load::{Loaded, key_name, load};
 use super::place::{Extent, broken, failed, write_zeros};
 use super::positions::{At, Of};
@@ -21,7 +20,7 @@ use crate::body;
 use crate::disk::{DiskFile, DiskLock, replace};
 use crate::draft::{Batch, keys_failed};
 use crate::envelope::Bucket;
-use crate::error::{AppendError, OpenError, ReadError};
+use crate::error::{AppendError, OpenError};
 use crate::frame::{envelope_offset, frame_taken};
 use crate::identity::{BODY, JOURNAL, KEYS};
 use crate::journal::{JournalFrame, Segment, Write, body_folder};
@@ -30,7 +29,8 @@ use crate::retention::Disposed;
 use crate::scan::BodyEnd;
 use crate::segment::SegmentHead;
 use crate::source::Ends;
-use crate::store::{Appender, Derived, Failure, Head, Opened, Reserve};
+use crate::store::{Appender, Failure, Head, Opened, Reserve};
+use crate::tiling::Tiled;
 
 struct Journal {
     file: Arc<dyn DiskFile>,
@@ -69,30 +69,14 @@ struct Places {
 pub(super) fn open(local: Arc<Local>) -> Result<Opened, OpenError> {
     let refused = |source| OpenError::Write { source };
     let lock = local.check_lock().map_err(refused)?;
-    *local.edges_mut() = Edges::default();
     let loaded = load(&local)?;
     let head = loaded.end.head.clone();
     local.check_documents(head.size())?;
-    let edges = edges(&local, &head).map_err(OpenError::from)?;
-    *local.edges_mut() = edges;
+    local.read_edge(&head)?;
     let published = super::published::check(&local, head.size())?;
     let appender = Writing::new(local, lock, loaded, published);
     let appender = appender.map_err(|failure| refused(failure.into_error()))?;
     Ok(Opened { head, published: published.size, appender: Box::new(appender) })
-}
-
-/// The right edge of the tree. What tiles say is held against the signed head.
-fn edges(local: &Local, head: &Head) -> Result<Edges, ReadError> {
-    for derived in [Derived::Use, Derived::Rebuild] {
-        let read = |level, from, count| local.find_hashes(level, from, count, derived);
-        let edges = Edges::read(head.size(), read)?;
-        if edges.tree().as_ref() == Some(&head.tree) {
-            return Ok(edges);
-        }
-    }
-    // The segments before the last have not been read yet, and one of them was changed.
-    let what = "the log's entries are not those of its signed root; verify the ledger";
-    Err(ReadError::Damaged(crate::Damage::new(crate::identity::LOG, 0, None, what)))
 }
 
 impl Writing {
@@ -387,19 +371,7 @@ impl Appender for Writing {
     }
 
     fn derive(&mut self) {
-        let local = &self.local;
-        let mut edges = local.edges().clone();
-        let mut full = Vec::new();
-        for leaf in self.leaves.drain(..) {
-            edges.push(leaf, &mut |level, number, hashes| {
-                full.push((level, number, hashes.to_vec()));
-            });
-        }
-        // Readers must find a hash on the edge or in a tile, whenever they look.
-        for (level, number, hashes) in full {
-            local.tiles.write(level, number, &hashes);
-        }
-        *local.edges_mut() = edges;
+        self.local.grow(self.leaves.drain(..));
     }
 
     fn dispose(&mut self, disposed: Arc<Disposed>) -> Result<(), Failure> {

@@ -5,7 +5,6 @@
 
 mod append;
 mod dispose;
-mod edges;
 mod handles;
 mod load;
 mod place;
@@ -25,23 +24,22 @@ use keys::seal::SealingKey;
 use crate::disk::DiskLock;
 use crate::envelope::{Bucket, Envelope};
 use crate::error::{AppendError, Damage, OpenError, ReadError};
-use crate::identity::{Identity, LOCK};
+use crate::identity::{Identity, LOCK, LOG};
 use crate::merkle::Hash;
 use crate::record::Position;
 use crate::retention::Moved;
 use crate::settings::{LedgerKeys, Settings};
 use crate::source::{Ends, Pace};
 use crate::store::{Derived, EachBody, Failure, Holding, Opened, Sealed, Store};
+use crate::tiling::{Edges, Tiled};
 use crate::verify::verify_running;
 
-pub(crate) use edges::Edges;
 use handles::Handles;
 pub(crate) use load::{check_stray, create, identity, key_name};
 pub(crate) use place::Place;
 use positions::Positions;
 pub(crate) use published::parse_all;
 use tiles::Tiles;
-pub(crate) use tiles::{TILE_HEIGHT, TILE_WIDTH, fold, tile_name};
 
 /// The folder of one ledger.
 pub(crate) struct Local {
@@ -101,16 +99,8 @@ impl Local {
         self.buckets.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn edges(&self) -> RwLockReadGuard<'_, Edges> {
-        self.edges.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn ends(&self) -> MutexGuard<'_, Ends> {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn edges_mut(&self) -> RwLockWriteGuard<'_, Edges> {
-        self.edges.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lock, if it still keeps other processes out of the folder.
@@ -124,6 +114,31 @@ impl Local {
                 Err(AppendError::Disk { doing: "look at", path, source: Arc::new(source) })
             }
         }
+    }
+}
+
+impl Tiled for Local {
+    fn edges(&self) -> &RwLock<Edges> {
+        &self.edges
+    }
+
+    fn leaves(&self, from: u64, count: u64) -> Result<Vec<Hash>, ReadError> {
+        let leaf = |entry| self.find_envelope(entry).map(|(envelope, _, _)| envelope.leaf());
+        (from..from + count).map(leaf).collect()
+    }
+
+    fn read_tile(&self, level: u32, number: u64) -> Result<Option<Vec<Hash>>, ReadError> {
+        Ok(self.tiles.read(level, number))
+    }
+
+    fn write_tile(&self, level: u32, number: u64, hashes: &[Hash]) {
+        self.tiles.write(level, number, hashes);
+    }
+
+    fn is_other_log(&self) -> ReadError {
+        // The segments before the last have not been read yet, and one of them was changed.
+        let what = "the log's entries are not those of its signed root; verify the ledger";
+        ReadError::Damaged(Damage::new(LOG, 0, None, what))
     }
 }
 

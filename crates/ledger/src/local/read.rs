@@ -1,21 +1,19 @@
-//! Reading an open ledger: envelopes, bodies, hashes for proofs.
+//! Reading an open ledger: envelopes and bodies.
 //!
 //! A position leads to most of them in one step. Where it does not, the one segment that has the
 //! entry is looked through, strictly, and the positions in it are noted anew.
 
 use super::Local;
 use super::positions::{At, Of};
-use super::tiles::{TILE_HEIGHT, TILE_WIDTH, fold};
 use crate::body::{self, BodyHead, BodyRecord};
 use crate::envelope::{Bucket, ENVELOPE_BYTES, Envelope};
 use crate::error::{Damage, ReadError};
 use crate::frame::{self, Frame, FrameHead, envelope_offset};
 use crate::journal::Segment;
-use crate::merkle::Hash;
 use crate::record::Position;
 use crate::scan::{Fault, Source};
 use crate::segment::{SEGMENT_HEAD_BYTES_MAX, SegmentHead};
-use crate::store::{Derived, Sealed};
+use crate::store::Sealed;
 
 /// Positions are noted in portions of this many entries.
 const NOTED_AT_ONCE: usize = 4096;
@@ -189,56 +187,5 @@ impl Local {
             self.positions.put(Of::Bodies, *first, &places);
         }
         run.clear();
-    }
-
-    /// The hash of a perfect subtree.
-    pub(super) fn find_node(
-        &self,
-        level: u32,
-        index: u64,
-        derived: Derived,
-    ) -> Result<Hash, ReadError> {
-        let (tiles, above) = (level / TILE_HEIGHT, level % TILE_HEIGHT);
-        let size = ReadError::NoSize { size: u64::MAX, have: index };
-        let count = 1_u64 << above;
-        let Some(from) = index.checked_mul(count) else { return Err(size) };
-        let hashes = self.find_hashes(tiles, from, count, derived)?;
-        fold(hashes).ok_or(size)
-    }
-
-    /// The hashes `from..from + count` of a tile level; they are all in one tile.
-    pub(super) fn find_hashes(
-        &self,
-        level: u32,
-        from: u64,
-        count: u64,
-        derived: Derived,
-    ) -> Result<Vec<Hash>, ReadError> {
-        let edges = self.edges();
-        if let Some(hashes) = edges.get(level, from, count) {
-            return Ok(hashes.to_vec());
-        }
-        drop(edges);
-        let (tile, within) = (from / TILE_WIDTH, from % TILE_WIDTH);
-        if derived == Derived::Use
-            && let Some(mut hashes) = self.tiles.read(level, tile)
-        {
-            let within = usize::try_from(within).unwrap_or(usize::MAX);
-            let mut hashes = hashes.split_off(within.min(hashes.len()));
-            hashes.truncate(usize::try_from(count).unwrap_or(usize::MAX));
-            return Ok(hashes);
-        }
-        let make = |at: u64| match level.checked_sub(1) {
-            None => self.find_envelope(at).map(|(envelope, _, _)| envelope.leaf()),
-            Some(below) => {
-                let tile = self.find_hashes(below, at * TILE_WIDTH, TILE_WIDTH, derived)?;
-                fold(tile).ok_or(ReadError::NoSize { size: at, have: 0 })
-            }
-        };
-        let hashes: Vec<Hash> = (from..from + count).map(make).collect::<Result<_, _>>()?;
-        if count == TILE_WIDTH {
-            self.tiles.write(level, tile, &hashes);
-        }
-        Ok(hashes)
     }
 }

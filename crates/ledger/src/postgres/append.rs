@@ -24,6 +24,7 @@ use crate::error::{AppendError, OpenError, ReadError};
 use crate::merkle::Hash;
 use crate::retention::Disposed;
 use crate::store::{Appender, Failure, Head, Reserve};
+use crate::tiling::Tiled;
 
 /// Entries of others that are followed while the head stays locked; beyond, it is let go first.
 const FOLLOWED_LOCKED_MAX: u64 = 16_384;
@@ -262,18 +263,7 @@ impl Appender for Writing {
         if self.leaves.is_empty() {
             return;
         }
-        let mut edges = self.store.edges().clone();
-        let mut full = Vec::new();
-        for leaf in self.leaves.drain(..) {
-            edges.push(leaf, &mut |level, number, hashes| {
-                full.push((level, number, hashes.to_vec()));
-            });
-        }
-        // Readers must find a hash on the edge or in a tile, whenever they look.
-        for (level, number, hashes) in full {
-            self.store.write_tile(level, number, &hashes);
-        }
-        *self.store.edges_mut() = edges;
+        self.store.grow(self.leaves.drain(..));
     }
 
     fn look(&mut self) -> Result<Option<Head>, Failure> {

@@ -8,6 +8,7 @@ use crate::error::ReadError;
 use crate::frame::Frame;
 use crate::note::Checkpoint;
 use crate::store::Head;
+use crate::tiling::Tiled;
 
 impl Postgres {
     /// Reads the frames from the head `from` to the head `to`, and brings the tree's edge up.
@@ -20,7 +21,7 @@ impl Postgres {
             )));
         }
         let mut head = from.clone();
-        let mut edges = self.edges().clone();
+        let mut edges = self.edge().clone();
         while head.size() < to.size() {
             let frames = self.frames(head.size())?;
             let before = head.size();
@@ -41,7 +42,7 @@ impl Postgres {
             return Err(wrong("the head is not that of the frames"));
         }
         self.check_signed(to)?;
-        *self.edges_mut() = edges;
+        self.set_edge(edges);
         Ok(())
     }
 

@@ -20,7 +20,7 @@ mod tree;
 mod whole;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use keys::Random;
@@ -29,11 +29,12 @@ use keys::seal::SealingKey;
 use crate::envelope::{Bucket, Envelope};
 use crate::error::{AppendError, Damage, OpenError, ReadError};
 use crate::identity::Identity;
-use crate::local::{Edges, Place};
+use crate::local::Place;
 use crate::merkle::Hash;
 use crate::record::Position;
 use crate::retention::Moved;
 use crate::store::{Derived, EachBody, Failure, Holding, Opened, Sealed, Store};
+use crate::tiling::{Edges, Tiled};
 
 pub use export::export_folder;
 pub use fault::DatabaseError;
@@ -61,14 +62,6 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    fn edges(&self) -> RwLockReadGuard<'_, Edges> {
-        self.edges.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn edges_mut(&self) -> RwLockWriteGuard<'_, Edges> {
-        self.edges.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn known_key(&self, bucket: Bucket) -> Option<SealingKey> {
         self.buckets.read().unwrap_or_else(PoisonError::into_inner).get(&bucket).cloned()
     }

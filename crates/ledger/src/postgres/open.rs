@@ -14,10 +14,11 @@ use crate::body::{unwrap_key, wrapped_key};
 use crate::envelope::Bucket;
 use crate::error::{Damage, OpenError, ReadError};
 use crate::identity::Identity;
-use crate::local::{Edges, Place};
+use crate::local::Place;
 use crate::note::VerifierKey;
 use crate::settings::{LedgerKeys, Settings};
-use crate::store::{Derived, Head, Opened};
+use crate::store::{Head, Opened};
+use crate::tiling::Tiled;
 
 /// A ledger that was found in a database, or made there.
 pub(crate) struct Found {
@@ -90,9 +91,7 @@ pub(super) fn open(store: &Arc<Postgres>) -> Result<Opened, OpenError> {
     }
     store.check_signed(&head)?;
     store.check_last(&head)?;
-    *store.edges_mut() = Edges::default();
-    let edges = store.read_edges(&head)?;
-    *store.edges_mut() = edges;
+    store.read_edge(&head)?;
     let published = store.check_published(head.size())?;
     store.check_seen(head.size())?;
     store.check_keys()?;
@@ -149,19 +148,6 @@ impl Postgres {
             self.keep_key(bucket, &key);
         }
         Ok(())
-    }
-
-    /// The right edge of the tree. What tiles say is held against the signed head.
-    fn read_edges(&self, head: &Head) -> Result<Edges, ReadError> {
-        for derived in [Derived::Use, Derived::Rebuild] {
-            let read = |level, from, count| self.find_hashes(level, from, count, derived);
-            let edges = Edges::read(head.size(), read)?;
-            if edges.tree().as_ref() == Some(&head.tree) {
-                return Ok(edges);
-            }
-        }
-        let what = "the log's entries are not those of its signed root; export and verify it";
-        Err(damaged("frames", 0, None, what))
     }
 
     /// Holds the newest published checkpoint against the log, and gives its size.
