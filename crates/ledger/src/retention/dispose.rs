@@ -224,6 +224,14 @@ impl Writer {
     /// Destroys what was announced, and says that it is done.
     fn finish(&mut self, disposed: &Arc<Disposed>) -> Result<EntryNumber, DisposeError> {
         let bucket = disposed.statement.bucket;
+        self.destroy(disposed)?;
+        let (started, count) = (disposed.entry, disposed.statement.count);
+        self.announce(Record::platform(Event::Disposed { bucket, started, count }))
+    }
+
+    /// Puts the document in place, if it isn't yet, and destroys what it names.
+    fn destroy(&mut self, disposed: &Arc<Disposed>) -> Result<(), DisposeError> {
+        let bucket = disposed.statement.bucket;
         let Some(open) = &mut self.open else { return Err(AppendError::Closed.into()) };
         let placed = match self.fixed.store.moved().get(bucket) {
             Some(_) => Ok(()),
@@ -231,9 +239,7 @@ impl Writer {
         };
         let done = placed.and_then(|()| open.appender.destroy(bucket));
         done.map_err(|failure| self.note_failure(failure))?;
-        self.forget(disposed)?;
-        let (started, count) = (disposed.entry, disposed.statement.count);
-        self.announce(Record::platform(Event::Disposed { bucket, started, count }))
+        self.forget(disposed)
     }
 
     fn forget(&self, disposed: &Disposed) -> Result<(), DisposeError> {
@@ -319,13 +325,6 @@ impl Writer {
             let event = Event::DisposedReturned { bucket, started: disposed.entry, what };
             self.announce(Record::platform(event))?;
         }
-        let Some(open) = &mut self.open else { return Err(AppendError::Closed.into()) };
-        let placed = match self.fixed.store.moved().get(bucket) {
-            Some(_) => Ok(()),
-            None => open.appender.dispose(Arc::clone(disposed)),
-        };
-        let done = placed.and_then(|()| open.appender.destroy(bucket));
-        done.map_err(|failure| self.note_failure(failure))?;
-        self.forget(disposed)
+        self.destroy(disposed)
     }
 }
