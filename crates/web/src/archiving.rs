@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 
 use keys::KeysError;
-use keys::keyring::{Keyring, read_master};
 use ledger::Reason;
 use ledger::archive::{
     Archive, ArchiveChecked, ArchiveError, Archived, CheckArchive, archive, verify_archive,
@@ -15,6 +14,7 @@ use ledger::archive::{
 use crate::agency::Outside;
 use crate::config::{Config, ConfigError};
 use crate::disclosure::{DisclosureError, record_archive};
+use crate::stopped;
 use crate::storage::{StorageError, open};
 
 const SIGNER: &str = "ledger-signer";
@@ -86,12 +86,9 @@ pub fn run(
     keys::module::require_fips()?;
     let (config, outside) = (Config::read(config)?, Outside::system());
     let declared = config.ledger.archive.as_ref().ok_or(ArchivingError::NoArchive)?;
-    let folder = config.data.folder.join("ledger");
-    if !folder.join("ledger").is_file() {
-        return Err(ArchivingError::NoLedger { folder });
-    }
-    let master = read_master(&config.data.master_key)?;
-    let ring = Keyring::existing(&config.data.folder.join("keys"), &master)?;
+    let folder =
+        stopped::ledger_folder(&config).map_err(|folder| ArchivingError::NoLedger { folder })?;
+    let ring = stopped::keyring(&config)?;
     let signer = ring.find_ed25519(SIGNER)?.ok_or(ArchivingError::NoKey)?;
     let shelf = open(declared, outside.clock.clone())?;
     let disclosing = content.map(|it| record_archive(&config, it.by, &it.why, &outside));

@@ -9,13 +9,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use keys::KeysError;
-use keys::keyring::{Keyring, read_master};
 use keys::seal::SealingKey;
 use ledger::evidence::Disclose;
 use ledger::{AppendError, Event, Ledger, Reason, Receipt, Record};
 
-use crate::agency::{Outside, StartError, open_ledger};
+use crate::agency::{Outside, StartError};
 use crate::config::{Config, ConfigError};
+use crate::stopped::{self, StoppedError};
 
 /// Longest name and reason, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1000;
@@ -96,6 +96,17 @@ pub enum DisclosureError {
     Append(#[from] AppendError),
 }
 
+impl From<StoppedError> for DisclosureError {
+    fn from(error: StoppedError) -> Self {
+        match error {
+            StoppedError::NoLedger { folder } => Self::NoLedger { folder },
+            StoppedError::Keys(error) => Self::Keys(error),
+            StoppedError::NoKey { name } => Self::NoKey { name },
+            StoppedError::Open(error) => Self::Open(error),
+        }
+    }
+}
+
 /// Records a disclosure, and then gives out the key. Nothing is made that was not there, but the entry.
 ///
 /// # Errors
@@ -104,11 +115,9 @@ pub fn record(asked: &Disclosure<'_>, outside: &Outside) -> Result<Disclosing, D
     keys::module::require_fips()?;
     check_words(asked.by, &asked.why)?;
     let config = Config::read(asked.config)?;
-    let folder = config.data.folder.join("ledger");
+    let folder =
+        stopped::ledger_folder(&config).map_err(|folder| DisclosureError::NoLedger { folder })?;
     let real = |path: &Path| std::fs::canonicalize(path).ok();
-    if !folder.join("ledger").is_file() {
-        return Err(DisclosureError::NoLedger { folder });
-    }
     if real(&folder).is_none() || real(&folder) != real(asked.folder) {
         return Err(DisclosureError::Copy { folder: asked.folder.to_owned() });
     }
@@ -149,11 +158,9 @@ fn check_words(by: &str, why: &Reason) -> Result<(), DisclosureError> {
 
 /// The configured ledger, whose server is stopped, and the key of its bodies.
 fn open(config: &Config, outside: &Outside) -> Result<(Ledger, SealingKey), DisclosureError> {
-    let master = read_master(&config.data.master_key)?;
-    let ring = Keyring::existing(&config.data.folder.join("keys"), &master)?;
-    let body = all_keys(&ring)?;
-    let ledger = open_ledger(config, &ring, outside);
-    let ledger = ledger.map_err(|error| DisclosureError::Open(Box::new(error)))?;
+    let (ledger, ring) = stopped::open(config, outside)?;
+    let body = ring.find_secret("ledger-body")?;
+    let body = body.ok_or(DisclosureError::NoKey { name: "ledger-body" })?;
     Ok((ledger, SealingKey::from_bytes(body)))
 }
 
@@ -162,28 +169,6 @@ fn append(ledger: &Ledger, record: Record, key: SealingKey) -> Result<Disclosing
     let receipt = recorded?;
     ledger.close()?;
     Ok(Disclosing { receipt, key })
-}
-
-/// The key of the bodies, if the ledger's other keys are there too: otherwise opening it would make them.
-fn all_keys(ring: &Keyring) -> Result<[u8; 32], DisclosureError> {
-    if let Some(name) = missing_key(ring)? {
-        return Err(DisclosureError::NoKey { name });
-    }
-    let body = ring.find_secret("ledger-body")?;
-    body.ok_or(DisclosureError::NoKey { name: "ledger-body" })
-}
-
-/// A key that opening the ledger would make, for it is not there.
-pub(crate) fn missing_key(ring: &Keyring) -> Result<Option<&'static str>, KeysError> {
-    let secrets = ring.secrets()?;
-    let has = |name: &str| secrets.iter().any(|secret| secret.starts_with(name));
-    Ok([
-        ("ledger-signer", ring.find_ed25519("ledger-signer")?.is_some()),
-        ("ledger-index", has("ledger-index")),
-        ("ledger-body", has("ledger-body")),
-    ]
-    .into_iter()
-    .find_map(|(name, there)| (!there).then_some(name)))
 }
 
 fn words(asked: &Disclosure<'_>) -> Record {

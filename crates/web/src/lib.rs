@@ -19,6 +19,7 @@ pub mod retention;
 pub mod serve;
 pub mod session;
 pub mod sharing;
+mod stopped;
 pub mod storage;
 mod tabular;
 pub mod tool_pages;

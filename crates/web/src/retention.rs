@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keys::KeysError;
-use keys::keyring::{Keyring, read_master};
 use ledger::format::Bucket;
 use ledger::retention::{Disposal, DisposeError, Order};
 use ledger::{AppendError, Event, Ledger, Record};
 use tokio::sync::watch;
 
-use crate::agency::{Outside, StartError, open_ledger};
+use crate::agency::{Outside, StartError};
 use crate::app::Shared;
 use crate::config::{Config, ConfigError};
 use crate::problem::chain;
+use crate::stopped::{self, StoppedError};
 
 /// How often the run comes round.
 const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -40,6 +40,12 @@ pub enum RetentionError {
     /// The ledger's keys are not there, or not under this master key.
     #[error("the ledger's keys cannot be had")]
     Keys(#[from] KeysError),
+    /// A key of the ledger is not in the agency's keys.
+    #[error("`{name}` is not among the agency's keys")]
+    NoKey {
+        /// The key's name.
+        name: &'static str,
+    },
     /// The name is empty or too long.
     #[error("give the name of who orders it, in 1 to {NAME_BYTES_MAX} bytes")]
     Name,
@@ -57,21 +63,25 @@ pub enum RetentionError {
     Read(#[from] ledger::ReadError),
 }
 
+impl From<StoppedError> for RetentionError {
+    fn from(error: StoppedError) -> Self {
+        match error {
+            StoppedError::NoLedger { folder } => Self::NoLedger { folder },
+            StoppedError::Keys(error) => Self::Keys(error),
+            StoppedError::NoKey { name } => Self::NoKey { name },
+            StoppedError::Open(error) => Self::Open(error),
+        }
+    }
+}
+
 /// Opens the ledger of a configuration, which must be there, while its server is stopped.
 ///
 /// # Errors
 /// [`RetentionError`]: nothing was changed.
 pub fn open_stopped(config: &Path, outside: &Outside) -> Result<Ledger, RetentionError> {
     keys::module::require_fips()?;
-    let config = Config::read(config)?;
-    let folder = config.data.folder.join("ledger");
-    if !folder.join("ledger").is_file() {
-        return Err(RetentionError::NoLedger { folder });
-    }
-    let master = read_master(&config.data.master_key)?;
-    let ring = Keyring::existing(&config.data.folder.join("keys"), &master)?;
-    let ledger = open_ledger(&config, &ring, outside);
-    ledger.map_err(|error| RetentionError::Open(Box::new(error)))
+    let (ledger, _) = stopped::open(&Config::read(config)?, outside)?;
+    Ok(ledger)
 }
 
 /// An order from the command line.

@@ -8,13 +8,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keys::keyring::{Keyring, read_master};
+use keys::keyring::Keyring;
 use keys::{KeysError, Random};
 use ledger::{AppendError, Event, INDEX_EPOCHS_MAX, IndexDoing, Ledger, ReadError, Record, Search};
 
-use crate::agency::{Outside, StartError, index_keys, index_secret, open_ledger};
+use crate::agency::{Outside, StartError, index_keys, index_secret};
 use crate::config::{Config, ConfigError};
-use crate::disclosure::missing_key;
+use crate::stopped::{self, StoppedError};
 
 /// How often the index is asked how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -74,6 +74,17 @@ pub enum UpkeepError {
     },
 }
 
+impl From<StoppedError> for UpkeepError {
+    fn from(error: StoppedError) -> Self {
+        match error {
+            StoppedError::NoLedger { folder } => Self::NoLedger { folder },
+            StoppedError::Keys(error) => Self::Keys(error),
+            StoppedError::NoKey { name } => Self::NoKey { name },
+            StoppedError::Open(error) => Self::Open(error),
+        }
+    }
+}
+
 /// A rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotated {
@@ -124,18 +135,7 @@ pub fn build_index(
 /// The ledger of a configuration and the agency's keys, if both are there.
 fn open(config: &Path, outside: &Outside) -> Result<(Ledger, Keyring), UpkeepError> {
     keys::module::require_fips()?;
-    let config = Config::read(config)?;
-    let folder = config.data.folder.join("ledger");
-    if !folder.join("ledger").is_file() {
-        return Err(UpkeepError::NoLedger { folder });
-    }
-    let master = read_master(&config.data.master_key)?;
-    let ring = Keyring::existing(&config.data.folder.join("keys"), &master)?;
-    if let Some(name) = missing_key(&ring)? {
-        return Err(UpkeepError::NoKey { name });
-    }
-    let ledger = open_ledger(&config, &ring, outside);
-    Ok((ledger.map_err(|error| UpkeepError::Open(Box::new(error)))?, ring))
+    Ok(stopped::open(&Config::read(config)?, outside)?)
 }
 
 fn rotate(

@@ -116,6 +116,16 @@ pub(super) async fn permit(
     signed_in: &SignedIn,
     what: String,
 ) -> Result<gate::Permit, Problem> {
+    permit_to(Action::ReadAudit, agency, signed_in, what).await
+}
+
+/// Asks whether this person may do this with the ledger.
+pub(super) async fn permit_to(
+    action: Action,
+    agency: &Shared,
+    signed_in: &SignedIn,
+    what: String,
+) -> Result<gate::Permit, Problem> {
     let resource = Resource {
         kind: ResourceKind::Ledger,
         id: "ledger".to_owned(),
@@ -127,7 +137,7 @@ pub(super) async fn permit(
         requested_by: None,
         agreement: None,
     };
-    let question = agency.question(signed_in, Action::ReadAudit, resource, Why::default());
+    let question = agency.question(signed_in, action, resource, Why::default());
     Ok(agency.authorise(signed_in, question, Plan::Audit(what)).await?)
 }
 

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use gate::{Permit, Plan, Print};
+use gate::{Permit, Print};
 use jiff::Timestamp;
 use ledger::format::Bucket;
 use ledger::retention::{BucketState, Disposal, DisposeError, HoldScope, Order, Overview};
 use ledger::{Reason, Subject, Who};
 use maud::{Markup, html};
-use policy::{Action, Resource, ResourceKind, Why};
+use policy::Action;
 
 use crate::app::{Answer, Shared};
 use crate::pages::audit;
@@ -303,7 +303,7 @@ pub async fn dispose(State(agency): State<Shared>, posted: Posted) -> Answer {
         return confirm(&agency, &posted.signed_in, bucket).await;
     }
     let (act, what) = (Action::DisposeRecords, format!("disposal of {}", bucket.name()));
-    let permit = permit(&agency, &posted.signed_in, act, what.clone()).await?;
+    let permit = audit::permit_to(act, &agency, &posted.signed_in, what.clone()).await?;
     let (ledger, order) = (agency.ledger.clone(), order(&posted));
     let done = work(&agency, permit, move || {
         let disposal = ledger.dispose(bucket, order)?;
@@ -358,7 +358,7 @@ pub async fn hold(State(agency): State<Shared>, posted: Posted) -> Answer {
     let (name, until) = (posted.text("hold").to_owned(), until(posted.text("until"))?);
     let what = scope(&agency, posted.text("by"), posted.text("value").trim())?;
     let act = Action::HoldRecords;
-    let permit = permit(&agency, &posted.signed_in, act, format!("hold {name}")).await?;
+    let permit = audit::permit_to(act, &agency, &posted.signed_in, format!("hold {name}")).await?;
     let (ledger, order) = (agency.ledger.clone(), order(&posted));
     let placed = work(&agency, permit, move || {
         ledger.place_hold(&name, what, until, order)?;
@@ -375,7 +375,8 @@ pub async fn hold(State(agency): State<Shared>, posted: Posted) -> Answer {
 pub async fn release(State(agency): State<Shared>, posted: Posted) -> Answer {
     let name = posted.text("hold").to_owned();
     let act = Action::HoldRecords;
-    let permit = permit(&agency, &posted.signed_in, act, format!("release of hold {name}")).await?;
+    let what = format!("release of hold {name}");
+    let permit = audit::permit_to(act, &agency, &posted.signed_in, what).await?;
     let (ledger, order) = (agency.ledger.clone(), order(&posted));
     let released = work(&agency, permit, move || {
         ledger.release_hold(&name, order)?;
@@ -402,27 +403,6 @@ async fn work(
             Err(error.into())
         }
     }
-}
-
-async fn permit(
-    agency: &Shared,
-    signed_in: &SignedIn,
-    action: Action,
-    what: String,
-) -> Result<Permit, Problem> {
-    let resource = Resource {
-        kind: ResourceKind::Ledger,
-        id: "ledger".to_owned(),
-        tool: None,
-        source: None,
-        record_class: agency.audit_class.clone(),
-        caveats: BTreeSet::new(),
-        agency: agency.ori.clone(),
-        requested_by: None,
-        agreement: None,
-    };
-    let question = agency.question(signed_in, action, resource, Why::default());
-    Ok(agency.authorise(signed_in, question, Plan::Audit(what)).await?)
 }
 
 fn order(posted: &Posted) -> Order {
