@@ -68,12 +68,14 @@ pub async fn entry(
     let agency_ = agency.clone();
     let released = read(&agency, &signed_in, format!("entry {number}"), move || {
         let entry = agency_.ledger.read(EntryNumber(number))?;
-        Ok(Page { entries: vec![entry], more: false, incomplete: Vec::new() })
+        Ok(Findings(Page { entries: vec![entry], more: false, incomplete: Vec::new() }))
     })
     .await?;
     let (Findings(page), receipt) = released.open();
     let Some(entry) = page.entries.first() else { return Err(Problem::not_found()) };
-    let proof = agency.ledger.prove(entry.number, agency.ledger.size()).map(|hashes| hashes.len());
+    let (ledger, number) = (agency.ledger.clone(), entry.number);
+    let proof = blocking(move || ledger.prove(number, ledger.size()).map(|hashes| hashes.len()));
+    let proof = proof.await?;
     let content = html! {
         p { a href="/audit" { "Back to the timeline" } }
         (explained(entry, proof.ok(), &signed_in.csrf))
@@ -86,7 +88,7 @@ async fn show(agency: &Shared, signed_in: &SignedIn, filter: &Filter) -> Answer 
     let search = filter.search();
     let agency_ = agency.clone();
     let released = read(agency, signed_in, filter.words(), move || {
-        agency_.ledger.search(&search).map_err(|error| Problem::internal(&error))
+        agency_.ledger.search(&search).map(Findings).map_err(|error| Problem::internal(&error))
     })
     .await?;
     let csrf = &signed_in.csrf;
@@ -97,17 +99,23 @@ async fn show(agency: &Shared, signed_in: &SignedIn, filter: &Filter) -> Answer 
     Ok(agency.page(signed_in, "Audit", "/audit", &content))
 }
 
-/// Puts the reading to the gate, runs it, and has it recorded.
-async fn read(
+/// Puts a reading of the ledger to the gate, runs it where it may block, and has it recorded.
+pub(super) async fn read<T: gate::Fingerprint + Send + 'static>(
     agency: &Shared,
     signed_in: &SignedIn,
     what: String,
-    fetch: impl FnOnce() -> Result<Page, Problem> + Send + 'static,
-) -> Result<Released<Findings>, Problem> {
+    fetch: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<Released<T>, Problem> {
     let permit = permit(agency, signed_in, what).await?;
-    let page =
-        tokio::task::spawn_blocking(fetch).await.map_err(|error| Problem::internal(&error))??;
-    Ok(agency.gate.release(permit.hold(Findings(page))).await?)
+    let found = blocking(fetch).await??;
+    Ok(agency.gate.release(permit.hold(found)).await?)
+}
+
+/// Runs what reads the disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Problem::internal(&error))
 }
 
 /// Asks whether this person may read the ledger.

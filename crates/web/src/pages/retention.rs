@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use gate::{Permit, Print};
+use gate::{Permit, Print, Released};
 use jiff::Timestamp;
 use ledger::format::Bucket;
 use ledger::retention::{BucketState, Disposal, DisposeError, HoldScope, Order, Overview};
@@ -78,8 +78,7 @@ fn print_of(what: &'static str, count: u64, text: &str) -> Print {
 /// # Errors
 /// A [`Problem`] when the policy or the ledger says no.
 pub async fn overview(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
-    let permit = audit::permit(&agency, &signed_in, "state of retention".to_owned()).await?;
-    let released = agency.gate.release(permit.hold(Retained(read(&agency).await?))).await?;
+    let released = read(&agency, &signed_in, "state of retention".to_owned()).await?;
     let (Retained(overview), receipt) = released.open();
     let now = agency.now();
     let acts = signed_in.actor.functions.iter().any(|it| it.as_str() == "security-officer");
@@ -93,10 +92,13 @@ pub async fn overview(State(agency): State<Shared>, signed_in: SignedIn) -> Answ
     Ok(agency.page(&signed_in, "Retention", PATH, &content))
 }
 
-async fn read(agency: &Shared) -> Result<Overview, Problem> {
+async fn read(
+    agency: &Shared,
+    signed_in: &SignedIn,
+    what: String,
+) -> Result<Released<Retained>, Problem> {
     let ledger = agency.ledger.clone();
-    let read = tokio::task::spawn_blocking(move || ledger.retention()).await;
-    Ok(read.map_err(|error| Problem::internal(&error))??)
+    audit::read(agency, signed_in, what, move || Ok(Retained(ledger.retention()?))).await
 }
 
 fn buckets(overview: &Overview, now: Timestamp, acts: Option<&SignedIn>) -> Markup {
@@ -319,8 +321,7 @@ pub async fn dispose(State(agency): State<Shared>, posted: Posted) -> Answer {
 
 async fn confirm(agency: &Shared, signed_in: &SignedIn, bucket: Bucket) -> Answer {
     let name = bucket.name();
-    let permit = audit::permit(agency, signed_in, format!("what is due of {name}")).await?;
-    let released = agency.gate.release(permit.hold(Retained(read(agency).await?))).await?;
+    let released = read(agency, signed_in, format!("what is due of {name}")).await?;
     let (Retained(overview), _) = released.open();
     let now = agency.now();
     let state = overview.due(now).find(|it| it.bucket == bucket);

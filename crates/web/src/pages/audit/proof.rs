@@ -11,7 +11,7 @@ use gate::Print;
 use ledger::EntryNumber;
 use ledger::evidence::Disclose;
 
-use super::permit;
+use super::read;
 use crate::app::{Answer, Shared};
 use crate::problem::Problem;
 use crate::session::SignedIn;
@@ -59,14 +59,12 @@ async fn prove(
     disclose: Option<Disclose>,
 ) -> Answer {
     let with = if disclose.is_some() { ", with all that it says" } else { "" };
-    let permit = permit(&agency, &signed_in, format!("proof of entry {number}{with}")).await?;
-    let agency_ = agency.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        agency_.ledger.evidence(EntryNumber(number), disclose).map(|proof| proof.text())
-    });
-    let found = found.await.map_err(|error| Problem::internal(&error))?;
-    let text = found.map_err(|_| Problem::not_found())?;
-    let released = agency.gate.release(permit.hold(Proof(text))).await?;
+    let ledger = agency.ledger.clone();
+    let released = read(&agency, &signed_in, format!("proof of entry {number}{with}"), move || {
+        let proof = ledger.evidence(EntryNumber(number), disclose);
+        proof.map(|proof| Proof(proof.text())).map_err(|_| Problem::not_found())
+    })
+    .await?;
     let (Proof(text), _) = released.into_parts();
     let name = format!("attachment; filename=\"entry-{number}.tlog-proof\"");
     let headers = [
