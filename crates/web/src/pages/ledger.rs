@@ -127,7 +127,7 @@ fn last_verification(last: Option<&LastVerification>) -> Markup {
         @match last {
             None => "The whole ledger is being verified since the start; this takes a while and slows nothing.",
             Some(LastVerification { at, size, result: Ok(()) }) => {
-                "All of its " (size) " entries were verified, and hold: " (moment(*at)) "."
+                "Its first " (size) " entries were verified whole, and hold: " (moment(*at)) "."
             }
             Some(LastVerification { at, result: Err(damage), .. }) => {
                 strong { "Damage was found " (moment(*at)) ": " } (damage)
