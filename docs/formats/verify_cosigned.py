@@ -5,32 +5,34 @@ Prints the size and when each witness cosigned; exit 1 where a signature is miss
 """
 
 import argparse
-import base64
-import hashlib
 import struct
 import sys
 
+from verify_evidence import Wrong, checkpoint, key, signed_note
 from verify_ledger import signature_holds
 
 
-def key(text, kind):
-    name, wanted, encoded = text.split("+", 2)
-    blob = base64.b64decode(encoded, validate=True)
-    if blob[:1] != bytes([kind]) or len(blob) != 33:
-        raise ValueError(f"{name}: not a key of type {kind}")
-    identifier = hashlib.sha256(name.encode() + b"\n" + blob).digest()[:4]
-    if identifier.hex() != wanted:
-        raise ValueError(f"{name}: the key's id is another")
-    return name, identifier, blob[1:]
+def cosigned(note, vkey):
+    """The newest time, in seconds since 1970, at which this witness cosigned."""
+    name, identifier, public = key(vkey, 4)
+    text, blobs = signed_note(note)
+    ours = [blob[4:] for who, blob in blobs if (who, blob[:4]) == (name, identifier)]
+    if not ours:
+        raise Wrong(f"{name}: no signature")
+    times = []
+    for blob in ours:
+        seconds = struct.unpack(">Q", blob[:8])[0] if len(blob) == 72 else 0
+        signed = f"cosignature/v1\ntime {seconds}\n{text}".encode()
+        if len(blob) != 72 or not signature_holds(public, signed, blob[8:]):
+            raise Wrong(f"{name}: the cosignature does not hold")
+        times.append(seconds)
+    return name, max(times)
 
 
-def blob_of(lines, name, identifier):
-    for line in lines:
-        dash, who, encoded = line.split(" ")
-        blob = base64.b64decode(encoded, validate=True)
-        if dash == "\u2014" and who == name and blob[:4] == identifier:
-            return blob[4:]
-    raise ValueError(f"{name}: no signature")
+def verify(note, log, witnesses):
+    """The size, and name and time of each witness; or `Wrong`."""
+    size, _ = checkpoint(note, *key(log))
+    return size, [cosigned(note, witness) for witness in witnesses]
 
 
 def main():
@@ -39,29 +41,15 @@ def main():
     arguments.add_argument("--log", required=True)
     arguments.add_argument("--witness", action="append", default=[])
     given = arguments.parse_args()
-    with open(given.note, encoding="utf-8") as file:
-        note = file.read()
-    text, _, signatures = note.rpartition("\n\n")
-    text += "\n"
-    lines = signatures.splitlines()
     try:
-        name, identifier, public = key(given.log, 1)
-        if text.split("\n")[0] != name:
-            raise ValueError("the checkpoint is of another log")
-        if not signature_holds(public, text.encode(), blob_of(lines, name, identifier)):
-            raise ValueError(f"{name}: the signature does not hold")
-        print(f"size {text.split(chr(10))[1]}")
-        for witness in given.witness:
-            name, identifier, public = key(witness, 4)
-            blob = blob_of(lines, name, identifier)
-            seconds = struct.unpack(">Q", blob[:8])[0]
-            signed = f"cosignature/v1\ntime {seconds}\n{text}".encode()
-            if len(blob) != 72 or not signature_holds(public, signed, blob[8:]):
-                raise ValueError(f"{name}: the cosignature does not hold")
-            print(f"{name} at {seconds}")
-    except ValueError as error:
-        print(error)
+        with open(given.note, encoding="utf-8", newline="") as file:
+            size, found = verify(file.read(65537), given.log, given.witness)
+    except (Wrong, UnicodeDecodeError) as wrong:
+        print(f"does not hold: {wrong}")
         return 1
+    print(f"size {size}")
+    for name, seconds in found:
+        print(f"{name} at {seconds}")
     return 0
 
 

@@ -8,6 +8,7 @@ Exit 0: it holds, and the newest size and root are printed. Exit 1: what is wron
 
 import argparse
 import base64
+import bisect
 import datetime
 import hashlib
 import hmac
@@ -124,13 +125,32 @@ def due(bucket):
     return int(first.timestamp()) * 1000
 
 
-def numbers(text):
-    """The entries of a list such as `12-14,99`."""
-    ranges = [[int(end) for end in part.split("-")] for part in text.split(",") if part]
-    found = [number for ends in ranges for number in range(ends[0], ends[-1] + 1)]
-    if found != sorted(set(found)):
-        raise ValueError("not in order")
-    return found
+class Numbers:
+    """A list of entries such as `12-14,99`. It is never written out: a short one may name any number of them."""
+
+    def __init__(self, text):
+        self.ranges, least = [], 0
+        for part in text.split(",") if text else []:
+            first, dash, last = part.partition("-")
+            first, last = whole(first), whole(last if dash else first)
+            if first < least or first > last or bool(dash) != (first < last):
+                raise ValueError("not a list of entries in order")
+            least = last + 2
+            self.ranges.append((first, last))
+
+    def __contains__(self, entry):
+        at = bisect.bisect_right(self.ranges, (entry, 2**64))
+        return at > 0 and entry <= self.ranges[at - 1][1]
+
+    def count(self):
+        return sum(last - first + 1 for first, last in self.ranges)
+
+
+def whole(text):
+    """A number in its one spelling."""
+    if not re.fullmatch("0|[1-9][0-9]{0,19}", text) or int(text) >= 2**64:
+        raise ValueError(f"not a number: {text[:20]}")
+    return int(text)
 
 
 class Disposed:
@@ -138,6 +158,8 @@ class Disposed:
 
     def __init__(self, bucket, data):
         at = data.rfind(b"sha256 ")
+        if len(data) > 16 << 20:
+            raise ValueError("longer than 16 MiB")
         if at < 0 or data[at:] != b"sha256 " + sha(data[:at]).hex().encode() + b"\n":
             raise ValueError("the digest in the last line is wrong")
         lines = data[:at].decode().split("\n")
@@ -145,10 +167,18 @@ class Disposed:
         if [line.split(" ")[0] for line in lines] != names or lines[0] != "bailiwick-disposed 1":
             raise ValueError("not a document of format 1")
         entry, salt, self.text, kept = (line.split(" ", 1)[1] for line in lines[1:5])
-        self.entry, self.salt, self.kept = int(entry), bytes.fromhex(salt), set(numbers(kept))
-        self.said = json.loads(self.text)
-        expected = ("disposition-started", bucket, len(self.kept), sha(kept.encode()).hex())
-        if tuple(self.said[name] for name in ("type", "bucket", "kept", "kept-digest")) != expected:
+        if not re.fullmatch("[0-9a-f]{64}", salt):
+            raise ValueError("the salt has 32 bytes")
+        self.entry, self.salt, self.said = whole(entry), bytes.fromhex(salt), json.loads(self.text)
+        fields = ["type", "bucket", "first", "last", "count", "root", "kept", "kept-digest"]
+        if list(self.said) != fields or self.text != json.dumps(self.said, separators=(",", ":")):
+            raise ValueError("not a statement as it is written")
+        # Nothing is made of the list before it is the one that the statement means.
+        if self.said["kept-digest"] != sha(kept.encode()).hex():
+            raise ValueError("the list of what is kept is not the statement's")
+        self.kept = Numbers(kept)
+        expected = ("disposition-started", bucket, self.kept.count())
+        if tuple(self.said[name] for name in ("type", "bucket", "kept")) != expected:
             raise ValueError("not a statement of the bucket's disposal")
         self.bucket, self.tree, self.first, self.last = bucket, Tree(), None, None
         self.committed = False
@@ -204,8 +234,7 @@ class Ledger:
         return bytes(data)
 
     def segments(self, folder):
-        names = os.listdir(os.path.join(self.folder, folder))
-        names = sorted(name for name in names if re.fullmatch(r"\d{8,}\.seg", name))
+        names = sorted(name for name in self.names(folder) if re.fullmatch(r"\d{8,}\.seg", name))
         for number, name in enumerate(names):
             if name != f"{number:08}.seg":
                 raise Damage(f"{folder}/{number:08}.seg", 0, "the segment is missing")
@@ -322,7 +351,7 @@ class Ledger:
 
     def log(self, published):
         tree, digest, signature, buckets = Tree(), bytes(32), None, {}
-        latest = -(1 << 63)
+        latest, name, at = -(1 << 63), "log/00000000.seg", 0
         due = {}
         for size, root, file, offset in published:
             due.setdefault(size, []).append((root, file, offset))
@@ -342,12 +371,16 @@ class Ledger:
             if data[:at] != head.ljust(at, b"\0"):
                 raise Damage(name, 0, "the segment's header is not of the log before it")
             while at < len(data) and any(data[at : at + 208]):
+                if len(data) < at + 208 + 32:
+                    raise Damage(name, at, "no whole frame")
                 first, count, length = struct.unpack_from(">QII", data, at + 24)
                 end = at + 208 + length
                 if data[at : at + 24] != b"BWLOGFR1" + self.id:
                     raise Damage(name, at, "no frame of this ledger")
                 if first != tree.size or not 0 < count <= 4096 or length != count * 106:
                     raise Damage(name, at, f"the frame is not the next, of entry {tree.size}")
+                if len(data) < at + padded(end + 32 - at, 16):
+                    raise Damage(name, at, "the frame is cut")
                 if data[end : end + 32] != sha(data[at:end]):
                     raise Damage(name, at, "the frame's digest is wrong")
                 if data[at + 48 : at + 112] != digest + tree.root():
@@ -403,6 +436,8 @@ class Ledger:
             for name in self.segments(f"body/{bucket}"):
                 data, at = self.segment(name), 0
                 while at < len(data) and any(data[at : at + 48]):
+                    if len(data) < at + 48:
+                        raise Damage(name, at, "no whole body")
                     magic, length, entry, digest = struct.unpack_from(">4sIQ32s", data, at)
                     end = at + 48 + length
                     if magic != b"BWB1" or sha(data[at + 48 : end]) != digest:
@@ -410,6 +445,8 @@ class Ledger:
                     if next(entries, None) != entry:
                         raise Damage(name, at, f"the body of entry {entry} is out of place")
                     following = at + padded(48 + length, 16)
+                    if len(data) < following:
+                        raise Damage(name, at, "the body is cut")
                     if any(data[end:following]):
                         raise Damage(name, at, "the padding is not zeros")
                     at = following
@@ -432,16 +469,24 @@ class Ledger:
         return tree
 
 
+def verify(folder, key=None, expected=0):
+    """The ledger and its tree; or `Damage`."""
+    ledger = Ledger(folder)
+    try:
+        return ledger, ledger.verify(key, expected)
+    except (struct.error, KeyError, ValueError) as error:
+        raise Damage(folder, 0, f"not as written: {error}")
+
+
 def main():
     parser = argparse.ArgumentParser(description="Verifies a ledger folder.")
     parser.add_argument("folder")
     parser.add_argument("--expect-size", type=int, default=0)
     parser.add_argument("--key")
     options = parser.parse_args()
-    ledger = Ledger(options.folder)
     try:
-        tree = ledger.verify(options.key, options.expect_size)
-    except (Damage, struct.error, KeyError, UnicodeDecodeError, ValueError) as damage:
+        ledger, tree = verify(options.folder, options.key, options.expect_size)
+    except Damage as damage:
         print(f"damaged: {damage}")
         return 1
     print(f"holds: {tree.size} entries, root {base64.b64encode(tree.root()).decode()}")

@@ -30,6 +30,7 @@ mod shared;
 mod stopped;
 mod stories;
 mod trees;
+mod vectors;
 mod verifying;
 mod watched;
 mod witness;
