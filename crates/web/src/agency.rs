@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gate::{Gate, GateError, Permit, Plan};
-use identity::{Identity, IdpSettings, SessionLimits};
-use jiff::{SignedDuration, Timestamp};
+use identity::Identity;
+use jiff::Timestamp;
 use keys::keyring::Keyring;
 use keys::mac::MacKey;
 use keys::seal::SealingKey;
@@ -23,6 +23,7 @@ use tools::Tool;
 use wire::Egress;
 
 use crate::config::{Config, ConfigError, SourceConfig};
+use crate::providers::open_identity;
 use crate::session::SignedIn;
 use crate::sharing::Sharing;
 use crate::witnesses;
@@ -178,7 +179,7 @@ impl Agency {
         let gate = Gate::new(policy.clone(), ledger.clone(), Arc::new(now));
         let state = open_state(&folder, SealingKey::from_bytes(secret("state")?)).await?;
         let sources = open_sources(&config, clock.clone())?;
-        let identity = open_identity(&config, state.clone(), clock.now(), &random)?;
+        let identity = open_identity(&config, state.clone(), &ring, clock.now(), &random)?;
         let (tools, problems) = match &config.tools.folder {
             Some(folder) => tools::load_folder(folder, keys::digest::sha256),
             None => (Vec::new(), Vec::new()),
@@ -301,7 +302,7 @@ fn audit_class() -> Result<RecordClass, StartError> {
     "AUDIT".parse().map_err(|error: policy::Malformed| StartError::Identity(Box::new(error)))
 }
 
-fn make_folder(folder: &Path) -> Result<(), StartError> {
+pub(crate) fn make_folder(folder: &Path) -> Result<(), StartError> {
     fs::create_dir_all(folder)
         .map_err(|source| StartError::File { path: folder.to_owned(), source })
 }
@@ -433,39 +434,4 @@ fn source_spec(source: &SourceConfig) -> SourceSpec {
             SourceSpec { id, writes: false, kind: SourceKind::Evidence { folder } }
         }
     }
-}
-
-fn open_identity(
-    config: &Config,
-    state: State,
-    now: Timestamp,
-    random: &Arc<dyn Random>,
-) -> Result<Identity, StartError> {
-    let failed = |error: identity::IdentityError| StartError::Identity(Box::new(error));
-    let url = &config.listen.public_url;
-    let limits = SessionLimits {
-        idle_max: SignedDuration::from_mins(i64::from(config.session.idle_minutes)),
-        ..SessionLimits::CJIS
-    };
-    let settings = identity::Settings {
-        entity_id: format!("{url}/saml/metadata"),
-        acs_url: format!("{url}/saml/acs"),
-        limits,
-    };
-    let mut providers = Vec::new();
-    for provider in &config.identity_providers {
-        let path = &provider.metadata;
-        let xml =
-            fs::read(path).map_err(|source| StartError::File { path: path.clone(), source })?;
-        let ori = config.agency.ori.clone();
-        let mut known = IdpSettings::from_metadata(&provider.id, ori, &xml, now)
-            .map_err(|refusal| StartError::Identity(Box::new(refusal)))?;
-        known.label.clone_from(&provider.label);
-        known.mfa_contexts.clone_from(&provider.mfa_contexts);
-        known.function_attribute.clone_from(&provider.functions_attribute);
-        known.name_attribute.clone_from(&provider.name_attribute);
-        known.agency_attribute.clone_from(&provider.agency_attribute);
-        providers.push(known);
-    }
-    Identity::new(state, settings, providers, random.clone()).map_err(failed)
 }

@@ -4,6 +4,7 @@
 //! value, and relative paths are relative to the file. This is the only place in the product that
 //! reads configuration; the environment is not consulted.
 
+mod identity;
 mod ledger;
 mod storage;
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use policy::Ori;
 use serde::Deserialize;
 
+pub use self::identity::{IdentityProviderConfig, MfaAttribute, SamlConfig};
 pub use self::ledger::LedgerConfig;
 pub use storage::{LockMode, StorageConfig};
 
@@ -49,6 +51,9 @@ pub struct Config {
     /// Who proves identities.
     #[serde(default, rename = "identity_provider")]
     pub identity_providers: Vec<IdentityProviderConfig>,
+    /// Our keys towards them.
+    #[serde(default)]
+    pub saml: SamlConfig,
     /// Sharing with partners; absent means that no parcel leaves or comes in.
     pub exchange: Option<ExchangeConfig>,
     /// Who confirms the ledger from outside.
@@ -178,28 +183,6 @@ pub enum SourceConfig {
     },
 }
 
-/// One SAML 2.0 identity provider.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IdentityProviderConfig {
-    /// A short name, part of every account key from this provider; never change it.
-    pub id: String,
-    /// What people see on the sign-in page.
-    pub label: String,
-    /// Its SAML metadata (XML).
-    pub metadata: PathBuf,
-    /// AuthnContext classes that count as multi-factor; all others are refused (IA-2(1)).
-    pub mfa_contexts: Vec<String>,
-    /// The attribute that carries job functions.
-    #[serde(default = "functions_attribute_default")]
-    pub functions_attribute: String,
-    /// The attribute that carries the person's ORI; when given, it must be this agency's.
-    pub agency_attribute: Option<String>,
-    /// The attribute that carries the person's name.
-    #[serde(default = "name_attribute_default")]
-    pub name_attribute: String,
-}
-
 /// Sharing with partners.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -243,14 +226,6 @@ const fn idle_default() -> u32 {
 
 const fn postgres_port_default() -> u16 {
     5432
-}
-
-fn functions_attribute_default() -> String {
-    "functions".to_owned()
-}
-
-fn name_attribute_default() -> String {
-    "displayName".to_owned()
 }
 
 /// Why a configuration was not taken.
@@ -359,6 +334,11 @@ impl Config {
         if self.identity_providers.is_empty() {
             return value("identity_provider", "is missing: nobody could sign in");
         }
+        let ours = &self.agency.ori;
+        let providers = self.identity_providers.iter().map(|provider| provider.check(ours));
+        if let Some((key, what)) = providers.chain([self.saml.check()]).find_map(Result::err) {
+            return value(key, what);
+        }
         if let Err((key, what)) = witnesses::rules(&self.witnesses, &self.witnessing) {
             return value(key, &what);
         }
@@ -382,7 +362,7 @@ impl Config {
             }
         }
         self.ledger.archive.iter_mut().for_each(|archive| archive.resolve(base));
-        self.identity_providers.iter_mut().for_each(|provider| fix(&mut provider.metadata));
+        self.identity_providers.iter_mut().for_each(|provider| provider.resolve(base));
         for witness in &mut self.witnesses {
             [&mut witness.certificate, &mut witness.authority].into_iter().flatten().for_each(fix);
         }
