@@ -135,8 +135,11 @@ impl Ledger {
         until: Option<Timestamp>,
         order: Order,
     ) -> Result<Receipt, DisposeError> {
-        let (fixed, _, one) = self.retaining();
+        let (fixed, queue, one) = self.retaining();
         let _one = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // What was announced before is done before, or the hold is refused: else a hold that counts
+        // would be broken by what an earlier disposal left to do.
+        dispose::resume(queue)?;
         HoldName::from_str(name).map_err(|_| DisposeError::HoldName)?;
         check_authority(&order.authority)?;
         if until.is_some_and(|until| until <= fixed.clock.now()) {
