@@ -195,3 +195,19 @@ fn whatever_happens_what_was_confirmed_goes_only_when_its_time_has_come_and_noth
     outcome.unwrap();
     assert!(gone.get() > 0, "nothing was ever disposed of");
 }
+
+#[test]
+fn a_checkpoint_whose_sync_failed_leaves_no_hole_when_the_next_is_listed() {
+    let (clock, disk) = (clock(), Arc::new(SimDisk::new()));
+    let ledger = open_with(&disk, &clock, small()).unwrap();
+    disk.fail_next_sync("checkpoints");
+    append(&ledger, numbered(0)).unwrap();
+    drop(ledger);
+    // It is read as if it were there; the next opening lists one behind it.
+    for number in 1..3 {
+        let ledger = open_with(&disk, &clock, small()).unwrap();
+        append(&ledger, numbered(number)).unwrap();
+    }
+    let left = Arc::new(disk.after_power_cut(&mut || false));
+    assert_eq!(open_with(&left, &clock, small()).unwrap().size(), 3);
+}
