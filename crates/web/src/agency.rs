@@ -25,6 +25,7 @@ use wire::Egress;
 use crate::config::{Config, ConfigError, SourceConfig};
 use crate::providers::open_identity;
 use crate::session::SignedIn;
+use crate::shared_ledger;
 use crate::sharing::Sharing;
 use crate::witnesses;
 
@@ -307,24 +308,24 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), StartError> {
         .map_err(|source| StartError::File { path: folder.to_owned(), source })
 }
 
-fn open_keyring(config: &Config, folder: &Path) -> Result<Keyring, StartError> {
+pub(crate) fn open_keyring(config: &Config, folder: &Path) -> Result<Keyring, StartError> {
     let failed = |source| StartError::Keys { doing: "open the agency's keys", source };
     let master = keys::keyring::read_master(&config.data.master_key).map_err(failed)?;
     Keyring::open(&folder.join("keys"), &master).map_err(failed)
 }
 
-pub(crate) fn open_ledger(
-    config: &Config,
-    ring: &Keyring,
-    outside: &Outside,
-) -> Result<Ledger, StartError> {
-    let Outside { clock, random, ledger_disk } = outside;
+/// The keys of an agency's ledger.
+pub(crate) fn ledger_keys(ring: &Keyring, random: &dyn Random) -> Result<LedgerKeys, StartError> {
     let failed = |source| StartError::Keys { doing: "read the ledger's keys", source };
-    let keys = LedgerKeys {
-        signer: ring.ed25519("ledger-signer", &**random).map_err(failed)?,
-        body: SealingKey::from_bytes(ring.secret("ledger-body", &**random).map_err(failed)?),
-        index: index_keys(ring, &**random).map_err(failed)?,
-    };
+    Ok(LedgerKeys {
+        signer: ring.ed25519("ledger-signer", random).map_err(failed)?,
+        body: SealingKey::from_bytes(ring.secret("ledger-body", random).map_err(failed)?),
+        index: index_keys(ring, random).map_err(failed)?,
+    })
+}
+
+/// How an agency's ledger is kept.
+pub(crate) fn ledger_settings(config: &Config) -> Result<Settings, StartError> {
     let folder = config.data.folder.join("ledger");
     let mut settings = Settings::new(&folder, &config.ledger.origin, config.agency.ori.as_str());
     settings.segment_bytes = config.ledger.segment_bytes;
@@ -337,8 +338,28 @@ pub(crate) fn open_ledger(
     settings.dissemination_months = config.ledger.dissemination_months;
     settings.capacity_warn_percent = config.ledger.capacity_warn_percent;
     settings.clock_wrong_until = config.ledger.clock_wrong_until;
-    Ledger::open_on(ledger_disk.clone(), settings, keys, clock.clone(), random.clone())
-        .map_err(|source| StartError::Ledger { folder, source: source.into() })
+    Ok(settings)
+}
+
+pub(crate) fn open_ledger(
+    config: &Config,
+    ring: &Keyring,
+    outside: &Outside,
+) -> Result<Ledger, StartError> {
+    let Outside { clock, random, ledger_disk } = outside;
+    let (keys, settings) = (ledger_keys(ring, &**random)?, ledger_settings(config)?);
+    let folder = settings.folder.clone();
+    let (clock, random) = (clock.clone(), random.clone());
+    let opened = match &config.ledger.postgres {
+        None => Ledger::open_on(ledger_disk.clone(), settings, keys, clock, random),
+        Some(declared) => {
+            let dial = shared_ledger::dial(declared, clock.clone()).map_err(|source| {
+                StartError::Ledger { folder: folder.clone(), source: source.into() }
+            })?;
+            Ledger::open_shared(dial, ledger::Waits::default(), settings, keys, clock, random)
+        }
+    };
+    opened.map_err(|source| StartError::Ledger { folder, source: source.into() })
 }
 
 /// The secret of the first epoch's index key; `ledger-index-N` is that of a later one.

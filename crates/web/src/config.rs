@@ -6,7 +6,9 @@
 
 mod identity;
 mod ledger;
+mod shared_ledger;
 mod storage;
+mod words;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,7 +19,9 @@ use serde::Deserialize;
 
 pub use self::identity::{IdentityProviderConfig, MfaAttribute, SamlConfig};
 pub use self::ledger::LedgerConfig;
+pub use shared_ledger::SharedLedgerConfig;
 pub use storage::{LockMode, StorageConfig};
+use words::{line_of, with_nearest};
 
 use crate::witnesses::{self, WitnessConfig, WitnessingConfig};
 
@@ -331,6 +335,9 @@ impl Config {
                 "is an origin such as `https://host`, no slash after",
             );
         }
+        if self.ledger.postgres.is_some() && self.ledger.dispose_daily {
+            return value("ledger.dispose_daily", "does not reach into `ledger.postgres` yet");
+        }
         if self.identity_providers.is_empty() {
             return value("identity_provider", "is missing: nobody could sign in");
         }
@@ -361,6 +368,7 @@ impl Config {
                 }
             }
         }
+        self.ledger.postgres.iter_mut().for_each(|shared| shared.resolve(base));
         self.ledger.archive.iter_mut().for_each(|archive| archive.resolve(base));
         self.identity_providers.iter_mut().for_each(|provider| provider.resolve(base));
         for witness in &mut self.witnesses {
@@ -379,24 +387,6 @@ impl Config {
             .into_iter()
             .for_each(fix);
         }
-    }
-}
-
-fn line_of(text: &str, offset: usize) -> String {
-    let line = text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
-    format!(", line {line}")
-}
-
-/// Adds the nearest known key to serde's "unknown field" message.
-fn with_nearest(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    if !message.starts_with("unknown field") {
-        return message.to_owned();
-    }
-    let Some(unknown) = quoted.next() else { return message.to_owned() };
-    match tools::nearest(unknown, quoted) {
-        Some(known) => format!("unknown key `{unknown}`; did you mean `{known}`?"),
-        None => format!("unknown key `{unknown}`"),
     }
 }
 

@@ -19,6 +19,7 @@ mod reading;
 pub mod retention;
 pub mod serve;
 pub mod session;
+pub mod shared_ledger;
 pub mod sharing;
 mod stopped;
 pub mod storage;
