@@ -294,9 +294,13 @@ class Ledger:
                 self.patches.setdefault(path, []).append((offset, content))
             last, at, reach = (generation, ordinal, size), at + taken, max(reach, size)
         for offset in range(at, len(data), 4096):
-            if data[offset : offset + 8] == b"BWJRNFR1":
-                if frame := self.journal_frame(data, offset):
-                    reach = max(reach, frame[3])
+            version = data[offset + 7 : offset + 8]
+            if data[offset : offset + 7] != b"BWJRNFR" or data[offset + 8 : offset + 24] != self.id:
+                continue
+            if version != b"1" and version.isalnum():
+                raise Damage("journal", offset, "a batch of a format that is not known here")
+            if frame := self.journal_frame(data, offset):
+                reach = max(reach, frame[3])
         return reach
 
     def checkpoint(self, file, offset, note):

@@ -14,7 +14,7 @@ use crate::envelope::{Bucket, Envelope, Half, LedgerId, commit};
 pub const BODY_BYTES_MAX: usize = 512 << 10;
 
 pub(crate) const HEADER_BYTES: usize = 48;
-const MAGIC: &[u8; 4] = b"BWB1";
+pub(crate) const MAGIC: &[u8; 4] = b"BWB1";
 const UNIT: usize = 16;
 const AAD_BODY: &[u8] = b"bailiwick/ledger/body/1";
 /// Salts, length of the shared half, AES-GCM's nonce and tag.

@@ -56,6 +56,16 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     bytes.chunks(ZEROS.len()).all(|piece| ZEROS.get(..piece.len()) == Some(piece))
 }
 
+/// What is said of a file or a part of it whose format has a number that there is not.
+pub(crate) const OTHER_FORMAT: &str = "this is of a format that this version does not know";
+
+/// Whether `bytes` begin like `magic`, but for the digit at its end: the same thing in another format.
+pub(crate) fn is_other_format(bytes: &[u8], magic: &[u8]) -> bool {
+    let Some((digit, name)) = magic.split_last() else { return false };
+    let found = bytes.strip_prefix(name).and_then(<[u8]>::first);
+    found.is_some_and(|found| found != digit && found.is_ascii_alphanumeric())
+}
+
 /// `length` rounded up to a multiple of `unit`.
 pub(crate) fn padded(length: usize, unit: usize) -> usize {
     length.div_ceil(unit) * unit

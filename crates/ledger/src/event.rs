@@ -227,6 +227,13 @@ pub enum Event {
         witness: String,
         size: u64,
     },
+    /// One of our witnesses is at a smaller tree than it confirmed before, `seen`: it was put back, or began
+    /// anew with its old key. It has confirmed this ledger again since, so it is listened to.
+    WitnessForgot {
+        witness: String,
+        size: u64,
+        seen: u64,
+    },
     /// A ledger, ours or a partner's, is smaller than it was: `reported_by` has seen `seen` entries.
     RollbackDetected {
         origin: String,
@@ -356,6 +363,7 @@ kinds! {
         CHECKPOINT_COSIGNED, "checkpoint-cosigned", 50, Info, Standard;
     Event::WitnessStale { .. } => WITNESS_STALE, "witness-stale", 51, Alert, Standard;
     Event::WitnessRecovered { .. } => WITNESS_RECOVERED, "witness-recovered", 52, Notice, Standard;
+    Event::WitnessForgot { .. } => WITNESS_FORGOT, "witness-forgot", 59, Alert, Standard;
     Event::RollbackDetected { .. } => ROLLBACK_DETECTED, "rollback-detected", 53, Alert, Standard;
     Event::EquivocationDetected { .. } =>
         EQUIVOCATION_DETECTED, "equivocation-detected", 54, Alert, Standard;
@@ -416,6 +424,7 @@ impl Event {
             Self::Withheld { .. }
             | Self::LedgerStalled { .. }
             | Self::WitnessStale { .. }
+            | Self::WitnessForgot { .. }
             | Self::RollbackDetected { .. }
             | Self::EquivocationDetected { .. } => Outcome::Fail,
             Self::Decided { verdict: Verdict::Permit, .. }

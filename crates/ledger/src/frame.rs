@@ -10,7 +10,7 @@ use crate::merkle::Hash;
 
 pub(crate) const UNIT: usize = 16;
 pub(crate) const HEADER_BYTES: usize = 208;
-const MAGIC: &[u8; 8] = b"BWLOGFR1";
+pub(crate) const MAGIC: &[u8; 8] = b"BWLOGFR1";
 const RECORD_BYTES: usize = 2 + ENVELOPE_BYTES;
 
 /// Most entries in one frame.

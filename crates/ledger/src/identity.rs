@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use keys::digest::sha256;
 
+use crate::bytes::{OTHER_FORMAT, is_other_format};
 use crate::envelope::LedgerId;
 use crate::note::VerifierKey;
 
@@ -55,6 +56,14 @@ impl Identity {
             text.clear();
         }
         text
+    }
+
+    /// What is wrong with a text that is no identity.
+    pub fn complaint(text: Option<&str>) -> &'static str {
+        match text {
+            Some(text) if is_other_format(text.as_bytes(), FIRST_LINE.as_bytes()) => OTHER_FORMAT,
+            Some(_) | None => "this is no ledger's identity",
+        }
     }
 
     /// Reads what [`Self::encode`] wrote; the digest in the last line must agree.

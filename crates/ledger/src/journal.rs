@@ -9,8 +9,10 @@
 
 use keys::digest::sha256;
 
-use crate::bytes::{Reader, is_zero, padded};
+use crate::Damage;
+use crate::bytes::{OTHER_FORMAT, Reader, is_other_format, is_zero, padded};
 use crate::envelope::{Bucket, LedgerId};
+use crate::identity::JOURNAL;
 
 pub(crate) const UNIT: usize = 4096;
 const HEADER_BYTES: usize = 64;
@@ -169,6 +171,8 @@ pub struct JournalScan {
     pub end: usize,
     /// Whole frames behind a gap: offset, entries they reach to. Harmless if the log has them.
     pub stray: Vec<(usize, u64)>,
+    /// Where the first batch of another format begins. It may have been confirmed, so it is no torn tail.
+    pub other: Option<usize>,
     /// Highest generation seen.
     pub generation: u64,
 }
@@ -200,10 +204,19 @@ impl JournalScan {
                     scan.stray.push((offset, frame.size()));
                     taken
                 }
-                None => UNIT,
+                None => {
+                    let other = is_other_format(rest, MAGIC) && rest.get(8..24) == Some(ledger);
+                    scan.other = scan.other.or(other.then_some(offset));
+                    UNIT
+                }
             };
             offset += step;
         }
         scan
+    }
+
+    /// Refuses a journal that has a batch of another format.
+    pub(crate) fn check_format(&self) -> Result<(), Damage> {
+        self.other.map_or(Ok(()), |at| Err(Damage::new(JOURNAL, at as u64, None, OTHER_FORMAT)))
     }
 }

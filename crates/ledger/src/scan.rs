@@ -9,14 +9,14 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::Damage;
-use crate::bytes::is_zero;
+use crate::bytes::{OTHER_FORMAT, is_other_format, is_zero};
 use crate::chain::Chain;
 use crate::envelope::LedgerId;
 use crate::frame::{self, Frame, FrameHead};
 use crate::journal::Segment;
 use crate::merkle::CompactRange;
 use crate::note::{Checkpoint, VerifierKey};
-use crate::segment::{SEGMENT_HEAD_BYTES_MAX, SegmentHead};
+use crate::segment::{self, SEGMENT_HEAD_BYTES_MAX, SegmentHead};
 pub(crate) use crate::source::Source;
 use crate::source::Window;
 use crate::store::Head;
@@ -159,16 +159,20 @@ pub(crate) fn wrong_head(segment: u32, what: &str) -> Fault {
 fn read_head(
     window: &mut Window<'_>,
     ledger: &LedgerId,
-    segment: u32,
+    number: u32,
 ) -> Result<SegmentHead, Fault> {
-    let head = SegmentHead::parse(window.at(0, SEGMENT_HEAD_BYTES_MAX)?);
-    let head = head.ok_or_else(|| wrong_head(segment, "the segment's header is not as written"))?;
-    if head.ledger != *ledger {
-        return Err(wrong_head(segment, "the segment is of another ledger"));
+    let bytes = window.at(0, SEGMENT_HEAD_BYTES_MAX)?;
+    if is_other_format(bytes, segment::MAGIC) {
+        return Err(wrong_head(number, OTHER_FORMAT));
     }
-    if head.number != segment {
-        let what = format!("this is segment {}, not {segment}", head.number);
-        return Err(wrong_head(segment, &what));
+    let head = SegmentHead::parse(bytes);
+    let head = head.ok_or_else(|| wrong_head(number, "the segment's header is not as written"))?;
+    if head.ledger != *ledger {
+        return Err(wrong_head(number, "the segment is of another ledger"));
+    }
+    if head.number != number {
+        let what = format!("this is segment {}, not {number}", head.number);
+        return Err(wrong_head(number, &what));
     }
     Ok(head)
 }
@@ -246,6 +250,9 @@ fn next_frame(
             true => Ok(None),
             false => Err(at(end, size, "there is a gap before more data")),
         };
+    }
+    if is_other_format(head, frame::MAGIC) {
+        return Err(at(end, size, OTHER_FORMAT));
     }
     let Some(head) = FrameHead::parse(head) else {
         return Err(at(end, size, "this is no frame"));

@@ -11,7 +11,7 @@ use crate::frame::UNIT;
 use crate::merkle::{CompactRange, Hash};
 use crate::store::Head;
 
-const MAGIC: &[u8; 8] = b"BWLOGSG1";
+pub(crate) const MAGIC: &[u8; 8] = b"BWLOGSG1";
 pub(crate) const FIXED_BYTES: usize = 176;
 /// A tree of 64-bit size has no more perfect subtrees than this.
 const PEAKS_MAX: usize = 64;

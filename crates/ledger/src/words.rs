@@ -130,6 +130,10 @@ impl Event {
             Self::WitnessRecovered { witness, size } => {
                 format!("hears of the witness {witness} again: it confirmed {}", entries(*size))
             }
+            Self::WitnessForgot { witness, size, seen } => format!(
+                "found that the witness {witness} has gone back to {}: it had confirmed {seen}",
+                entries(*size)
+            ),
             Self::RollbackDetected { origin, reported_by, size, seen } => format!(
                 "found that the ledger {origin} has gone back to {}: {reported_by} has seen {seen}",
                 entries(*size)
@@ -235,6 +239,7 @@ impl Event {
             | Self::CheckpointCosigned { .. }
             | Self::WitnessStale { .. }
             | Self::WitnessRecovered { .. }
+            | Self::WitnessForgot { .. }
             | Self::RollbackDetected { .. }
             | Self::EquivocationDetected { .. }
             | Self::WitnessedCheckpoint { .. }

@@ -22,10 +22,8 @@ pub mod file;
 mod gate;
 pub mod metadata;
 mod profile;
-pub mod redirect;
 pub mod request;
 pub mod scan;
-pub mod service;
 mod signature;
 pub mod signing;
 

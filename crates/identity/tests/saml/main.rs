@@ -18,5 +18,4 @@ mod generated;
 mod generated_parts;
 mod generated_profile;
 mod profile;
-mod service;
 mod sign_in;

@@ -19,11 +19,10 @@ struct Stage {
     identity: Identity,
 }
 
-pub(crate) fn settings() -> Settings {
+fn settings() -> Settings {
     Settings {
         entity_id: crate::common::SP.into(),
         acs_url: crate::common::ACS.into(),
-        slo_url: crate::common::SLO.into(),
         limits: SessionLimits::CJIS,
     }
 }

@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::ledger::enqueue;
 use crate::queue::{Pending, Queue};
 use crate::record::Record;
-use crate::shared::{Fixed, Health};
+use crate::writer::{Fixed, Health};
 
 /// AU-5: within an hour of a failure somebody knows, and is told again.
 const ALARM_WAIT: SignedDuration = SignedDuration::from_hours(1);
@@ -76,7 +76,10 @@ impl Looks {
     pub(crate) fn look(&mut self) -> Option<Capacity> {
         let now = self.fixed.clock.now();
         self.settle();
-        // Before the volume is asked: where the disk hangs, that never answers.
+        let capacity = self.measure(now);
+        if let Some(capacity) = &capacity {
+            self.warn(capacity, now);
+        }
         let health = self.fixed.health();
         let refusing = matches!(health, Health::Stalled { .. });
         if self.refusing.rings(refusing, now)
@@ -85,10 +88,6 @@ impl Looks {
             tracing::error!(%since, why, "the ledger refuses records, so nothing is released");
         }
         self.check(refusing, now);
-        let capacity = self.measure(now);
-        if let Some(capacity) = &capacity {
-            self.warn(capacity, now);
-        }
         capacity
     }
 

@@ -88,7 +88,8 @@ pub(crate) fn identity(
         Ok(bytes) => {
             let text = String::from_utf8(bytes).ok();
             let found = text.as_deref().and_then(Identity::parse);
-            let found = found.ok_or_else(|| damaged(IDENTITY, "this is no ledger's identity"))?;
+            let wrong = || damaged(IDENTITY, Identity::complaint(text.as_deref()));
+            let found = found.ok_or_else(wrong)?;
             if found.key != key {
                 let (found, expected) = (found.key.to_string(), key.to_string());
                 return Err(OpenError::Foreign { folder: place.folder.clone(), found, expected });
@@ -143,6 +144,7 @@ pub(super) fn load(local: &Local) -> Result<Loaded, OpenError> {
     let bytes = read_whole(place.disk.as_ref(), &place.path(JOURNAL), JOURNAL_BYTES_MAX);
     let bytes = bytes.map_err(|error| missing(place, JOURNAL, error))?;
     let scan = JournalScan::read(&bytes, ledger);
+    scan.check_format()?;
     local.read_documents()?;
     let moved = local.moved();
     redo(place, &scan.frames, &moved)?;

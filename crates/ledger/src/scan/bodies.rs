@@ -3,7 +3,7 @@
 use super::{Fault, Source};
 use crate::Damage;
 use crate::body::{self, BodyHead, BodyRecord};
-use crate::bytes::is_zero;
+use crate::bytes::{OTHER_FORMAT, is_other_format, is_zero};
 use crate::envelope::Bucket;
 use crate::journal::Segment;
 
@@ -83,6 +83,9 @@ pub(crate) fn scan_body_segment(
                 return Ok(());
             }
             return Err(broken(None, "there is a gap before more data").into());
+        }
+        if is_other_format(head, body::MAGIC) {
+            return Err(broken(None, OTHER_FORMAT).into());
         }
         let Some(head) = BodyHead::parse(head) else {
             return Err(broken(None, "this is no body").into());

@@ -261,15 +261,20 @@ impl Watched {
         state.cosigned = list;
         let last = Last { size: checkpoint.size, root: checkpoint.root, at: cosignature.at };
         let Some(one) = state.ones.get_mut(at) else { return Asked::Confirmed(Vec::new()) };
+        // It cosigned going on from `old`, so that is where it stood. A witness never goes back by itself.
+        let old = submission.request.old;
+        let forgot = one.last.as_ref().map(|last| last.size).filter(|seen| old < *seen);
         (one.last, one.error) = (Some(last), None);
         let (first, stale) = (!one.confirmed, one.told_stale);
         (one.confirmed, one.told_stale) = (true, false);
         let (witness, size) = (witness.name.clone(), checkpoint.size);
-        Asked::Confirmed(match (first, stale) {
-            (_, true) => vec![Event::WitnessRecovered { witness, size }],
-            (true, false) => vec![Event::CheckpointCosigned { witness, size }],
-            (false, false) => Vec::new(),
-        })
+        let told = match (first, stale) {
+            (_, true) => Some(Event::WitnessRecovered { witness: witness.clone(), size }),
+            (true, false) => Some(Event::CheckpointCosigned { witness: witness.clone(), size }),
+            (false, false) => None,
+        };
+        let forgot = forgot.map(|seen| Event::WitnessForgot { witness, size: old, seen });
+        Asked::Confirmed(told.into_iter().chain(forgot).collect())
     }
 
     fn set_stop(&self, stop: &Stop) {

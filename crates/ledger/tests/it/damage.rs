@@ -260,3 +260,42 @@ fn a_ledger_that_was_not_closed_verifies_as_it_would_be_opened() {
     let cut = disk.after_power_cut(&mut || false);
     assert_eq!(verify(&cut, Some(5)).unwrap().checkpoint, Some(ledger.checkpoint().unwrap()));
 }
+
+/// As a program of a later version leaves it that nobody should have gone back from.
+#[test]
+fn a_part_of_another_format_is_refused_at_its_place_and_nothing_is_written() {
+    let (whole, clock) = (closed(), clock());
+    let bodies = "body/standard-2029-11/00000000.seg";
+    let at = |name: &str, nth: usize, magic: &[u8]| {
+        let bytes = whole.read(&in_folder(name)).unwrap();
+        let places = (0..bytes.len()).step_by(16).filter(|at| bytes[*at..].starts_with(magic));
+        places.clone().nth(nth.min(places.count() - 1)).unwrap()
+    };
+    let segments = whole.files().iter().filter(|path| path.starts_with(in_folder("log"))).count();
+    let newest = &format!("log/{:08}.seg", segments - 1);
+    let (middle, end) = (at("log/00000000.seg", 3, b"BWLOGFR1"), at(newest, 1, b"BWLOGFR1"));
+    assert!(segments > 1 && end > 0);
+    for (name, at, magic) in [
+        ("ledger", 0, "bailiwick-ledger 1"),
+        ("log/00000000.seg", middle, "BWLOGFR1"),
+        (newest, 0, "BWLOGSG1"),
+        (newest, end, "BWLOGFR1"),
+        (bodies, at(bodies, 2, b"BWB1"), "BWB1"),
+        ("journal", 0, "BWJRNFR1"),
+    ] {
+        for digit in *b"29B" {
+            let disk = whole.copy();
+            disk.edit(&in_folder(name), |bytes| bytes[at + magic.len() - 1] = digit);
+            let found = verify(&disk, None).unwrap_err();
+            assert_eq!((found.file.as_str(), found.offset), (name, at as u64), "{found}");
+            assert!(found.what.contains("a format that this version does not know"), "{found}");
+            // What lies in a segment before the last was read when it was new; opening reads the end.
+            let (disk, before) = (Arc::new(disk), whole.files().len());
+            if name != "log/00000000.seg" && name != bodies {
+                let found = damage(open(&disk, &clock));
+                assert_eq!((found.file.as_str(), found.offset), (name, at as u64), "{found}");
+            }
+            assert_eq!(disk.files().len(), before);
+        }
+    }
+}

@@ -119,6 +119,7 @@ fn all() -> Vec<Event> {
         Event::CheckpointCosigned { witness: text("lakeside"), size: 1204 },
         Event::WitnessStale { witness: text("lakeside"), minutes: 16, last: Some(1204) },
         Event::WitnessRecovered { witness: text("lakeside"), size: 1207 },
+        Event::WitnessForgot { witness: text("lakeside"), size: 8, seen: 12 },
         Event::RollbackDetected {
             origin: text("riverton.example/ledger"),
             reported_by: text("lakeside"),
@@ -193,6 +194,7 @@ receipt-anchored: anchored NB0020000's receipt for exchange x-7, its entry 41
 checkpoint-cosigned: was confirmed by the witness lakeside at 1204 entries
 witness-stale: has not heard of the witness lakeside for 16 minutes; it confirmed 1204 entries last
 witness-recovered: hears of the witness lakeside again: it confirmed 1207 entries
+witness-forgot: found that the witness lakeside has gone back to 8 entries: it had confirmed 12
 rollback-detected: found that the ledger riverton.example/ledger has gone back to 9 entries: lakeside has seen 12
 equivocation-detected: found that the ledger riverton.example/ledger has two histories of 1 entry: lakeside has seen the other
 witnessed-checkpoint: cosigned the ledger lakeside.example/ledger at 77 entries
@@ -211,7 +213,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
     let listed: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     assert_eq!(names, listed);
     let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
-    assert_eq!(codes, (1..=39).chain(50..=58).collect());
+    assert_eq!(codes, (1..=39).chain(50..=59).collect());
     for event in all() {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["type"], event.kind());

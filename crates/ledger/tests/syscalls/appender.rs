@@ -1,7 +1,7 @@
 //! The program under test: opens a ledger, appends, and prints a line for what came of it.
 //!
 //! It is this test program again, told by `LEDGER_APPENDER` what to do: `batches FOLDER COUNT`,
-//! `steps FOLDER` or `flood FOLDER COUNT`. Nothing of it is shipped.
+//! `steps FOLDER`, `dispose FOLDER` or `flood FOLDER COUNT`. Nothing of it is shipped.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -9,9 +9,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use ledger::{AppendError, Ledger, Receipt};
+use ledger::retention::{Disposal, DisposeError};
+use ledger::{AppendError, Ledger, OpenError, Receipt};
 
-use crate::{numbered, open, small};
+use crate::{disposals, numbered, open, small};
 
 const TOLD_BY: &str = "LEDGER_APPENDER";
 /// Nothing here takes as long; a process that hangs ends with an exit code of its own.
@@ -56,6 +57,7 @@ fn appender() {
     match words.as_slice() {
         ["batches", folder, count] => batches(Path::new(folder), count.parse().unwrap()),
         ["steps", folder] => steps(Path::new(folder)),
+        ["dispose", folder] => dispose(Path::new(folder)),
         ["flood", folder, count] => flood(Path::new(folder), count.parse().unwrap()),
         other => panic!("no such task: {other:?}"),
     }
@@ -85,7 +87,11 @@ fn tell(number: u64, answer: Result<Receipt, AppendError>) {
 
 /// Opens, and once more after a failure, as whatever starts the program would.
 fn open_twice(folder: &Path) -> Option<Ledger> {
-    (0..2).find_map(|_| match open(small(folder)) {
+    twice(|| open(small(folder)))
+}
+
+fn twice(open: impl Fn() -> Result<Ledger, OpenError>) -> Option<Ledger> {
+    (0..2).find_map(|_| match open() {
         Ok(ledger) => Some(ledger),
         Err(error) => {
             say(&format!("unopened {}", chain(&error)));
@@ -121,6 +127,22 @@ fn steps(folder: &Path) {
     for (number, line) in (0..).zip(std::io::stdin().lines()) {
         line.unwrap();
         tell(number, ledger.enqueue(numbered(number)).and_then(ledger::Pending::wait));
+    }
+}
+
+/// What a server does with what is due, and once more where it fails.
+fn dispose(folder: &Path) {
+    let Some(ledger) = twice(|| disposals::open(folder)) else { return };
+    for _ in 0..2 {
+        let done = ledger.finish_disposals().and_then(|()| disposals::dispose(&ledger));
+        match done {
+            Ok(Disposal::Done { started, .. }) => say(&format!("disposed {}", started.0)),
+            Ok(Disposal::Nothing) | Err(DisposeError::Already { .. }) => {}
+            Err(error) => say(&format!("refused {}", chain(&error))),
+        }
+    }
+    if let Err(error) = ledger.close() {
+        say(&format!("refused {}", chain(&error)));
     }
 }
 

@@ -13,6 +13,7 @@
 )]
 
 mod appender;
+mod disposals;
 mod processes;
 mod sweep;
 mod trace;
@@ -34,7 +35,11 @@ fn small(folder: &Path) -> Settings {
 }
 
 fn open(settings: Settings) -> Result<Ledger, OpenError> {
-    let now: Timestamp = "2026-11-22T14:03:21.417Z".parse().unwrap();
+    open_at("2026-11-22T14:03:21.417Z", settings)
+}
+
+fn open_at(now: &str, settings: Settings) -> Result<Ledger, OpenError> {
+    let now: Timestamp = now.parse().unwrap();
     let clock = Arc::new(FixedClock::new(now));
     Ledger::open_or_create(settings, keys(), clock, Arc::new(SystemRandom))
 }
@@ -52,6 +57,8 @@ struct Said {
     refused: Vec<String>,
     /// Why the ledger did not open, in words.
     unopened: Vec<String>,
+    /// The entries that announced a disposal which was said to be done.
+    disposed: Vec<u64>,
     ended: bool,
 }
 
@@ -63,6 +70,7 @@ impl Said {
                 let (entry, number) = rest.split_once(' ').unwrap();
                 self.confirmed.push((entry.parse().unwrap(), number.parse().unwrap()));
             }
+            (Some("disposed"), Some(entry)) => self.disposed.push(entry.parse().unwrap()),
             (Some("refused"), Some(why)) => self.refused.push(why.to_owned()),
             (Some("unopened"), Some(why)) => self.unopened.push(why.to_owned()),
             (Some("end"), None) => self.ended = true,

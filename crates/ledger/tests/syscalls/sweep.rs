@@ -12,12 +12,17 @@ use crate::trace::{CALLS, Fault, run};
 use crate::{Said, check, copy, numbered, open, small};
 
 /// Set to anything, each occurrence is tried; otherwise so many of each, evenly spread.
-const ALL: &str = "LEDGER_FAULTS_ALL";
+pub(crate) const ALL: &str = "LEDGER_FAULTS_ALL";
 const SAMPLES: usize = 2;
 const RECORDS: u64 = 45;
 
+/// The task of a run.
+fn batches(folder: &Path) -> (&'static str, &Path, &'static str) {
+    ("batches", folder, "45")
+}
+
 /// Errors that each call is refused with.
-fn errors(call: &str) -> &'static [&'static str] {
+pub(crate) fn errors(call: &str) -> &'static [&'static str] {
     match call {
         "openat" | "mkdir" | "mkdirat" | "pwrite64" | "rename" | "renameat" | "renameat2" => {
             &["EIO", "ENOSPC", "EDQUOT"]
@@ -51,7 +56,7 @@ fn folder(base: &Path, start: Start, number: usize) -> PathBuf {
 
 /// In memory, where there is such a folder: what a sync does is made up here, and some hundred lives
 /// of true ones take half a minute. All occurrences are tried on the disk itself.
-fn base() -> tempfile::TempDir {
+pub(crate) fn base() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() && std::env::var_os(ALL).is_none() {
         tempfile::tempdir_in(memory).unwrap()
@@ -85,7 +90,7 @@ fn cases(strace: &Path, base: &Path) -> Vec<Case> {
     let mut cases = Vec::new();
     for start in [Start::Nothing, Start::Empty, Start::Crashed] {
         let folder = folder(base, start, 0);
-        let sound = run(strace, None, &folder, RECORDS);
+        let sound = run(strace, None, batches(&folder));
         assert!(sound.status.success() && sound.said.ended, "without a fault: {:?}", sound.said);
         assert_eq!(sound.said.confirmed.len() as u64, RECORDS);
         check(&folder, &sound.said, "without a fault");
@@ -120,7 +125,7 @@ fn a_process_killed_at_or_refused_any_system_call_loses_nothing_that_it_confirme
         let story = format!("{:?}, {}", case.start, case.what);
         let folder = folder(base.path(), case.start, number);
         let fault = Fault { what: &case.what, inside: &case.inside };
-        let run = run(&strace, Some(&fault), &folder, RECORDS);
+        let run = run(&strace, Some(&fault), batches(&folder));
         let killed = run.status.signal() == Some(9);
         if case.what.contains("error=") {
             assert!(run.status.success() && run.said.ended, "{story}: {:?}", run.said);
@@ -162,7 +167,7 @@ fn after_one_failed_sync_nothing_is_taken_before_the_ledger_was_opened_again() {
     let base = base();
     make_starts(base.path());
     let first = folder(base.path(), Start::Crashed, 0);
-    let sound = run(&strace, None, &first, RECORDS);
+    let sound = run(&strace, None, batches(&first));
     let syncs = || sound.calls.iter().filter(|call| call.name == "fdatasync");
     let opening = syncs().filter(|call| call.thread == sound.opener()).count();
     let of_journal = |text: &str| text.contains("/journal>");
@@ -174,7 +179,7 @@ fn after_one_failed_sync_nothing_is_taken_before_the_ledger_was_opened_again() {
     // When checkpoints are synced between batches differs from run to run, and so what the nth is.
     let hit = (1..=20).find_map(|number| {
         let folder = folder(base.path(), Start::Crashed, number);
-        let run = run(&strace, Some(&fault), &folder, RECORDS);
+        let run = run(&strace, Some(&fault), batches(&folder));
         let failed = run.calls.iter().position(|call| call.text.contains("(INJECTED)"));
         let failed = failed.filter(|at| of_journal(&run.calls[*at].text))?;
         Some((folder, run, failed))

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus};
 use crate::{Said, appender};
 
 /// What is traced, and made to fail. Names that a machine does not have are passed over.
-pub(crate) const CALLS: [&str; 13] = [
+pub(crate) const CALLS: [&str; 16] = [
     "openat",
     "mkdir",
     "mkdirat",
@@ -21,6 +21,9 @@ pub(crate) const CALLS: [&str; 13] = [
     "renameat2",
     "ftruncate",
     "statx",
+    "unlink",
+    "unlinkat",
+    "rmdir",
 ];
 
 /// A system call as it was traced.
@@ -67,8 +70,12 @@ pub(crate) struct Fault<'a> {
     pub(crate) inside: &'a BTreeSet<String>,
 }
 
-/// Runs the appender in a folder.
-pub(crate) fn run(strace: &Path, fault: Option<&Fault<'_>>, folder: &Path, count: u64) -> Run {
+/// Runs the appender at a task in a folder; `more` is what the task is told beside the folder.
+pub(crate) fn run(
+    strace: &Path,
+    fault: Option<&Fault<'_>>,
+    (task, folder, more): (&str, &Path, &str),
+) -> Run {
     let out: PathBuf = folder.with_extension("trace");
     let mut wrapper = Command::new(strace);
     wrapper.args(["-f", "-y", "-qq", "-o"]).arg(&out);
@@ -80,8 +87,8 @@ pub(crate) fn run(strace: &Path, fault: Option<&Fault<'_>>, folder: &Path, count
             wrapper.arg("-P").arg(format!("{}{path}", folder.display()));
         }
     }
-    let task = format!("batches {} {count}", folder.display());
-    let output = appender::command(Some(wrapper), &task).output().unwrap();
+    let task = format!("{task} {} {more}", folder.display());
+    let output = appender::command(Some(wrapper), task.trim_end()).output().unwrap();
     let text = std::fs::read_to_string(&out).unwrap_or_default();
     let said = Said::from(&output.stdout);
     Run { said, status: output.status, calls: calls(&text, &folder.display().to_string()) }

@@ -243,13 +243,8 @@ fn of_disposed(folder: &Path) -> Vec<Value> {
 fn of_journal() -> Vec<Value> {
     vec![
         put(LOG, "", Some(LOG), "a segment that ends before the zeros behind its last frame"),
-        flip(
-            "journal",
-            7,
-            3,
-            Some(LOG),
-            "a frame of a format that there is not; whole ones follow",
-        ),
+        flip("journal", 7, 3, Some("journal"), "a batch of a format that there is not"),
+        flip("journal", 8192 + 7, 3, Some("journal"), "the last batch of such a format"),
         flip("journal", 100, 1, Some(LOG), "the first frame is torn; whole ones follow"),
         flip("journal", 4096 + 100, 1, Some(LOG), "one in the middle is torn; a whole one follows"),
         flip("journal", 8192 + 100, 1, Some(LOG), "the last is torn, and was published"),
