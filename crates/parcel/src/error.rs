@@ -11,7 +11,7 @@ use keys::KeysError;
 pub enum SealError {
     #[error("path `{path}` can't go into a parcel: {why}")]
     Path { path: String, why: &'static str },
-    #[error("path `{path}` is there twice (letter case aside)")]
+    #[error("path `{path}` is there twice (letter case and spelling of accents aside)")]
     Twice { path: String },
     #[error("file `{path}` has a modification time outside of 1970 to 2242")]
     Modified { path: String },

@@ -24,6 +24,9 @@ mod seal;
 mod target;
 mod verify;
 
+#[cfg(test)]
+mod hostile;
+
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

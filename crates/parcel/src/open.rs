@@ -21,7 +21,9 @@ use crate::cms::{envelope::Envelope, signature};
 use crate::error::At;
 use crate::meta::{self, Index, IndexedFile, TransferRecord};
 use crate::seal::inner_manifest;
-use crate::{Fault, Parcel, RANGE_BYTES_MAX, Recipient, Refused, SEAL_PROFILE, Trust, name, pax};
+use crate::{
+    ENTRIES_MAX, Fault, Parcel, RANGE_BYTES_MAX, Recipient, Refused, SEAL_PROFILE, Trust, name, pax,
+};
 
 /// Decrypted parts kept in memory, so that reading on doesn't decrypt again.
 const PARTS_KEPT: usize = 2;
@@ -212,7 +214,7 @@ impl Parcel {
     }
 
     /// Whether an index describes this archive: order, names, places, and where it ends.
-    fn fits(&self, index: &Index) -> bool {
+    pub(crate) fn fits(&self, index: &Index) -> bool {
         let mut position = 0_u64;
         for file in &index.files {
             let Ok(seconds) = u64::try_from(file.modified.as_second()) else { return false };
@@ -228,7 +230,10 @@ impl Parcel {
         }
         let ascending = index.files.is_sorted_by(|a, b| a.path < b.path);
         let leaves = index.metadata_offset.div_ceil(self.info.part_size);
+        let conflict = name::conflict(index.files.iter().map(|file| file.path.as_str()));
         ascending
+            && conflict.is_none()
+            && index.files.len() <= ENTRIES_MAX
             && !index.files.is_empty()
             && index.profile == SEAL_PROFILE
             && index.parcel == self.info.id
@@ -259,6 +264,11 @@ impl Unlocked<'_> {
     /// The certificate that signed the inside.
     pub fn sender(&self) -> &Certificate {
         &self.sender
+    }
+
+    #[cfg(test)]
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
     }
 
     pub(crate) fn tags(&self) -> &[(&'static str, Vec<u8>)] {

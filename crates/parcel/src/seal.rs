@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
+use keys::cert::Certificate;
 use keys::digest::sha256;
 use uuid::Uuid;
 
@@ -20,10 +21,11 @@ use crate::bag::{self, OuterInfo};
 use crate::cms::{envelope::Address, signature};
 use crate::error::limit;
 use crate::meta::{self, Index, IndexedFile, Transfer, TransferRecord};
+use crate::name::{self, Conflict};
 use crate::{
     CUSTODY_EVENTS_MAX, CustodyEvent, ENTRIES_MAX, Entry, Folder, METADATA_BYTES_MAX,
     PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX, RECIPIENTS_MAX, SEAL_PROFILE, Seal, SealError,
-    Sealed, Signer, Target, WORKERS_MAX, custody, name, pax,
+    Sealed, Signer, Target, WORKERS_MAX, custody, pax,
 };
 
 /// Seals into a new folder `out`. On failure there is no `out`.
@@ -62,7 +64,7 @@ fn write(seal: Seal<'_>, target: &dyn Target) -> Result<Sealed, SealError> {
     check_limits(&seal)?;
     seal.transfer.check()?;
     let entries = sorted(seal.entries)?;
-    let addresses = addresses(&seal.recipients)?;
+    let addresses = addresses(&seal.recipients, seal.now)?;
     let failed = |_| SealError::Modified { path: bag::INFO_FILE.to_owned() };
     let order = Order {
         id: seal.id,
@@ -121,7 +123,6 @@ fn check_limits(seal: &Seal<'_>) -> Result<(), SealError> {
 }
 
 fn sorted(mut entries: Vec<Entry>) -> Result<Vec<Entry>, SealError> {
-    let mut seen = BTreeSet::new();
     for Entry { path, modified, .. } in &entries {
         if let Some(why) = name::objection(path) {
             return Err(SealError::Path { path: path.clone(), why });
@@ -130,30 +131,28 @@ fn sorted(mut entries: Vec<Entry>) -> Result<Vec<Entry>, SealError> {
         if seconds.is_none_or(|seconds| seconds > pax::OCTAL_MAX) {
             return Err(SealError::Modified { path: path.clone() });
         }
-        if !seen.insert(name::collision_key(path)) {
-            return Err(SealError::Twice { path: path.clone() });
-        }
     }
-    // A file where another path needs a folder could be written by no one.
-    for path in &seen {
-        let above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
-        for folder in above {
-            if seen.contains(folder) {
-                let why = "another path has it as a folder";
-                return Err(SealError::Path { path: folder.to_owned(), why });
-            }
+    match name::conflict(entries.iter().map(|entry| entry.path.as_str())) {
+        Some(Conflict::Twice(path)) => return Err(SealError::Twice { path }),
+        Some(Conflict::Folder(path)) => {
+            let why = "another path has it as a folder";
+            return Err(SealError::Path { path, why });
         }
+        None => {}
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(entries)
 }
 
-fn addresses(recipients: &[keys::cert::Certificate]) -> Result<Vec<Address>, SealError> {
+fn addresses(recipients: &[Certificate], now: Timestamp) -> Result<Vec<Address>, SealError> {
     let mut seen = BTreeSet::new();
-    let address = |certificate: &keys::cert::Certificate| {
+    let address = |certificate: &Certificate| {
         let refuse = |why| SealError::Recipient { subject: certificate.subject(), why };
         if !seen.insert(certificate.fingerprint()) {
             return Err(refuse("it is named twice"));
+        }
+        if certificate.check_validity(now).is_err() {
+            return Err(refuse("it is not valid at the time of sealing"));
         }
         Address::of(certificate).map_err(refuse)
     };

@@ -181,7 +181,12 @@ impl Parcel {
         let mut bad = bad.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         bad.sort_by_key(|(number, _)| *number);
         let mut bad = bad.into_iter().map(|(_, refused)| refused);
-        let Some(mut first) = bad.next() else { return Ok(()) };
+        let Some(mut first) = bad.next() else {
+            // Every part is the signed one; then so is what the bag says of all of them.
+            let same = done.into_inner() == self.info.bytes;
+            let form = Fault::Malformed("the bytes of all parts");
+            return if same { Ok(()) } else { Err(Refused::new(bag::INFO_FILE, form)) };
+        };
         first.others = bad.take(Refused::OTHERS_MAX).map(|other| other.file).collect();
         Err(first)
     }

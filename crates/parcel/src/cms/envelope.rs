@@ -207,4 +207,4 @@ fn part_head(recipients: Vec<Vec<u8>>, nonce: &[u8; NONCE_BYTES], content: usize
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

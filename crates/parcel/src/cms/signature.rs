@@ -31,7 +31,7 @@ pub(crate) struct Signed {
 /// Signs `content`, which is not included.
 pub(crate) fn sign(content: &[u8], signer: &Signer, now: Timestamp) -> Result<Vec<u8>, SealError> {
     let failed = |source| SealError::Keys { doing: "signing", source };
-    let leaf = check_signer(signer)?;
+    let leaf = check_signer(signer, now)?;
     let time = now.strftime("%y%m%d%H%M%SZ").to_string();
     if !(Timestamp::UNIX_EPOCH..instant("491231235959Z").unwrap_or(Timestamp::MAX)).contains(&now) {
         return Err(SealError::Signer { subject: leaf.subject(), why: "the time is after 2049" });
@@ -42,7 +42,7 @@ pub(crate) fn sign(content: &[u8], signer: &Signer, now: Timestamp) -> Result<Ve
     assemble(certificates, leaf, attributes, &signature).map_err(failed)
 }
 
-fn check_signer(signer: &Signer) -> Result<&Certificate, SealError> {
+fn check_signer(signer: &Signer, now: Timestamp) -> Result<&Certificate, SealError> {
     let leaf = signer.chain.first().ok_or(SealError::None { what: "signing certificate" })?;
     crate::error::limit("certificates", signer.chain.len() as u64, CHAIN_MAX as u64)?;
     let refuse = |why| Err(SealError::Signer { subject: leaf.subject(), why });
@@ -51,6 +51,9 @@ fn check_signer(signer: &Signer) -> Result<&Certificate, SealError> {
     }
     if !leaf.allows_signing() {
         return refuse("its key usage does not allow signing");
+    }
+    if leaf.check_validity(now).is_err() {
+        return refuse("it is not valid at the time of signing");
     }
     Ok(leaf)
 }

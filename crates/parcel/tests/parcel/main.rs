@@ -7,4 +7,5 @@ mod faults;
 mod roundtrip;
 mod stock_tools;
 mod story;
+mod strictness;
 mod support;

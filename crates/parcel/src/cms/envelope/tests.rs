@@ -57,6 +57,26 @@ fn part(variant: &Variant) -> Vec<u8> {
     out
 }
 
+/// A part whose recipients are handed different content keys, around bytes that somebody else sealed.
+pub(crate) fn assembled(
+    recipients: &[Certificate],
+    keys: &[[u8; 32]],
+    nonce: &[u8; NONCE_BYTES],
+    content: &[u8],
+    mac: &[u8],
+) -> Vec<u8> {
+    let infos = recipients.iter().zip(keys).map(|(certificate, key)| {
+        let address = Address::of(certificate).unwrap();
+        let ephemeral = P384Key::generate().unwrap();
+        let secret = agree::ecdh_p384(&ephemeral, &address.point).unwrap();
+        let kek = agree::x963_sha384(secret.as_slice(), &shared_info());
+        let wrapped = agree::wrap(&kek, key).unwrap();
+        recipient_info(&ephemeral.public_point(), &address.issuer_and_serial, &wrapped)
+    });
+    let head = part_head(infos.collect(), nonce, content.len());
+    [head, content.to_vec(), element(OCTET_STRING, &[mac])].concat()
+}
+
 #[test]
 fn other_forms_are_refused() {
     Envelope::parse(&part(&OURS)).unwrap();
