@@ -48,7 +48,11 @@ impl Postgres {
                 anyhow::ensure!(owned.success(), "giving `{name}` to the server");
             }
         }
-        let settings = ["listen_addresses=127.0.0.1", "ssl=on", "fsync=off", "log_statement=none"];
+        // In a file, where a test that needs `fsync` can turn it on again.
+        let path = cluster.data().join("postgresql.auto.conf");
+        let given = fs::read_to_string(&path).unwrap_or_default();
+        fs::write(&path, given + "fsync = 'off'\n")?;
+        let settings = ["listen_addresses=127.0.0.1", "ssl=on", "log_statement=none"];
         cluster.serve("hostssl all all 127.0.0.1/32 scram-sha-256\n", &settings).await.map(Some)
     }
 

@@ -75,6 +75,18 @@ pub(crate) enum LedgerCommand {
         #[command(flatten)]
         out: evidence::Out,
     },
+    /// Write the ledger that a configuration has in PostgreSQL into a folder, for `ledger verify` and whatever
+    /// else reads folders. The server may run.
+    #[command(
+        after_help = "Example:\n  bailiwick ledger export-folder --config bailiwick.toml exported && bailiwick ledger verify exported"
+    )]
+    ExportFolder {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The folder; empty, or not there yet.
+        out: PathBuf,
+    },
     /// Check what prove or export wrote; the ledger is not needed. Exit 1 names the line or entry that is
     /// wrong.
     #[command(
@@ -210,6 +222,18 @@ pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
         }
         LedgerCommand::Export { folder, from, to, out } => {
             evidence::take(&folder, &evidence::Asked::Range(from..to), &out)
+        }
+        LedgerCommand::ExportFolder { config, out } => {
+            let bar = progress::bar("entries");
+            let mut tick = |done: u64, total: u64| {
+                bar.set_length(total);
+                bar.set_position(done);
+            };
+            let exported = web::shared_ledger::export(&config, &out, &mut tick);
+            bar.finish_and_clear();
+            let size = exported.with_context(|| format!("`{}` is not whole", out.display()))?;
+            progress::say(&format!("{size} entries were written to `{}`", out.display()));
+            Ok(ExitCode::SUCCESS)
         }
         LedgerCommand::Check { evidence, key, show, json } => {
             evidence::check(&evidence, key, show, json)

@@ -118,19 +118,9 @@ impl Exchange {
     ) -> Result<Pushed, ExchangeError> {
         let line = Line::to(self, partner)?;
         let mut connection = line.open().await?;
-        let request = Request::post(ROOT)
-            .header(header::CONTENT_TYPE, JSON)
-            .body(Outgoing::bytes(offered.json.clone()))
-            .map_err(wire::WireError::from)?;
-        let reply = connection.send(request).await?;
-        let mut answer = match said::<Answer>(reply, &[StatusCode::OK, StatusCode::CREATED]).await {
-            Ok(answer) => answer,
-            Err(Said::Fault(StatusCode::UNPROCESSABLE_ENTITY, fault)) if fault.entry.is_some() => {
-                let (place, reason) = (fault.code, fault.detail);
-                let entry = fault.entry.unwrap_or_default();
-                return Ok(Pushed::Refused(Refusal { place, reason, entry }));
-            }
-            Err(said) => return Err(said.into()),
+        let mut answer = match announce(&mut connection, offered).await? {
+            Pushed::Answered(answer) => answer,
+            refused @ Pushed::Refused(_) => return Ok(refused),
         };
         for _ in 0..ROUNDS_MAX {
             if is_final(&answer) {
@@ -141,10 +131,11 @@ impl Exchange {
                 ExchangeError::Protocol { what: "missing parts that the parcel doesn't have" };
             let missing = numbers(&answer.missing, total).ok_or(bad)?;
             if !missing.is_empty() {
-                if let Some(refused) = self.send_parts(export, &line, offered, missing).await? {
-                    return Ok(Pushed::Answered(refused));
+                match self.send_parts(export, &line, offered, missing).await {
+                    Ok(Some(refused)) => return Ok(Pushed::Answered(refused)),
+                    Ok(None) => self.note_movement(export).await?,
+                    Err(error) => return end_of(&line, offered).await.ok_or(error),
                 }
-                self.note_movement(export).await?;
             }
             answer = self.complete(export, &mut connection, &line, offered).await?;
         }
@@ -225,6 +216,34 @@ impl Exchange {
     pub(crate) fn own_trust(&self) -> parcel::Trust {
         let senders = self.0.setup.signer.chain.first().cloned().into_iter().collect();
         parcel::Trust { senders, now: self.now() }
+    }
+}
+
+/// Offers a parcel, for the first time or again; the answer says where the partner stands.
+async fn announce(connection: &mut Connection, offered: &Offered) -> Result<Pushed, ExchangeError> {
+    let request = Request::post(ROOT)
+        .header(header::CONTENT_TYPE, JSON)
+        .body(Outgoing::bytes(offered.json.clone()))
+        .map_err(wire::WireError::from)?;
+    let reply = connection.send(request).await?;
+    match said::<Answer>(reply, &[StatusCode::OK, StatusCode::CREATED]).await {
+        Ok(answer) => Ok(Pushed::Answered(answer)),
+        Err(Said::Fault(StatusCode::UNPROCESSABLE_ENTITY, fault)) if fault.entry.is_some() => {
+            let (place, reason) = (fault.code, fault.detail);
+            let entry = fault.entry.unwrap_or_default();
+            Ok(Pushed::Refused(Refusal { place, reason, entry }))
+        }
+        Err(said) => Err(said.into()),
+    }
+}
+
+/// Whether it is over, after a line broke: one who refuses a part hangs up on the others, and that may
+/// be all that comes through.
+async fn end_of(line: &Line, offered: &Offered) -> Option<Pushed> {
+    let mut connection = line.open().await.ok()?;
+    match announce(&mut connection, offered).await.ok()? {
+        Pushed::Answered(answer) if !is_final(&answer) => None,
+        over => Some(over),
     }
 }
 

@@ -34,13 +34,15 @@ enum Duty {
 const VALUE_BYTES_MAX: usize = 512;
 
 /// The functions that the values name. `map` gives an agency's own names for them (a directory group,
-/// say); a known function's own name needs no entry. Values that name nothing known grant nothing.
+/// say); a known function's own name needs no entry. Values that name nothing known grant nothing, and
+/// neither does a function that is not among `allowed`, if those are given.
 ///
 /// # Errors
 /// `authz.not_provisioned` when no function is left, `authz.functions.conflict` when duties conflict.
 pub fn granted(
     values: &[String],
     map: &BTreeMap<String, Function>,
+    allowed: Option<&BTreeSet<Function>>,
 ) -> Result<BTreeSet<Function>, Refusal> {
     let mut functions = BTreeSet::new();
     for value in values.iter().filter(|value| value.len() <= VALUE_BYTES_MAX) {
@@ -48,7 +50,8 @@ pub fn granted(
             Some(function) => Some(function.clone()),
             None => value.parse().ok(),
         };
-        functions.extend(named.filter(|function| duty(function).is_some()));
+        let may = |function: &Function| allowed.is_none_or(|allowed| allowed.contains(function));
+        functions.extend(named.filter(|function| duty(function).is_some() && may(function)));
     }
     if functions.is_empty() {
         let detail = "the provider names no job function that this platform knows";
@@ -75,7 +78,7 @@ mod tests {
     fn check(values: &[&str], expected: Result<&[&str], &str>) {
         let values: Vec<String> = values.iter().map(|value| (*value).into()).collect();
         let map = BTreeMap::from([("CN=Det".to_owned(), "detective".parse().unwrap())]);
-        let granted = granted(&values, &map);
+        let granted = granted(&values, &map, None);
         match expected {
             Ok(names) => {
                 let granted = granted.unwrap();

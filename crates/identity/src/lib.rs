@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use keys::Random;
-use keys::cert::Certificate;
 use keys::sign::RsaKey;
 use keys::transport::TransportKey;
 use state::State;
@@ -22,6 +21,7 @@ pub mod session;
 mod sign_in;
 
 pub use crate::saml::metadata::IdpSettings;
+pub use crate::saml::service::ServiceKeys;
 pub use crate::session::{Activity, Lookup, Session, SessionSummary, SessionToken, Signed};
 pub use crate::sign_in::{Answer, Browser, SignedIn, Started};
 
@@ -76,6 +76,8 @@ pub struct Settings {
     pub entity_id: String,
     /// Where providers post their answers: the full URL of the assertion consumer service.
     pub acs_url: String,
+    /// Where providers send requests and answers of single log-out.
+    pub slo_url: String,
     pub limits: SessionLimits,
 }
 
@@ -87,19 +89,6 @@ pub struct Identity {
     pub(crate) idps: Arc<[IdpSettings]>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) keys: Option<Arc<ServiceKeys>>,
-}
-
-/// Our own keys towards identity providers.
-#[derive(Debug)]
-pub struct ServiceKeys {
-    /// Signs our requests.
-    pub signing: RsaKey,
-    /// Shows the public half of `signing` in our metadata.
-    pub signing_certificate: Certificate,
-    /// Opens encrypted assertions: the present key first, then older ones.
-    pub decryption: Vec<TransportKey>,
-    /// Shows the public half of the present one in our metadata.
-    pub encryption_certificate: Certificate,
 }
 
 impl std::fmt::Debug for Identity {
@@ -134,6 +123,16 @@ impl Identity {
     pub fn with_keys(mut self, keys: ServiceKeys) -> Self {
         self.keys = Some(Arc::new(keys));
         self
+    }
+
+    /// What an identity provider needs to know of us, as SAML metadata.
+    #[must_use]
+    pub fn metadata(&self) -> String {
+        saml::service::metadata(&self.settings, self.keys.as_deref())
+    }
+
+    pub(crate) fn signing(&self) -> Option<&RsaKey> {
+        self.keys.as_ref().map(|keys| &keys.signing)
     }
 
     pub(crate) fn decryption(&self) -> &[TransportKey] {
@@ -189,6 +188,8 @@ pub enum IdentityError {
     Limit { limit: &'static str },
     #[error("the cryptographic module gave no random bytes")]
     Random(#[source] keys::KeysError),
+    #[error("our request could not be signed")]
+    Sign(#[source] keys::KeysError),
     #[error("the state database failed")]
     State(#[from] state::StateError),
     #[error("a stored session holds a bad `{what}`")]

@@ -119,10 +119,11 @@ impl Identity {
                 step_up_of,
             },
         };
+        let redirect = request.redirect_url(&relay, self.signing()).map_err(IdentityError::Sign)?;
         sign_ins::begin(&self.state, &new).await?;
         Ok(Started {
             prelogin: SessionToken::new(&prelogin).expose().to_owned(),
-            redirect: request.redirect_url(&relay),
+            redirect,
             request: request.id,
         })
     }
@@ -334,7 +335,8 @@ impl IdpSettings {
             }
         }
         let values = assertion.values(&self.function_attribute);
-        let functions = functions::granted(values, &self.function_map)?;
+        let functions =
+            functions::granted(values, &self.function_map, self.functions_allowed.as_ref())?;
         let name = match assertion.values(&self.name_attribute) {
             [name, ..] if !name.trim().is_empty() => name.trim().to_owned(),
             _ => assertion.name_id.clone(),

@@ -1,8 +1,10 @@
 //! Verifying the whole ledger while it runs, again and again, without being in anybody's way.
 //!
 //! Opening reads only the end of a ledger. What lies before is read here: damage there stops the
-//! ledger, as it would have refused to open.
+//! ledger, as it would have refused to open. A file that the disk does not give is no damage yet:
+//! it is tried again soon, and stops the ledger when it has not been read for some tries.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -10,10 +12,16 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::error::Damage;
-use crate::writer::Fixed;
+use crate::shared::Fixed;
 
 /// Of all time, a verification in the background works one part in this many.
 const REST: u32 = 4;
+/// How soon it is tried again when a file could not be read, and how often before that counts as
+/// damage.
+const UNREAD_WAIT: Duration = Duration::from_secs(20 * 60);
+const UNREAD_MAX: u32 = 3;
+/// How often a verification is repeated because something was destroyed meanwhile.
+const AGAIN_MAX: u32 = 3;
 
 /// What came of verifying a ledger while it ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,23 +73,51 @@ impl Background {
         }
         let own = Arc::clone(self);
         let thread = std::thread::Builder::new().name("ledger-verify".to_owned());
-        state.thread = Some(thread.spawn(move || {
-            while let Some(mut last) = own.once(&fixed, REST) {
-                if last.result.is_err() {
-                    let _quiet = quiet.lock().unwrap_or_else(PoisonError::into_inner);
-                    let Some(again) = own.once(&fixed, 1) else { return };
-                    last = again;
-                }
-                if let Err(damage) = &last.result {
+        state.thread = Some(thread.spawn(move || own.run(&fixed, every, &quiet, &damaged))?);
+        Ok(())
+    }
+
+    fn run(&self, fixed: &Fixed, every: Duration, quiet: &Mutex<()>, damaged: &dyn Fn(&Damage)) {
+        let mut unread = 0;
+        loop {
+            let Some(mut last) = self.once(fixed, REST) else { return };
+            if last.result.is_err() {
+                let _quiet = quiet.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(again) = self.undisturbed(fixed) else { return };
+                last = again;
+            }
+            unread = match &last.result {
+                Err(damage) if damage.unread => unread + 1,
+                _ => 0,
+            };
+            if let Err(damage) = &last.result {
+                if damage.unread && unread < UNREAD_MAX {
+                    tracing::error!(%damage, "a part of the ledger could not be read");
+                } else {
                     damaged(damage);
                 }
-                own.lock().last = Some(last);
-                if !own.rest(every) {
-                    return;
-                }
             }
-        })?);
-        Ok(())
+            self.lock().last = Some(last);
+            if !self.rest(if unread == 0 { every } else { every.min(UNREAD_WAIT) }) {
+                return;
+            }
+        }
+    }
+
+    /// As [`Self::once`], at full speed, with nothing destroyed meanwhile: an opening goes on with
+    /// disposals by itself.
+    fn undisturbed(&self, fixed: &Fixed) -> Option<LastVerification> {
+        let mut tries = 1;
+        loop {
+            let before = fixed.destroying.load(Ordering::SeqCst);
+            let last = self.once(fixed, 1)?;
+            let quiet =
+                before.is_multiple_of(2) && before == fixed.destroying.load(Ordering::SeqCst);
+            if quiet || last.result.is_ok() || tries == AGAIN_MAX {
+                return Some(last);
+            }
+            tries += 1;
+        }
     }
 
     /// Verifies once, working one part of the time in `rest`; `None` if it was stopped, or where

@@ -15,8 +15,8 @@ use crate::merkle::Hash;
 use crate::note::Checkpoint;
 use crate::queue::Job;
 use crate::record::{EntryNumber, Receipt};
+use crate::shared::Fixed;
 use crate::store::{Failure, Head};
-use crate::writer::Fixed;
 
 /// A batch that is ready to be written.
 pub(crate) struct Batch {
@@ -111,8 +111,13 @@ fn bucket_of(fixed: &Fixed, job: &Job) -> Result<Bucket, Failure> {
         Retention::Permanent => 0,
     };
     let milliseconds = job.at.as_millisecond();
-    Bucket::of(class, job.at, months)
-        .ok_or(Failure::Refused(AppendError::ClockBehind { milliseconds }))
+    let bucket = Bucket::of(class, job.at, months);
+    let bucket = bucket.ok_or(Failure::Refused(AppendError::ClockBehind { milliseconds }))?;
+    // Its key is gone, and what came into it anew would count as something that came back.
+    match fixed.store.moved().get(bucket) {
+        None => Ok(bucket),
+        Some(_) => Err(Failure::Refused(AppendError::BucketGone { bucket: bucket.name() })),
+    }
 }
 
 /// Seals one record: its envelope, and its body as it goes into the segment.

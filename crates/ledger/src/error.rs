@@ -18,11 +18,22 @@ pub struct Damage {
     /// The first entry that the damage touches, where that is known.
     pub entry: Option<u64>,
     pub what: String,
+    /// The disk did not give it: what is there may be sound, and another try may find it so.
+    pub unread: bool,
 }
 
 impl Damage {
     pub(crate) fn new(file: &str, offset: u64, entry: Option<u64>, what: &str) -> Self {
-        Self { file: file.to_owned(), offset, entry, what: what.to_owned() }
+        Self { file: file.to_owned(), offset, entry, what: what.to_owned(), unread: false }
+    }
+
+    /// Of a file that could not be read. One that is not there is gone, and no try brings it back.
+    pub(crate) fn unreadable(file: &str, error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound {
+            return Self::new(file, 0, None, "the file is missing");
+        }
+        let what = format!("the file could not be read: {error}");
+        Self { unread: true, ..Self::new(file, 0, None, &what) }
     }
 }
 
@@ -109,6 +120,15 @@ pub enum AppendError {
     Replaced { path: PathBuf },
     #[error("the clock is {milliseconds} ms behind the last entry")]
     ClockBehind { milliseconds: i64 },
+    /// The record would expire with what was disposed of long ago.
+    #[error(
+        "a record of now would expire with {bucket}, which was disposed of already: the clock is \
+         wrong, or was"
+    )]
+    BucketGone {
+        /// The bucket's name.
+        bucket: String,
+    },
     #[error("the disk has not answered for {seconds} seconds")]
     NoAnswer { seconds: u64 },
     #[error("the ledger could not be opened again after a failure")]

@@ -1,6 +1,5 @@
 //! The open ledger: what other rooms hold.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -9,7 +8,7 @@ use keys::{Clock, Random};
 use crate::background::{Background, LastVerification};
 use crate::capacity::{Capacity, Watch};
 use crate::disk::{Disk, DiskLock, SystemDisk};
-use crate::envelope::{Bucket, Envelope};
+use crate::envelope::Envelope;
 use crate::error::{AppendError, Damage, OpenError, ReadError};
 use crate::identity::INDEX;
 use crate::index::{Fed, Feed, Follower, Index, IndexPlace, IndexState, Shape};
@@ -22,9 +21,10 @@ use crate::record::{Blind, Entry, EntryNumber, Position, Receipt, Record, Stored
 use crate::retention;
 use crate::search::{Log, Page, Search};
 use crate::settings::{LedgerKeys, Settings, mark};
+use crate::shared::{Fixed, Health};
 use crate::store::{Head, Opened, Sealed};
 use crate::watched::Watched;
-use crate::writer::{Fixed, Health, Writer, halves, stored};
+use crate::writer::{Writer, halves, stored};
 
 /// An open ledger. Clones share it; it closes when the last of them is dropped.
 #[derive(Clone)]
@@ -220,6 +220,10 @@ impl Ledger {
         (&self.0.fixed, &self.0.queue, &self.0.retaining)
     }
 
+    pub(crate) fn index(&self) -> &Index {
+        &self.0.index
+    }
+
     pub(crate) fn watched(&self) -> &Watched {
         &self.0.fixed.watched
     }
@@ -271,14 +275,6 @@ impl Ledger {
         self.0.index.doubt("that was asked for");
     }
 
-    /// Takes a bucket's entries out of the search index and its file, but for those in `keep`.
-    /// For when their bodies were disposed of.
-    pub fn forget(&self, bucket: Bucket, keep: &BTreeSet<u64>) -> Result<u64, ForgetError> {
-        let forgotten = self.0.index.forget(bucket, keep);
-        self.0.index.bell().ring();
-        forgotten.map_err(|error| ForgetError(Box::new(error)))
-    }
-
     /// Verifies the whole ledger in the background, now and every so often. Damage stops it: no
     /// record is taken any more, and [`Self::health`] says why.
     ///
@@ -328,12 +324,7 @@ pub(crate) fn enqueue(
     queue: &Queue,
     record: Record,
 ) -> Result<Pending, AppendError> {
-    if let Some(why) = fixed.shared.stopped() {
-        return Err(AppendError::Stopped { why });
-    }
-    if let Some(stop) = fixed.watched.stopped() {
-        return Err(AppendError::Stopped { why: stop.words() });
-    }
+    fixed.check_stopped()?;
     if fixed.shared.hangs_since(fixed.settings.append_wait_max).is_some() {
         return Err(AppendError::no_answer(fixed.settings.append_wait_max));
     }
@@ -381,14 +372,22 @@ fn read_parts(fixed: &Fixed, entry: EntryNumber) -> Result<Parts, ReadError> {
         return Err(ReadError::NoEntry { entry, size });
     }
     let (envelope, position) = fixed.store.envelope(entry.0)?;
-    let sealed = fixed.store.body(&envelope)?;
     let open = |sealed: Sealed| {
         let (bucket, place) = (sealed.bucket, &sealed.place);
         let body = retention::open(fixed, &envelope, bucket, &sealed.bytes, place)?;
         retention::record_in(&envelope, &body, place)
     };
-    let record = sealed.map(open).transpose()?;
-    Ok(Parts { envelope, position, record })
+    let located = || fixed.store.moved().locate(&envelope).ok();
+    loop {
+        let before = located();
+        let sealed = fixed.store.body(&envelope);
+        match sealed.and_then(|sealed| sealed.map(open).transpose()) {
+            Ok(record) => return Ok(Parts { envelope, position, record }),
+            // A disposal took it away while it was being read.
+            Err(_) if located() != before => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The whole ledger, as searches and the search index read it.
@@ -425,11 +424,6 @@ impl Feed for Fixed {
         Ok(())
     }
 }
-
-/// The search index could neither forget nor be removed.
-#[derive(Debug, thiserror::Error)]
-#[error("disposed entries could not be taken out of the search index")]
-pub struct ForgetError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// The index beside the log; in memory where the log is.
 fn index_of(fixed: &Fixed) -> Index {

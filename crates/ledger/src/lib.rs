@@ -38,6 +38,7 @@ mod scan;
 mod search;
 mod segment;
 mod settings;
+mod shared;
 #[doc(hidden)]
 mod sim;
 mod source;
@@ -58,7 +59,7 @@ pub use disk::{Disk, SystemDisk};
 pub use error::{AppendError, Damage, DatabaseError, OpenError, ReadError};
 pub use event::{Event, KINDS, Kind, Outcome, Retention, Severity, Verdict};
 pub use index::{IndexDoing, IndexState};
-pub use ledger::{ForgetError, Ledger};
+pub use ledger::Ledger;
 pub use postgres::{Dial, Dialling, Login, Stream, Waits, export_folder};
 pub use queue::Pending;
 pub use record::{
@@ -67,9 +68,9 @@ pub use record::{
 };
 pub use search::{Incomplete, PAGE_ENTRIES_MAX, Page, Search, TAIL_ENTRIES_MAX};
 pub use settings::{INDEX_EPOCHS_MAX, IndexKeys, LedgerKeys, Settings};
+pub use shared::Health;
 pub use verify::{Verified, VerifyOptions, verify};
 pub use words::Facts;
-pub use writer::Health;
 
 /// The parsers of what is on disk, for fuzzing and for tools that read it. None panics, whatever
 /// it is given.

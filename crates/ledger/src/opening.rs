@@ -3,7 +3,7 @@
 //! Invariant: the lock on the folder is held before anything in it, or in the database, is looked
 //! at, and goes to the writer, which lets go of it last.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use keys::{Clock, Random};
@@ -15,9 +15,9 @@ use crate::ledger::Ledger;
 use crate::local::{Local, Place, identity};
 use crate::postgres::{Dial, Found, Waits};
 use crate::settings::{LedgerKeys, Settings};
+use crate::shared::{Fixed, Health, Shared};
 use crate::store::{Derived, Store, root};
 use crate::watched::Watched;
-use crate::writer::{Fixed, Health, Shared};
 
 /// A folder that is locked, and everything that a ledger is opened with.
 pub(crate) struct Opening {
@@ -91,7 +91,7 @@ impl Opening {
             writing: Mutex::default(),
             stopped: Mutex::default(),
         };
-        let copying = AtomicBool::new(false);
+        let (copying, destroying) = (AtomicBool::new(false), AtomicU64::new(0));
         let fixed = Fixed {
             place,
             store,
@@ -103,6 +103,7 @@ impl Opening {
             shared,
             watched,
             copying,
+            destroying,
         };
         Ledger::start(Arc::new(fixed), opened, lock, batch)
     }

@@ -4,6 +4,8 @@
 //! other write all, nothing or some sectors. An operation can be made to fail, with or without
 //! its effect.
 
+mod file;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
 use crate::capacity::Space;
 use crate::disk::{Disk, DiskFile, DiskLock, Mode};
+use file::SimFile;
 
 const SECTOR: usize = 512;
 
@@ -52,6 +55,7 @@ struct State {
     fail_at: Option<(u64, Fault)>,
     fail_after: Option<(String, usize)>,
     fail_sync: Option<String>,
+    fail_reads: Option<(String, usize)>,
     room: Option<usize>,
     writes: BTreeMap<String, u64>,
     syncs: BTreeMap<String, u64>,
@@ -63,13 +67,6 @@ pub struct SimDisk(Arc<Mutex<State>>, Arc<RwLock<()>>);
 
 /// While this is held, writes and syncs hang.
 pub struct Blocked<'a>(#[expect(dead_code, reason = "held, not read")] RwLockWriteGuard<'a, ()>);
-
-struct SimFile {
-    state: Arc<Mutex<State>>,
-    gate: Arc<RwLock<()>>,
-    path: PathBuf,
-    id: u64,
-}
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -103,6 +100,11 @@ impl SimDisk {
         lock(&self.0).fail_after = Some((name.to_owned(), count));
     }
 
+    /// Makes the next so many reads of files of this name fail.
+    pub fn fail_reads(&self, name: &str, count: usize) {
+        lock(&self.0).fail_reads = Some((name.to_owned(), count));
+    }
+
     /// Makes the next sync of a file of this name fail; its writes are lost, though programs go
     /// on seeing them.
     pub fn fail_next_sync(&self, name: &str) {
@@ -113,7 +115,7 @@ impl SimDisk {
     pub fn mend(&self) {
         let mut state = lock(&self.0);
         (state.fail_at, state.fail_after, state.room) = (None, None, None);
-        state.fail_sync = None;
+        (state.fail_sync, state.fail_reads) = (None, None);
     }
 
     /// Lets all files together grow by no more than so many bytes.
@@ -264,6 +266,13 @@ impl State {
         self.fail_at.filter(|(at, _)| *at == number).map(|(_, fault)| fault)
     }
 
+    fn read_fails(&mut self, path: &Path) -> bool {
+        let counted = self.fail_reads.as_mut().filter(|(name, _)| *name == name_of(path));
+        let Some((_, count)) = counted.filter(|(_, count)| *count > 0) else { return false };
+        *count -= 1;
+        true
+    }
+
     fn fails_by_name(&mut self, path: &Path) -> bool {
         match &mut self.fail_after {
             Some((name, count)) if *name == name_of(path) => {
@@ -402,93 +411,5 @@ impl DiskLock for SimLock {
 impl Drop for SimLock {
     fn drop(&mut self) {
         lock(&self.0).locked = false;
-    }
-}
-
-impl SimFile {
-    fn content<T>(&self, act: impl FnOnce(&mut Content) -> T) -> io::Result<T> {
-        let mut state = lock(&self.state);
-        state.contents.get_mut(&self.id).map(act).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-}
-
-impl DiskFile for SimFile {
-    fn length(&self) -> io::Result<u64> {
-        self.content(|content| content.now.len() as u64)
-    }
-
-    fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<usize> {
-        let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        self.content(|content| {
-            let there = content.now.get(offset..).unwrap_or_default();
-            let count = out.len().min(there.len());
-            if let (Some(to), Some(from)) = (out.get_mut(..count), there.get(..count)) {
-                to.copy_from_slice(from);
-            }
-            count
-        })
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        drop(self.gate.read().unwrap_or_else(PoisonError::into_inner));
-        let mut state = lock(&self.state);
-        let fault = state.operation();
-        if fault == Some(Fault::Lost) || state.fails_by_name(&self.path) {
-            return Err(made_to_fail());
-        }
-        let bytes = match fault {
-            Some(Fault::Torn) => bytes.get(..bytes.len() / 2).unwrap_or_default(),
-            _ => bytes,
-        };
-        let used: usize = state.contents.values().map(|content| content.now.len()).sum();
-        let room = state.room;
-        *state.writes.entry(name_of(&self.path)).or_default() += 1;
-        let content = state.contents.get_mut(&self.id).ok_or(io::ErrorKind::NotFound)?;
-        let grown = (offset + bytes.len()).saturating_sub(content.now.len());
-        if room.is_some_and(|room| grown > 0 && used + grown > room) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        put(&mut content.now, offset, bytes);
-        content.unsynced.push((offset, bytes.to_vec()));
-        if fault.is_some() { Err(made_to_fail()) } else { Ok(()) }
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        drop(self.gate.read().unwrap_or_else(PoisonError::into_inner));
-        let mut state = lock(&self.state);
-        let mut fault = state.operation();
-        if state.fail_sync.take_if(|name| *name == name_of(&self.path)).is_some() {
-            fault = Some(Fault::Lost);
-        }
-        let content = state.contents.get_mut(&self.id).ok_or(io::ErrorKind::NotFound)?;
-        match fault {
-            // As on Linux: the pages count as clean afterwards, and are not on the disk.
-            Some(Fault::Lost | Fault::Torn) => {
-                content.unsynced.clear();
-                return Err(made_to_fail());
-            }
-            Some(Fault::Kept) | None => {
-                for (offset, bytes) in std::mem::take(&mut content.unsynced) {
-                    put(&mut content.synced, offset, &bytes);
-                }
-                content.synced.truncate(content.now.len());
-            }
-        }
-        *state.syncs.entry(name_of(&self.path)).or_default() += 1;
-        if fault.is_some() { Err(made_to_fail()) } else { Ok(()) }
-    }
-
-    fn truncate(&self, length: u64) -> io::Result<()> {
-        let length = usize::try_from(length).map_err(io::Error::other)?;
-        self.content(|content| {
-            content.now.resize(length, 0);
-            content.unsynced.retain(|(offset, _)| *offset < length);
-            content.unsynced.iter_mut().for_each(|(at, bytes)| bytes.truncate(length - *at));
-        })
-    }
-
-    fn in_place(&self) -> io::Result<bool> {
-        Ok(lock(&self.state).names.get(&self.path) == Some(&self.id))
     }
 }

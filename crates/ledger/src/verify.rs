@@ -32,8 +32,9 @@ use crate::note::{Checkpoint, VerifierKey};
 use crate::retention::{DISPOSED, DISPOSED_BYTES_MAX, Disposals, document_name};
 use crate::scan::{Fault, LogEnd, Source, scan_bodies};
 use crate::source::{Ends, Pace};
+use bodies::{Bodies, read_bodies};
 use log::{LogRead, LogReading, read_log};
-use numbers::Numbers;
+pub(crate) use numbers::Numbers;
 use resume::Resume;
 
 pub(crate) const JOURNAL_BYTES_MAX: u64 = 64 << 20;
@@ -134,13 +135,13 @@ pub(crate) struct Folder<'a> {
 impl Folder<'_> {
     pub(crate) fn read(&self, name: &str, max: u64) -> Result<Vec<u8>, Damage> {
         read_whole(self.disk, &self.folder.join(name), max)
-            .map_err(|error| Damage::new(name, 0, None, &unreadable(&error)))
+            .map_err(|error| Damage::unreadable(name, &error))
     }
 
     fn read_or_empty(&self, name: &str, max: u64) -> Result<Vec<u8>, Damage> {
         match read_whole(self.disk, &self.folder.join(name), max) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            read => read.map_err(|error| Damage::new(name, 0, None, &unreadable(&error))),
+            read => read.map_err(|error| Damage::unreadable(name, &error)),
         }
     }
 
@@ -190,15 +191,20 @@ impl Folder<'_> {
         let read = read_log(&reading, &mut disposals, &mut tick);
         let LogRead { end, in_buckets } = read.map_err(|fault| self.damage(fault))?;
         let size = end.head.tree.size();
+        // Somebody may append meanwhile: a body of a later entry ends what is read.
+        let live = running.is_none() && is_live(self.disk, self.folder);
+        let upto = live.then_some(size);
         self.check_size(&end, expected, published)?;
         if running.is_none() {
             check_stray(&journal, size)?;
         }
         disposals.check()?;
-        let leftover = self.keys_and_folders(&source, &identity, &in_buckets, &disposals)?;
+        let leftover =
+            self.keys_and_folders(&source, &identity, (&in_buckets, upto), &disposals)?;
         let bodies: u64 = in_buckets.values().map(Numbers::len).sum();
         let mut tick = |done: u64| tell(size + done, size + bodies);
-        let read = bodies::read_bodies(&source, &in_buckets, threads, &mut resume, &mut tick);
+        let reading = Bodies { source: &source, in_buckets: &in_buckets, upto, threads };
+        let read = read_bodies(&reading, &mut resume, &mut tick);
         read.map_err(|fault| self.damage(fault))?;
 
         let checkpoint = Checkpoint { origin: identity.origin.clone(), size, root: end.head.root };
@@ -213,7 +219,7 @@ impl Folder<'_> {
         let mut disposals = Disposals::default();
         let names = match self.disk.list(&self.folder.join(DISPOSED)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            names => names.map_err(|error| Damage::new(DISPOSED, 0, None, &unreadable(&error)))?,
+            names => names.map_err(|error| Damage::unreadable(DISPOSED, &error))?,
         };
         for bucket in names.iter().filter_map(|name| Bucket::parse(name)) {
             let text = self.read(&document_name(bucket), DISPOSED_BYTES_MAX)?;
@@ -227,7 +233,7 @@ impl Folder<'_> {
             Fault::Damaged(damage) => damage,
             Fault::Disk { path, source } => {
                 let name = path.strip_prefix(self.folder).unwrap_or(&path).to_string_lossy();
-                Damage::new(&name, 0, None, &unreadable(&source))
+                Damage::unreadable(&name, &source)
             }
         }
     }
@@ -293,7 +299,7 @@ impl Folder<'_> {
         &self,
         source: &Source<'_>,
         identity: &Identity,
-        in_buckets: &BTreeMap<Bucket, Numbers>,
+        (in_buckets, upto): (&BTreeMap<Bucket, Numbers>, Option<u64>),
         disposals: &Disposals,
     ) -> Result<Vec<String>, Damage> {
         let there = source.buckets().map_err(|fault| self.damage(fault))?;
@@ -308,8 +314,9 @@ impl Folder<'_> {
                 leftover.push(body_folder(*bucket));
                 continue;
             }
-            let found = scan_bodies(source, *bucket, &mut |found| {
-                Err(found.damage("the log does not have the body's entry"))
+            let found = scan_bodies(source, *bucket, &mut |found| match upto {
+                Some(size) if found.record.entry >= size => Ok(()),
+                _ => Err(found.damage("the log does not have the body's entry")),
             });
             found.map_err(|fault| self.damage(fault))?;
         }
@@ -361,13 +368,5 @@ impl<'a> Roots<'a> {
             self.next += 1;
         }
         Ok(())
-    }
-}
-
-fn unreadable(error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::NotFound {
-        "the file is missing".to_owned()
-    } else {
-        format!("the file could not be read: {error}")
     }
 }

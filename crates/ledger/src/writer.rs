@@ -4,106 +4,26 @@
 //! sync nothing that is open is trusted: it is dropped, and the ledger is opened and read again
 //! before another record is taken.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
-use keys::{Clock, Random};
 
 use crate::body::{HEADER_BYTES, SEALED_EXTRA};
 use crate::disk::DiskLock;
 use crate::draft::draft;
+use crate::envelope::Bucket;
 use crate::error::{AppendError, Damage, OpenError};
 use crate::event::Event;
-use crate::identity::Identity;
 use crate::index::Index;
-use crate::local::Place;
-use crate::note::Checkpoint;
 use crate::queue::{Job, Portion, Queue, Taken};
 use crate::record::{Receipt, Record, StoredRecord};
-use crate::settings::{LedgerKeys, Settings};
-use crate::store::{Failure, Head, Opened, Reserve, Store, root_is};
-use crate::watched::Watched;
+use crate::shared::{Fixed, Health};
+use crate::store::{Failure, Head, Opened, Reserve, root_is};
 
 /// How often a batch is drafted before it is refused because others always came first.
 const DRAFTS_MAX: u32 = 1000;
-
-/// What readers and the writer share.
-pub(crate) struct Shared {
-    pub(crate) head: RwLock<Head>,
-    pub(crate) health: Mutex<Health>,
-    /// Since when the writer waits for the disk.
-    pub(crate) writing: Mutex<Option<(Instant, Timestamp)>>,
-    /// Why nothing is taken any more until the ledger is opened anew.
-    pub(crate) stopped: Mutex<Option<String>>,
-}
-
-impl Shared {
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Head> {
-        self.head.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Head> {
-        self.head.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Since when the disk has not answered, if that is longer ago than `wait`.
-    pub(crate) fn hangs_since(&self, wait: Duration) -> Option<Timestamp> {
-        let writing = *self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        writing.filter(|(begun, _)| begun.elapsed() >= wait).map(|(_, since)| since)
-    }
-
-    fn set_writing(&self, since: Option<Timestamp>) {
-        let writing = since.map(|since| (Instant::now(), since));
-        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = writing;
-    }
-
-    /// Takes nothing any more.
-    pub(crate) fn stop(&self, since: Timestamp, why: &str) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
-        self.set_health(Health::Stalled { since, why: why.to_owned() });
-    }
-
-    pub(crate) fn stopped(&self) -> Option<String> {
-        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_health(&self, health: Health) {
-        // One who stopped it does so for good.
-        if self.stopped().is_some() && health == Health::Recording {
-            return;
-        }
-        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
-    }
-}
-
-/// Whether records are taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    Recording,
-    /// Since when they are refused, and why, in plain words.
-    Stalled {
-        since: Timestamp,
-        why: String,
-    },
-}
-
-/// What does not change while a ledger is open.
-pub(crate) struct Fixed {
-    /// The folder of what is this machine's own, wherever the log is kept.
-    pub(crate) place: Place,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) settings: Settings,
-    pub(crate) keys: LedgerKeys,
-    pub(crate) identity: Identity,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) random: Arc<dyn Random>,
-    pub(crate) shared: Shared,
-    pub(crate) watched: Watched,
-    /// Somebody is at work on a copy for a hold, which is therefore no leftover.
-    pub(crate) copying: AtomicBool,
-}
 
 /// The writer's own state.
 pub(crate) struct Writer {
@@ -120,6 +40,8 @@ pub(crate) struct Writer {
     _lock: Arc<dyn DiskLock>,
     /// Rung after each batch, and told what to forget.
     pub(crate) index: Arc<Index>,
+    /// Buckets of which something came back, which is on record, and is not destroyed again yet.
+    pub(crate) returned: BTreeSet<Bucket>,
 }
 
 impl Writer {
@@ -140,6 +62,7 @@ impl Writer {
             published_at: None,
             _lock: lock,
             index,
+            returned: BTreeSet::new(),
         }
     }
 
@@ -152,35 +75,34 @@ impl Writer {
             extra: SEALED_EXTRA + HEADER_BYTES + 16,
         };
         let checkpoint_wait = settings.checkpoint_wait;
-        self.resume_disposals();
+        self.at_work(Self::resume_disposals);
         let look_wait = self.fixed.store.look_wait();
         loop {
             let ahead = self.is_ahead().then_some(checkpoint_wait);
             let idle = look_wait.map_or(ahead, |wait| Some(ahead.map_or(wait, |it| it.min(wait))));
             match self.queue.take(portion, idle) {
-                Taken::Jobs(jobs) => {
-                    self.fixed.shared.set_writing(Some(self.fixed.clock.now()));
-                    self.handle(jobs);
-                    self.fixed.shared.set_writing(None);
-                }
-                Taken::Task(task) => {
-                    self.fixed.shared.set_writing(Some(self.fixed.clock.now()));
-                    task(&mut self);
-                    self.fixed.shared.set_writing(None);
-                }
-                Taken::Idle if look_wait.is_some() => self.look(),
+                Taken::Jobs(jobs) => self.at_work(|writer| writer.handle(jobs)),
+                Taken::Task(task) => self.at_work(task),
+                Taken::Idle if look_wait.is_some() => self.at_work(Self::look),
                 Taken::Idle => {}
                 Taken::Closed => break,
             }
             if self.published_at.is_none_or(|at| at.elapsed() >= checkpoint_wait) {
-                self.publish();
+                self.at_work(Self::publish);
             }
         }
-        self.publish();
+        self.at_work(Self::publish);
         match self.open.as_mut().map(|open| open.appender.close()) {
             None => Err(self.last_error.take().unwrap_or(AppendError::Closed)),
             Some(closed) => closed.map_err(Failure::into_error),
         }
+    }
+
+    /// Does what may wait for the disk, so that others see since when it does.
+    fn at_work(&mut self, act: impl FnOnce(&mut Self)) {
+        self.fixed.shared.set_writing(Some(self.fixed.clock.now()));
+        act(self);
+        self.fixed.shared.set_writing(None);
     }
 
     /// Whether entries are not under a published checkpoint yet.
@@ -189,7 +111,7 @@ impl Writer {
     }
 
     fn handle(&mut self, jobs: Vec<Job>) {
-        if let Err(error) = self.reopen() {
+        if let Err(error) = self.fixed.check_stopped().and_then(|()| self.reopen()) {
             return self.refuse(jobs, &error);
         }
         let jobs = self.refuse_behind(jobs);
@@ -334,7 +256,7 @@ impl Writer {
             let at = job.at.as_millisecond();
             let milliseconds = latest.map_or(0, |latest| latest.saturating_sub(at));
             if u128::try_from(milliseconds).is_ok_and(|behind| behind > most) {
-                job.answer(Err(AppendError::ClockBehind { milliseconds }));
+                self.refuse(vec![job], &AppendError::ClockBehind { milliseconds });
             } else {
                 latest = latest.max(Some(at));
                 taken.push(job);
@@ -435,29 +357,6 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.queue.abandon();
-    }
-}
-
-impl Fixed {
-    pub(crate) fn health(&self) -> Health {
-        let wait = self.settings.append_wait_max;
-        match self.shared.hangs_since(wait) {
-            Some(since) => Health::Stalled { since, why: AppendError::no_answer(wait).to_string() },
-            None => self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        }
-    }
-
-    /// The signed note for the ledger as it stands.
-    pub(crate) fn checkpoint(&self) -> String {
-        self.note(&self.shared.read())
-    }
-
-    /// The signed note for a head.
-    pub(crate) fn note(&self, head: &Head) -> String {
-        let origin = self.identity.origin.clone();
-        let checkpoint = Checkpoint { origin, size: head.size(), root: head.root };
-        let signature = head.signature.unwrap_or_else(|| checkpoint.sign(&self.keys.signer));
-        checkpoint.note(&self.identity.key, &signature)
     }
 }
 

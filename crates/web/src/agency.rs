@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gate::{Gate, GateError, Permit, Plan};
-use identity::{Identity, IdpSettings, SessionLimits};
-use jiff::{SignedDuration, Timestamp};
+use identity::Identity;
+use jiff::Timestamp;
 use keys::keyring::Keyring;
 use keys::mac::MacKey;
 use keys::seal::SealingKey;
@@ -23,7 +23,9 @@ use tools::Tool;
 use wire::Egress;
 
 use crate::config::{Config, ConfigError, SourceConfig};
+use crate::providers::open_identity;
 use crate::session::SignedIn;
+use crate::shared_ledger;
 use crate::sharing::Sharing;
 use crate::witnesses;
 
@@ -178,7 +180,7 @@ impl Agency {
         let gate = Gate::new(policy.clone(), ledger.clone(), Arc::new(now));
         let state = open_state(&folder, SealingKey::from_bytes(secret("state")?)).await?;
         let sources = open_sources(&config, clock.clone())?;
-        let identity = open_identity(&config, state.clone(), clock.now(), &random)?;
+        let identity = open_identity(&config, state.clone(), &ring, clock.now(), &random)?;
         let (tools, problems) = match &config.tools.folder {
             Some(folder) => tools::load_folder(folder, keys::digest::sha256),
             None => (Vec::new(), Vec::new()),
@@ -301,29 +303,29 @@ fn audit_class() -> Result<RecordClass, StartError> {
     "AUDIT".parse().map_err(|error: policy::Malformed| StartError::Identity(Box::new(error)))
 }
 
-fn make_folder(folder: &Path) -> Result<(), StartError> {
+pub(crate) fn make_folder(folder: &Path) -> Result<(), StartError> {
     fs::create_dir_all(folder)
         .map_err(|source| StartError::File { path: folder.to_owned(), source })
 }
 
-fn open_keyring(config: &Config, folder: &Path) -> Result<Keyring, StartError> {
+pub(crate) fn open_keyring(config: &Config, folder: &Path) -> Result<Keyring, StartError> {
     let failed = |source| StartError::Keys { doing: "open the agency's keys", source };
     let master = keys::keyring::read_master(&config.data.master_key).map_err(failed)?;
     Keyring::open(&folder.join("keys"), &master).map_err(failed)
 }
 
-pub(crate) fn open_ledger(
-    config: &Config,
-    ring: &Keyring,
-    outside: &Outside,
-) -> Result<Ledger, StartError> {
-    let Outside { clock, random, ledger_disk } = outside;
+/// The keys of an agency's ledger.
+pub(crate) fn ledger_keys(ring: &Keyring, random: &dyn Random) -> Result<LedgerKeys, StartError> {
     let failed = |source| StartError::Keys { doing: "read the ledger's keys", source };
-    let keys = LedgerKeys {
-        signer: ring.ed25519("ledger-signer", &**random).map_err(failed)?,
-        body: SealingKey::from_bytes(ring.secret("ledger-body", &**random).map_err(failed)?),
-        index: index_keys(ring, &**random).map_err(failed)?,
-    };
+    Ok(LedgerKeys {
+        signer: ring.ed25519("ledger-signer", random).map_err(failed)?,
+        body: SealingKey::from_bytes(ring.secret("ledger-body", random).map_err(failed)?),
+        index: index_keys(ring, random).map_err(failed)?,
+    })
+}
+
+/// How an agency's ledger is kept.
+pub(crate) fn ledger_settings(config: &Config) -> Result<Settings, StartError> {
     let folder = config.data.folder.join("ledger");
     let mut settings = Settings::new(&folder, &config.ledger.origin, config.agency.ori.as_str());
     settings.segment_bytes = config.ledger.segment_bytes;
@@ -336,8 +338,28 @@ pub(crate) fn open_ledger(
     settings.dissemination_months = config.ledger.dissemination_months;
     settings.capacity_warn_percent = config.ledger.capacity_warn_percent;
     settings.clock_wrong_until = config.ledger.clock_wrong_until;
-    Ledger::open_on(ledger_disk.clone(), settings, keys, clock.clone(), random.clone())
-        .map_err(|source| StartError::Ledger { folder, source: source.into() })
+    Ok(settings)
+}
+
+pub(crate) fn open_ledger(
+    config: &Config,
+    ring: &Keyring,
+    outside: &Outside,
+) -> Result<Ledger, StartError> {
+    let Outside { clock, random, ledger_disk } = outside;
+    let (keys, settings) = (ledger_keys(ring, &**random)?, ledger_settings(config)?);
+    let folder = settings.folder.clone();
+    let (clock, random) = (clock.clone(), random.clone());
+    let opened = match &config.ledger.postgres {
+        None => Ledger::open_on(ledger_disk.clone(), settings, keys, clock, random),
+        Some(declared) => {
+            let dial = shared_ledger::dial(declared, clock.clone()).map_err(|source| {
+                StartError::Ledger { folder: folder.clone(), source: source.into() }
+            })?;
+            Ledger::open_shared(dial, ledger::Waits::default(), settings, keys, clock, random)
+        }
+    };
+    opened.map_err(|source| StartError::Ledger { folder, source: source.into() })
 }
 
 /// The secret of the first epoch's index key; `ledger-index-N` is that of a later one.
@@ -433,39 +455,4 @@ fn source_spec(source: &SourceConfig) -> SourceSpec {
             SourceSpec { id, writes: false, kind: SourceKind::Evidence { folder } }
         }
     }
-}
-
-fn open_identity(
-    config: &Config,
-    state: State,
-    now: Timestamp,
-    random: &Arc<dyn Random>,
-) -> Result<Identity, StartError> {
-    let failed = |error: identity::IdentityError| StartError::Identity(Box::new(error));
-    let url = &config.listen.public_url;
-    let limits = SessionLimits {
-        idle_max: SignedDuration::from_mins(i64::from(config.session.idle_minutes)),
-        ..SessionLimits::CJIS
-    };
-    let settings = identity::Settings {
-        entity_id: format!("{url}/saml/metadata"),
-        acs_url: format!("{url}/saml/acs"),
-        limits,
-    };
-    let mut providers = Vec::new();
-    for provider in &config.identity_providers {
-        let path = &provider.metadata;
-        let xml =
-            fs::read(path).map_err(|source| StartError::File { path: path.clone(), source })?;
-        let ori = config.agency.ori.clone();
-        let mut known = IdpSettings::from_metadata(&provider.id, ori, &xml, now)
-            .map_err(|refusal| StartError::Identity(Box::new(refusal)))?;
-        known.label.clone_from(&provider.label);
-        known.mfa_contexts.clone_from(&provider.mfa_contexts);
-        known.function_attribute.clone_from(&provider.functions_attribute);
-        known.name_attribute.clone_from(&provider.name_attribute);
-        known.agency_attribute.clone_from(&provider.agency_attribute);
-        providers.push(known);
-    }
-    Identity::new(state, settings, providers, random.clone()).map_err(failed)
 }

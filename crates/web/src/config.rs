@@ -4,8 +4,11 @@
 //! value, and relative paths are relative to the file. This is the only place in the product that
 //! reads configuration; the environment is not consulted.
 
+mod identity;
 mod ledger;
+mod shared_ledger;
 mod storage;
+mod words;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,8 +17,11 @@ use std::path::{Path, PathBuf};
 use policy::Ori;
 use serde::Deserialize;
 
+pub use self::identity::{IdentityProviderConfig, MfaAttribute, SamlConfig};
 pub use self::ledger::LedgerConfig;
+pub use shared_ledger::SharedLedgerConfig;
 pub use storage::{LockMode, StorageConfig};
+use words::{line_of, with_nearest};
 
 use crate::witnesses::{self, WitnessConfig, WitnessingConfig};
 
@@ -49,6 +55,9 @@ pub struct Config {
     /// Who proves identities.
     #[serde(default, rename = "identity_provider")]
     pub identity_providers: Vec<IdentityProviderConfig>,
+    /// Our keys towards them.
+    #[serde(default)]
+    pub saml: SamlConfig,
     /// Sharing with partners; absent means that no parcel leaves or comes in.
     pub exchange: Option<ExchangeConfig>,
     /// Who confirms the ledger from outside.
@@ -178,28 +187,6 @@ pub enum SourceConfig {
     },
 }
 
-/// One SAML 2.0 identity provider.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IdentityProviderConfig {
-    /// A short name, part of every account key from this provider; never change it.
-    pub id: String,
-    /// What people see on the sign-in page.
-    pub label: String,
-    /// Its SAML metadata (XML).
-    pub metadata: PathBuf,
-    /// AuthnContext classes that count as multi-factor; all others are refused (IA-2(1)).
-    pub mfa_contexts: Vec<String>,
-    /// The attribute that carries job functions.
-    #[serde(default = "functions_attribute_default")]
-    pub functions_attribute: String,
-    /// The attribute that carries the person's ORI; when given, it must be this agency's.
-    pub agency_attribute: Option<String>,
-    /// The attribute that carries the person's name.
-    #[serde(default = "name_attribute_default")]
-    pub name_attribute: String,
-}
-
 /// Sharing with partners.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -243,14 +230,6 @@ const fn idle_default() -> u32 {
 
 const fn postgres_port_default() -> u16 {
     5432
-}
-
-fn functions_attribute_default() -> String {
-    "functions".to_owned()
-}
-
-fn name_attribute_default() -> String {
-    "displayName".to_owned()
 }
 
 /// Why a configuration was not taken.
@@ -356,8 +335,16 @@ impl Config {
                 "is an origin such as `https://host`, no slash after",
             );
         }
+        if self.ledger.postgres.is_some() && self.ledger.dispose_daily {
+            return value("ledger.dispose_daily", "does not reach into `ledger.postgres` yet");
+        }
         if self.identity_providers.is_empty() {
             return value("identity_provider", "is missing: nobody could sign in");
+        }
+        let ours = &self.agency.ori;
+        let providers = self.identity_providers.iter().map(|provider| provider.check(ours));
+        if let Some((key, what)) = providers.chain([self.saml.check()]).find_map(Result::err) {
+            return value(key, what);
         }
         if let Err((key, what)) = witnesses::rules(&self.witnesses, &self.witnessing) {
             return value(key, &what);
@@ -381,8 +368,9 @@ impl Config {
                 }
             }
         }
+        self.ledger.postgres.iter_mut().for_each(|shared| shared.resolve(base));
         self.ledger.archive.iter_mut().for_each(|archive| archive.resolve(base));
-        self.identity_providers.iter_mut().for_each(|provider| fix(&mut provider.metadata));
+        self.identity_providers.iter_mut().for_each(|provider| provider.resolve(base));
         for witness in &mut self.witnesses {
             [&mut witness.certificate, &mut witness.authority].into_iter().flatten().for_each(fix);
         }
@@ -399,24 +387,6 @@ impl Config {
             .into_iter()
             .for_each(fix);
         }
-    }
-}
-
-fn line_of(text: &str, offset: usize) -> String {
-    let line = text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
-    format!(", line {line}")
-}
-
-/// Adds the nearest known key to serde's "unknown field" message.
-fn with_nearest(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    if !message.starts_with("unknown field") {
-        return message.to_owned();
-    }
-    let Some(unknown) = quoted.next() else { return message.to_owned() };
-    match tools::nearest(unknown, quoted) {
-        Some(known) => format!("unknown key `{unknown}`; did you mean `{known}`?"),
-        None => format!("unknown key `{unknown}`"),
     }
 }
 

@@ -178,6 +178,11 @@ impl From<ledger::retention::DisposeError> for Problem {
             | E::NoHold { .. } => {
                 Self::new(StatusCode::CONFLICT, "That is not possible now", sentence(&error))
             }
+            E::Destroy(_) => {
+                tracing::error!(error = %chain(&error), "a disposal is not finished");
+                let title = "Announced, and not finished";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, title, sentence(&error))
+            }
             E::Read(_) | E::Index(_) => Self::internal(&error),
         }
     }

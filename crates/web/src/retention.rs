@@ -1,8 +1,8 @@
 //! Retention outside of the pages: the daily run of a server, and the stopped ledger of a
 //! configuration for the command line.
 //!
-//! Invariants: the daily run disposes by itself only where the configuration says so, and is then
-//! on record as the platform; it always finishes what was cut short and sees to what came back. At
+//! Invariants: the daily run disposes by itself only where the configuration says so and no clock
+//! may have jumped, and is then on record as the platform; it always finishes what was cut short and sees to what came back. At
 //! the command line nobody is signed in: the name that is given goes on record as such.
 
 use std::path::{Path, PathBuf};
@@ -151,6 +151,19 @@ fn once(agency: &Shared) {
     let settings = &agency.config.ledger;
     if !settings.dispose_daily {
         return;
+    }
+    match agency.ledger.has_recorded_lately(agency.now()) {
+        Ok(true) => {}
+        Ok(false) => {
+            tracing::error!(
+                "nothing is disposed of today: the ledger has no entry of the weeks before the last \
+                 one, so the clock may be wrong. If it is right, dispose by hand, or wait a week"
+            );
+            return;
+        }
+        Err(error) => {
+            return failed(&error, "whether the clock can be trusted could not be found out");
+        }
     }
     let order = Order { authority: settings.retention_authority.clone(), ..Order::default() };
     let mut told = |bucket: Bucket, done: Result<Disposal, DisposeError>| match done {

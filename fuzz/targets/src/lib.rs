@@ -20,7 +20,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -32,6 +32,7 @@ pub const TARGETS: [Target; 19] = [
     Target { name: "tool-expression", run: tool_expression },
     Target { name: "saml-response", run: saml_response },
     Target { name: "saml-metadata", run: saml_metadata },
+    Target { name: "saml-redirect", run: saml_redirect },
     Target { name: "certificate", run: certificate },
     Target { name: "configuration", run: configuration },
     Target { name: "policy", run: policy_file },
@@ -150,6 +151,11 @@ fn saml_metadata(data: &[u8]) {
         let now = Timestamp::constant(SEED_SECONDS, 0);
         drop(identity::IdpSettings::from_metadata("fuzz", ori, data, now));
     }
+}
+
+fn saml_redirect(data: &[u8]) {
+    let received = identity::saml::redirect::Received::read(&text(data));
+    drop(received.and_then(|received| received.verify(&[])));
 }
 
 fn certificate(data: &[u8]) {

@@ -104,7 +104,7 @@ impl Stage {
 
     /// The first page for a request.
     fn open(&self, request: &AuthnRequest<'_>) -> String {
-        let url = request.redirect_url("relay/1 &");
+        let url = request.redirect_url("relay/1 &", None).unwrap();
         self.get(url.split_once(&self.address.to_string()).unwrap().1)
     }
 
@@ -276,7 +276,7 @@ fn sign_ins_under_way_are_bounded_and_the_oldest_gives_way() {
         acs_url: ACS,
         force_authn: false,
     };
-    let url = request.redirect_url("");
+    let url = request.redirect_url("", None).unwrap();
     let query = url.split_once("SAMLRequest=").unwrap().1.split_once('&').unwrap().0;
     let query = query.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=");
     let first = idp.begin(&query, "").unwrap();

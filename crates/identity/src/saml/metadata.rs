@@ -1,8 +1,8 @@
-//! Metadata: a provider's, read once and pinned; and our own, written for providers.
+//! A provider's metadata, read and pinned. Our own is written by [`super::service`].
 //!
 //! Invariant: the keys that are trusted come from a document that the agency put there, and are strong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,6 @@ use keys::cert::{Certificate, PublicKeyAlgorithm};
 use policy::{Function, Ori};
 use roxmltree::Node;
 
-use super::request::escape;
 use super::scan::{self, elements, text_of, uri_of};
 use super::{ns, profile};
 use crate::Refusal;
@@ -27,8 +26,7 @@ pub const MFA_CONTEXTS: &[&str] = &[
 /// Keys of a provider that are trusted at one time: the present one, the next, and some to spare.
 const CERTIFICATES_MAX: usize = 8;
 
-const REDIRECT: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect";
-const POST: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST";
+pub(crate) const REDIRECT: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect";
 
 /// What we know of an identity provider: from its metadata, and from the agency's configuration.
 #[derive(Debug, Clone)]
@@ -59,6 +57,8 @@ pub struct IdpSettings {
     pub function_attribute: String,
     /// The agency's own names for functions.
     pub function_map: BTreeMap<String, Function>,
+    /// The only functions that this provider may give, if they are limited: a partner's people are guests.
+    pub functions_allowed: Option<BTreeSet<Function>>,
     /// The attribute that holds the person's name to show.
     pub name_attribute: String,
     /// The attribute that holds the person's ORI, which must then be `agency`.
@@ -121,6 +121,7 @@ impl IdpSettings {
             name_id_format: None,
             function_attribute: "functions".to_owned(),
             function_map: BTreeMap::new(),
+            functions_allowed: None,
             name_attribute: "displayName".to_owned(),
             agency_attribute: None,
         };
@@ -211,23 +212,4 @@ fn is_strong(certificate: &Certificate) -> bool {
         PublicKeyAlgorithm::P256 | PublicKeyAlgorithm::P384 => true,
         PublicKeyAlgorithm::Unknown => false,
     }
-}
-
-/// Our own metadata, for a provider to import.
-#[must_use]
-pub fn service_provider(entity_id: &str, acs_url: &str, name_id_format: Option<&str>) -> String {
-    let format = name_id_format
-        .map_or_else(String::new, |f| format!("<md:NameIDFormat>{}</md:NameIDFormat>", escape(f)));
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <md:EntityDescriptor xmlns:md=\"{}\" entityID=\"{}\">\
-         <md:SPSSODescriptor protocolSupportEnumeration=\"{}\" AuthnRequestsSigned=\"false\" \
-         WantAssertionsSigned=\"true\">{format}\
-         <md:AssertionConsumerService Binding=\"{POST}\" Location=\"{}\" index=\"0\" \
-         isDefault=\"true\"/></md:SPSSODescriptor></md:EntityDescriptor>\n",
-        ns::METADATA,
-        escape(entity_id),
-        ns::PROTOCOL,
-        escape(acs_url),
-    )
 }

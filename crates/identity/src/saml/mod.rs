@@ -22,8 +22,10 @@ pub mod file;
 mod gate;
 pub mod metadata;
 mod profile;
+pub mod redirect;
 pub mod request;
 pub mod scan;
+pub mod service;
 mod signature;
 pub mod signing;
 

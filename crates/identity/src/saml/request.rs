@@ -3,17 +3,12 @@
 //! It names the contexts that count as more than one factor, so that the provider asks for them, and for
 //! a step-up it forces a new authentication.
 
-use std::io::Write;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
+use keys::KeysError;
+use keys::sign::RsaKey;
 
-use super::ns;
+use super::{ns, redirect};
 use crate::IdpSettings;
-use crate::cookie::percent;
 
 /// What we ask of a provider.
 #[derive(Debug, Clone)]
@@ -69,13 +64,18 @@ impl AuthnRequest<'_> {
         )
     }
 
-    /// Where to send the browser: the provider's address with the request and the relay state.
-    #[must_use]
-    pub fn redirect_url(&self, relay_state: &str) -> String {
-        let request = percent(&STANDARD.encode(deflate(self.xml().as_bytes())));
-        let joint = if self.idp.sso_url.contains('?') { '&' } else { '?' };
-        let relay_state = percent(relay_state);
-        format!("{}{joint}SAMLRequest={request}&RelayState={relay_state}", self.idp.sso_url)
+    /// Where to send the browser: the provider's address with the request and the relay state, signed where
+    /// there is a key.
+    ///
+    /// # Errors
+    /// [`KeysError`] when the module could not sign.
+    pub fn redirect_url(
+        &self,
+        relay_state: &str,
+        key: Option<&RsaKey>,
+    ) -> Result<String, KeysError> {
+        let to = &self.idp.sso_url;
+        redirect::url(to, redirect::Kind::Request, &self.xml(), Some(relay_state), key)
     }
 }
 
@@ -102,11 +102,4 @@ pub fn escape(text: &str) -> String {
         }
     }
     out
-}
-
-fn deflate(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-    // Writing to memory can't fail; if it did, the provider would refuse the request.
-    encoder.write_all(plain).unwrap_or_default();
-    encoder.finish().unwrap_or_default()
 }

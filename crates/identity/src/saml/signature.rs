@@ -71,26 +71,17 @@ pub(crate) fn element(
     certificates: &[Certificate],
 ) -> Result<Vec<u8>, Refusal> {
     let signed_info = c14n::exclusive(signature.signed_info, None, &signature.info_prefixes);
-    let mut suited = false;
-    let mut verified = false;
-    for certificate in certificates {
-        let Some(scheme) = scheme(signature.method, certificate.public_key_algorithm()) else {
-            continue;
-        };
-        suited = true;
-        let Ok(spki) = certificate.spki_der() else { continue };
-        if verify_fixed(scheme, &spki, &signed_info, &signature.value).is_ok() {
-            verified = true;
-            break;
+    match judge(signature.method, certificates, &signed_info, &signature.value) {
+        Judged::Good => {}
+        Judged::Unsuited => {
+            let detail =
+                "the signature's algorithm is not allowed, or suits no key of the provider";
+            return Err(Refusal::new("saml.alg", detail));
         }
-    }
-    if !suited {
-        let detail = "the signature's algorithm is not allowed, or suits no key of the provider";
-        return Err(Refusal::new("saml.alg", detail));
-    }
-    if !verified {
-        let detail = "the signature is not of a key in the provider's metadata";
-        return Err(Refusal::new("saml.signature.invalid", detail));
+        Judged::Wrong => {
+            let detail = "the signature is not of a key in the provider's metadata";
+            return Err(Refusal::new("saml.signature.invalid", detail));
+        }
     }
     let canonical = c14n::exclusive(node, Some(signature.node), &signature.prefixes);
     let right = match signature.digest_method {
@@ -108,6 +99,34 @@ pub(crate) fn element(
         return Err(Refusal::new("saml.signature.digest", detail));
     }
     Ok(canonical)
+}
+
+/// What becomes of a signature's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    Good,
+    /// The method is not allowed, or none of the keys is of its kind.
+    Unsuited,
+    Wrong,
+}
+
+/// Holds a signature over `message` against the pinned keys, each of which allows the methods of its kind.
+pub(crate) fn judge(
+    method: &str,
+    certificates: &[Certificate],
+    message: &[u8],
+    value: &[u8],
+) -> Judged {
+    let mut judged = Judged::Unsuited;
+    for certificate in certificates {
+        let Some(scheme) = scheme(method, certificate.public_key_algorithm()) else { continue };
+        judged = Judged::Wrong;
+        let Ok(spki) = certificate.spki_der() else { continue };
+        if verify_fixed(scheme, &spki, message, value).is_ok() {
+            return Judged::Good;
+        }
+    }
+    judged
 }
 
 /// The scheme that a method's URI (RFC 9231) means for a key of this kind. SHA-1 and HMAC mean none.

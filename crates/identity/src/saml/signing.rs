@@ -1,6 +1,7 @@
 //! Makes enveloped signatures of the kind that [`super::verify_response`] accepts.
 //!
-//! Bailiwick signs no message yet; the demo's identity provider and the tests do, with this.
+//! Bailiwick signs its own messages beside themselves ([`super::redirect`]); the demo's identity provider and
+//! the tests sign with this.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

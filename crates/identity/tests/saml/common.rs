@@ -15,6 +15,7 @@ use keys::transport::TransportKey;
 pub(crate) const IDP: &str = "https://idp.riverton.example/metadata";
 pub(crate) const SP: &str = "https://bailiwick.riverton.example/saml/metadata";
 pub(crate) const ACS: &str = "https://bailiwick.riverton.example/saml/acs";
+pub(crate) const SLO: &str = "https://bailiwick.riverton.example/saml/slo";
 pub(crate) const SSO: &str = "https://idp.riverton.example/sso?tenant=1";
 pub(crate) const REQUEST: &str = "_request";
 pub(crate) const MFA: &str = "https://refeds.org/profile/mfa";

@@ -147,6 +147,7 @@ fn provider(issuer: &str, certificate: &str) -> IdpSettings {
         name_id_format: None,
         function_attribute: "functions".into(),
         function_map: BTreeMap::new(),
+        functions_allowed: None,
         name_attribute: "displayName".into(),
         agency_attribute: None,
     }

@@ -18,4 +18,5 @@ mod generated;
 mod generated_parts;
 mod generated_profile;
 mod profile;
+mod service;
 mod sign_in;

@@ -19,10 +19,11 @@ struct Stage {
     identity: Identity,
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         entity_id: crate::common::SP.into(),
         acs_url: crate::common::ACS.into(),
+        slo_url: crate::common::SLO.into(),
         limits: SessionLimits::CJIS,
     }
 }

@@ -17,6 +17,7 @@ use crate::merkle::Hash;
 use crate::note::{Checkpoint, VerifierKey};
 use crate::store::Head;
 use crate::tiling::Edges;
+use crate::verify::Numbers;
 
 /// The longest segment, and so the longest object that is read whole.
 const OBJECT_BYTES_MAX: u64 = 1 << 30;
@@ -146,7 +147,7 @@ struct State<'a> {
     /// The log's head as far as it was read.
     head: Head,
     /// Entries of each bucket, as the archived log has them.
-    in_buckets: BTreeMap<Bucket, Vec<u64>>,
+    in_buckets: BTreeMap<Bucket, Numbers>,
     checkpoint: Option<&'a Checkpoint>,
     held: bool,
     objects: u64,
@@ -244,7 +245,7 @@ impl State<'_> {
             listed(&manifest, &name, checkpoint.note(&self.identity.key, &signature).as_bytes())?;
         }
         for envelope in &read.envelopes {
-            self.in_buckets.entry(envelope.bucket).or_default().push(envelope.entry);
+            self.in_buckets.entry(envelope.bucket).or_default().insert(envelope.entry);
         }
         self.head = read.head;
         Ok(())
@@ -265,9 +266,8 @@ impl State<'_> {
             return Err(ArchiveError::broken(&path, "is not of the segment that it lists"));
         }
         let size = self.tiling.tree().size();
-        let known = self.in_buckets.get(&bucket).map(Vec::as_slice).unwrap_or_default();
-        let known = known.iter().filter(|entry| (first..end).contains(*entry));
-        let here = entries.iter().filter(|entry| **entry < size);
+        let known = self.in_buckets.get(&bucket).into_iter().flat_map(|it| it.between(first, end));
+        let here = entries.iter().copied().filter(|entry| *entry < size);
         if !known.eq(here) {
             let what = "does not hold the bodies of the entries that the log has";
             return Err(ArchiveError::broken(&segment.path(), what));

@@ -15,7 +15,7 @@ use crate::identity::{Identity, JOURNAL};
 use crate::journal::{JournalFrame, JournalScan, Segment};
 use crate::scan::{BodyEnd, Fault, Source, scan_body_segment, scan_closed_log, scan_log};
 use crate::tiling::Edges;
-use crate::verify::{Folder, JOURNAL_BYTES_MAX, patiently};
+use crate::verify::{Folder, JOURNAL_BYTES_MAX, Numbers, patiently};
 
 /// How long after the end of its month a bucket may still grow: clocks differ, and batches wait.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -53,12 +53,12 @@ pub(super) struct ClosedBody {
 /// What the closed log says of a bucket.
 struct InLog {
     newest_ms: i64,
-    entries: Vec<u64>,
+    entries: Numbers,
 }
 
 impl Default for InLog {
     fn default() -> Self {
-        Self { newest_ms: i64::MIN, entries: Vec::new() }
+        Self { newest_ms: i64::MIN, entries: Numbers::default() }
     }
 }
 
@@ -148,7 +148,7 @@ impl<'a> LedgerCopy<'a> {
                     tiling.push(envelope.leaf(), &mut |_, _, _| {});
                     let bucket = buckets.entry(envelope.bucket).or_default();
                     bucket.newest_ms = envelope.at_ms.max(bucket.newest_ms);
-                    bucket.entries.push(envelope.entry);
+                    bucket.entries.insert(envelope.entry);
                 }
                 tree.clone_from(tiling.tree());
                 Ok(())
@@ -203,7 +203,7 @@ impl<'a> LedgerCopy<'a> {
             let (mut first, mut count) = (None, 0);
             scan_body_segment(&source, bucket, number, &mut end, &mut |found| {
                 let entry = found.record.entry;
-                if entry < size && expected.next() != Some(&entry) {
+                if entry < size && expected.next() != Some(entry) {
                     return Err(found.damage("this is not the next body that the log has"));
                 }
                 first.get_or_insert(entry);
@@ -218,7 +218,7 @@ impl<'a> LedgerCopy<'a> {
             Some(entry) => {
                 let file = segment(end.segment).path();
                 let what = "an entry of the log has no body";
-                Err(Damage::new(&file, end.offset, Some(*entry), what).into())
+                Err(Damage::new(&file, end.offset, Some(entry), what).into())
             }
             None => Ok(bodies),
         }

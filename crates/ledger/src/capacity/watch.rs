@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::ledger::enqueue;
 use crate::queue::{Pending, Queue};
 use crate::record::Record;
-use crate::writer::{Fixed, Health};
+use crate::shared::{Fixed, Health};
 
 /// AU-5: within an hour of a failure somebody knows, and is told again.
 const ALARM_WAIT: SignedDuration = SignedDuration::from_hours(1);
@@ -76,10 +76,7 @@ impl Looks {
     pub(crate) fn look(&mut self) -> Option<Capacity> {
         let now = self.fixed.clock.now();
         self.settle();
-        let capacity = self.measure(now);
-        if let Some(capacity) = &capacity {
-            self.warn(capacity, now);
-        }
+        // Before the volume is asked: where the disk hangs, that never answers.
         let health = self.fixed.health();
         let refusing = matches!(health, Health::Stalled { .. });
         if self.refusing.rings(refusing, now)
@@ -88,6 +85,10 @@ impl Looks {
             tracing::error!(%since, why, "the ledger refuses records, so nothing is released");
         }
         self.check(refusing, now);
+        let capacity = self.measure(now);
+        if let Some(capacity) = &capacity {
+            self.warn(capacity, now);
+        }
         capacity
     }
 

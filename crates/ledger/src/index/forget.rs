@@ -1,19 +1,18 @@
 //! Forgetting: when a bucket is disposed of, its rows go from the index, and from its file.
 
-use std::collections::BTreeSet;
-
 use rusqlite::{Connection, params};
 
 use super::fill::{bucket_code, signed, unsigned};
 use super::{Index, IndexError, check, held, sql};
 use crate::envelope::Bucket;
+use crate::retention::Ranges;
 
 impl Index {
     /// Forgets the entries of a bucket, but for those in `keep`, which a hold keeps. Tells how
     /// many went. Deleted rows are overwritten (`secure_delete`) and the write-ahead file is
     /// emptied. An index that is not open, or is damaged, is thrown away as a whole: it is built
     /// from what the log still has.
-    pub(crate) fn forget(&self, bucket: Bucket, keep: &BTreeSet<u64>) -> Result<u64, IndexError> {
+    pub(crate) fn forget(&self, bucket: Bucket, keep: &Ranges) -> Result<u64, IndexError> {
         let forgotten = self.forget_rows(bucket, keep);
         match forgotten {
             Ok(Some(count)) => Ok(count),
@@ -26,7 +25,7 @@ impl Index {
         }
     }
 
-    fn forget_rows(&self, bucket: Bucket, keep: &BTreeSet<u64>) -> Result<Option<u64>, IndexError> {
+    fn forget_rows(&self, bucket: Bucket, keep: &Ranges) -> Result<Option<u64>, IndexError> {
         let mut slot = held(&self.writer);
         let Some(writer) = slot.as_mut() else { return Ok(None) };
         writer.clear();
@@ -64,7 +63,7 @@ fn forget_in(
     connection: &Connection,
     shard: u64,
     bucket: Bucket,
-    keep: &BTreeSet<u64>,
+    keep: &Ranges,
 ) -> Result<u64, IndexError> {
     let failed = sql("forget in");
     connection
@@ -75,9 +74,10 @@ fn forget_in(
         .map_err(&failed)?;
     let text = format!("INSERT INTO gone SELECT entry FROM row_{shard} WHERE bucket = ?1");
     connection.execute(&text, params![bucket_code(bucket)]).map_err(&failed)?;
-    let mut kept = connection.prepare("DELETE FROM gone WHERE entry = ?1").map_err(&failed)?;
-    for entry in keep {
-        kept.execute([signed(*entry)]).map_err(&failed)?;
+    let text = "DELETE FROM gone WHERE entry BETWEEN ?1 AND ?2";
+    let mut kept = connection.prepare(text).map_err(&failed)?;
+    for (first, last) in keep.ranges() {
+        kept.execute([signed(first), signed(last)]).map_err(&failed)?;
     }
     let gone: i64 =
         connection.query_row("SELECT count(*) FROM gone", [], |row| row.get(0)).map_err(&failed)?;

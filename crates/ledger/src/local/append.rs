@@ -74,9 +74,10 @@ pub(super) fn open(local: Arc<Local>) -> Result<Opened, OpenError> {
     local.check_documents(head.size())?;
     local.read_edge(&head)?;
     let published = super::published::check(&local, head.size())?;
+    let size = published.size;
     let appender = Writing::new(local, lock, loaded, published);
     let appender = appender.map_err(|failure| refused(failure.into_error()))?;
-    Ok(Opened { head, published: published.size, appender: Box::new(appender) })
+    Ok(Opened { head, published: size, appender: Box::new(appender) })
 }
 
 impl Writing {

@@ -3,7 +3,8 @@
 //!
 //! Invariants: a document is durable before the first byte goes; the key goes before the bodies;
 //! what is destroyed is overwritten where that is worth anything (the key: three times, MP-6), and
-//! its name is durably gone before anybody says that it is.
+//! its name is durably gone before anybody says that it is. What is read of a ledger in use ends
+//! where its last whole write does.
 
 use std::io;
 use std::path::Path;
@@ -32,6 +33,12 @@ const OVERWRITES: usize = 3;
 
 fn damaged(bucket: Bucket, what: &str) -> OpenError {
     OpenError::Damaged(Damage::new(&document_name(bucket), 0, None, what))
+}
+
+/// What could not be destroyed: nothing that is written to, and so nothing to doubt.
+fn undone(doing: &'static str, path: &Path, source: io::Error) -> Failure {
+    let path = path.to_owned();
+    Failure::Refused(AppendError::Disk { doing, path, source: Arc::new(source) })
 }
 
 impl Local {
@@ -73,7 +80,8 @@ impl Local {
 
     pub(super) fn all_envelopes(&self, each: &mut dyn FnMut(&Envelope)) -> Result<(), ReadError> {
         let (ledger, key) = (&self.identity.id, &self.identity.key);
-        scan_log(&self.source(), ledger, key, &mut |frame, _, _, tree| {
+        let (ends, at_once) = (self.ends().clone(), || Ok(()));
+        scan_log(&self.source().upto(&ends, &at_once), ledger, key, &mut |frame, _, _, tree| {
             for envelope in &frame.envelopes {
                 each(envelope);
                 tree.push(envelope.leaf(), &mut |_, _, _| {});
@@ -89,7 +97,8 @@ impl Local {
         each: &mut EachBody<'_>,
     ) -> Result<(), ReadError> {
         let mut objection = None;
-        let scanned = scan_bodies(&self.source(), bucket, &mut |found| {
+        let (ends, at_once) = (self.ends().clone(), || Ok(()));
+        let scanned = scan_bodies(&self.source().upto(&ends, &at_once), bucket, &mut |found| {
             let file = Segment::Body(found.bucket, found.segment).path();
             let place = Position { file, offset: found.offset };
             each(found.record.entry, found.record.sealed, place).map_err(|error| {
@@ -149,7 +158,8 @@ impl Local {
         Ok(found)
     }
 
-    /// Destroys a bucket's key, then removes its bodies.
+    /// Destroys a bucket's key, then removes its bodies. What can't be destroyed is in nobody's
+    /// way: records are still taken, and it is tried again.
     pub(super) fn destroy_bucket(&self, bucket: Bucket) -> Result<(), Failure> {
         self.buckets_mut().remove(&bucket);
         self.handles.forget(bucket);
@@ -159,7 +169,7 @@ impl Local {
         }
         let disk = self.place.disk.as_ref();
         let path = self.place.path(KEYS);
-        disk.sync_folder(&path).map_err(|source| broken("sync", &path, source))?;
+        disk.sync_folder(&path).map_err(|source| undone("sync", &path, source))?;
         self.remove_bodies(&self.place.path(&folder))
     }
 
@@ -167,33 +177,33 @@ impl Local {
         let disk = self.place.disk.as_ref();
         let file = match disk.open(path, Mode::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            file => file.map_err(|source| broken("open", path, source))?,
+            file => file.map_err(|source| undone("open", path, source))?,
         };
         for _ in 0..OVERWRITES {
             let noise: [u8; body::KEY_FILE_BYTES] = random_bytes(self.random.as_ref())
                 .map_err(|source| keys_failed("draw what a key is overwritten with", source))?;
             let written = file.write_at(&noise, 0).and_then(|()| file.sync());
-            written.map_err(|source| broken("overwrite", path, source))?;
+            written.map_err(|source| undone("overwrite", path, source))?;
         }
-        disk.remove(path).map_err(|source| broken("remove", path, source))
+        disk.remove(path).map_err(|source| undone("remove", path, source))
     }
 
     fn remove_bodies(&self, folder: &Path) -> Result<(), Failure> {
         let disk = self.place.disk.as_ref();
         let body = self.place.path(BODY);
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
-        let there = disk.list(&body).map_err(|source| broken("list", &body, source))?;
+        let there = disk.list(&body).map_err(|source| undone("list", &body, source))?;
         if !name.is_some_and(|name| there.contains(&name)) {
             return Ok(());
         }
-        let names = disk.list(folder).map_err(|source| broken("list", folder, source))?;
+        let names = disk.list(folder).map_err(|source| undone("list", folder, source))?;
         for name in names {
             let path = folder.join(name);
-            disk.remove(&path).map_err(|source| broken("remove", &path, source))?;
+            disk.remove(&path).map_err(|source| undone("remove", &path, source))?;
         }
         let removed = disk.sync_folder(folder).and_then(|()| disk.remove_folder(folder));
         let removed = removed.and_then(|()| disk.sync_folder(&body));
-        removed.map_err(|source| broken("remove", folder, source))
+        removed.map_err(|source| undone("remove", folder, source))
     }
 }
 

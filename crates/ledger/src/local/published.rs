@@ -15,7 +15,7 @@ use crate::store::root_is;
 const TAIL_BYTES: u64 = 64 << 10;
 
 /// What has been published so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Published {
     /// Size of the newest checkpoint.
     pub(crate) size: u64,
@@ -23,6 +23,9 @@ pub(crate) struct Published {
     listed_at: Option<Instant>,
     /// Where the next note goes among all of them.
     pub(crate) end: u64,
+    /// The note that an earlier opening listed last. Its sync may have failed, and then it is read
+    /// from memory and is not on the disk: it is written once more with the next.
+    doubtful: Vec<u8>,
 }
 
 impl Published {
@@ -51,11 +54,13 @@ impl Published {
         if all.length()? > self.end {
             all.truncate(self.end)?;
         }
-        let text = format!("{note}\n");
-        all.write_at(text.as_bytes(), self.end)?;
+        let from = self.end.saturating_sub(self.doubtful.len() as u64);
+        let text = [self.doubtful.as_slice(), note.as_bytes(), b"\n"].concat();
+        all.write_at(&text, from)?;
         // Else a later note could reach the disk before an earlier one and leave a hole.
         all.sync()?;
-        self.end += text.len() as u64;
+        self.end = from + text.len() as u64;
+        self.doubtful.clear();
         Ok(())
     }
 }
@@ -107,16 +112,20 @@ pub(super) fn check(local: &Local, have: u64) -> Result<Published, OpenError> {
         let path = place.path(CHECKPOINTS);
         cut.map_err(|source| OpenError::Disk { doing: "mend", path, source })?;
     }
-    let mut size = 0;
+    let (mut size, mut doubtful) = (0, Vec::new());
     if let Some((offset, checkpoint)) = notes.last() {
         size = size.max(hold(local, have, CHECKPOINTS, from + *offset, checkpoint)?);
+        let start = usize::try_from(*offset).unwrap_or(usize::MAX);
+        let last = all.get(start..).unwrap_or_default();
+        let length = usize::try_from(end - *offset).unwrap_or(0);
+        doubtful = last.get(..length).unwrap_or_default().to_vec();
     }
     if !newest.is_empty() {
         let note = Checkpoint::open(&String::from_utf8_lossy(&newest), key);
         let note = note.map_err(|it| Damage::new(CHECKPOINT, 0, None, &it.to_string()))?;
         size = size.max(hold(local, have, CHECKPOINT, 0, &note)?);
     }
-    Ok(Published { size, listed_at: None, end: from + end })
+    Ok(Published { size, listed_at: None, end: from + end, doubtful })
 }
 
 /// The last notes of all, and the offset at which they begin.

@@ -2,14 +2,15 @@
 //!
 //! Order: what goes and what a hold keeps is found; what is kept is copied under a key of its own;
 //! the announcement is durable in the log; the document that opens it is in place; key, bodies and
-//! the index's rows are destroyed; the log says that it is done. Finding and copying happen beside
-//! the writer; the rest in its thread, in order with the records. Wherever it is cut short it goes
+//! the index's rows are destroyed; the log says that it is done. Finding, copying and the index's
+//! forgetting happen beside the writer; the rest in its thread, in order with the records. A
+//! ledger that is stopped destroys nothing. Wherever it is cut short it goes
 //! on at the next opening: what the log announced is done.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::statement::Tally;
@@ -19,11 +20,13 @@ use crate::body::{BODY_BYTES_MAX, Body, body_aad};
 use crate::envelope::{Bucket, Envelope};
 use crate::error::{AppendError, Damage, ReadError};
 use crate::event::Event;
+use crate::index::Index;
 use crate::queue::{Job, Queue};
 use crate::record::{EntryNumber, Position, Record};
 use crate::retention::document_name;
+use crate::shared::Fixed;
 use crate::store::{Failure, Holding, Reserve, Store};
-use crate::writer::{Fixed, Writer, halves, stored, whole_milliseconds};
+use crate::writer::{Writer, halves, stored, whole_milliseconds};
 
 /// What is to go, and what is kept.
 struct Plan {
@@ -32,21 +35,25 @@ struct Plan {
 }
 
 pub(super) fn dispose(
-    fixed: &Arc<Fixed>,
-    queue: &Queue,
+    (fixed, queue, index): (&Arc<Fixed>, &Queue, &Index),
     bucket: Bucket,
     order: Order,
 ) -> Result<Disposal, DisposeError> {
-    check(fixed, bucket)?;
     let now = fixed.clock.now();
+    check(fixed, bucket, now)?;
     let holds: Vec<Hold> = told(fixed)?.holds.into_iter().filter(|it| it.is_active(now)).collect();
     fixed.copying.store(true, Ordering::SeqCst);
-    let done = plan(fixed, bucket, &holds).and_then(|plan| match plan {
-        None => Ok(Disposal::Nothing),
-        Some(plan) => by_writer(queue, move |writer| writer.dispose(plan, order)),
+    let announced = plan(fixed, bucket, &holds).and_then(|plan| match plan {
+        None => Ok(None),
+        Some(plan) => by_writer(queue, move |writer| writer.carry_out(plan, order)).map(Some),
     });
     fixed.copying.store(false, Ordering::SeqCst);
-    done
+    let Some(disposed) = announced? else { return Ok(Disposal::Nothing) };
+    forget(index, &disposed)?;
+    let done = Arc::clone(&disposed);
+    let finished = by_writer(queue, move |writer| writer.conclude(&done))?;
+    let (started, statement) = (EntryNumber(disposed.entry), disposed.statement.clone());
+    Ok(Disposal::Done { started, finished, statement })
 }
 
 /// Has the writer do something between two batches, and waits for it.
@@ -64,16 +71,71 @@ fn by_writer<T: Send + 'static>(
 }
 
 /// Does what is left of disposals that were cut short, now rather than at the next opening.
-pub(super) fn resume(queue: &Queue) -> Result<(), DisposeError> {
-    by_writer(queue, |writer| {
+pub(super) fn resume(queue: &Queue, index: &Index) -> Result<(), DisposeError> {
+    let mut left = by_writer(queue, |writer| {
         writer.reopen()?;
-        writer.finish_disposals()
+        writer.fixed.check_stopped()?;
+        Ok(writer.destroy_left())
+    })?;
+    left.forget(index);
+    by_writer(queue, move |writer| {
+        writer.conclude_all(&mut left);
+        left.settle()
     })
 }
 
+/// Takes what was disposed of out of the search index.
+fn forget(index: &Index, disposed: &Disposed) -> Result<(), DisposeError> {
+    let forgotten = index.forget(disposed.statement.bucket.home(), &disposed.kept);
+    index.bell().ring();
+    forgotten.map(|_| ()).map_err(|error| DisposeError::Index(Box::new(error)))
+}
+
+/// What is left to do after the destruction of what disposals that were cut short had left.
+#[derive(Default)]
+pub(crate) struct Left {
+    /// To be forgotten, and then to be said to be done.
+    finish: Vec<Arc<Disposed>>,
+    /// To be forgotten once more.
+    again: Vec<Arc<Disposed>>,
+    /// The first that failed. It keeps nothing else from being done.
+    error: Option<DisposeError>,
+}
+
+impl Left {
+    /// Takes it as done, or notes why it isn't.
+    fn note<T>(&mut self, done: Result<T, DisposeError>) -> Option<T> {
+        match done {
+            Ok(done) => Some(done),
+            Err(error) => {
+                let told = &error as &dyn std::error::Error;
+                tracing::error!(error = told, "a disposal could not be finished");
+                self.error.get_or_insert(error);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn forget(&mut self, index: &Index) {
+        for disposed in std::mem::take(&mut self.finish) {
+            if self.note(forget(index, &disposed)).is_some() {
+                self.finish.push(disposed);
+            }
+        }
+        for disposed in std::mem::take(&mut self.again) {
+            self.note(forget(index, &disposed));
+        }
+    }
+
+    fn settle(self) -> Result<(), DisposeError> {
+        self.error.map_or(Ok(()), Err)
+    }
+}
+
 /// Whether a bucket may be disposed of at all.
-fn check(fixed: &Fixed, bucket: Bucket) -> Result<(), DisposeError> {
+fn check(fixed: &Fixed, bucket: Bucket, now: Timestamp) -> Result<(), DisposeError> {
     fixed.store.disposes()?;
+    fixed.check_stopped()?;
     if let Some(disposed) = fixed.store.moved().get(bucket) {
         return Err(DisposeError::Already { bucket, started: EntryNumber(disposed.entry) });
     }
@@ -81,7 +143,7 @@ fn check(fixed: &Fixed, bucket: Bucket) -> Result<(), DisposeError> {
     if !fixed.store.buckets().contains(&bucket) {
         return Err(DisposeError::NoBucket { bucket });
     }
-    if fixed.clock.now() < due { Err(DisposeError::NotDue { bucket, due }) } else { Ok(()) }
+    if now < due { Err(DisposeError::NotDue { bucket, due }) } else { Ok(()) }
 }
 
 /// Finds what goes and copies what is kept. `None` when nothing is to go.
@@ -189,28 +251,30 @@ fn document(
 }
 
 impl Writer {
-    fn dispose(&mut self, plan: Plan, order: Order) -> Result<Disposal, DisposeError> {
+    /// Announces a disposal, puts its document in place and destroys what it names.
+    fn carry_out(&mut self, plan: Plan, order: Order) -> Result<Arc<Disposed>, DisposeError> {
         self.reopen()?;
-        // Once more: something may have come between.
-        check(&self.fixed, plan.statement.bucket)?;
+        // Once more: something may have come between. What is due at this time is announced with it.
+        let now = self.fixed.clock.now();
+        check(&self.fixed, plan.statement.bucket, now)?;
         let Plan { statement, kept } = plan;
         let Order { who, origin, why, authority } = order;
         let event = Event::DispositionStarted { statement: statement.clone(), authority };
         let record = Record { who, origin, why, subjects: Vec::new(), event };
-        let started = self.announce(record)?;
-        let disposed = document(&self.fixed, started.0, statement.clone(), kept)?;
-        let finished = self.finish(&Arc::new(disposed))?;
-        Ok(Disposal::Done { started, finished, statement })
+        let started = self.announce(record, now)?;
+        let disposed = Arc::new(document(&self.fixed, started.0, statement, kept)?);
+        self.destroy(&disposed)?;
+        Ok(disposed)
     }
 
     /// Records what is said about a disposal, durably.
-    fn announce(&mut self, record: Record) -> Result<EntryNumber, DisposeError> {
+    fn announce(&mut self, record: Record, now: Timestamp) -> Result<EntryNumber, DisposeError> {
+        self.fixed.check_stopped()?;
         let (epoch, _) = self.fixed.keys.index.newest();
         let record = stored(record, Vec::new(), epoch);
         let halves = halves(&record);
         let (private, shared) = halves.map_err(|source| AppendError::Encode(Arc::new(source)))?;
-        let at = whole_milliseconds(self.fixed.clock.now());
-        let job = Job { record, private, shared, at, answer: None };
+        let job = Job { record, private, shared, at: whole_milliseconds(now), answer: None };
         match self.commit(&[job], Reserve::Keep) {
             Ok(receipts) => {
                 self.index.bell().ring();
@@ -221,61 +285,75 @@ impl Writer {
         }
     }
 
-    /// Destroys what was announced, and says that it is done.
-    fn finish(&mut self, disposed: &Arc<Disposed>) -> Result<EntryNumber, DisposeError> {
-        let bucket = disposed.statement.bucket;
-        self.destroy(disposed)?;
-        let (started, count) = (disposed.entry, disposed.statement.count);
-        self.announce(Record::platform(Event::Disposed { bucket, started, count }))
+    /// Says that what was announced is done.
+    fn conclude(&mut self, disposed: &Disposed) -> Result<EntryNumber, DisposeError> {
+        self.reopen()?;
+        let (bucket, count) = (disposed.statement.bucket, disposed.statement.count);
+        let event = Event::Disposed { bucket, started: disposed.entry, count };
+        self.announce(Record::platform(event), self.fixed.clock.now())
+    }
+
+    fn conclude_all(&mut self, left: &mut Left) {
+        for disposed in std::mem::take(&mut left.finish) {
+            let concluded = self.conclude(&disposed);
+            left.note(concluded);
+        }
     }
 
     /// Puts the document in place, if it isn't yet, and destroys what it names.
     fn destroy(&mut self, disposed: &Arc<Disposed>) -> Result<(), DisposeError> {
         let bucket = disposed.statement.bucket;
-        let Some(open) = &mut self.open else { return Err(AppendError::Closed.into()) };
-        let placed = match self.fixed.store.moved().get(bucket) {
-            Some(_) => Ok(()),
-            None => open.appender.dispose(Arc::clone(disposed)),
-        };
-        let done = placed.and_then(|()| open.appender.destroy(bucket));
-        done.map_err(|failure| self.note_failure(failure))?;
-        self.forget(disposed)
+        if self.fixed.store.moved().get(bucket).is_none() {
+            let Some(open) = &mut self.open else { return Err(AppendError::Closed.into()) };
+            let placed = open.appender.dispose(Arc::clone(disposed));
+            placed.map_err(|failure| DisposeError::Destroy(self.note_failure(failure)))?;
+        }
+        self.destroy_bucket(bucket)
     }
 
-    fn forget(&self, disposed: &Disposed) -> Result<(), DisposeError> {
-        let keep: BTreeSet<u64> = disposed.kept.iter().collect();
-        let forgotten = self.index.forget(disposed.statement.bucket.home(), &keep);
-        self.index.bell().ring();
-        forgotten.map(|_| ()).map_err(|error| DisposeError::Index(Box::new(error)))
+    /// Destroys what lies in a bucket. Whoever reads the folder meanwhile can tell.
+    fn destroy_bucket(&mut self, bucket: Bucket) -> Result<(), DisposeError> {
+        let Some(open) = &mut self.open else { return Err(AppendError::Closed.into()) };
+        self.fixed.destroying.fetch_add(1, Ordering::SeqCst);
+        let destroyed = open.appender.destroy(bucket);
+        self.fixed.destroying.fetch_add(1, Ordering::SeqCst);
+        destroyed.map_err(|failure| DisposeError::Destroy(self.note_failure(failure)))
     }
 
     /// Goes on with disposals that were cut short, and sees to what came back. Failing to stops
     /// no record: it is told, and tried again at the next opening or disposal.
     pub(crate) fn resume_disposals(&mut self) {
-        if let Err(error) = self.finish_disposals() {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "a disposal could not be finished");
+        if self.fixed.check_stopped().is_ok() {
+            let mut left = self.destroy_left();
+            left.forget(&Arc::clone(&self.index));
+            self.conclude_all(&mut left);
         }
     }
 
-    pub(super) fn finish_disposals(&mut self) -> Result<(), DisposeError> {
-        let fixed = Arc::clone(&self.fixed);
-        let told = told(&fixed)?;
-        for one in told.dispositions.iter().filter(|it| it.finished.is_none()) {
-            let disposed = match fixed.store.moved().get(one.statement.bucket) {
-                Some(disposed) => Arc::clone(disposed),
-                None => Arc::new(self.found_again(one.started.0, &one.statement)?),
+    /// Destroys what is left to destroy, all of it that can be.
+    fn destroy_left(&mut self) -> Left {
+        let (fixed, mut left) = (Arc::clone(&self.fixed), Left::default());
+        let Some(told) = left.note(told(&fixed).map_err(DisposeError::from)) else { return left };
+        for one in &told.dispositions {
+            let in_place = fixed.store.moved().get(one.statement.bucket).map(Arc::clone);
+            // A document that is missing is made again from the log, as far as that has it.
+            let done = match (one.finished, in_place) {
+                (Some(_), Some(_)) => continue,
+                (_, Some(disposed)) => Ok(disposed),
+                (_, None) => self.found_again(one.started.0, &one.statement).map(Arc::new),
             };
-            self.finish(&disposed)?;
-        }
-        // A document that is missing is made again from the log, as far as that has it.
-        for one in told.dispositions.iter().filter(|it| it.finished.is_some()) {
-            if fixed.store.moved().get(one.statement.bucket).is_none() {
-                let disposed = self.found_again(one.started.0, &one.statement)?;
-                self.again(&told, &Arc::new(disposed))?;
+            let done = done.and_then(|disposed| match one.finished {
+                None => self.destroy(&disposed).map(|()| disposed),
+                Some(_) => self.again(&told, &disposed).map(|()| disposed),
+            });
+            let Some(disposed) = left.note(done) else { continue };
+            match one.finished {
+                None => left.finish.push(disposed),
+                Some(_) => left.again.push(disposed),
             }
         }
-        self.clear_leftovers(&told)
+        self.clear_leftovers(&told, &mut left);
+        left
     }
 
     /// The document of an announcement, when it is not in place.
@@ -296,35 +374,44 @@ impl Writer {
     }
 
     /// Destroys what lies where nothing may lie. What had been disposed of before is recorded.
-    fn clear_leftovers(&mut self, told: &Told) -> Result<(), DisposeError> {
-        let Some(open) = &mut self.open else { return Err(AppendError::Closed.into()) };
-        let leftovers = open.appender.leftovers();
-        let leftovers = leftovers.map_err(|failure| self.note_failure(failure))?;
+    fn clear_leftovers(&mut self, told: &Told, left: &mut Left) {
+        let leftovers = match &mut self.open {
+            None => Err(AppendError::Closed),
+            Some(open) => open.appender.leftovers().map_err(|it| self.note_failure(it)),
+        };
+        let Some(leftovers) = left.note(leftovers.map_err(DisposeError::from)) else { return };
         for bucket in leftovers {
             let disposed = self.fixed.store.moved().get(bucket).map(Arc::clone);
             match disposed {
-                Some(disposed) => self.again(told, &disposed)?,
+                Some(disposed) => {
+                    let done = self.again(told, &disposed);
+                    if left.note(done).is_some() {
+                        left.again.push(disposed);
+                    }
+                }
                 // Somebody may be at work on it right now.
                 None if self.fixed.copying.load(Ordering::SeqCst) => {}
                 None => {
-                    let Some(open) = &mut self.open else { return Err(AppendError::Closed.into()) };
-                    let destroyed = open.appender.destroy(bucket);
-                    destroyed.map_err(|failure| self.note_failure(failure))?;
+                    let done = self.destroy_bucket(bucket);
+                    left.note(done);
                 }
             }
         }
-        Ok(())
     }
 
-    /// Records that something of a bucket came back, and disposes of it again.
+    /// Records that something of a bucket came back, and destroys it again. While that fails it is
+    /// tried often, and on record once.
     fn again(&mut self, told: &Told, disposed: &Arc<Disposed>) -> Result<(), DisposeError> {
         let bucket = disposed.statement.bucket;
         let finished = told.disposition(bucket).is_some_and(|it| it.finished.is_some());
-        if finished {
+        if finished && !self.returned.contains(&bucket) {
             let what = "keys or bodies".to_owned();
             let event = Event::DisposedReturned { bucket, started: disposed.entry, what };
-            self.announce(Record::platform(event))?;
+            self.announce(Record::platform(event), self.fixed.clock.now())?;
+            self.returned.insert(bucket);
         }
-        self.destroy(disposed)
+        self.destroy(disposed)?;
+        self.returned.remove(&bucket);
+        Ok(())
     }
 }

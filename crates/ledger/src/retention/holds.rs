@@ -38,6 +38,15 @@ impl FromStr for HoldName {
     }
 }
 
+/// A subject's mark under one index key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochMark {
+    /// The epoch of the index key, from 1.
+    pub epoch: u32,
+    /// In hexadecimal.
+    pub mark: String,
+}
+
 /// What a hold is on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
@@ -45,8 +54,9 @@ pub enum HoldScope {
     /// Records with this case number.
     Case { number: String },
     /// Records about a person, vehicle, case or document: its mark under each index key that was
-    /// there when the hold was placed, in hexadecimal.
-    Subject { kind: String, marks: Vec<String> },
+    /// there when the hold was placed. Of records whose marks were made under another key nobody
+    /// can tell: they are kept if they are about anybody or anything of this kind.
+    Subject { kind: String, marks: Vec<EpochMark> },
     /// Records of what this account did.
     Actor { actor: String },
     /// Records of what went to or came from this partner.
@@ -77,10 +87,11 @@ impl HoldScope {
             Self::Case { number } => {
                 record.why.case_number.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(number))
             }
-            Self::Subject { kind, marks } => record
-                .subjects
-                .iter()
-                .any(|it| it.kind == *kind && marks.contains(&hex::encode(it.mark))),
+            Self::Subject { kind, marks } => {
+                let known = marks.iter().find(|it| it.epoch == record.epoch);
+                let is_it = |mark: &[u8; 32]| known.is_none_or(|it| it.mark == hex::encode(mark));
+                record.subjects.iter().any(|it| it.kind == *kind && is_it(&it.mark))
+            }
             Self::Actor { actor } => record.who.as_ref().is_some_and(|who| who.actor == *actor),
             Self::Partner { partner } => record.event.facts().partner == Some(partner.as_str()),
             Self::Entries { first, last } => (*first..=*last).contains(&entry),
@@ -147,9 +158,14 @@ mod tests {
         let text = str::to_owned;
         let bucket = Bucket { class: Retention::Standard, month: 202_911, held: 0 };
         let other = Bucket { month: 202_912, ..bucket };
+        let under = |epoch, mark: [u8; 32]| EpochMark { epoch, mark: hex::encode(mark) };
         let subject = |kind, mark: [u8; 32]| HoldScope::Subject {
             kind: text(kind),
-            marks: vec![hex::encode([1; 32]), hex::encode(mark)],
+            marks: vec![under(2, [1; 32]), under(1, mark)],
+        };
+        let of_other_keys = |kind, mark| HoldScope::Subject {
+            kind: text(kind),
+            marks: vec![under(2, mark), under(3, mark)],
         };
         let cases = [
             (HoldScope::Case { number: text("24-000113A") }, true),
@@ -157,6 +173,10 @@ mod tests {
             (subject("person", [5; 32]), true),
             (subject("person", [6; 32]), false),
             (subject("vehicle", [5; 32]), false),
+            (subject("person", [1; 32]), false),
+            // The record's marks are of epoch 1: whether this is the person nobody can tell.
+            (of_other_keys("person", [6; 32]), true),
+            (of_other_keys("vehicle", [5; 32]), false),
             (HoldScope::Actor { actor: text("idp|ruiz") }, true),
             (HoldScope::Actor { actor: text("idp|rui") }, false),
             (HoldScope::Partner { partner: text("NB0020000") }, true),

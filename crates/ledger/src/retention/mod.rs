@@ -19,7 +19,7 @@ mod told;
 
 pub(crate) use disposals::{DISPOSED, Disposals, document_name};
 pub use document::{DISPOSED_BYTES_MAX, Disposed};
-pub use holds::{Hold, HoldName, HoldScope};
+pub use holds::{EpochMark, Hold, HoldName, HoldScope};
 pub(crate) use moved::Moved;
 pub use orders::{AUTHORITY_BYTES_MAX, BucketState, Disposal, DisposeError, Order, Overview};
 pub use ranges::Ranges;

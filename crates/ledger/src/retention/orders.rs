@@ -7,18 +7,22 @@
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::told::told;
-use super::{HoldName, HoldScope, Statement, Told, dispose};
+use super::{EpochMark, HoldName, HoldScope, Statement, Told, dispose};
 use crate::envelope::Bucket;
 use crate::error::{AppendError, ReadError};
 use crate::event::Event;
 use crate::ledger::Ledger;
 use crate::record::{EntryNumber, Origin, Reason, Receipt, Record, Subject, Who};
+use crate::search::Search;
 
 /// Longest text of an authority or a reason, in bytes.
 pub const AUTHORITY_BYTES_MAX: usize = 2000;
+
+/// From when to when before now, in days, an entry must have been recorded.
+const LATELY_DAYS: (i64, i64) = (7, 40);
 
 /// Who orders something, whence, why, and by what authority. Without a person it is the platform
 /// itself, on its daily run.
@@ -68,6 +72,12 @@ pub enum DisposeError {
     Append(#[from] AppendError),
     #[error("the ledger could not be read")]
     Read(#[from] ReadError),
+    /// It was announced, and is gone for every reader; but something of it is still there.
+    #[error(
+        "it is announced and no longer read, but not all of it could be destroyed yet: that is \
+         tried again at the next disposal or start"
+    )]
+    Destroy(#[source] AppendError),
     #[error("the search index could not forget")]
     Index(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -123,7 +133,8 @@ impl Ledger {
     /// that are there, for the identifier itself is nowhere.
     pub fn hold_on(&self, subject: &Subject) -> HoldScope {
         let marks = self.retaining().0.keys.index.marks(subject);
-        let marks = marks.into_iter().map(|(_, mark)| hex::encode(mark)).collect();
+        let marked = |(epoch, mark)| EpochMark { epoch, mark: hex::encode::<[u8; 32]>(mark) };
+        let marks = marks.into_iter().map(marked).collect();
         HoldScope::Subject { kind: subject.kind.clone(), marks }
     }
 
@@ -135,8 +146,11 @@ impl Ledger {
         until: Option<Timestamp>,
         order: Order,
     ) -> Result<Receipt, DisposeError> {
-        let (fixed, _, one) = self.retaining();
+        let (fixed, queue, one) = self.retaining();
         let _one = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // What was announced before is done before, or the hold is refused: else a hold that counts
+        // would be broken by what an earlier disposal left to do.
+        dispose::resume(queue, self.index())?;
         HoldName::from_str(name).map_err(|_| DisposeError::HoldName)?;
         check_authority(&order.authority)?;
         if until.is_some_and(|until| until <= fixed.clock.now()) {
@@ -171,15 +185,29 @@ impl Ledger {
         let (fixed, queue, one) = self.retaining();
         let _one = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         check_authority(&order.authority)?;
-        dispose::resume(queue)?;
-        dispose::dispose(fixed, queue, bucket, order)
+        dispose::resume(queue, self.index())?;
+        dispose::dispose((fixed, queue, self.index()), bucket, order)
+    }
+
+    /// Whether the clock can be trusted with what is due: some entry was recorded in the weeks before
+    /// the last one. A clock that jumped far ahead would make everything due at once, and its own
+    /// records are of the last days only. After a longer pause a person must order disposals for a
+    /// week.
+    ///
+    /// # Errors
+    /// [`ReadError`] where the entries can't be searched.
+    pub fn has_recorded_lately(&self, now: Timestamp) -> Result<bool, ReadError> {
+        let before = |days: i64| now.checked_sub(SignedDuration::from_hours(days * 24)).ok();
+        let (from, to) = (before(LATELY_DAYS.1), before(LATELY_DAYS.0));
+        let search = Search { from, to, ..Search::newest(1) };
+        Ok(!self.search(&search)?.entries.is_empty())
     }
 
     /// Finishes disposals that were cut short, and disposes again of what came back. Blocks.
     pub fn finish_disposals(&self) -> Result<(), DisposeError> {
         let (_, queue, one) = self.retaining();
         let _one = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        dispose::resume(queue)
+        dispose::resume(queue, self.index())
     }
 }
 

@@ -25,6 +25,11 @@ impl Ranges {
         range.is_some_and(|(_, last)| entry <= *last)
     }
 
+    /// The first and the last entry of each range, in order.
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().copied()
+    }
+
     /// The entries, in order.
     pub fn iter(&self) -> impl Iterator<Item = u64> {
         self.0.iter().flat_map(|(first, last)| *first..=*last)

@@ -12,7 +12,7 @@ use crate::envelope::{Bucket, Envelope};
 use crate::error::{Damage, ReadError};
 use crate::event::Event;
 use crate::record::{EntryNumber, Position, StoredRecord};
-use crate::writer::Fixed;
+use crate::shared::Fixed;
 
 /// A disposal as the log tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

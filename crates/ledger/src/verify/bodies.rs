@@ -14,6 +14,8 @@ use crate::error::Damage;
 use crate::journal::body_folder;
 use crate::scan::{BodyEnd, Fault, Source, scan_bodies, scan_body_segment};
 
+const UNKNOWN: &str = "the log does not have the body's entry";
+
 /// What one body segment holds, whole: how many bodies, the first and the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct BodiesSeen {
@@ -22,14 +24,23 @@ pub(super) struct BodiesSeen {
     pub(super) last: u64,
 }
 
+/// The buckets that are read.
+pub(super) struct Bodies<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) in_buckets: &'a BTreeMap<Bucket, Numbers>,
+    /// Of a ledger that is written to meanwhile: the size of the log that was read. What belongs to
+    /// later entries is not held against it.
+    pub(super) upto: Option<u64>,
+    pub(super) threads: usize,
+}
+
 /// Reads the bodies of all these buckets but what is done already. `progress` is told how many were read.
 pub(super) fn read_bodies(
-    source: &Source<'_>,
-    in_buckets: &BTreeMap<Bucket, Numbers>,
-    threads: usize,
+    bodies: &Bodies<'_>,
     done: &mut Resume,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), Fault> {
+    let Bodies { source, in_buckets, threads, .. } = *bodies;
     let mut seen: BTreeMap<(Bucket, u32), Option<BodiesSeen>> = BTreeMap::new();
     let (mut tasks, mut read) = (Vec::new(), 0);
     for (bucket, numbers) in in_buckets {
@@ -53,20 +64,22 @@ pub(super) fn read_bodies(
                 while let Some((bucket, segment, newest, numbers)) =
                     tasks.get(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    let found = read_one(source, *bucket, *segment, numbers);
-                    if send.send((*bucket, *segment, *newest, found)).is_err() {
+                    let found = read_one(bodies, *bucket, *segment, numbers);
+                    let grows = *newest || found.is_none_or(|(_, whole)| !whole);
+                    let found = found.map(|(found, _)| found);
+                    if send.send((*bucket, *segment, grows, found)).is_err() {
                         return;
                     }
                 }
             });
         }
         drop(send);
-        for (bucket, segment, newest, found) in receive {
+        for (bucket, segment, grows, found) in receive {
             if let Some(found) = &found {
                 read += found.count;
                 progress(read);
                 // The newest may still grow.
-                if !newest {
+                if !grows {
                     done.keep(bucket, segment, *found)?;
                 }
             }
@@ -77,25 +90,26 @@ pub(super) fn read_bodies(
     for (bucket, numbers) in in_buckets {
         let segments = seen.range((*bucket, 0)..=(*bucket, u32::MAX)).map(|(_, found)| *found);
         if !is_whole(segments, numbers) {
-            read_in_order(source, *bucket, numbers)?;
+            read_in_order(bodies, *bucket, numbers)?;
         }
     }
     Ok(())
 }
 
-/// What a segment holds; `None` if anything is wrong with it.
+/// What a segment holds, and whether that is all of it; `None` if anything is wrong with it.
 fn read_one(
-    source: &Source<'_>,
+    bodies: &Bodies<'_>,
     bucket: Bucket,
     segment: u32,
     numbers: &Numbers,
-) -> Option<BodiesSeen> {
+) -> Option<(BodiesSeen, bool)> {
     let mut end = BodyEnd { segment, offset: 0, last: None };
-    let mut seen = BodiesSeen::default();
-    let read = scan_body_segment(source, bucket, segment, &mut end, &mut |found| {
+    let (mut seen, mut is_later) = (BodiesSeen::default(), false);
+    let read = scan_body_segment(bodies.source, bucket, segment, &mut end, &mut |found| {
         let entry = found.record.entry;
+        is_later = bodies.upto.is_some_and(|size| entry >= size);
         if !numbers.contains(entry) {
-            return Err(found.damage("the log does not have the body's entry"));
+            return Err(found.damage(UNKNOWN));
         }
         if seen.count == 0 {
             seen.first = entry;
@@ -103,7 +117,7 @@ fn read_one(
         (seen.last, seen.count) = (entry, seen.count + 1);
         Ok(())
     });
-    read.is_ok().then_some(seen)
+    (read.is_ok() || is_later).then_some((seen, !is_later))
 }
 
 /// Whether the segments in their order have exactly these entries.
@@ -123,19 +137,22 @@ fn is_whole(segments: impl Iterator<Item = Option<BodiesSeen>>, numbers: &Number
 }
 
 /// Reads a bucket from its beginning: each body must be that of the next entry.
-fn read_in_order(source: &Source<'_>, bucket: Bucket, numbers: &Numbers) -> Result<(), Fault> {
-    let mut expected = numbers.iter();
-    let end = scan_bodies(source, bucket, &mut |found| match expected.next() {
+fn read_in_order(bodies: &Bodies<'_>, bucket: Bucket, numbers: &Numbers) -> Result<(), Fault> {
+    let mut expected = numbers.iter().peekable();
+    let read = scan_bodies(bodies.source, bucket, &mut |found| match expected.next() {
         Some(entry) if entry == found.record.entry => Ok(()),
         Some(entry) => Err(found.damage(&format!("the body of entry {entry} is missing"))),
-        None => Err(found.damage("the log does not have the body's entry")),
-    })?;
-    match expected.next() {
-        None => Ok(()),
-        Some(entry) => {
+        None => Err(found.damage(UNKNOWN)),
+    });
+    match (read, expected.peek()) {
+        // What follows is somebody's who is writing.
+        (Err(_), None) if bodies.upto.is_some() => Ok(()),
+        (Err(fault), _) => Err(fault),
+        (Ok(_), None) => Ok(()),
+        (Ok(end), Some(entry)) => {
             let file = format!("{}/{:08}.seg", body_folder(bucket), end.segment);
             let what = "the body of an entry is missing";
-            Err(Damage::new(&file, end.offset, Some(entry), what).into())
+            Err(Damage::new(&file, end.offset, Some(*entry), what).into())
         }
     }
 }

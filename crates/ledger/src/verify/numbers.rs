@@ -48,7 +48,18 @@ impl Numbers {
 
     /// All of them, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        self.chunks.iter().flat_map(|(chunk, words)| {
+        self.in_chunks(0, u64::MAX)
+    }
+
+    /// Those from `first` on and before `end`, in order.
+    pub(crate) fn between(&self, first: u64, end: u64) -> impl Iterator<Item = u64> + '_ {
+        let last = (end.max(1) - 1).max(first);
+        let all = self.in_chunks(first / CHUNK, last / CHUNK);
+        all.filter(move |number| (first..end).contains(number))
+    }
+
+    fn in_chunks(&self, first: u64, last: u64) -> impl Iterator<Item = u64> + '_ {
+        self.chunks.range(first..=last).flat_map(|(chunk, words)| {
             (0_u64..).zip(words).flat_map(move |(at, word)| {
                 let first = chunk * CHUNK + at * 64;
                 (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| first + bit)
@@ -82,8 +93,14 @@ mod tests {
             assert_eq!(merged.len(), expected.len() as u64);
             assert_eq!(merged.contains(u64::from(asked)), all.contains(&asked));
             assert_eq!(merged, set(&all));
+            let (one, other) = (u64::from(asked), far % 70_000);
+            let (first, end) = (one.min(other), one.max(other));
+            let between: Vec<u64> = merged.between(first, end).collect();
+            let expected = expected.iter().copied().filter(|it| (first..end).contains(it));
+            assert_eq!(between, expected.collect::<Vec<_>>());
             merged.insert(far);
             assert!(merged.contains(far));
+            assert!(merged.between(far, far).next().is_none());
         }
     }
 }

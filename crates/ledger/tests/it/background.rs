@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::testing::{SimDisk, settings};
-use ledger::{EntryNumber, Health, Settings};
+use ledger::testing::{SimDisk, keys, settings};
+use ledger::{EntryNumber, Health, Ledger, Settings, VerifyOptions};
 
 use crate::common::{FOLDER, append, clock, in_folder, numbered, open_with};
 
@@ -58,4 +58,52 @@ fn damage_that_is_found_while_it_runs_stops_the_ledger_and_is_on_record() {
     assert!(matches!(ledger.health(), Health::Stalled { why, .. } if why == refused));
     let last = ledger.read(EntryNumber(ledger.size() - 1)).unwrap();
     assert_eq!(last.record.event.kind(), "ledger-stalled");
+}
+
+#[test]
+fn a_file_that_the_disk_does_not_give_is_tried_again_and_is_damage_when_it_stays_so() {
+    for (reads, stops) in [(4, false), (usize::MAX, true)] {
+        let (disk, clock) = (Arc::new(SimDisk::new()), clock());
+        let ledger = open_with(&disk, &clock, small(Path::new(FOLDER))).unwrap();
+        for number in 0..100 {
+            append(&ledger, numbered(number)).unwrap();
+        }
+        // Each look reads it once, and once more to make sure.
+        disk.fail_reads("ledger", reads);
+        ledger.verify_every(Duration::from_millis(1)).unwrap();
+        let found = loop {
+            let stopped = ledger.health() != Health::Recording;
+            match ledger.last_verification() {
+                Some(found) if stopped || found.result.is_ok() => break found,
+                _ => std::thread::yield_now(),
+            }
+        };
+        assert_eq!((found.result.is_err(), ledger.health() != Health::Recording), (stops, stops));
+        assert_eq!(append(&ledger, numbered(100)).is_err(), stops);
+    }
+}
+
+#[test]
+fn whoever_verifies_beside_a_ledger_that_is_written_to_sees_no_damage_that_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let random = Arc::new(keys::SystemRandom);
+    let ledger = Ledger::open_or_create(small(folder.path()), keys(), clock(), random).unwrap();
+    let verified = |expect_size| {
+        let options = VerifyOptions { expect_size, ..VerifyOptions::default() };
+        ledger::verify(folder.path(), options).unwrap_or_else(|error| panic!("{error}")).size
+    };
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for number in 0..400 {
+                append(&ledger, numbered(number)).unwrap();
+            }
+        });
+        let mut times = 0;
+        while !writer.is_finished() {
+            verified(Some(ledger.size()));
+            times += 1;
+        }
+        assert!(times > 1, "verified only {times} times");
+    });
+    assert_eq!(verified(None), 400);
 }

@@ -247,6 +247,7 @@ fn a_clock_that_goes_back_is_flagged_and_then_refused(home: &dyn Home) {
     clock.advance(jiff::SignedDuration::from_secs(-3600));
     let refused = append(&ledger, numbered(2)).unwrap_err();
     assert!(matches!(refused, AppendError::ClockBehind { milliseconds: 3_601_000 }), "{refused}");
+    assert!(matches!(ledger.health(), ledger::Health::Stalled { .. }), "and everybody can see it");
     clock.advance(jiff::SignedDuration::from_secs(7200));
     let receipt = append(&ledger, numbered(3)).unwrap();
     assert_eq!(receipt.entry, EntryNumber(2));

@@ -9,12 +9,12 @@ use ledger::evidence::{Content, Disclose, Evidence, LogCopy};
 use ledger::format::Bucket;
 use ledger::note::VerifierKey;
 use ledger::retention::{Disposal, DisposeError, HoldScope};
-use ledger::testing::{Fault, SimDisk};
-use ledger::{EntryNumber, Ledger, ReadError, Search};
+use ledger::testing::{Fault, SimDisk, settings};
+use ledger::{AppendError, EntryNumber, Health, Ledger, ReadError, Search, Settings};
 
 use crate::common::{
-    FOLDER, append, clock, in_folder, number_in, numbered, open, record, released, subject, time,
-    verify,
+    FOLDER, append, clock, in_folder, number_in, numbered, open, open_with, record, released,
+    subject, time, verify,
 };
 use crate::disposed::order;
 
@@ -328,4 +328,104 @@ fn a_record_in_the_queue_and_a_disposal_do_not_keep_each_other_out() {
     assert_eq!(done(&ledger.dispose(home(), order("schedule 1")).unwrap()), (11, 0));
     assert!(appending.join().unwrap());
     assert_eq!(ledger.size(), 11 + 200 + 2);
+}
+
+fn kinds(ledger: &Ledger, kind: &str) -> usize {
+    let search = Search { kinds: vec![kind.to_owned()], ..Search::newest(100) };
+    ledger.search(&search).unwrap().entries.len()
+}
+
+#[test]
+fn what_can_t_be_destroyed_is_in_no_records_way_and_is_tried_until_it_can() {
+    let (disk, clock, ledger) = aged();
+    clock.set(time(DUE));
+    let (name, kept) = (in_folder("keys/standard-2029-11.key"), Path::new("/kept"));
+    disk.copy_file(&name, kept);
+    disk.fail_writes_after("standard-2029-11.key", 0);
+    let refused = ledger.dispose(home(), order("schedule 1")).unwrap_err();
+    assert!(matches!(refused, DisposeError::Destroy(_)), "{refused}");
+    for tried in 0..3 {
+        assert!(
+            (0..11).all(|entry| is_gone(&ledger, entry)),
+            "announced, and so not read any more"
+        );
+        append(&ledger, numbered(tried)).unwrap();
+        assert_eq!(ledger.health(), Health::Recording);
+        let refused = ledger.finish_disposals().unwrap_err();
+        assert!(matches!(refused, DisposeError::Destroy(_)), "{refused}");
+        assert_eq!(kinds(&ledger, "disposed"), 0);
+    }
+    disk.mend();
+    ledger.finish_disposals().unwrap();
+    assert_eq!(kinds(&ledger, "disposed"), 1);
+
+    // The same where it came back from a backup: tried often, and on record once.
+    disk.copy_file(kept, &name);
+    disk.fail_writes_after("standard-2029-11.key", 0);
+    for tried in 0..3 {
+        ledger.finish_disposals().unwrap_err();
+        append(&ledger, numbered(tried)).unwrap();
+        assert_eq!(kinds(&ledger, "disposed-returned"), 1);
+    }
+    disk.mend();
+    ledger.finish_disposals().unwrap();
+    assert_eq!((kinds(&ledger, "disposed-returned"), disk.read(&name)), (1, None));
+    assert_eq!(kinds(&ledger, "disposed"), 1);
+}
+
+#[test]
+fn a_ledger_that_is_stopped_destroys_nothing() {
+    let (disk, clock, ledger) = aged();
+    clock.set(time(DUE));
+    disk.edit(&in_folder("log/00000000.seg"), |bytes| bytes[700] ^= 1);
+    ledger.verify_every(std::time::Duration::from_secs(3600)).unwrap();
+    while !matches!(ledger.health(), Health::Stalled { .. }) {
+        std::thread::yield_now();
+    }
+    let before = disk.files();
+    for refused in [
+        ledger.dispose(home(), order("schedule 1")).map(|_| ()).unwrap_err(),
+        ledger.finish_disposals().unwrap_err(),
+        ledger
+            .place_hold("lit", HoldScope::Bucket { bucket: home() }, None, order("c"))
+            .map(|_| ())
+            .unwrap_err(),
+    ] {
+        let DisposeError::Append(AppendError::Stopped { .. }) = refused else {
+            panic!("{refused}")
+        };
+    }
+    assert_eq!(disk.files(), before);
+}
+
+#[test]
+fn nothing_is_written_into_what_was_disposed_of() {
+    let (disk, clock, ledger) = aged();
+    clock.set(time(DUE));
+    ledger.dispose(home(), order("schedule 1")).unwrap();
+    drop(ledger);
+    // The clock is back in the month in which these records expired, and that is accepted.
+    clock.set(time("2026-11-22T15:00:00Z"));
+    let clock_wrong_until = Some(time("2029-12-02T00:00:00Z"));
+    let settings = Settings { clock_wrong_until, ..settings(Path::new(FOLDER)) };
+    let ledger = open_with(&disk, &clock, settings).unwrap();
+    let refused = append(&ledger, numbered(1)).unwrap_err();
+    let AppendError::BucketGone { bucket } = &refused else { panic!("{refused}") };
+    assert_eq!(*bucket, home().name());
+    clock.set(time("2026-12-01T00:00:00Z"));
+    append(&ledger, numbered(1)).unwrap();
+    assert_eq!(kinds(&ledger, "disposed-returned"), 0);
+}
+
+#[test]
+fn a_clock_that_jumped_is_not_believed_about_what_is_due() {
+    let (_disk, clock, ledger) = aged();
+    let lately = |at: &str| ledger.has_recorded_lately(time(at)).unwrap();
+    assert!(!lately("2026-11-23T00:00:00Z"), "too new to tell");
+    assert!(lately("2026-12-01T00:00:00Z") && lately("2026-12-31T00:00:00Z"));
+    assert!(!lately(DUE), "three years without an entry");
+    clock.set(time(DUE));
+    append(&ledger, numbered(1)).unwrap();
+    assert!(!lately("2029-12-02T00:00:00Z"), "its own entries don't count for a week");
+    assert!(lately("2029-12-09T00:00:00Z"));
 }

@@ -24,6 +24,7 @@ mod evidence;
 mod faults;
 mod formats;
 mod indexed;
+mod interleaved;
 mod oracle;
 mod python;
 mod shared;

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::shared_ledger::SharedLedgerConfig;
 use super::storage::StorageConfig;
 
 /// The ledger.
@@ -31,6 +32,8 @@ pub struct LedgerConfig {
     /// Entries up to this time (RFC 3339, in quotes) were written while the clock was wrong: that
     /// they lie ahead of it is no reason to refuse records. Remove it once that time is over.
     pub clock_wrong_until: Option<jiff::Timestamp>,
+    /// The database that has it, for several processes; absent means the data folder.
+    pub postgres: Option<SharedLedgerConfig>,
     /// Where `bailiwick ledger archive` puts closed segments.
     pub archive: Option<StorageConfig>,
 }

@@ -7,7 +7,6 @@
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use identity::saml::metadata::service_provider;
 use identity::{Answer as SamlAnswer, Browser, IdentityError, Signed, Started, cookie};
 use ledger::{Event, Origin, Record};
 use maud::html;
@@ -196,8 +195,7 @@ fn identity_problem(error: &IdentityError) -> Problem {
 
 /// `GET /saml/metadata`: what an identity provider needs to know of us.
 pub async fn metadata(State(agency): State<Shared>) -> Response {
-    let settings = agency.identity.settings();
-    let xml = service_provider(&settings.entity_id, &settings.acs_url, None);
+    let xml = agency.identity.metadata();
     ([(header::CONTENT_TYPE, "application/samlmetadata+xml")], xml).into_response()
 }
 

@@ -1,6 +1,5 @@
 //! What happens to the index's file, and that searches stay whole or say that they are not.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::super::follow::{advance, recover};
@@ -9,6 +8,7 @@ use super::super::{Index, IndexDoing, IndexPlace, Shape};
 use super::made::{
     Made, SMALL, Said, bucket, index, log, numbers, page, ring, searches, settle, subject,
 };
+use crate::retention::Ranges;
 use crate::search::{Incomplete, Search, TAIL_ENTRIES_MAX};
 use crate::settings::{IndexKeys, mark};
 
@@ -241,7 +241,7 @@ fn a_forgotten_bucket_is_gone_from_the_file_but_for_what_a_hold_keeps() {
     let term = |number| short(&mark(keys.newest().1, &subject((0, number)))).to_be_bytes();
     assert!((0..60).all(|number| holds(folder.path(), &term(number))));
 
-    let keep = BTreeSet::from([3]);
+    let keep: Ranges = [3].into_iter().collect();
     assert_eq!(index.forget(bucket(0), &keep).unwrap(), 19);
     *made.gone.lock().unwrap() = (0..20).filter(|it| *it != 3).collect();
     for number in 0..60 {
@@ -253,12 +253,12 @@ fn a_forgotten_bucket_is_gone_from_the_file_but_for_what_a_hold_keeps() {
     let again = super::made::index(place(folder.path()), &keys, SMALL);
     settle(&again, &made);
     check(&again, &made, &keys, "opened again");
-    assert_eq!(again.forget(bucket(0), &BTreeSet::new()).unwrap(), 1);
+    assert_eq!(again.forget(bucket(0), &Ranges::default()).unwrap(), 1);
     assert!(!holds(folder.path(), &term(3)));
 
     // A closed index can't forget: it goes as a whole and comes back from what the log has.
     again.close().unwrap();
-    again.forget(bucket(1), &BTreeSet::new()).unwrap();
+    again.forget(bucket(1), &Ranges::default()).unwrap();
     assert!(!folder.path().join("index/index.db").exists());
 }
 
@@ -276,7 +276,7 @@ fn a_bucket_is_not_forgotten_over_damage() {
     drop(connection);
     let index = index(place(folder.path()), &keys, SMALL);
     index.open(&made).unwrap();
-    assert_eq!(index.forget(bucket(2), &BTreeSet::new()).unwrap(), 0);
+    assert_eq!(index.forget(bucket(2), &Ranges::default()).unwrap(), 0);
     *made.gone.lock().unwrap() = (40..60).collect();
     settle(&index, &made);
     check(&index, &made, &keys, "built anew");

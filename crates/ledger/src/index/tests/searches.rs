@@ -1,7 +1,5 @@
 //! A search by the index finds what a plain scan finds.
 
-use std::collections::BTreeSet;
-
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -10,6 +8,7 @@ use super::made::{Made, SMALL, Said, bucket, index, name, numbers, page, ring, s
 use crate::event::{KINDS, Outcome};
 use crate::index::IndexPlace;
 use crate::record::EntryNumber;
+use crate::retention::Ranges;
 use crate::search::{Incomplete, Search};
 
 fn said() -> impl Strategy<Value = Said> {
@@ -124,7 +123,7 @@ proptest! {
             let asks = |it: &&Search| it.tool.is_none() && it.source.is_none() && it.action.is_none();
             let gone: Vec<u64> = (0_u64..).zip(&log.said).filter(|(_, it)| it.month == month)
                 .map(|(number, _)| number).collect();
-            let count = index.forget(bucket(month), &BTreeSet::new()).unwrap();
+            let count = index.forget(bucket(month), &Ranges::default()).unwrap();
             prop_assert_eq!(count, gone.len() as u64);
             *log.gone.lock().unwrap() = gone;
             for search in searches.iter().filter(asks) {

@@ -1,0 +1,124 @@
+//! `[[identity_provider]]` and `[saml]`: who proves identities, and with which keys we speak to them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use policy::{Function, Ori};
+use serde::Deserialize;
+
+/// The highest number of a service key.
+const KEY_MAX: u32 = 9999;
+
+/// One SAML 2.0 identity provider: the agency's own, or a partner's for guests.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityProviderConfig {
+    /// A short name, part of every account key from this provider; never change it.
+    pub id: String,
+    /// What people see on the sign-in page.
+    pub label: String,
+    /// Its SAML metadata (XML).
+    pub metadata: PathBuf,
+    /// The agency whose people it signs in; this agency unless given. Another one's people are guests.
+    pub agency: Option<Ori>,
+    /// AuthnContext classes that count as multi-factor; all others are refused (IA-2(1)).
+    pub mfa_contexts: Vec<String>,
+    /// An attribute and the value of it that states more than one factor, for providers that do not state
+    /// it in the context.
+    pub mfa_attribute: Option<MfaAttribute>,
+    /// The attribute that carries job functions.
+    #[serde(default = "functions_attribute_default")]
+    pub functions_attribute: String,
+    /// The provider's own names for functions, such as directory groups.
+    #[serde(default)]
+    pub functions_map: BTreeMap<String, Function>,
+    /// The functions that this provider may give, whatever it says; must be given for guests. Absent: all.
+    pub functions: Option<Vec<Function>>,
+    /// The attribute that carries the person's ORI; when given, it must be the provider's agency.
+    pub agency_attribute: Option<String>,
+    /// The attribute that carries the person's name.
+    #[serde(default = "name_attribute_default")]
+    pub name_attribute: String,
+    /// The NameID format that is demanded, if one is.
+    pub name_id_format: Option<String>,
+    /// Whether keys of encrypted assertions may be wrapped by OAEP with SHA-1, for a provider that knows no
+    /// other.
+    #[serde(default)]
+    pub oaep_sha1: bool,
+}
+
+/// How a provider states more than one factor by an attribute.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MfaAttribute {
+    /// The attribute's Name.
+    pub name: String,
+    /// The value that it must have among its values.
+    pub value: String,
+}
+
+/// Our keys towards SAML providers, by number: a key is made when its number first appears here.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamlConfig {
+    /// Signs our requests, and is shown in our metadata.
+    #[serde(default = "key_default")]
+    pub key: u32,
+    /// Will follow. It is shown too, and assertions that are encrypted to it are opened.
+    pub next_key: Option<u32>,
+    /// Has been followed. It is no longer shown; what is encrypted to it is still opened.
+    pub previous_key: Option<u32>,
+}
+
+impl Default for SamlConfig {
+    fn default() -> Self {
+        Self { key: key_default(), next_key: None, previous_key: None }
+    }
+}
+
+const fn key_default() -> u32 {
+    1
+}
+
+fn functions_attribute_default() -> String {
+    "functions".to_owned()
+}
+
+fn name_attribute_default() -> String {
+    "displayName".to_owned()
+}
+
+impl SamlConfig {
+    /// The numbers of all keys that open, newest first.
+    pub fn opening(&self) -> impl Iterator<Item = u32> {
+        self.next_key.into_iter().chain([self.key]).chain(self.previous_key)
+    }
+
+    /// What is wrong with it, with the key that it is in.
+    pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let numbers: Vec<u32> = self.opening().collect();
+        if numbers.iter().any(|number| !(1..=KEY_MAX).contains(number)) {
+            return Err(("saml.key", "and the others are 1 to 9999"));
+        }
+        let distinct: std::collections::BTreeSet<&u32> = numbers.iter().collect();
+        if distinct.len() < numbers.len() {
+            return Err(("saml.key", "`next_key` and `previous_key` are three different numbers"));
+        }
+        Ok(())
+    }
+}
+
+impl IdentityProviderConfig {
+    pub(super) fn check(&self, ours: &Ori) -> Result<(), (&'static str, &'static str)> {
+        let guests = self.agency.as_ref().is_some_and(|agency| agency != ours);
+        if guests && self.functions.is_none() {
+            let what = "must be given where `agency` is another one: it says what guests may be";
+            return Err(("identity_provider.functions", what));
+        }
+        Ok(())
+    }
+
+    pub(super) fn resolve(&mut self, base: &Path) {
+        self.metadata = base.join(&self.metadata);
+    }
+}
