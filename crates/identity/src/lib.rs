@@ -16,6 +16,7 @@ use state::State;
 pub mod c14n;
 pub mod cookie;
 pub mod functions;
+mod providers;
 pub mod saml;
 pub mod session;
 mod sign_in;
@@ -86,7 +87,7 @@ pub struct Settings {
 pub struct Identity {
     pub(crate) state: State,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) idps: Arc<[IdpSettings]>,
+    pub(crate) idps: Arc<providers::Providers>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) keys: Option<Arc<ServiceKeys>>,
 }
@@ -99,8 +100,8 @@ impl std::fmt::Debug for Identity {
 
 impl Identity {
     /// # Errors
-    /// [`IdentityError::Limit`], or [`IdentityError::Provider`] when two providers share an id or one has
-    /// no way to prove multi-factor authentication.
+    /// [`IdentityError::Limit`], or [`IdentityError::Provider`] when two providers share an id or an entity ID,
+    /// or one has no way to prove multi-factor authentication.
     pub fn new(
         state: State,
         settings: Settings,
@@ -108,14 +109,8 @@ impl Identity {
         random: Arc<dyn Random>,
     ) -> Result<Self, IdentityError> {
         settings.limits.check()?;
-        for (at, idp) in idps.iter().enumerate() {
-            let wrong = |problem| IdentityError::Provider { idp: idp.id.clone(), problem };
-            idp.check().map_err(wrong)?;
-            if idps.iter().skip(at + 1).any(|other| other.id == idp.id) {
-                return Err(wrong("two identity providers have this id"));
-            }
-        }
-        Ok(Self { state, settings: Arc::new(settings), idps: idps.into(), random, keys: None })
+        let idps = Arc::new(providers::Providers::new(idps)?);
+        Ok(Self { state, settings: Arc::new(settings), idps, random, keys: None })
     }
 
     /// Gives the service its keys: requests are signed from now on, and encrypted assertions opened.
@@ -139,19 +134,9 @@ impl Identity {
         self.keys.as_ref().map_or(&[], |keys| &keys.decryption)
     }
 
-    /// The identity providers, for the sign-in page.
-    #[must_use]
-    pub fn providers(&self) -> &[IdpSettings] {
-        &self.idps
-    }
-
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    pub(crate) fn provider(&self, id: &str) -> Option<&IdpSettings> {
-        self.idps.iter().find(|idp| idp.id == id)
     }
 }
 

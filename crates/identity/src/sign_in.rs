@@ -63,7 +63,8 @@ impl Identity {
     /// Begins a sign-in at a provider. `return_to` is a path of our own; anything else becomes `/`.
     ///
     /// # Errors
-    /// [`IdentityError::UnknownProvider`]; [`IdentityError::Random`] or [`IdentityError::State`] when it
+    /// [`IdentityError::UnknownProvider`]; [`IdentityError::Refused`] when the provider's metadata has run out;
+    /// [`IdentityError::Random`], [`IdentityError::Sign`] or [`IdentityError::State`] when it
     /// could not be remembered, and then the browser must not be sent anywhere.
     pub async fn start_sign_in(
         &self,
@@ -71,8 +72,8 @@ impl Identity {
         return_to: &str,
         now: Timestamp,
     ) -> Result<Started, IdentityError> {
-        let idp = self.provider(idp).ok_or(IdentityError::UnknownProvider)?;
-        self.start(idp, return_to, None, now).await
+        let idp = self.usable(idp, now)?;
+        self.start(&idp, return_to, None, now).await
     }
 
     /// Begins a step-up: the provider is asked to authenticate the person again.
@@ -85,8 +86,8 @@ impl Identity {
         return_to: &str,
         now: Timestamp,
     ) -> Result<Started, IdentityError> {
-        let idp = self.provider(&signed.session.idp).ok_or(IdentityError::UnknownProvider)?;
-        self.start(idp, return_to, Some(signed.session.id), now).await
+        let idp = self.usable(&signed.session.idp, now)?;
+        self.start(&idp, return_to, Some(signed.session.id), now).await
     }
 
     async fn start(
@@ -147,9 +148,12 @@ impl Identity {
             let detail = "the RelayState is not the one of this sign-in";
             return Err(refused(Refusal::new("saml.request.unknown", detail)));
         }
-        let Some(idp) = self.provider(&asked.idp) else {
-            let detail = "the identity provider is no longer configured";
-            return Err(refused(Refusal::new("saml.request.unknown", detail)));
+        let idp = match self.usable(&asked.idp, now) {
+            Err(IdentityError::UnknownProvider) => {
+                let detail = "the identity provider is no longer configured";
+                return Err(refused(Refusal::new("saml.request.unknown", detail)));
+            }
+            usable => usable?,
         };
         let stepping_up = match &asked.step_up_of {
             Some(id) => Some(self.live(id, now).await?.ok_or_else(|| {
@@ -159,7 +163,7 @@ impl Identity {
             None => None,
         };
         let expectation = Expectation {
-            idp,
+            idp: &idp,
             entity_id: &self.settings.entity_id,
             acs_url: &self.settings.acs_url,
             request_id: Some(&asked.request),
@@ -169,7 +173,7 @@ impl Identity {
         };
         let assertion = saml::verify_response(answer.saml_response.as_bytes(), &expectation)
             .map_err(refused)?;
-        let signed_in = self.establish(idp, &assertion, stepping_up, browser, now).await?;
+        let signed_in = self.establish(&idp, &assertion, stepping_up, browser, now).await?;
         Ok(SignedIn { return_to: asked.return_to, ..signed_in })
     }
 

@@ -25,6 +25,12 @@ pub const CERTIFICATE_BYTES_MAX: usize = 64 * 1024;
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 pub(crate) const ECDSA_SHA384: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
+/// Signatures over hashes that collide: MD5 and SHA-1 with RSA (RFC 3279), SHA-1 with ECDSA.
+const WEAK: [ObjectIdentifier; 3] = [
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.4"),
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5"),
+    ObjectIdentifier::new_unwrap("1.2.840.10045.4.1"),
+];
 const RSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 const RSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
 const RSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13");
@@ -149,6 +155,12 @@ impl Certificate {
             },
             _ => PublicKeyAlgorithm::Unknown,
         }
+    }
+
+    /// Whether it was signed over SHA-1, or something weaker. Such a certificate is never verified here; that it
+    /// is shown at all says something about whoever shows it.
+    pub fn is_signed_with_sha1(&self) -> bool {
+        WEAK.contains(&self.parsed.signature_algorithm.oid)
     }
 
     /// Whether this is a certificate authority's (basicConstraints, and keyCertSign if key usage

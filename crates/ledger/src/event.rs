@@ -71,6 +71,13 @@ pub enum Event {
         idp: String,
         reason: String,
     },
+    /// An identity provider needs somebody: what it shows runs out in so many days, or its metadata was
+    /// refused or could not be fetched, for this reason.
+    ProviderAlert {
+        idp: String,
+        what: String,
+        days_left: Option<u64>,
+    },
     NoticeAccepted {
         notice: String,
     },
@@ -333,6 +340,7 @@ kinds! {
     Event::SignInStarted { .. } => SIGN_IN_STARTED, "sign-in-started", 9, Info, Standard;
     Event::SignedIn { .. } => SIGNED_IN, "signed-in", 10, Notice, Standard;
     Event::SignInRefused { .. } => SIGN_IN_REFUSED, "sign-in-refused", 11, Warning, Standard;
+    Event::ProviderAlert { .. } => PROVIDER_ALERT, "provider-alert", 80, Alert, Standard;
     Event::NoticeAccepted { .. } => NOTICE_ACCEPTED, "notice-accepted", 12, Info, Standard;
     Event::SteppedUp { .. } => STEPPED_UP, "stepped-up", 13, Notice, Standard;
     Event::SignedOut => SIGNED_OUT, "signed-out", 14, Info, Standard;
@@ -438,6 +446,7 @@ impl Event {
             | Self::ToolLoaded { .. }
             | Self::SignInStarted { .. }
             | Self::SignedIn { .. }
+            | Self::ProviderAlert { .. }
             | Self::NoticeAccepted { .. }
             | Self::SteppedUp { .. }
             | Self::SignedOut

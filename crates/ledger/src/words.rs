@@ -42,6 +42,10 @@ impl Event {
             Self::SignInRefused { idp, reason } => {
                 format!("was refused sign-in through {idp}: {reason}")
             }
+            Self::ProviderAlert { idp, what, days_left } => {
+                let days = days_left.map(|days| format!(", {} left", counted(days, "day")));
+                format!("warned of identity provider {idp}: {what}{}", days.unwrap_or_default())
+            }
             Self::NoticeAccepted { notice } => format!("accepted the system use notice {notice}"),
             Self::SteppedUp { idp, context, .. } => {
                 format!("proved identity again through {idp} ({context})")
@@ -227,6 +231,7 @@ impl Event {
             | Self::SignInStarted { .. }
             | Self::SignedIn { .. }
             | Self::SignInRefused { .. }
+            | Self::ProviderAlert { .. }
             | Self::NoticeAccepted { .. }
             | Self::SteppedUp { .. }
             | Self::SignedOut

@@ -24,6 +24,7 @@ use wire::Egress;
 
 use crate::config::{Config, ConfigError, SourceConfig};
 use crate::providers::open_identity;
+use crate::providers::watch::Providers;
 use crate::session::SignedIn;
 use crate::shared_ledger;
 use crate::sharing::Sharing;
@@ -139,6 +140,8 @@ pub struct Agency {
     pub state: State,
     /// Sign-in and sessions.
     pub identity: Identity,
+    /// Where the identity providers' metadata comes from.
+    pub providers: Providers,
     /// The tools, by id.
     pub tools: BTreeMap<String, Tool>,
     /// Seals row handles.
@@ -180,7 +183,7 @@ impl Agency {
         let gate = Gate::new(policy.clone(), ledger.clone(), Arc::new(now));
         let state = open_state(&folder, SealingKey::from_bytes(secret("state")?)).await?;
         let sources = open_sources(&config, clock.clone())?;
-        let identity = open_identity(&config, state.clone(), &ring, clock.now(), &random)?;
+        let (identity, providers) = open_identity(&config, state.clone(), &ring, &clock, &random)?;
         let (tools, problems) = match &config.tools.folder {
             Some(folder) => tools::load_folder(folder, keys::digest::sha256),
             None => (Vec::new(), Vec::new()),
@@ -206,6 +209,7 @@ impl Agency {
             sources,
             state,
             identity,
+            providers,
             exchange,
         };
         agency.record_start(&module.name, &policy, &problems).await?;

@@ -14,7 +14,7 @@ pub mod headers;
 pub mod layout;
 pub mod pages;
 pub mod problem;
-mod providers;
+pub mod providers;
 mod reading;
 pub mod retention;
 pub mod serve;

@@ -3,21 +3,26 @@
 //! Invariant: a certificate of ours is made once and kept, so that what providers have pinned stays true over
 //! restarts.
 
-use std::fs;
+pub mod metadata;
+pub mod watch;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use identity::{Identity, IdpSettings, ServiceKeys, SessionLimits};
+use identity::saml::trust::{Trust, believed};
+use identity::{Identity, IdpSettings, Refusal, ServiceKeys, SessionLimits};
 use jiff::{SignedDuration, Timestamp};
-use keys::Random;
 use keys::cert::{CertSpec, Certificate, Usage, issue_rsa, issue_rsa_for};
 use keys::keyring::Keyring;
 use keys::sign::{RsaBits, RsaKey};
 use keys::transport::TransportKey;
+use keys::{Clock, Random};
 use state::State;
 
 use crate::agency::{StartError, make_folder};
 use crate::config::{Config, IdentityProviderConfig};
+use crate::providers::metadata::Source;
+use crate::providers::watch::{Providers, Watched};
 
 /// How long our certificates are for. Providers compare keys, not dates; some show the date to their people.
 const CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365 * 5);
@@ -28,13 +33,15 @@ const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 /// The mode of a file that holds nothing secret.
 const MODE_SHOWN: u32 = 0o644;
 
+/// Sign-in, with every provider whose metadata is at hand; and what is known of all of them.
 pub(crate) fn open_identity(
     config: &Config,
     state: State,
     ring: &Keyring,
-    now: Timestamp,
+    clock: &Arc<dyn Clock>,
     random: &Arc<dyn Random>,
-) -> Result<Identity, StartError> {
+) -> Result<(Identity, Providers), StartError> {
+    let now = clock.now();
     let failed = |error: identity::IdentityError| StartError::Identity(Box::new(error));
     let url = &config.listen.public_url;
     let limits = SessionLimits {
@@ -47,27 +54,33 @@ pub(crate) fn open_identity(
         slo_url: format!("{url}/saml/slo"),
         limits,
     };
-    let mut providers = Vec::new();
+    let (mut providers, mut watched) = (Vec::new(), Vec::new());
     for provider in &config.identity_providers {
-        let path = &provider.metadata;
-        let xml =
-            fs::read(path).map_err(|source| StartError::File { path: path.clone(), source })?;
-        providers.push(known(config, provider, &xml, now)?);
+        let source = Source::open(config, provider, clock)?;
+        let at_hand = source.at_hand()?;
+        if let Some(xml) = &at_hand {
+            let refused = |refusal| StartError::Identity(Box::new(refusal));
+            providers.push(known(config, provider, &source.trust, xml, now).map_err(refused)?);
+        }
+        watched.push(Watched::new(source, at_hand.as_deref(), now));
     }
     let identity = Identity::new(state, settings, providers, random.clone()).map_err(failed)?;
-    Ok(identity.with_keys(service_keys(config, ring, now, &**random)?))
+    let keys = service_keys(config, ring, now, &**random)?;
+    let ours = keys.signing_certificates.first().map_or(Timestamp::MAX, Certificate::not_after);
+    Ok((identity.with_keys(keys), Providers::new(watched, ours)))
 }
 
 /// A provider as its metadata and the agency's settings together describe it.
 fn known(
     config: &Config,
     provider: &IdentityProviderConfig,
+    trust: &Trust,
     xml: &[u8],
     now: Timestamp,
-) -> Result<IdpSettings, StartError> {
+) -> Result<IdpSettings, Refusal> {
+    let xml = believed(xml, trust)?;
     let agency = provider.agency.as_ref().unwrap_or(&config.agency.ori).clone();
-    let mut known = IdpSettings::from_metadata(&provider.id, agency, xml, now)
-        .map_err(|refusal| StartError::Identity(Box::new(refusal)))?;
+    let mut known = IdpSettings::from_metadata(&provider.id, agency, &xml, now)?;
     known.label.clone_from(&provider.label);
     known.mfa_contexts.clone_from(&provider.mfa_contexts);
     let attribute = provider.mfa_attribute.as_ref();

@@ -18,6 +18,7 @@ use wire::tls::{Own, server_config};
 use crate::agency::{Agency, Outside, StartError};
 use crate::app::{self, Shared};
 use crate::config::{Config, Listen};
+use crate::providers::watch::look_after;
 use crate::witnesses;
 
 /// Opening reads only the end of the ledger: the whole of it is verified at the start, and daily.
@@ -50,6 +51,7 @@ impl Server {
         let mut running = Vec::new();
         let pages = serve_pages(&agency, &stopped, &mut running).await?;
         running.push(tokio::spawn(crate::retention::daily(agency.clone(), stopped.clone())));
+        running.push(tokio::spawn(look_after(agency.clone(), until(stopped.clone()))));
         let mut partners = None;
         if let Some(sharing) = &agency.exchange {
             let listener = TlsListener::bind(sharing.listen, &sharing.tls).await?;

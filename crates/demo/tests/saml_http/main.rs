@@ -7,4 +7,5 @@
 #[path = "../../../identity/tests/saml/common.rs"]
 mod common;
 mod keys;
+mod providers;
 mod stage;

@@ -11,6 +11,7 @@ use keys::FixedClock;
 use keys::keyring::Keyring;
 use keys::sign::RsaBits;
 use keys::transport::TransportKey;
+use ledger::testing::SimDisk;
 use ledger::{Event, Search};
 use web::agency::Outside;
 use web::config::Config;
@@ -47,10 +48,34 @@ impl Home {
 
     /// Starts the agency with these settings behind the usual ones.
     pub(crate) async fn start(&self, more: &str) -> Agency {
-        let config = Config::parse(&format!("{USUAL}{more}"), &self.path("bailiwick.toml"));
-        let outside = Outside { clock: self.clock.clone(), ..Outside::system() };
-        let server = Server::start(config.unwrap(), outside).await.unwrap();
-        Agency { base: format!("http://{}", server.pages), server }
+        self.start_changed(|usual| format!("{usual}{more}")).await
+    }
+
+    /// Starts the agency with its usual settings changed.
+    pub(crate) async fn start_changed(&self, change: impl Fn(&str) -> String) -> Agency {
+        self.try_start(change).await.unwrap()
+    }
+
+    /// As [`Home::start_changed`]; what went wrong comes as a chain of sentences.
+    pub(crate) async fn try_start(
+        &self,
+        change: impl Fn(&str) -> String,
+    ) -> Result<Agency, String> {
+        self.start_with(&change(USUAL), Outside::system()).await
+    }
+
+    /// Starts the agency with its ledger on this disk.
+    pub(crate) async fn start_on(&self, disk: Arc<SimDisk>) -> Agency {
+        let outside = Outside { ledger_disk: disk, ..Outside::system() };
+        self.start_with(USUAL, outside).await.unwrap()
+    }
+
+    async fn start_with(&self, text: &str, outside: Outside) -> Result<Agency, String> {
+        let config = Config::parse(text, &self.path("bailiwick.toml")).unwrap();
+        let outside = Outside { clock: self.clock.clone(), ..outside };
+        let server = Server::start(config, outside).await;
+        let server = server.map_err(|error| web::problem::chain(&error).to_string())?;
+        Ok(Agency { base: format!("http://{}", server.pages), server })
     }
 }
 
@@ -140,6 +165,12 @@ impl Agency {
         let page = self.server.agency.ledger.search(&Search::newest(1)).unwrap();
         let entry = page.entries.first().unwrap();
         (entry.number.0, entry.record.event.clone())
+    }
+
+    /// What happened, newest first; at most as much as one search gives.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let page = self.server.agency.ledger.search(&Search::newest(200)).unwrap();
+        page.entries.into_iter().map(|entry| entry.record.event).collect()
     }
 
     pub(crate) async fn stop(self) {

@@ -196,7 +196,7 @@ fn is_absolute(uri: &str) -> bool {
 }
 
 /// No two elements have the same ID, in whatever namespace or spelling.
-fn ids_are_unique(document: &Document<'_>) -> Result<(), Refusal> {
+pub(crate) fn ids_are_unique(document: &Document<'_>) -> Result<(), Refusal> {
     let mut seen = HashSet::new();
     let attributes = document.descendants().flat_map(|node| node.attributes());
     for id in attributes.filter(|attribute| attribute.name().eq_ignore_ascii_case("id")) {

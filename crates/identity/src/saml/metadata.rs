@@ -40,6 +40,10 @@ pub struct IdpSettings {
     pub entity_id: String,
     /// Where requests go, by redirect.
     pub sso_url: String,
+    /// Where messages of single log-out go, by redirect, if the provider has that; and where answers go, if
+    /// elsewhere.
+    pub slo_url: Option<String>,
+    pub slo_answer_url: Option<String>,
     /// The pinned keys.
     pub certificates: Vec<Certificate>,
     /// Until when the metadata may be used, if it says so.
@@ -101,18 +105,21 @@ impl IdpSettings {
             };
         }
         let entity_id = entity.attribute("entityID").unwrap_or_default().to_owned();
-        let sso_url = elements(role)
-            .filter(|node| node.has_tag_name((ns::METADATA, "SingleSignOnService")))
-            .find(|node| node.attribute("Binding") == Some(REDIRECT))
-            .and_then(|node| node.attribute("Location"))
-            .unwrap_or_default()
-            .to_owned();
+        let at = |service: &'static str, attribute: &'static str| {
+            elements(role)
+                .filter(|node| node.has_tag_name((ns::METADATA, service)))
+                .find(|node| node.attribute("Binding") == Some(REDIRECT))
+                .and_then(|node| node.attribute(attribute))
+                .map(str::to_owned)
+        };
         let settings = Self {
             id: id.to_owned(),
             label: display_name(role).unwrap_or_else(|| entity_id.clone()),
             agency,
             entity_id,
-            sso_url,
+            sso_url: at("SingleSignOnService", "Location").unwrap_or_default(),
+            slo_url: at("SingleLogoutService", "Location"),
+            slo_answer_url: at("SingleLogoutService", "ResponseLocation"),
             certificates: certificates(role)?,
             valid_until,
             mfa_contexts: MFA_CONTEXTS.iter().map(|context| (*context).to_owned()).collect(),
@@ -132,16 +139,20 @@ impl IdpSettings {
     /// Whether the settings are complete.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         let id = self.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        let url = |text: &str| text.starts_with("https://") || text.starts_with("http://");
         let sound = |text: &str| !text.is_empty() && text.len() <= 1024;
+        let plain = |text: &str| {
+            (text.starts_with("https://") || text.starts_with("http://"))
+                && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        };
+        let log_out = [&self.slo_url, &self.slo_answer_url].into_iter().flatten();
         if !id || self.id.is_empty() || self.id.len() > 40 {
             Err("its id is not 1 to 40 of a-z, 0-9 and -")
         } else if !sound(&self.entity_id) {
             Err("it has no entityID")
-        } else if !sound(&self.sso_url) || !url(&self.sso_url) {
-            Err("it has no address for requests by redirect")
-        } else if self.sso_url.bytes().any(|byte| !byte.is_ascii_graphic() || byte == b'#') {
-            Err("its address for requests is not a plain URL")
+        } else if !sound(&self.sso_url) || !plain(&self.sso_url) {
+            Err("it has no address for requests by redirect, or not a plain URL")
+        } else if !log_out.into_iter().all(|url| sound(url) && plain(url)) {
+            Err("its address for log-out is not a plain URL")
         } else if self.certificates.is_empty() {
             Err("it has no certificate for signatures")
         } else if self.mfa_contexts.is_empty() && self.mfa_attribute.is_none() {
@@ -149,6 +160,13 @@ impl IdpSettings {
         } else {
             Ok(())
         }
+    }
+
+    /// When the provider can sign nobody in any more unless it shows a new key: the end of its last
+    /// certificate. Keys are compared and dates are not, so nothing stops then; people should know before.
+    #[must_use]
+    pub fn certificates_until(&self) -> Option<Timestamp> {
+        self.certificates.iter().map(Certificate::not_after).max()
     }
 
     /// Whether the settings name this attribute. Others are not kept.
@@ -189,6 +207,9 @@ fn certificates(role: Node<'_, '_>) -> Result<Vec<Certificate>, Refusal> {
             let Some(certificate) = certificate else {
                 return Err(bad("idp.metadata.key", "a certificate can't be read"));
             };
+            if certificate.is_signed_with_sha1() {
+                return Err(bad("idp.metadata.sha1", "a certificate is signed with SHA-1 or MD5"));
+            }
             if !is_strong(&certificate) {
                 let detail = "a key is neither RSA of 2048 bits or more nor P-256 nor P-384";
                 return Err(bad("idp.metadata.key", detail));

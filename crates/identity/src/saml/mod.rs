@@ -28,6 +28,7 @@ pub mod scan;
 pub mod service;
 mod signature;
 pub mod signing;
+pub mod trust;
 
 /// Namespaces of SAML 2.0 (saml-core-2.0), XML Signature and XML Encryption.
 pub mod ns {

@@ -10,7 +10,8 @@ use keys::digest::sha256;
 use super::{ns, scan};
 use crate::{Refusal, c14n};
 
-/// Where the signature goes: directly behind the element's own Issuer, as the schema wants it.
+/// Where the signature goes: directly behind the element's own Issuer, as the schema wants it; where nothing
+/// has an Issuer, as in metadata, it comes first.
 const BEHIND: &str = "</saml:Issuer>";
 
 /// What goes into a signature beside the digest.
@@ -25,7 +26,7 @@ pub struct Form<'a> {
 /// RSA with PKCS #1 v1.5 padding and SHA-256.
 pub const RSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
 
-/// Signs the element with this ID in `xml`, whose first Issuer (`saml:Issuer`) follows its start tag.
+/// Signs the element with this ID in `xml`. If there are Issuers (`saml:Issuer`), its own follows its start tag.
 ///
 /// # Errors
 /// [`Refusal`] when the text is not XML or has no such element; the error of `sign`.
@@ -35,7 +36,7 @@ pub fn sign<E: From<Refusal>>(
     form: Form<'_>,
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<String, E> {
-    let missing = || Refusal::new("saml.shape.id", "there is no such element, or it has no Issuer");
+    let missing = || Refusal::new("saml.shape.id", "there is no such element");
     let document = scan::parse(xml)?;
     let element =
         document.descendants().find(|node| node.attribute("ID") == Some(id)).ok_or_else(missing)?;
@@ -68,6 +69,7 @@ pub fn sign<E: From<Refusal>>(
         ns::SIGNATURE,
     );
     let (before, from) = xml.split_at_checked(element.range().start).ok_or_else(missing)?;
-    let (head, tail) = from.split_once(BEHIND).ok_or_else(missing)?;
-    Ok([before, head, BEHIND, &signature, tail].concat())
+    let behind = if from.contains(BEHIND) { BEHIND } else { ">" };
+    let (head, tail) = from.split_once(behind).ok_or_else(missing)?;
+    Ok([before, head, behind, &signature, tail].concat())
 }

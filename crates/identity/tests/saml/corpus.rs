@@ -139,6 +139,8 @@ fn provider(issuer: &str, certificate: &str) -> IdpSettings {
         agency: "XX0000000".parse().unwrap(),
         entity_id: issuer.into(),
         sso_url: "https://idp.example/sso".into(),
+        slo_url: None,
+        slo_answer_url: None,
         certificates: vec![Certificate::from_pem(certificate).unwrap()],
         valid_until: None,
         mfa_contexts: MFA_CONTEXTS.iter().map(|context| (*context).to_owned()).collect(),

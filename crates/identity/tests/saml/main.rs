@@ -20,3 +20,4 @@ mod generated_profile;
 mod profile;
 mod service;
 mod sign_in;
+mod trust;

@@ -357,6 +357,21 @@ fn metadata_is_read_and_wrong_metadata_is_refused_with_its_reason() {
     );
     assert_eq!(idp.certificates.len(), 1);
     assert_eq!(idp.valid_until, Some("2027-01-01T00:00:00Z".parse().unwrap()));
+    let log_out = "<md:SingleLogoutService \
+        Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" \
+        Location=\"https://idp.riverton.example/slo\" ResponseLocation=\"javascript:x\"/>";
+    let odd = good.replace("<md:SingleSign", &format!("{log_out}<md:SingleSign"));
+    assert_eq!(read(&odd).unwrap_err().code, "idp.metadata.incomplete");
+    let with = odd.replace("javascript:x", "https://idp.riverton.example/slo2");
+    assert_eq!(read(&with).unwrap().slo_answer_url.unwrap(), "https://idp.riverton.example/slo2");
+    for (weak, code) in [
+        (include_str!("data/rsa-1024.pem"), "idp.metadata.key"),
+        (include_str!("data/signed-sha1.pem"), "idp.metadata.sha1"),
+    ] {
+        let weak = keys::cert::Certificate::from_pem(weak).unwrap();
+        let both = crate::common::metadata_of(&[&crate::common::idp_signer().certificate, &weak]);
+        assert_eq!(read(&both).unwrap_err().code, code, "one weak key spoils it");
+    }
     for (from, to, code) in [
         ("validUntil=\"2027", "validUntil=\"2026", "idp.metadata.expired"),
         ("md:EntityDescriptor", "md:EntitiesDescriptor", "idp.metadata.root"),

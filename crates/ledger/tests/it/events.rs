@@ -46,6 +46,11 @@ fn all() -> Vec<Event> {
             authenticated_at: at,
         },
         Event::SignInRefused { idp: idp.clone(), reason: text("saml.signature.invalid") },
+        Event::ProviderAlert {
+            idp: idp.clone(),
+            what: text("its last certificate ends"),
+            days_left: Some(30),
+        },
         Event::NoticeAccepted { notice: text("2026-1") },
         Event::SteppedUp { idp, context, authenticated_at: at },
         Event::SignedOut,

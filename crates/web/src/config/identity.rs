@@ -17,8 +17,17 @@ pub struct IdentityProviderConfig {
     pub id: String,
     /// What people see on the sign-in page.
     pub label: String,
-    /// Its SAML metadata (XML).
-    pub metadata: PathBuf,
+    /// Its SAML metadata (XML): a file, which is read again when it changes.
+    pub metadata: Option<PathBuf>,
+    /// Where its metadata is fetched instead, daily. It must be signed by `metadata_signer` or have
+    /// `metadata_sha256`. Over `https`, or `http` on this machine.
+    pub metadata_url: Option<String>,
+    /// The authority (PEM) that the server at `metadata_url` must have its certificate from.
+    pub metadata_ca: Option<PathBuf>,
+    /// Certificates (PEM), one of which must have signed the metadata.
+    pub metadata_signer: Option<PathBuf>,
+    /// The SHA-256 (hex) that the metadata must have.
+    pub metadata_sha256: Option<String>,
     /// The agency whose people it signs in; this agency unless given. Another one's people are guests.
     pub agency: Option<Ori>,
     /// AuthnContext classes that count as multi-factor; all others are refused (IA-2(1)).
@@ -115,10 +124,43 @@ impl IdentityProviderConfig {
             let what = "must be given where `agency` is another one: it says what guests may be";
             return Err(("identity_provider.functions", what));
         }
+        if self.metadata.is_some() == self.metadata_url.is_some() {
+            return Err(("identity_provider.metadata", "or `metadata_url` is given, and not both"));
+        }
+        if self.metadata_signer.is_some() && self.metadata_sha256.is_some() {
+            return Err((
+                "identity_provider.metadata_signer",
+                "and `metadata_sha256` exclude each other",
+            ));
+        }
+        let unproven = self.metadata_signer.is_none() && self.metadata_sha256.is_none();
+        if self.metadata_url.is_some() && unproven {
+            let what = "needs `metadata_signer` or `metadata_sha256`: what comes over the network must prove itself";
+            return Err(("identity_provider.metadata_url", what));
+        }
+        if self.metadata_sha256.as_ref().is_some_and(|hash| hash_of(hash).is_none()) {
+            return Err(("identity_provider.metadata_sha256", "is 64 hexadecimal digits"));
+        }
+        let secure = self.metadata_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        if secure && self.metadata_ca.is_none() {
+            return Err((
+                "identity_provider.metadata_ca",
+                "must be given where `metadata_url` is https",
+            ));
+        }
         Ok(())
     }
 
     pub(super) fn resolve(&mut self, base: &Path) {
-        self.metadata = base.join(&self.metadata);
+        [&mut self.metadata, &mut self.metadata_ca, &mut self.metadata_signer]
+            .into_iter()
+            .flatten()
+            .for_each(|path| *path = base.join(&*path));
     }
+}
+
+/// A SHA-256 in hexadecimal.
+pub fn hash_of(text: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(text, &mut hash).ok().map(|()| hash)
 }

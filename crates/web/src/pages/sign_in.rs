@@ -55,11 +55,10 @@ pub async fn start(
 ) -> Answer {
     let (parts, _) = request.into_parts();
     let origin = session::origin_of(&parts);
-    let started = agency
-        .identity
-        .start_sign_in(&provider, "/", agency.now())
-        .await
-        .map_err(|error| identity_problem(&error))?;
+    let started = match agency.identity.start_sign_in(&provider, "/", agency.now()).await {
+        Ok(started) => started,
+        Err(error) => return Err(not_started(&agency, origin, &provider, error).await),
+    };
     let record = Record { origin, ..Record::platform(Event::SignInStarted { idp: provider }) };
     agency.ledger.append(record).await?;
     to_provider(&started)
@@ -84,14 +83,36 @@ pub async fn step_up(
     Query(Return { next }): Query<Return>,
 ) -> Answer {
     let signed = Signed { actor: signed_in.actor.clone(), session: signed_in.session.clone() };
-    let started = agency
-        .identity
-        .start_step_up(&signed, &next, agency.now())
-        .await
-        .map_err(|error| identity_problem(&error))?;
+    let idp = &signed_in.session.idp;
+    let started = match agency.identity.start_step_up(&signed, &next, agency.now()).await {
+        Ok(started) => started,
+        Err(error) => {
+            return Err(not_started(&agency, signed_in.origin.clone(), idp, error).await);
+        }
+    };
     let event = Event::SignInStarted { idp: signed_in.session.idp.clone() };
     agency.ledger.append(signed_in.record(event)).await?;
     to_provider(&started)
+}
+
+/// Why a sign-in was not begun, as the person is told it.
+async fn not_started(
+    agency: &Shared,
+    origin: Origin,
+    provider: &str,
+    error: IdentityError,
+) -> Problem {
+    match error {
+        IdentityError::Refused { idp, refusal } => refused(agency, origin, idp, refusal.code).await,
+        // Its metadata has not been fetched yet, not once.
+        IdentityError::UnknownProvider
+            if agency.config.identity_providers.iter().any(|known| known.id == provider) =>
+        {
+            let idp = Some(provider.to_owned());
+            refused(agency, origin, idp, "idp.metadata.missing").await
+        }
+        other => identity_problem(&other),
+    }
 }
 
 fn to_provider(started: &Started) -> Answer {
