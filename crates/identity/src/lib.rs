@@ -15,6 +15,7 @@ use state::State;
 
 pub mod c14n;
 pub mod cookie;
+mod establish;
 pub mod functions;
 mod providers;
 pub mod saml;

@@ -5,19 +5,16 @@
 //! is the same person proving it again after our request, and gives a new token.
 
 use jiff::{SignedDuration, Timestamp};
-use policy::ActorId;
-use state::sessions::{self, Details, NewSession, StoredSession};
-use state::sign_ins::{self, Asked, Finished, Message, NewSignIn, Taken};
+use state::sessions;
+use state::sign_ins::{self, Asked, NewSignIn, Taken};
 
-use crate::saml::{self, Assertion, Expectation, request::AuthnRequest};
+use crate::establish::Proof;
+use crate::saml::{self, Expectation, request::AuthnRequest};
 use crate::session::{SessionToken, Signed, later, signed, token_hash};
-use crate::{Identity, IdentityError, IdpSettings, Refusal, SIGN_IN_MINUTES_MAX, functions};
+use crate::{Identity, IdentityError, IdpSettings, Refusal, SIGN_IN_MINUTES_MAX};
 
 /// Longest address of our own to return to.
 const RETURN_TO_BYTES_MAX: usize = 1024;
-
-/// Longest user agent that is kept; a longer one is not kept at all.
-const AGENT_BYTES_MAX: usize = 512;
 
 /// A sign-in that has begun.
 #[derive(Debug, Clone)]
@@ -173,65 +170,13 @@ impl Identity {
         };
         let assertion = saml::verify_response(answer.saml_response.as_bytes(), &expectation)
             .map_err(refused)?;
-        let signed_in = self.establish(&idp, &assertion, stepping_up, browser, now).await?;
+        let proof = Proof::from(assertion);
+        let signed_in = self.establish(&idp.rules(), &proof, stepping_up, browser, now).await?;
         Ok(SignedIn { return_to: asked.return_to, ..signed_in })
     }
 
-    /// Begins the session that an accepted answer earns.
-    async fn establish(
-        &self,
-        idp: &IdpSettings,
-        assertion: &Assertion,
-        stepping_up: Option<Signed>,
-        browser: &Browser,
-        now: Timestamp,
-    ) -> Result<SignedIn, IdentityError> {
-        let refused = |refusal| IdentityError::Refused { idp: Some(idp.id.clone()), refusal };
-        let person = account(idp, assertion).map_err(refused)?;
-        if let Some(old) = &stepping_up
-            && old.actor.id != person
-        {
-            let reason = "stepped-up-as-another";
-            sessions::end(&self.state, &old.session.id, reason, now).await?;
-            let detail = "the step-up was made by another person; the session was ended";
-            return Err(refused(Refusal::new("saml.stepup.person", detail)));
-        }
-        let granted = idp.people(assertion).map_err(refused)?;
-        let secret = || keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
-        let (token, csrf) = (secret()?, secret()?);
-        let absolute_max = self.settings.limits.absolute_max;
-        let deadline = later(now, absolute_max)
-            .min(later(assertion.authenticated_at, absolute_max))
-            .min(assertion.session_not_on_or_after.unwrap_or(Timestamp::MAX));
-        let new = NewSession {
-            id: keys::digest::sha256(&token),
-            created_at: now,
-            absolute_deadline: deadline,
-            stepped_up_at: stepping_up.as_ref().map(|_| now),
-            notice: stepping_up.as_ref().and_then(|old| old.session.notice.clone()),
-            details: details(idp, assertion, &person, granted, csrf, browser),
-        };
-        self.begin(idp, assertion, &new, stepping_up.as_ref()).await?;
-        let stored = StoredSession {
-            id: new.id,
-            created_at: now,
-            last_seen_at: now,
-            absolute_deadline: new.absolute_deadline,
-            stepped_up_at: new.stepped_up_at,
-            notice: new.notice,
-            details: new.details,
-        };
-        Ok(SignedIn {
-            token: SessionToken::new(&token),
-            signed: signed(stored, &self.settings.limits)?,
-            return_to: String::new(),
-            stepped_up_from: stepping_up.map(|old| old.session.prefix()),
-            notes: assertion.notes.clone(),
-        })
-    }
-
     /// Takes up the sign-in that the browser began, so that it can't be answered again.
-    async fn take(
+    pub(crate) async fn take(
         &self,
         prelogin: Option<&str>,
         now: Timestamp,
@@ -254,108 +199,19 @@ impl Identity {
         }
     }
 
-    async fn live(&self, id: &[u8; 32], now: Timestamp) -> Result<Option<Signed>, IdentityError> {
+    pub(crate) async fn live(
+        &self,
+        id: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Signed>, IdentityError> {
         let Some(stored) = sessions::find(&self.state, id).await? else { return Ok(None) };
         let signed = signed(stored, &self.settings.limits)?;
         Ok((now < signed.session.deadline()).then_some(signed))
     }
-
-    async fn begin(
-        &self,
-        idp: &IdpSettings,
-        assertion: &Assertion,
-        new: &NewSession,
-        replaces: Option<&Signed>,
-    ) -> Result<(), IdentityError> {
-        let message = |id: &str| Message {
-            idp: idp.id.clone(),
-            id: id.to_owned(),
-            remember_until: assertion.remember_until,
-        };
-        // One document may use the same ID for neither: the structural gate saw to that.
-        let messages = [message(&assertion.response_id), message(&assertion.assertion_id)];
-        let replaces = replaces.map(|old| &old.session.id);
-        let refused = |code, detail| IdentityError::Refused {
-            idp: Some(idp.id.clone()),
-            refusal: Refusal::new(code, detail),
-        };
-        match sign_ins::finish(&self.state, &messages, new, replaces).await? {
-            Finished::Begun => Ok(()),
-            Finished::Replayed => {
-                Err(refused("saml.replay", "the provider's message was used before"))
-            }
-            Finished::Superseded => {
-                Err(refused("saml.stepup.session", "the session to be stepped up is over"))
-            }
-        }
-    }
-}
-
-/// What a session keeps of the answer that it was earned with.
-fn details(
-    idp: &IdpSettings,
-    assertion: &Assertion,
-    person: &ActorId,
-    granted: Granted,
-    csrf: [u8; 32],
-    browser: &Browser,
-) -> Details {
-    Details {
-        actor: person.as_str().to_owned(),
-        name: granted.name,
-        agency: idp.agency.as_str().to_owned(),
-        functions: granted.functions.iter().map(|f| f.as_str().to_owned()).collect(),
-        mfa: assertion.mfa,
-        context: assertion.context.clone(),
-        authenticated_at: assertion.authenticated_at,
-        idp: idp.id.clone(),
-        name_id: assertion.name_id.clone(),
-        name_id_format: assertion.name_id_format.clone(),
-        session_index: assertion.session_index.clone(),
-        csrf,
-        address: browser.address.clone(),
-        agent: browser.agent.clone().filter(|agent| agent.len() <= AGENT_BYTES_MAX),
-    }
-}
-
-/// The account key: the provider and the name that it gives, never an e-mail address alone.
-fn account(idp: &IdpSettings, assertion: &Assertion) -> Result<ActorId, Refusal> {
-    format!("{}|{}", idp.id, assertion.name_id)
-        .parse()
-        .map_err(|_| Refusal::new("saml.nameid", "the NameID is too long for an account key"))
-}
-
-impl IdpSettings {
-    /// Who the person is to this agency, from the attributes that the settings name.
-    fn people(&self, assertion: &Assertion) -> Result<Granted, Refusal> {
-        if let Some(attribute) = &self.agency_attribute {
-            let values = assertion.values(attribute);
-            let [agency] = values else {
-                let detail = "the provider does not say of exactly one agency that it is theirs";
-                return Err(Refusal::new("authz.agency", detail));
-            };
-            if agency != self.agency.as_str() {
-                return Err(Refusal::new("authz.agency", "the person is of another agency"));
-            }
-        }
-        let values = assertion.values(&self.function_attribute);
-        let functions =
-            functions::granted(values, &self.function_map, self.functions_allowed.as_ref())?;
-        let name = match assertion.values(&self.name_attribute) {
-            [name, ..] if !name.trim().is_empty() => name.trim().to_owned(),
-            _ => assertion.name_id.clone(),
-        };
-        Ok(Granted { name, functions })
-    }
-}
-
-struct Granted {
-    name: String,
-    functions: std::collections::BTreeSet<policy::Function>,
 }
 
 /// A path of our own, or `/`: what comes after a sign-in can't lead elsewhere.
-fn local_path(path: &str) -> String {
+pub(crate) fn local_path(path: &str) -> String {
     let ours = path.starts_with('/')
         && !path.starts_with("//")
         && path.len() <= RETURN_TO_BYTES_MAX

@@ -1,0 +1,254 @@
+//! From what a provider proved of a person to a session of theirs, whatever the protocol was.
+//!
+//! Invariants: the messages that proved it are used up in the transaction that begins the session; a step-up
+//! is by the same person, or the session that asked for it ends; the account key is the provider and the name
+//! that it gives, never an e-mail address alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use policy::{ActorId, Function, Ori};
+use state::sessions::{self, Details, NewSession, StoredSession};
+use state::sign_ins::{self, Finished, Message};
+
+use crate::saml::Assertion;
+use crate::session::{SessionToken, Signed, later, signed};
+use crate::sign_in::{Browser, SignedIn};
+use crate::{Identity, IdentityError, IdpSettings, Refusal, functions};
+
+/// Longest user agent that is kept; a longer one is not kept at all.
+const AGENT_BYTES_MAX: usize = 512;
+
+/// What was proved of a person: all of it under the provider's signature.
+#[derive(Debug, Clone)]
+pub(crate) struct Proof {
+    pub(crate) codes: Codes,
+    /// The IDs of the messages, none of which may be used again until `remember_until`.
+    pub(crate) messages: Vec<String>,
+    pub(crate) remember_until: Timestamp,
+    /// The name that the provider gives the person: SAML's NameID, OpenID Connect's `sub`.
+    pub(crate) name_id: String,
+    pub(crate) name_id_format: Option<String>,
+    /// The provider's handle of its session: SAML's SessionIndex, OpenID Connect's `sid`.
+    pub(crate) session_index: Option<String>,
+    /// The provider's own end of the session, if it sets one.
+    pub(crate) session_not_on_or_after: Option<Timestamp>,
+    pub(crate) authenticated_at: Timestamp,
+    pub(crate) context: String,
+    pub(crate) mfa: bool,
+    /// Attributes, or claims, by name.
+    pub(crate) attributes: BTreeMap<String, Vec<String>>,
+    pub(crate) notes: Vec<&'static str>,
+}
+
+/// The reason codes of a protocol for what is refused here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Codes {
+    pub(crate) name: &'static str,
+    pub(crate) replay: &'static str,
+    pub(crate) step_up_person: &'static str,
+    pub(crate) step_up_session: &'static str,
+}
+
+const SAML: Codes = Codes {
+    name: "saml.nameid",
+    replay: "saml.replay",
+    step_up_person: "saml.stepup.person",
+    step_up_session: "saml.stepup.session",
+};
+
+/// What the agency decided about a provider's people.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) agency: &'a Ori,
+    pub(crate) function_attribute: &'a str,
+    pub(crate) function_map: &'a BTreeMap<String, Function>,
+    pub(crate) functions_allowed: Option<&'a BTreeSet<Function>>,
+    pub(crate) name_attribute: &'a str,
+    pub(crate) agency_attribute: Option<&'a str>,
+}
+
+impl IdpSettings {
+    pub(crate) fn rules(&self) -> Rules<'_> {
+        Rules {
+            id: &self.id,
+            agency: &self.agency,
+            function_attribute: &self.function_attribute,
+            function_map: &self.function_map,
+            functions_allowed: self.functions_allowed.as_ref(),
+            name_attribute: &self.name_attribute,
+            agency_attribute: self.agency_attribute.as_deref(),
+        }
+    }
+}
+
+impl From<Assertion> for Proof {
+    fn from(assertion: Assertion) -> Self {
+        Self {
+            codes: SAML,
+            // One document may use the same ID for neither: the structural gate saw to that.
+            messages: vec![assertion.response_id, assertion.assertion_id],
+            remember_until: assertion.remember_until,
+            name_id: assertion.name_id,
+            name_id_format: assertion.name_id_format,
+            session_index: assertion.session_index,
+            session_not_on_or_after: assertion.session_not_on_or_after,
+            authenticated_at: assertion.authenticated_at,
+            context: assertion.context,
+            mfa: assertion.mfa,
+            attributes: assertion.attributes,
+            notes: assertion.notes,
+        }
+    }
+}
+
+impl Proof {
+    fn values(&self, attribute: &str) -> &[String] {
+        self.attributes.get(attribute).map_or(&[], Vec::as_slice)
+    }
+
+    /// The account key: the provider and the name that it gives, never an e-mail address alone.
+    fn account(&self, rules: &Rules<'_>) -> Result<ActorId, Refusal> {
+        let refused = |_| Refusal::new(self.codes.name, "the name is too long for an account key");
+        format!("{}|{}", rules.id, self.name_id).parse().map_err(refused)
+    }
+}
+
+impl Rules<'_> {
+    /// Who the person is to this agency, from the attributes that the settings name.
+    fn people(&self, proof: &Proof) -> Result<Granted, Refusal> {
+        if let Some(attribute) = self.agency_attribute {
+            let [agency] = proof.values(attribute) else {
+                let detail = "the provider does not say of exactly one agency that it is theirs";
+                return Err(Refusal::new("authz.agency", detail));
+            };
+            if agency != self.agency.as_str() {
+                return Err(Refusal::new("authz.agency", "the person is of another agency"));
+            }
+        }
+        let values = proof.values(self.function_attribute);
+        let functions = functions::granted(values, self.function_map, self.functions_allowed)?;
+        let name = match proof.values(self.name_attribute) {
+            [name, ..] if !name.trim().is_empty() => name.trim().to_owned(),
+            _ => proof.name_id.clone(),
+        };
+        Ok(Granted { name, functions })
+    }
+}
+
+struct Granted {
+    name: String,
+    functions: BTreeSet<Function>,
+}
+
+impl Identity {
+    /// Begins the session that a proof earns. The caller fills in where to return to.
+    pub(crate) async fn establish(
+        &self,
+        rules: &Rules<'_>,
+        proof: &Proof,
+        stepping_up: Option<Signed>,
+        browser: &Browser,
+        now: Timestamp,
+    ) -> Result<SignedIn, IdentityError> {
+        let refused = |refusal| IdentityError::Refused { idp: Some(rules.id.to_owned()), refusal };
+        let person = proof.account(rules).map_err(refused)?;
+        if let Some(old) = &stepping_up
+            && old.actor.id != person
+        {
+            let reason = "stepped-up-as-another";
+            sessions::end(&self.state, &old.session.id, reason, now).await?;
+            let detail = "the step-up was made by another person; the session was ended";
+            return Err(refused(Refusal::new(proof.codes.step_up_person, detail)));
+        }
+        let granted = rules.people(proof).map_err(refused)?;
+        let secret = || keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
+        let (token, csrf) = (secret()?, secret()?);
+        let absolute_max = self.settings.limits.absolute_max;
+        let deadline = later(now, absolute_max)
+            .min(later(proof.authenticated_at, absolute_max))
+            .min(proof.session_not_on_or_after.unwrap_or(Timestamp::MAX));
+        let new = NewSession {
+            id: keys::digest::sha256(&token),
+            created_at: now,
+            absolute_deadline: deadline,
+            stepped_up_at: stepping_up.as_ref().map(|_| now),
+            notice: stepping_up.as_ref().and_then(|old| old.session.notice.clone()),
+            details: details(rules, proof, &person, granted, csrf, browser),
+        };
+        self.begin(rules.id, proof, &new, stepping_up.as_ref()).await?;
+        let stored = StoredSession {
+            id: new.id,
+            created_at: now,
+            last_seen_at: now,
+            absolute_deadline: new.absolute_deadline,
+            stepped_up_at: new.stepped_up_at,
+            notice: new.notice,
+            details: new.details,
+        };
+        Ok(SignedIn {
+            token: SessionToken::new(&token),
+            signed: signed(stored, &self.settings.limits)?,
+            return_to: String::new(),
+            stepped_up_from: stepping_up.map(|old| old.session.prefix()),
+            notes: proof.notes.clone(),
+        })
+    }
+
+    async fn begin(
+        &self,
+        idp: &str,
+        proof: &Proof,
+        new: &NewSession,
+        replaces: Option<&Signed>,
+    ) -> Result<(), IdentityError> {
+        let message = |id: &String| Message {
+            idp: idp.to_owned(),
+            id: id.clone(),
+            remember_until: proof.remember_until,
+        };
+        let messages: Vec<Message> = proof.messages.iter().map(message).collect();
+        let replaces = replaces.map(|old| &old.session.id);
+        let refused = |code, detail| IdentityError::Refused {
+            idp: Some(idp.to_owned()),
+            refusal: Refusal::new(code, detail),
+        };
+        match sign_ins::finish(&self.state, &messages, new, replaces).await? {
+            Finished::Begun => Ok(()),
+            Finished::Replayed => {
+                Err(refused(proof.codes.replay, "the provider's message was used before"))
+            }
+            Finished::Superseded => {
+                Err(refused(proof.codes.step_up_session, "the session to be stepped up is over"))
+            }
+        }
+    }
+}
+
+/// What a session keeps of the proof that it was earned with.
+fn details(
+    rules: &Rules<'_>,
+    proof: &Proof,
+    person: &ActorId,
+    granted: Granted,
+    csrf: [u8; 32],
+    browser: &Browser,
+) -> Details {
+    Details {
+        actor: person.as_str().to_owned(),
+        name: granted.name,
+        agency: rules.agency.as_str().to_owned(),
+        functions: granted.functions.iter().map(|f| f.as_str().to_owned()).collect(),
+        mfa: proof.mfa,
+        context: proof.context.clone(),
+        authenticated_at: proof.authenticated_at,
+        idp: rules.id.to_owned(),
+        name_id: proof.name_id.clone(),
+        name_id_format: proof.name_id_format.clone(),
+        session_index: proof.session_index.clone(),
+        csrf,
+        address: browser.address.clone(),
+        agent: browser.agent.clone().filter(|agent| agent.len() <= AGENT_BYTES_MAX),
+    }
+}
