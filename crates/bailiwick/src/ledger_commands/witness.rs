@@ -16,12 +16,9 @@ pub(crate) fn checkpoint(folder: &Path, newest: bool) -> anyhow::Result<ExitCode
     let found = ledger::watched::newest_checkpoints(folder)
         .with_context(|| format!("could not read the checkpoints in `{}`", folder.display()))?;
     let note = if newest { Some(found.published) } else { found.cosigned };
-    let Some(note) = note else {
-        progress::say(
-            "no witness has confirmed this ledger yet; --newest shows what it signed alone",
-        );
-        return Ok(ExitCode::FAILURE);
-    };
+    // Not where a note is printed: it would end up in the file that the note is kept in.
+    let none = "no witness has confirmed this ledger yet; --newest shows what it signed alone";
+    let note = note.context(none)?;
     progress::say(note.trim_end_matches('\n'));
     Ok(ExitCode::SUCCESS)
 }
