@@ -8,7 +8,7 @@ use clap::Subcommand;
 use keys::cert::{Certificate, private_key_from_pem};
 use keys::sign::P384Key;
 use keys::{Clock as _, SystemClock, SystemRandom};
-use parcel::{Recipient, Refused, Signer, Trust, Watch};
+use parcel::{Recipient, RecipientKey, Refused, Signer, Trust, Watch};
 use serde_json::json;
 
 use crate::progress;
@@ -139,7 +139,9 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             })))
         }
         ParcelCommand::Open { parcel, recipient, key, sender, out, only } => {
-            let us = Recipient { certificate: certificate(&recipient)?, key: private_key(&key)? };
+            let key = progress::text_of(&key)?;
+            let key = RecipientKey::from_pkcs8(&private_key_from_pem(&key)?)?;
+            let us = Recipient { certificate: certificate(&recipient)?, key };
             let trust = trust(&sender)?;
             let only = only.as_deref();
             let result =

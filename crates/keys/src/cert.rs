@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 use zeroize::Zeroizing;
 
-pub use self::issue::{CertSpec, Usage, issue, issue_rsa, issue_rsa_for};
+pub use self::issue::{CertSpec, Usage, issue, issue_for, issue_rsa, issue_rsa_for};
 use crate::sign::{self, Scheme};
-use crate::{KeysError, digest};
+use crate::{KeysError, digest, kem};
 
 /// Longest certificate that is read.
 pub const CERTIFICATE_BYTES_MAX: usize = 64 * 1024;
@@ -41,6 +41,8 @@ pub enum PublicKeyAlgorithm {
     Rsa,
     P256,
     P384,
+    MlKem768,
+    MlKem1024,
     /// A kind that Bailiwick does not use.
     Unknown,
 }
@@ -153,6 +155,8 @@ impl Certificate {
                 Some(sign::P384) => PublicKeyAlgorithm::P384,
                 Some(_) | None => PublicKeyAlgorithm::Unknown,
             },
+            kem::OID_768 => PublicKeyAlgorithm::MlKem768,
+            kem::OID_1024 => PublicKeyAlgorithm::MlKem1024,
             _ => PublicKeyAlgorithm::Unknown,
         }
     }
@@ -173,6 +177,11 @@ impl Certificate {
     /// Whether keys may be agreed with its key: keyUsage must say so.
     pub fn allows_key_agreement(&self) -> bool {
         self.usage(|usage| usage.key_agreement(), false)
+    }
+
+    /// Whether keys may be sent under its key: keyUsage must say so.
+    pub fn allows_key_encipherment(&self) -> bool {
+        self.usage(|usage| usage.key_encipherment(), false)
     }
 
     /// Whether its key may sign documents: digitalSignature or nonRepudiation, if key usage is

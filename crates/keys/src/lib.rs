@@ -10,6 +10,7 @@ pub mod agree;
 pub mod cert;
 pub mod digest;
 pub mod file;
+pub mod kem;
 pub mod keyring;
 pub mod mac;
 pub mod module;

@@ -128,7 +128,7 @@ pub fn derive(key: &impl Root, label: &str) -> [u8; 32] {
 
 /// 32 bytes is far below HKDF's limit of 255 blocks, the only way in which this can fail; were
 /// it to fail all the same, a zero key must not be handed out, so the process stops here.
-fn expand(prk: &hkdf::Prk, info: &[u8], out: &mut [u8; 32]) {
+pub(crate) fn expand(prk: &hkdf::Prk, info: &[u8], out: &mut [u8; 32]) {
     let info = [info];
     let done = prk.expand(&info, hkdf::HKDF_SHA256).and_then(|okm| okm.fill(out));
     assert!(done.is_ok(), "HKDF-SHA-256 gives 32 bytes");

@@ -18,6 +18,7 @@ pub(crate) const CONTEXT_0_PRIMITIVE: u8 = 0x80;
 pub(crate) const CONTEXT_0: u8 = 0xa0;
 pub(crate) const CONTEXT_1: u8 = 0xa1;
 pub(crate) const CONTEXT_2: u8 = 0xa2;
+pub(crate) const CONTEXT_4: u8 = 0xa4;
 
 /// Tag and length for `length` bytes of content.
 pub(crate) fn head(tag: u8, length: usize) -> Vec<u8> {

@@ -1,6 +1,7 @@
-//! The two CMS messages of this profile (RFC 5652, 5083, 5084, 5753, 5035), and no other form.
+//! The two CMS messages of this profile (RFC 5652, 5083, 5084, 5753, 9629, 9936, 5035), and no other form.
 
 pub(crate) mod envelope;
+pub(crate) mod recipient;
 pub(crate) mod signature;
 
 use keys::KeysError;
@@ -18,6 +19,10 @@ pub(crate) mod oid {
     pub(crate) const AES256_WRAP: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1, 45];
     /// dhSinglePass-stdDH-sha384kdf-scheme
     pub(crate) const ECDH_SHA384: &[u8] = &[0x2b, 0x81, 4, 1, 11, 2];
+    /// id-ori-kem (RFC 9629)
+    pub(crate) const KEM_RECIPIENT: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 16, 13, 3];
+    /// id-alg-hkdf-with-sha256 (RFC 8619)
+    pub(crate) const HKDF_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 16, 3, 28];
     pub(crate) const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
     pub(crate) const SHA384: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2];
     pub(crate) const ECDSA_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];

@@ -12,8 +12,8 @@ use keys::sign::P384Key;
 use tempfile::TempDir;
 
 use crate::bag::{self, part_path};
-use crate::cms::envelope::{self, Address};
-use crate::cms::signature;
+use crate::cms::recipient::Address;
+use crate::cms::{envelope, signature};
 use crate::meta::{Party, Transfer};
 use crate::{Entry, Fault, Parcel, Recipient, Seal, Signer, Trust, Watch};
 
@@ -49,7 +49,7 @@ impl World {
     fn new() -> Self {
         let recipient = |name| {
             let (certificate, key) = certificate(name, Usage::KeyAgreement);
-            Recipient { certificate, key }
+            Recipient { certificate, key: key.into() }
         };
         let (leaf, key) = certificate("Riverton", Usage::Signing);
         Self {

@@ -32,10 +32,12 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
-use keys::Random;
 use keys::cert::Certificate;
+use keys::kem::KemKey;
 use keys::sign::P384Key;
+use keys::{KeysError, Random};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 pub use crate::bag::{TAG_FILES, part_path};
 pub use crate::custody::{CustodyEvent, LedgerReference, Person};
@@ -132,11 +134,50 @@ pub struct Signer {
     pub key: P384Key,
 }
 
-/// Who opens: a key-agreement certificate and its key.
+/// Who opens: a certificate that parcels are sealed to, and its key.
 #[derive(Debug)]
 pub struct Recipient {
     pub certificate: Certificate,
-    pub key: P384Key,
+    pub key: RecipientKey,
+}
+
+/// The two kinds of keys that parcels are sealed to.
+#[derive(Debug)]
+pub enum RecipientKey {
+    P384(P384Key),
+    MlKem(KemKey),
+}
+
+impl RecipientKey {
+    /// From PKCS#8, of either kind.
+    pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, KeysError> {
+        match KemKey::from_pkcs8(pkcs8) {
+            Ok(key) => Ok(Self::MlKem(key)),
+            Err(_) => P384Key::from_pkcs8(pkcs8).map(Self::P384).map_err(|_| {
+                KeysError::PrivateKey { expected: "P-384 or ML-KEM (with the expanded key) PKCS#8" }
+            }),
+        }
+    }
+
+    /// PKCS#8.
+    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, KeysError> {
+        match self {
+            Self::P384(key) => Ok(key.to_pkcs8()),
+            Self::MlKem(key) => key.to_pkcs8(),
+        }
+    }
+}
+
+impl From<P384Key> for RecipientKey {
+    fn from(key: P384Key) -> Self {
+        Self::P384(key)
+    }
+}
+
+impl From<KemKey> for RecipientKey {
+    fn from(key: KemKey) -> Self {
+        Self::MlKem(key)
+    }
 }
 
 /// Whose signatures are believed, and when "now" is.
@@ -182,7 +223,7 @@ pub struct Seal<'a> {
     /// The parcel's name for ever, on both sides.
     pub id: Uuid,
     pub sender: &'a Signer,
-    /// P-384 certificates that allow key agreement; each opens the whole parcel alone.
+    /// P-384 certificates that allow key agreement, or ML-KEM certificates that allow key encipherment; each opens the whole parcel alone.
     pub recipients: Vec<Certificate>,
     /// Plaintext bytes of a part; [`PART_BYTES_DEFAULT`] unless there is a reason.
     pub part_size: u64,

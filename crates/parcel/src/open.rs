@@ -105,8 +105,7 @@ impl Parcel {
         if envelope.content_length() as u64 != to - from {
             return Err(refuse(Fault::Malformed("a part of the length that bag-info.txt gives")));
         }
-        let Recipient { certificate, key } = recipient;
-        let plain = envelope.open(certificate, key, &mut part).map_err(refuse)?;
+        let plain = envelope.open(recipient, &mut part).map_err(refuse)?;
         let length = plain.len();
         part.copy_within(plain, 0);
         part.truncate(length);

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::archive::Archive;
 use self::workers::{Parts, Pool};
 use crate::bag::{self, OuterInfo};
-use crate::cms::{envelope::Address, signature};
+use crate::cms::{recipient::Address, signature};
 use crate::error::limit;
 use crate::meta::{self, Index, IndexedFile, Transfer, TransferRecord};
 use crate::name::{self, Conflict};

@@ -40,7 +40,7 @@ fn three_parts_a_thread_are_enough_to_seal_verify_and_open() {
     let folder = tempfile::tempdir().unwrap();
     let (key, ours) = (P384Key::generate().unwrap(), P384Key::generate().unwrap());
     let sender = Signer { chain: vec![issue(Usage::Signing, &key)], key };
-    let recipient = Recipient { certificate: issue(Usage::KeyAgreement, &ours), key: ours };
+    let recipient = Recipient { certificate: issue(Usage::KeyAgreement, &ours), key: ours.into() };
     let party = |ori: &str| Party { ori: ori.into(), name: "Riverton Police".into() };
     let entry = Entry {
         path: "video.mp4".into(),

@@ -17,7 +17,7 @@ use keys::keyring::Keyring;
 use keys::sign::P384Key;
 use keys::{Clock, Random};
 use ledger::{Ledger, Origin};
-use parcel::{Party, Recipient, Signer};
+use parcel::{Party, Recipient, RecipientKey, Signer};
 use serde::{Deserialize, Serialize};
 use state::State;
 use tools::form::Submission;
@@ -135,7 +135,9 @@ fn recipient(settings: &ExchangeConfig) -> Result<Recipient, StartError> {
     let own = read_own(&settings.recipient_certificate, &settings.recipient_key)?;
     let missing = || StartError::Sharing("the recipient certificate file is empty".into());
     let certificate: Certificate = own.chain.into_iter().next().ok_or_else(missing)?;
-    Ok(Recipient { certificate, key: p384(&own.pkcs8)? })
+    let key = RecipientKey::from_pkcs8(&own.pkcs8)
+        .map_err(|error| StartError::Sharing(Box::new(error)))?;
+    Ok(Recipient { certificate, key })
 }
 
 fn p384(pkcs8: &[u8]) -> Result<P384Key, StartError> {

@@ -209,7 +209,7 @@ impl Stage {
             },
             recipient: Recipient {
                 certificate: identity.sealing.certificate.clone(),
-                key: identity.sealing.key(),
+                key: identity.sealing.key().into(),
             },
             tls: wire::tls::Own {
                 chain: vec![identity.tls.certificate.clone()],

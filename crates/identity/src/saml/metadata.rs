@@ -231,6 +231,8 @@ fn is_strong(certificate: &Certificate) -> bool {
             certificate.spki_der().is_ok_and(|spki| spki.len() >= RSA_2048_SPKI_BYTES)
         }
         PublicKeyAlgorithm::P256 | PublicKeyAlgorithm::P384 => true,
-        PublicKeyAlgorithm::Unknown => false,
+        PublicKeyAlgorithm::MlKem768
+        | PublicKeyAlgorithm::MlKem1024
+        | PublicKeyAlgorithm::Unknown => false,
     }
 }

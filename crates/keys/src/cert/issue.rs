@@ -42,8 +42,10 @@ pub enum Usage {
     TlsPeer,
     /// Signs parcels and receipts.
     Signing,
-    /// Parcels are sealed to it.
+    /// Parcels are sealed to it, by agreeing on a key.
     KeyAgreement,
+    /// Parcels are sealed to it, by sending it a key: ML-KEM (RFC 9935 §5).
+    KeyEncipherment,
     /// Of an identity provider, or of a service towards one.
     SamlSigning,
     /// Keys of assertions are wrapped to it.
@@ -78,6 +80,18 @@ pub fn issue(
     };
     let algorithm = AlgorithmIdentifierOwned { oid: ECDSA_SHA384, parameters: None };
     write(spec, &spki, certificate, &algorithm, random, |tbs| key.sign(tbs))
+}
+
+/// As [`issue`], for a public key that can't sign: `issuer` vouches for it.
+pub fn issue_for(
+    spec: &CertSpec,
+    spki: &[u8],
+    issuer: (&Certificate, &P384Key),
+    random: &dyn Random,
+) -> Result<Certificate, KeysError> {
+    let algorithm = AlgorithmIdentifierOwned { oid: ECDSA_SHA384, parameters: None };
+    let (certificate, key) = issuer;
+    write(spec, spki, Some(certificate), &algorithm, random, |tbs| key.sign(tbs))
 }
 
 /// A certificate with an RSA key, signed by itself with SHA-256: an identity provider's.
@@ -225,6 +239,7 @@ fn usages(usage: Usage) -> (FlagSet<KeyUsages>, Vec<ObjectIdentifier>) {
         Usage::TlsPeer => (signs, vec![TLS_SERVER, TLS_CLIENT]),
         Usage::Signing => (KeyUsages::DigitalSignature | KeyUsages::NonRepudiation, vec![]),
         Usage::KeyAgreement => (FlagSet::from(KeyUsages::KeyAgreement), vec![]),
+        Usage::KeyEncipherment => (FlagSet::from(KeyUsages::KeyEncipherment), vec![]),
         Usage::SamlSigning => (signs, vec![]),
         Usage::SamlEncryption => (FlagSet::from(KeyUsages::KeyEncipherment), vec![]),
     }

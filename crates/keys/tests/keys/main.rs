@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped check says so")]
 
 mod certificates;
+mod kem;
 mod keyring;
 mod primitives;
 mod wycheproof;

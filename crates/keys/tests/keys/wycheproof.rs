@@ -12,10 +12,13 @@ use keys::sign::{P384Key, Scheme, ed25519_verify, verify};
 use serde_json::Value;
 
 #[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
-fn corpus(file: &str) -> Option<Value> {
+pub(crate) fn corpora() -> PathBuf {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpora");
-    let folder = std::env::var("BAILIWICK_CORPORA").unwrap_or_else(|_| beside.to_owned());
-    let path = PathBuf::from(folder).join("wycheproof").join(file);
+    PathBuf::from(std::env::var("BAILIWICK_CORPORA").unwrap_or_else(|_| beside.to_owned()))
+}
+
+fn corpus(file: &str) -> Option<Value> {
+    let path = corpora().join("wycheproof").join(file);
     match std::fs::read(&path) {
         Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap()),
         Err(_) => {
@@ -165,5 +168,19 @@ fn hmac_sha_256_verifies() {
     let wanted = |group: &Value, _: &Value| group["keySize"] == 256 && group["tagSize"] == 256;
     check("hmac_sha256_test.json", 30, wanted, |_, test| {
         MacKey::from_bytes(key(&test["key"])).verify(&[&hex(&test["msg"])], &hex(&test["tag"]))
+    });
+}
+
+#[test]
+fn hkdf_sha_256_expands() {
+    // 32 bytes without salt are all that is ever derived: the beginning of what longer vectors want.
+    let wanted = |_: &Value, test: &Value| {
+        test["salt"] == ""
+            && test["size"].as_u64().is_some_and(|size| size >= 32)
+            && test["result"] == "valid"
+    };
+    check("hkdf_sha256_test.json", 10, wanted, |_, test| {
+        let made = keys::kem::hkdf_sha256(&hex(&test["ikm"]), &hex(&test["info"]));
+        hex(&test["okm"]).starts_with(made.as_slice())
     });
 }

@@ -10,7 +10,8 @@ use std::thread;
 use keys::Random;
 use keys::digest::{Sha256, sha256};
 
-use crate::cms::envelope::{self, Address};
+use crate::cms::envelope;
+use crate::cms::recipient::Address;
 use crate::{PARTS_MAX, SealError, Target, bag};
 
 /// A part that was sealed and written.

@@ -18,7 +18,7 @@ fn commands(text: &str) -> Vec<&str> {
 fn script(world: &World, parcel: &Path, sender: &str) -> String {
     let text = std::fs::read_to_string(parcel.join("HOW-TO-OPEN.txt")).unwrap();
     let cert = world.write_pem("our.pem", &world.recipient.certificate.pem());
-    let key_pem = cert::private_key_pem(&world.recipient.key.to_pkcs8());
+    let key_pem = cert::private_key_pem(&world.recipient.key.to_pkcs8().unwrap());
     let key = world.write_pem("our.key", &key_pem);
     let sender = world.write_pem("sender.pem", sender);
     let out = world.path("opened by hand");

@@ -211,7 +211,7 @@ fn wrong_recipient_is_refused() {
     // The right certificate with another key.
     let mixed = parcel::Recipient {
         certificate: world.recipient.certificate.clone(),
-        key: P384Key::generate().unwrap(),
+        key: P384Key::generate().unwrap().into(),
     };
     let refused = parcel::open_file(&out, &mixed, &world.trust(), "statement.pdf", None);
     assert!(matches!(*refused.unwrap_err().fault, Fault::Decrypt(_)));

@@ -204,7 +204,7 @@ fn certificate_for_another_use_does_not_sign() {
     let out = world.sealed("parcel");
     // Of the trusted CA, but for key agreement: openssl signs with it all the same.
     let leaf = world.write_pem("leaf.pem", &world.recipient.certificate.pem());
-    let key = cert::private_key_pem(&world.recipient.key.to_pkcs8());
+    let key = cert::private_key_pem(&world.recipient.key.to_pkcs8().unwrap());
     let key = world.write_pem("leaf.key", &key);
     let signed = run(std::process::Command::new("openssl")
         .args(["cms", "-sign", "-binary", "-outform", "DER", "-md", "sha384", "-cades"])

@@ -55,7 +55,7 @@ impl World {
         };
         let agree = |name| {
             let (certificate, key) = issue(name, Usage::KeyAgreement);
-            Recipient { certificate, key }
+            Recipient { certificate, key: key.into() }
         };
         let (leaf, key) = issue("Riverton parcels", Usage::Signing);
         Self {

@@ -6,7 +6,8 @@ use keys::{SystemRandom, agree};
 use proptest::prelude::*;
 
 use super::*;
-use crate::asn1::INTEGER;
+use crate::asn1::CONTEXT_1;
+use crate::cms::recipient::How;
 
 /// How a part differs from ours.
 struct Variant {
@@ -31,7 +32,9 @@ const OURS: Variant = Variant {
 fn part(variant: &Variant) -> Vec<u8> {
     let wrapped = [7; agree::WRAPPED_KEY_BYTES];
     let issuer = element(SEQUENCE, &[&element(SEQUENCE, &[]), &element(INTEGER, &[&[5]])]);
-    let recipients = set_of(SET, vec![recipient_info(&[4; 97], &issuer, &wrapped)]);
+    let info =
+        Wrapped { issuer_and_serial: issuer, how: How::Agree(vec![4; 97]), key: wrapped.to_vec() };
+    let recipients = set_of(SET, vec![info.write()]);
     let iv = element(OCTET_STRING, &[&vec![1; variant.iv]]);
     let tag_length = u8::try_from(variant.tag).unwrap();
     // GCM's tag length is 12 by default, and then not written.
@@ -65,14 +68,8 @@ pub(crate) fn assembled(
     content: &[u8],
     mac: &[u8],
 ) -> Vec<u8> {
-    let infos = recipients.iter().zip(keys).map(|(certificate, key)| {
-        let address = Address::of(certificate).unwrap();
-        let ephemeral = P384Key::generate().unwrap();
-        let secret = agree::ecdh_p384(&ephemeral, &address.point).unwrap();
-        let kek = agree::x963_sha384(secret.as_slice(), &shared_info());
-        let wrapped = agree::wrap(&kek, key).unwrap();
-        recipient_info(&ephemeral.public_point(), &address.issuer_and_serial, &wrapped)
-    });
+    let infos = recipients.iter().zip(keys);
+    let infos = infos.map(|(to, key)| Address::of(to).unwrap().wrap(key).unwrap());
     let head = part_head(infos.collect(), nonce, content.len());
     [head, content.to_vec(), element(OCTET_STRING, &[mac])].concat()
 }
@@ -114,7 +111,7 @@ fn indefinite_and_padded_lengths_are_refused() {
     assert!(Envelope::parse(&padded).is_err());
 }
 
-fn recipient() -> (Certificate, P384Key) {
+pub(super) fn recipient() -> Recipient {
     let key = P384Key::generate().unwrap();
     let spec = CertSpec {
         subject_cn: "Lakeside".into(),
@@ -126,19 +123,19 @@ fn recipient() -> (Certificate, P384Key) {
         ips: vec![],
         uris: vec![],
     };
-    (issue(&spec, &key, None, &SystemRandom).unwrap(), key)
+    Recipient { certificate: issue(&spec, &key, None, &SystemRandom).unwrap(), key: key.into() }
 }
 
 #[test]
 fn any_flipped_bit_of_a_part_is_refused_without_the_manifest_too() {
-    let (certificate, key) = recipient();
+    let recipient = recipient();
     let mut data = b"what was said".to_vec();
-    let addresses = [Address::of(&certificate).unwrap()];
+    let addresses = [Address::of(&recipient.certificate).unwrap()];
     let (head, mac) = seal(&addresses, &mut data, &SystemRandom).unwrap();
     let whole = [head, data, mac].concat();
     let open = |mut part: Vec<u8>| {
         let envelope = Envelope::parse(&part)?;
-        let plain = envelope.open(&certificate, &key, &mut part)?;
+        let plain = envelope.open(&recipient, &mut part)?;
         Ok::<_, Fault>(part[plain].to_vec())
     };
     assert_eq!(open(whole.clone()).unwrap(), b"what was said");
