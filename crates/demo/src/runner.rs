@@ -78,11 +78,13 @@ pub struct Staging {
     pub records: SourceKind,
     /// Its clock, randomness and disk.
     pub outside: Outside,
+    /// More of its configuration, as TOML.
+    pub settings: String,
 }
 
 impl Default for Staging {
     fn default() -> Self {
-        Self { records: own_records(), outside: Outside::system() }
+        Self { records: own_records(), outside: Outside::system(), settings: String::new() }
     }
 }
 
@@ -134,11 +136,12 @@ impl World {
         let provider = Arc::new(pretend_provider(&places, &clock, &random)?);
         let [first, second] = &homes;
         let elsewhere = own_records();
-        for (home, other, records) in
-            [(first, second, &staging.records), (second, first, &elsewhere)]
-        {
+        for (home, other, records, more) in [
+            (first, second, &staging.records, staging.settings.as_str()),
+            (second, first, &elsewhere, ""),
+        ] {
             let witnessed = home.witness_text(other, &*random)?;
-            home.write("bailiwick.toml", &(home.config_text(records) + &witnessed))?;
+            home.write("bailiwick.toml", &(home.config_text(records) + &witnessed + more))?;
             home.write("idp-metadata.xml", &provider.metadata())?;
             home.write_tools()?;
             home.introduce(other, clock.now(), &*random)?;

@@ -151,11 +151,30 @@ pub enum AppendError {
     Conflict { size: u64 },
     #[error("the ledger's database failed")]
     Database(#[source] Arc<DatabaseError>),
+    /// It was sent, and no answer came.
+    #[error(
+        "the record may be in the ledger all the same; look there before you repeat what it is about"
+    )]
+    Unknown(#[source] Arc<DatabaseError>),
     #[error("the ledger is closed")]
     Closed,
 }
 
 impl AppendError {
+    /// Whether no answer came, so that the record may well be in the ledger: whoever asked looks
+    /// there before it is repeated.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::NoAnswer { .. })
+    }
+
+    /// What those are told who come while the ledger is not open yet: their records were not sent.
+    pub(crate) fn afterwards(&self) -> Self {
+        match self {
+            Self::Unknown(source) => Self::Database(Arc::clone(source)),
+            other => other.clone(),
+        }
+    }
+
     pub(crate) fn no_answer(after: std::time::Duration) -> Self {
         Self::NoAnswer { seconds: after.as_secs() }
     }

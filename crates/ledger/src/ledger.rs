@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use keys::{Clock, Random};
+use tokio::sync::oneshot;
 
 use crate::background::{Background, LastVerification};
 use crate::capacity::{Capacity, Watch};
@@ -91,7 +92,7 @@ impl Ledger {
     /// index, and what it has seen of the log.
     ///
     /// # Errors
-    /// [`OpenError`]; [`OpenError::Setting`] with witnesses, which a shared ledger can't have yet.
+    /// [`OpenError`].
     pub fn open_shared(
         dial: Arc<dyn Dial>,
         waits: Waits,
@@ -226,6 +227,21 @@ impl Ledger {
 
     pub(crate) fn watched(&self) -> &Watched {
         &self.0.fixed.watched
+    }
+
+    /// Reads the newest head of a log that is shared. Where it is not, this process has it already.
+    /// Waits for the database.
+    pub(crate) fn follow_now(&self) -> Result<(), AppendError> {
+        if self.0.fixed.store.look_wait().is_none() {
+            return Ok(());
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.0.queue.put_task(Box::new(move |writer| {
+            if sender.send(writer.look()).is_err() {
+                tracing::debug!("nobody waits for the newest head any more");
+            }
+        }))?;
+        receiver.blocking_recv().unwrap_or(Err(AppendError::Closed))
     }
 
     pub(crate) fn now(&self) -> jiff::Timestamp {

@@ -63,14 +63,6 @@ impl Opening {
     /// The ledger in a database.
     pub(crate) fn shared(self, dial: Arc<dyn Dial>, waits: Waits) -> Result<Ledger, OpenError> {
         let Self { place, settings, keys, clock, random, .. } = &self;
-        let witnesses = settings.witnessing.witnesses.len();
-        if witnesses > 0 {
-            // Entries that another process has submitted, and this one has not followed yet, would look
-            // as if the log had gone back.
-            let expected = "none, for a ledger that several processes share";
-            let (key, value) = ("witness", format!("{witnesses} of them"));
-            return Err(OpenError::Setting { key, value, expected });
-        }
         let with = (clock.as_ref(), random);
         let found = Found::new(dial, waits, place, settings, keys, with, true)?;
         self.open(found.identity, Arc::new(found.store))

@@ -83,7 +83,12 @@ impl Writer {
             match self.queue.take(portion, idle) {
                 Taken::Jobs(jobs) => self.at_work(|writer| writer.handle(jobs)),
                 Taken::Task(task) => self.at_work(task),
-                Taken::Idle if look_wait.is_some() => self.at_work(Self::look),
+                Taken::Idle if look_wait.is_some() => self.at_work(|writer| {
+                    if let Err(error) = writer.look() {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::debug!(error, "it could not be looked at the log");
+                    }
+                }),
                 Taken::Idle => {}
                 Taken::Closed => break,
             }
@@ -169,23 +174,23 @@ impl Writer {
     }
 
     /// Looks for what others appended to a log that is shared.
-    fn look(&mut self) {
-        if self.reopen().is_err() {
-            return;
-        }
-        let Some(open) = &mut self.open else { return };
+    pub(crate) fn look(&mut self) -> Result<(), AppendError> {
+        self.reopen()?;
+        let Some(open) = &mut self.open else { return Err(AppendError::Closed) };
         match open.appender.look() {
-            Ok(None) => {}
+            Ok(None) => Ok(()),
             Ok(Some(now)) => {
                 *self.fixed.shared.write() = now.clone();
                 open.head = now;
                 self.index.bell().ring();
+                Ok(())
             }
             Err(failure) => {
-                let why = self.note_failure(failure).to_string();
+                let error = self.note_failure(failure);
+                let (since, why) = (self.fixed.clock.now(), error.to_string());
                 tracing::warn!(why, "it could not be seen what others recorded");
-                let since = self.fixed.clock.now();
                 self.fixed.shared.set_health(Health::Stalled { since, why });
+                Err(error)
             }
         }
     }
@@ -278,7 +283,7 @@ impl Writer {
             Failure::Broken(error) => {
                 self.open = None;
                 self.tried = Some(Instant::now());
-                self.last_error = Some(error.clone());
+                self.last_error = Some(error.afterwards());
                 error
             }
             Failure::Refused(error) => {
@@ -328,7 +333,7 @@ impl Writer {
             Err(Failure::Broken(error)) => {
                 self.open = None;
                 self.tried = Some(Instant::now());
-                self.last_error = Some(error);
+                self.last_error = Some(error.afterwards());
                 false
             }
         }

@@ -54,6 +54,16 @@ impl Problem {
         )
     }
 
+    /// The ledger did not say whether it has the record, so nothing was shown.
+    fn maybe_recorded() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Recording is unavailable",
+            "The audit ledger did not answer in time, so nothing was released. It may have recorded this all \
+             the same: before you repeat something that changes records, look whether it was done.",
+        )
+    }
+
     /// The ledger's witnesses let nothing out, for this reason.
     fn unwitnessed(reason: &str) -> Self {
         Self::new(
@@ -141,6 +151,7 @@ impl From<ledger::AppendError> for Problem {
                 "The audit ledger is stopped",
                 format!("Nothing was released and nothing was changed: {why}."),
             ),
+            unknown if unknown.is_unknown() => Self::maybe_recorded(),
             _other => Self::unrecorded(),
         }
     }
@@ -243,5 +254,28 @@ impl IntoResponse for Problem {
         let mut response = (self.status, self.content()).into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ledger::{AppendError, DatabaseError};
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_may_be_there_is_not_said_to_be_absent() {
+        let database = || Arc::new(DatabaseError::NoLedger);
+        for unknown in [AppendError::Unknown(database()), AppendError::NoAnswer { seconds: 30 }] {
+            let problem = Problem::from(GateError::Unrecorded(unknown));
+            assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
+            let words = &problem.words;
+            assert!(words.contains("It may have recorded this all the same"), "{words}");
+            assert!(!words.contains("nothing was changed"), "{words}");
+        }
+        let plain = Problem::from(AppendError::Database(database()));
+        assert!(plain.words.contains("could not record this"), "{}", plain.words);
     }
 }

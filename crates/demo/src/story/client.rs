@@ -4,6 +4,8 @@
 //! GET, across agencies and the identity provider; it never posts a form twice. One [`Browser`]
 //! is one person's.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +34,8 @@ pub struct Browser {
     pub jar: Jar,
     /// How long one request may take.
     pub wait_max: Duration,
+    /// Where requests to an authority (`host:port`) go instead, as if a proxy chose among equal processes.
+    pub through: BTreeMap<String, SocketAddr>,
     agent: String,
 }
 
@@ -68,7 +72,8 @@ impl Browser {
     /// A browser with an empty jar that gives this name in `User-Agent`.
     #[must_use]
     pub fn new(agent: &str) -> Self {
-        Self { jar: Jar::default(), wait_max: WAIT_MAX, agent: agent.to_owned() }
+        let (jar, through, agent) = (Jar::default(), BTreeMap::new(), agent.to_owned());
+        Self { jar, wait_max: WAIT_MAX, through, agent }
     }
 
     /// Opens an address as if it had been typed.
@@ -210,18 +215,26 @@ impl Browser {
             .parse()
             .map_err(|_| StoryError::BadAddress { address: address.to_string() })?;
         *request.headers_mut() = headers;
-        let answer = tokio::time::timeout(self.wait_max, send(address, request)).await;
+        let instead = self.through.get(&address.authority()).copied();
+        let answer = tokio::time::timeout(self.wait_max, send(address, instead, request)).await;
         answer.map_err(|_| StoryError::TimedOut { address: address.to_string() })?
     }
 }
 
 /// One request on a connection of its own.
-async fn send(address: &Address, request: Request<Full<Bytes>>) -> Result<Page, StoryError> {
+async fn send(
+    address: &Address,
+    instead: Option<SocketAddr>,
+    request: Request<Full<Bytes>>,
+) -> Result<Page, StoryError> {
     // Names under `localhost` mean loopback (RFC 6761); the system may not know them.
     let host = if address.host.ends_with("localhost") { "127.0.0.1" } else { &address.host };
-    let stream = TcpStream::connect((host, address.port))
-        .await
-        .map_err(|source| StoryError::Connect { address: address.origin(), source })?;
+    let connected = match instead {
+        Some(instead) => TcpStream::connect(instead).await,
+        None => TcpStream::connect((host, address.port)).await,
+    };
+    let stream =
+        connected.map_err(|source| StoryError::Connect { address: address.origin(), source })?;
     let failed = |source| StoryError::Exchange { address: address.to_string(), source };
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;

@@ -4,10 +4,12 @@
 //! lock is kept, so that the batch that is drafted anew is the next one. Where it is what the batch
 //! was drafted on, the frame, the bodies and the new head are written and committed. An error on
 //! the way, or no answer to the commit, ends the connection: the server rolls back what it had not
-//! committed by then, and whoever opens next waits for the lock and sees what is so.
+//! committed by then, and whoever opens next waits for the lock and sees what is so. From when the
+//! commit is sent on, whatever goes wrong leaves it unknown whether the batch is in the log.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keys::seal::SealingKey;
 use tokio_postgres::Statement;
@@ -120,8 +122,9 @@ impl Pen {
         self.link.client.batch_execute("rollback").await.map_err(of)
     }
 
-    /// Writes a batch in the transaction that has the lock, and commits it.
-    async fn write(&self, rows: Rows) -> Result<(), DatabaseError> {
+    /// Writes a batch in the transaction that has the lock, and commits it; `sent` is set before
+    /// the commit is on its way.
+    async fn write(&self, rows: Rows, sent: &AtomicBool) -> Result<(), DatabaseError> {
         let doing = "take a batch";
         let of = |error| DatabaseError::of(doing, error);
         let client = &self.link.client;
@@ -153,8 +156,8 @@ impl Pen {
         if updated != 1 {
             return Err(DatabaseError::NoRow { table: "head" });
         }
-        let committed = client.batch_execute(COMMIT).await;
-        committed.map_err(|error| DatabaseError::Unknown(Box::new(of(error))))
+        sent.store(true, Ordering::SeqCst);
+        client.batch_execute(COMMIT).await.map_err(of)
     }
 }
 
@@ -186,6 +189,17 @@ impl Writing {
     {
         let work = work(Arc::clone(&self.pen));
         self.store.hands.run(doing, self.store.address.wait_max(), work).map_err(broken)
+    }
+
+    fn commit(&self, rows: Rows) -> Result<(), Failure> {
+        let (store, pen, sent) = (&self.store, Arc::clone(&self.pen), Arc::<AtomicBool>::default());
+        let told = Arc::clone(&sent);
+        let work = async move { pen.write(rows, &told).await };
+        let written = store.hands.run("take a batch", store.address.wait_max(), work);
+        written.map_err(|error| match sent.load(Ordering::SeqCst) {
+            true => broken(DatabaseError::Unknown(Box::new(error))),
+            false => broken(error),
+        })
     }
 
     /// Goes on from what others appended.
@@ -248,7 +262,7 @@ impl Appender for Writing {
         let bytes = batch.frame.len();
         let too_large = AppendError::TooLarge { bytes, max: body::BODY_BYTES_MAX };
         let Some(rows) = Rows::of(before, batch) else { return Err(Failure::Refused(too_large)) };
-        self.write("take a batch", |pen| async move { pen.write(rows).await })?;
+        self.commit(rows)?;
         self.locked = false;
         self.head = batch.head.clone();
         self.leaves.extend_from_slice(&batch.leaves);

@@ -3,7 +3,7 @@
 //! Invariants: there is one log, for a batch is appended under the lock of the one row that is the
 //! log's head, and only if that head is what the batch was drafted on. No process leads. What
 //! others appended is read and held against its signature before it is built on. A commit that
-//! got no answer counts as failed, and the head tells later; nothing is sent a second time.
+//! got no answer is answered as not known, and the head tells later; nothing is sent a second time.
 //! `docs/formats/ledger-postgres.md` describes the tables, decision 10 why they are so.
 
 mod append;
@@ -140,7 +140,12 @@ fn no_disposal() -> Failure {
 
 /// Everything is to be opened and read again.
 fn broken(error: DatabaseError) -> Failure {
-    Failure::Broken(AppendError::Database(Arc::new(error)))
+    let is_unknown = matches!(error, DatabaseError::Unknown(_));
+    let error = Arc::new(error);
+    Failure::Broken(match is_unknown {
+        true => AppendError::Unknown(error),
+        false => AppendError::Database(error),
+    })
 }
 
 /// Damage in a row of a table, as it is named: `frames/4096`.

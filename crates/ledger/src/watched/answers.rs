@@ -79,9 +79,14 @@ impl Ledger {
         let watched = self.watched();
         let asked = match answer {
             Answer::Cosigned(lines) => watched.confirm(submission, lines, self.now()),
-            Answer::Conflict(seen) if *seen > self.size() => {
-                self.stop(submission, StopKind::Rollback, *seen, theirs)
-            }
+            Answer::Conflict(seen) if *seen > self.size() => match self.follow_now() {
+                // Another process, which shares this log, was there before.
+                Ok(()) if *seen <= self.size() => Asked::Again(*seen),
+                Ok(()) => self.stop(submission, StopKind::Rollback, *seen, theirs),
+                Err(error) => Asked::Failed(format!(
+                    "it has seen {seen} entries, and whether we have them could not be seen: {error}"
+                )),
+            },
             Answer::Conflict(seen) if *seen == submission.request.old => {
                 self.stop(submission, StopKind::Fork, *seen, theirs)
             }

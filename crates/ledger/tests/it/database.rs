@@ -1,7 +1,7 @@
 //! A PostgreSQL server for the stories, and ways to disturb what goes to it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -110,11 +110,26 @@ pub(crate) fn waits() -> Waits {
     }
 }
 
+/// The way to a database at a socket.
+pub(crate) fn dial_to(socket: &Path, database: &str) -> Arc<Disturbed> {
+    let (socket, database) = (socket.to_owned(), database.to_owned());
+    Arc::new(Disturbed { socket, database, what: Arc::default() })
+}
+
+/// Opens the ledger as the process that has this folder.
+pub(crate) fn open_at(
+    dial: Arc<dyn Dial>,
+    folder: &Path,
+    clock: &Arc<FixedClock>,
+) -> Result<Ledger, OpenError> {
+    let (keys, clock, random) =
+        (ledger::testing::keys(), Arc::clone(clock), Arc::new(SystemRandom));
+    Ledger::open_shared(dial, waits(), settings(folder), keys, clock, random)
+}
+
 impl Base<'_> {
     pub(crate) fn dial(&self) -> Arc<Disturbed> {
-        let (socket, database) = (self.server.socket(), self.name.clone());
-        let nothing = Arc::new(Disturbance::default());
-        Arc::new(Disturbed { socket, database, what: nothing })
+        dial_to(&self.server.socket(), &self.name)
     }
 
     /// The folder of one process.
@@ -129,16 +144,29 @@ impl Base<'_> {
         dial: Arc<dyn Dial>,
         clock: &Arc<FixedClock>,
     ) -> Result<Ledger, OpenError> {
-        let settings = settings(&self.folder(process));
-        let (keys, clock, random) =
-            (ledger::testing::keys(), Arc::clone(clock), Arc::new(SystemRandom));
-        Ledger::open_shared(dial, waits(), settings, keys, clock, random)
+        open_at(dial, &self.folder(process), clock)
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.server.socket()
     }
 
     /// As [`Self::open_as`], and does nothing that it is not asked for.
     pub(crate) fn open_quiet(&self, dial: Arc<dyn Dial>, clock: &Arc<FixedClock>) -> Ledger {
+        self.open_quiet_as("quiet", dial, clock, &|_| {})
+    }
+
+    /// As [`Self::open_quiet`], as one of several.
+    pub(crate) fn open_quiet_as(
+        &self,
+        process: &str,
+        dial: Arc<dyn Dial>,
+        clock: &Arc<FixedClock>,
+        change: &dyn Fn(&mut Settings),
+    ) -> Ledger {
         let hour = Duration::from_secs(3600);
-        let settings = Settings { checkpoint_wait: hour, ..settings(&self.folder("quiet")) };
+        let mut settings = Settings { checkpoint_wait: hour, ..settings(&self.folder(process)) };
+        change(&mut settings);
         let (waits, keys) = (Waits { look: hour, ..waits() }, ledger::testing::keys());
         let (clock, random) = (Arc::clone(clock), Arc::new(SystemRandom));
         Ledger::open_shared(dial, waits, settings, keys, clock, random).unwrap()

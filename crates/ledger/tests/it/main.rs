@@ -28,6 +28,8 @@ mod interleaved;
 mod oracle;
 mod python;
 mod shared;
+mod shared_faults;
+mod shared_witness;
 mod stopped;
 mod stories;
 mod trees;

@@ -89,7 +89,8 @@ fn three_processes_append_at_once_to_one_chain_and_see_each_others_entries() {
 }
 
 /// Appends with the connection cut after so many writes or reads, then without; until nothing was
-/// left to cut. Gives what became of those that were refused: there or not.
+/// left to cut. Gives what became of those that were refused: there or not; only such as were said to
+/// be unknown may be there.
 fn cut_everywhere(base: &Base<'_>, cut: &dyn Fn(&Disturbance, i64)) -> Vec<bool> {
     let (dial, clock) = (base.dial(), clock());
     let what = Arc::clone(&dial.what);
@@ -103,8 +104,10 @@ fn cut_everywhere(base: &Base<'_>, cut: &dyn Fn(&Disturbance, i64)) -> Vec<bool>
         match appended {
             Ok(receipt) => drop(confirmed.insert(step, receipt.entry.0)),
             Err(error) => {
-                assert!(matches!(error, AppendError::Database(_)) && cuts > 0, "{error}");
-                refused.push(step);
+                let unknown = matches!(error, AppendError::Unknown(_));
+                let refusal = matches!(error, AppendError::Database(_));
+                assert!((unknown || refusal) && cuts > 0, "{error}");
+                refused.push((step, unknown));
             }
         }
         // After the first of these the ledger records that it recovered; the second comes later.
@@ -116,7 +119,12 @@ fn cut_everywhere(base: &Base<'_>, cut: &dyn Fn(&Disturbance, i64)) -> Vec<bool>
         }
     }
     let numbers = hold(&ledger, &confirmed);
-    refused.iter().map(|step| numbers.contains_key(step)).collect()
+    let became = refused.iter().map(|(step, unknown)| {
+        let there = numbers.contains_key(step);
+        assert!(!there || *unknown, "{step} was refused plainly, and is there");
+        there
+    });
+    became.collect()
 }
 
 #[test]
@@ -137,7 +145,8 @@ fn a_connection_that_is_cut_at_any_point_loses_nothing_and_doubles_nothing() {
 #[test]
 fn a_process_that_stands_still_in_a_batch_delays_others_and_can_t_commit_afterwards() {
     let Some(server) = Server::start() else { return };
-    for (name, place) in [("writing", b"BWLOGFR1".as_slice()), ("committing", b"commit\0")] {
+    let places = [("writing", b"BWLOGFR1".as_slice(), false), ("committing", b"commit\0", true)];
+    for (name, place, unknown) in places {
         let (base, clock) = (server.base(name), clock());
         let dial = base.dial();
         let what = Arc::clone(&dial.what);
@@ -153,7 +162,8 @@ fn a_process_that_stands_still_in_a_batch_delays_others_and_can_t_commit_afterwa
         assert_eq!(receipt.entry, EntryNumber(1));
         what.calm();
         let refused = late.wait().unwrap_err();
-        assert!(matches!(refused, AppendError::Database(_)), "{refused}");
+        assert_eq!(refused.is_unknown(), unknown, "{refused}");
+        assert!(unknown || matches!(refused, AppendError::Database(_)), "{refused}");
         assert_eq!(append(&paused, numbered(3)).unwrap().entry, EntryNumber(2));
         let numbers = numbers(&paused);
         assert_eq!(numbers.keys().copied().collect::<Vec<_>>(), [0, 2, 3], "{name}");

@@ -180,33 +180,3 @@ fn a_stop_is_lifted_by_a_person_with_a_reason_that_goes_on_record() {
     assert_eq!(ledger.size(), size, "once");
     assert!(matches!(world.ask(&ledger), Asked::Confirmed(_)));
 }
-
-/// A way to no database.
-struct Nowhere;
-
-impl ledger::Dial for Nowhere {
-    fn dial(&self) -> ledger::Dialling<'_> {
-        Box::pin(async { Err(std::io::ErrorKind::ConnectionRefused.into()) })
-    }
-}
-
-#[test]
-fn a_shared_ledger_is_not_opened_with_witnesses() {
-    let folder = tempfile::tempdir().unwrap();
-    let world = World::new();
-    let open = |rules: Witnessing| {
-        let settings = Settings { witnessing: rules, ..settings(folder.path()) };
-
-        let waits = ledger::Waits::default();
-        let (clock, random) = (Arc::clone(&world.clock) as _, Arc::new(keys::SystemRandom));
-        let keys = ledger::testing::keys();
-        Ledger::open_shared(Arc::new(Nowhere), waits, settings, keys, clock, random).unwrap_err()
-    };
-    let error = open(Witnessing::any_of(vec![lakeside()]));
-    assert!(matches!(error, OpenError::Setting { key: "witness", .. }), "{error}");
-    let error = open(Witnessing::none());
-    assert!(
-        !matches!(error, OpenError::Setting { .. }),
-        "without any it goes to the database: {error}"
-    );
-}

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use keys::FixedClock;
 use ledger::note::{Checkpoint, VerifierKey};
 use ledger::testing::{Disk, Fault, SimDisk, settings};
-use ledger::watched::{Asked, KnownWitness, NotReleasable, WitnessState, Witnessing};
+use ledger::watched::{Asked, KnownWitness, NotReleasable, Submission, WitnessState, Witnessing};
 use ledger::witness::{Answer, Cosignature, Witness, WitnessKey, origin_id};
 use ledger::{Event, Ledger, OpenError, Search, Settings};
 
@@ -52,14 +52,19 @@ impl World {
         let mut old = None;
         for _ in 0..3 {
             let submission = ledger.submission("lakeside", old).unwrap().unwrap();
-            let answer = self.witness.add(submission.request.encode().as_bytes()).answer;
-            let theirs = self.witness.newest(&origin_id(ledger.origin()));
-            match ledger.take_answer(&submission, &answer, theirs.as_deref()) {
+            match self.submit(ledger, &submission) {
                 Asked::Again(size) => old = Some(size),
                 asked => return asked,
             }
         }
         panic!("it never ends")
+    }
+
+    /// Has the witness answer, and the ledger judge the answer.
+    pub(crate) fn submit(&self, ledger: &Ledger, submission: &Submission) -> Asked {
+        let answer = self.witness.add(submission.request.encode().as_bytes()).answer;
+        let theirs = self.witness.newest(&origin_id(ledger.origin()));
+        ledger.take_answer(submission, &answer, theirs.as_deref())
     }
 
     pub(crate) fn pass(&self, minutes: i64) {

@@ -1,26 +1,27 @@
-//! A ledger in PostgreSQL as an agency sets it up: over TLS, by a role of its own, and out again as a folder.
+//! A ledger in PostgreSQL as an agency sets it up: over TLS, by a role of its own, and out again as a folder; and
+//! two equal processes of an agency on it.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+mod database;
+#[cfg(feature = "demo")]
+mod story;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use keys::cert::{CertSpec, Certificate, Usage, issue};
 use keys::keyring::{Keyring, create_master, read_master};
 use keys::mac::MacKey;
 use keys::seal::SealingKey;
-use keys::sign::P384Key;
-use keys::{Clock as _, SystemClock, SystemRandom};
+use keys::{SystemClock, SystemRandom};
 use ledger::{
     DatabaseError, Event, IndexKeys, Ledger, LedgerKeys, OpenError, Record, Settings, Waits,
 };
-use testkit::Postgres;
 use web::config::Config;
 
-const PASSWORD: &str = "correct horse battery staple";
-const SETUP: &str = "create role bailiwick_ledger login password 'correct horse battery staple'; \
-                     create database bailiwick_ledger owner bailiwick_ledger;";
+use crate::database::Database;
+
 const CONFIG: &str = r#"
 [agency]
 name = "Riverton Police Department"
@@ -37,14 +38,6 @@ master_key = "master.key"
 [ledger]
 origin = "riverton.example/ledger"
 
-[ledger.postgres]
-host = "localhost"
-port = PORT
-database = "bailiwick_ledger"
-user = "bailiwick_ledger"
-password_file = "password"
-ca_file = "ca.pem"
-
 [[identity_provider]]
 id = "riverton-idp"
 label = "Riverton"
@@ -52,69 +45,26 @@ metadata = "idp.xml"
 mfa_contexts = ["https://refeds.org/profile/mfa"]
 "#;
 
-fn certify(
-    name: &str,
-    usage: Usage,
-    issuer: Option<(&Certificate, &P384Key)>,
-) -> (Certificate, P384Key) {
-    let now = SystemClock.now();
-    let dns = if usage == Usage::TlsServer { vec![name.to_owned()] } else { Vec::new() };
-    let spec = CertSpec {
-        subject_cn: name.to_owned(),
-        organisation: "Bailiwick tests".to_owned(),
-        not_before: now - jiff::SignedDuration::from_mins(5),
-        not_after: now + jiff::SignedDuration::from_hours(1),
-        usage,
-        dns,
-        ips: Vec::new(),
-        uris: Vec::new(),
-    };
-    let key = P384Key::generate().unwrap();
-    (issue(&spec, &key, issuer, &SystemRandom).unwrap(), key)
-}
-
 /// An agency's machine, and the database server.
-struct Agency {
-    postgres: Postgres,
-    folder: tempfile::TempDir,
-}
+struct Agency(Database);
 
 impl Agency {
     async fn new() -> Option<Self> {
-        let (authority, key) = certify("Test Authority", Usage::Ca, None);
-        let (server, server_key) = certify("localhost", Usage::TlsServer, Some((&authority, &key)));
-        let server_key = keys::cert::private_key_pem(&server_key.to_pkcs8());
-        let started = Postgres::start(&server.pem(), &server_key, PASSWORD).await.unwrap();
-        let agency = Self { postgres: started?, folder: tempfile::tempdir().unwrap() };
-        let port = agency.postgres.port.to_string();
-        agency.write("bailiwick.toml", &CONFIG.replace("PORT", &port));
-        agency.write("ca.pem", &authority.pem());
-        agency.write("other-ca.pem", &certify("Another Authority", Usage::Ca, None).0.pem());
-        agency.write("password", &format!("{PASSWORD}\n"));
-        agency.permit("password", 0o600);
+        let agency = Self(Database::start().await?);
+        std::fs::write(agency.path("bailiwick.toml"), CONFIG.to_owned() + &agency.0.settings())
+            .unwrap();
         std::fs::create_dir(agency.path("data")).unwrap();
         create_master(&agency.path("master.key"), &SystemRandom).unwrap();
-        agency.sql(SETUP).await;
         Some(agency)
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).unwrap();
+        self.0.path(name)
     }
 
     fn permit(&self, name: &str, mode: u32) {
         let mode = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(self.path(name), mode).unwrap();
-    }
-
-    async fn sql(&self, sql: &str) {
-        let file = self.path("script.sql");
-        std::fs::write(&file, sql.replace("; ", ";\n")).unwrap();
-        self.postgres.run("postgres", PASSWORD, &file).await.unwrap();
     }
 
     /// Opens the ledger, as the server does.
@@ -141,7 +91,7 @@ impl Agency {
 
     fn run(&self, arguments: &[&str]) -> (i32, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
-        let output = command.arg("ledger").args(arguments).current_dir(self.folder.path());
+        let output = command.arg("ledger").args(arguments).current_dir(self.path(""));
         let output = output.output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8(said).unwrap())
@@ -154,7 +104,7 @@ impl Agency {
     fn change(&self, from: &str, to: &str) {
         let text = std::fs::read_to_string(self.path("bailiwick.toml")).unwrap();
         assert!(text.contains(from));
-        self.write("bailiwick.toml", &text.replace(from, to));
+        std::fs::write(self.path("bailiwick.toml"), text.replace(from, to)).unwrap();
     }
 }
 
@@ -165,7 +115,7 @@ async fn a_ledger_in_postgresql_is_set_up_recorded_to_and_exported() {
     let OpenError::Database { source } = refused else { panic!("{refused}") };
     assert!(matches!(*source, DatabaseError::Setting { setting: "fsync", .. }), "{source}");
 
-    agency.sql("alter system set fsync = on; select pg_reload_conf();").await;
+    agency.0.keep_what_is_confirmed().await;
     let ledger = loop {
         match agency.open() {
             Ok(ledger) => break ledger,
