@@ -17,7 +17,7 @@ use super::{Postgres, damaged};
 use crate::body::BodyRecord;
 use crate::disk::{SystemDisk, replace};
 use crate::draft::Batch;
-use crate::envelope::Envelope;
+use crate::envelope::{Bucket, Envelope};
 use crate::error::{OpenError, ReadError};
 use crate::frame::{Frame, NewFrame};
 use crate::identity::{CHECKPOINTS, KEYS, LOCK};
@@ -101,7 +101,7 @@ impl Postgres {
         for row in &self.ask(Ask::Keys, EXPORTING, Vec::new).map_err(ReadError::from)? {
             let name: &str = column(row, 0).map_err(ReadError::from)?;
             let file: &[u8] = column(row, 1).map_err(ReadError::from)?;
-            let Some(bucket) = crate::envelope::Bucket::parse(name) else {
+            let Some(bucket) = Bucket::parse(name) else {
                 return Err(damaged("bucket_keys", 0, None, "not the name of a bucket").into());
             };
             let (folder, name) = (place.path(KEYS), format!("{}.key", bucket.name()));
@@ -113,7 +113,7 @@ impl Postgres {
     }
 
     /// A frame, and the bodies of its entries, as they were appended.
-    fn batch(&self, before: &Head, frame: Frame) -> Result<Batch, ReadError> {
+    pub(super) fn batch(&self, before: &Head, frame: Frame) -> Result<Batch, ReadError> {
         let head = self.next(before, &frame)?;
         let first = frame.head.first;
         let wrong = |what| damaged("frames", first, Some(first), what);
@@ -149,6 +149,9 @@ impl Postgres {
             let wrong = |what| damaged("bodies", envelope.entry, Some(envelope.entry), what);
             let row = rows.get(nth).ok_or_else(|| wrong("the body of an entry is missing"))?;
             let bytes: &[u8] = column(row, 0)?;
+            if Bucket::parse(column(row, 1)?) != Some(envelope.bucket) {
+                return Err(wrong("the body is in another bucket than its envelope says"));
+            }
             let record = BodyRecord::parse(bytes);
             let fits = |(it, taken): &(BodyRecord<'_>, usize)| {
                 it.entry == envelope.entry && *taken == bytes.len()

@@ -17,6 +17,7 @@ mod reader;
 mod schema;
 mod seen;
 mod tree;
+mod verify;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use crate::local::Place;
 use crate::merkle::Hash;
 use crate::record::Position;
 use crate::retention::Moved;
+use crate::source::Pace;
 use crate::store::{Derived, EachBody, Failure, Holding, Opened, Sealed, Store};
 use crate::tiling::{Edges, Tiled};
 
@@ -87,6 +89,10 @@ impl Store for Postgres {
 
     fn body(&self, envelope: &Envelope) -> Result<Option<Sealed>, ReadError> {
         self.find_body(envelope).map(Some)
+    }
+
+    fn verify(&self, size: u64, pace: &Pace<'_>) -> Option<Result<(), Damage>> {
+        Some(self.verify_all(size, pace))
     }
 
     fn key(&self, bucket: Bucket) -> Result<Option<SealingKey>, ReadError> {

@@ -36,10 +36,12 @@ pub(super) enum Ask {
     /// Checkpoints over one size and up to another.
     Checkpoints,
     PutCheckpoint,
+    /// Whether this connection has a lock of the whole database now.
+    Turn,
 }
 
 /// Each in the order of [`Ask`].
-const SQL: [(Ask, &str); 14] = [
+const SQL: [(Ask, &str); 15] = [
     (Ask::Head, HEAD),
     (
         Ask::Envelope,
@@ -56,7 +58,7 @@ const SQL: [(Ask, &str); 14] = [
     (Ask::Body, "select bucket, record from bailiwick_ledger.bodies where entry = $1"),
     (
         Ask::Bodies,
-        "select record from bailiwick_ledger.bodies \
+        "select record, bucket from bailiwick_ledger.bodies \
          where entry >= $1 and entry < $2 order by entry",
     ),
     (
@@ -92,6 +94,7 @@ const SQL: [(Ask, &str); 14] = [
          where not exists (select from bailiwick_ledger.checkpoints where size >= $1) \
          on conflict (size) do nothing",
     ),
+    (Ask::Turn, "select pg_try_advisory_lock($1)"),
 ];
 
 pub(super) struct Reader {

@@ -176,6 +176,13 @@ impl Base<'_> {
         self.server.sql(&self.name, statements)
     }
 
+    /// A connection in which this was run, for as long as it is kept.
+    pub(crate) fn hold(&self, sql: &str) -> Client {
+        let client = self.server.client(&self.name);
+        self.server.runtime.block_on(client.batch_execute(sql)).unwrap();
+        client
+    }
+
     /// Exports it to a folder.
     pub(crate) fn export(&self, to: &str) -> Result<u64, OpenError> {
         let settings = settings(&self.folder(to));
@@ -208,10 +215,7 @@ impl Home for Base<'_> {
     }
 
     fn block(&self) -> Box<dyn Held + '_> {
-        let client = self.server.client(&self.name);
-        let lock = "begin; select from bailiwick_ledger.head for update";
-        self.server.runtime.block_on(client.batch_execute(lock)).unwrap();
-        Box::new(client)
+        Box::new(self.hold("begin; select from bailiwick_ledger.head for update"))
     }
 
     fn first_place(&self) -> (&'static str, u64) {
@@ -238,6 +242,8 @@ pub(crate) struct Disturbance {
     pub(crate) stalled: AtomicBool,
     wakers: Mutex<Vec<Waker>>,
     cuts: AtomicI64,
+    /// What is cut is cut once.
+    once: AtomicBool,
 }
 
 impl Disturbance {
@@ -247,6 +253,12 @@ impl Disturbance {
 
     pub(crate) fn cut_after_reads(&self, count: i64) {
         *self.reads.lock().unwrap() = Some(count);
+    }
+
+    /// As [`Self::cut_after_reads`], and then lets everything through again.
+    pub(crate) fn cut_once_after_reads(&self, count: i64) {
+        self.once.store(true, Ordering::SeqCst);
+        self.cut_after_reads(count);
     }
 
     pub(crate) fn stall_at(&self, what: &'static [u8]) {
@@ -278,6 +290,9 @@ impl Disturbance {
         let pass = *count >= 0;
         if !pass {
             self.cuts.fetch_add(1, Ordering::SeqCst);
+        }
+        if !pass && self.once.swap(false, Ordering::SeqCst) {
+            *left = None;
         }
         pass
     }
