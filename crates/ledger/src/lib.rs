@@ -24,6 +24,7 @@ mod frame;
 mod identity;
 mod index;
 mod journal;
+mod kinds;
 mod ledger;
 mod local;
 pub mod merkle;
@@ -57,7 +58,7 @@ pub use capacity::{Capacity, Space};
 #[doc(hidden)]
 pub use disk::{Disk, SystemDisk};
 pub use error::{AppendError, Damage, DatabaseError, OpenError, ReadError};
-pub use event::{Event, KINDS, Kind, Outcome, Retention, Severity, Verdict};
+pub use event::{Event, FieldChange, KINDS, Kind, Outcome, Retention, Severity, Verdict};
 pub use index::{IndexDoing, IndexState};
 pub use ledger::Ledger;
 pub use postgres::{Dial, Dialling, Login, Stream, Waits, export_folder};

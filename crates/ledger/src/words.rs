@@ -52,6 +52,30 @@ impl Event {
             }
             Self::SignedOut => "signed out".to_owned(),
             Self::SessionEnded { reason } => format!("session ended: {reason}"),
+            Self::SessionsEnded { of, reason } => format!("ended the sessions of {of}: {reason}"),
+            Self::AccountCreated { account, kind, by, functions } => {
+                let functions = match functions.is_empty() {
+                    true => "no function".to_owned(),
+                    false => functions.join(", "),
+                };
+                format!("made the {kind} account {account} ({by}) with {functions}")
+            }
+            Self::AccountChanged { account, version, what, changes, reason } => {
+                let fields: Vec<&str> = changes.iter().map(|one| one.field.as_str()).collect();
+                let fields = match fields.is_empty() {
+                    true => String::new(),
+                    false => format!(" ({})", fields.join(", ")),
+                };
+                format!("{what} account {account}, version {version}{fields}: {reason}")
+            }
+            Self::QualificationRecorded { account, what, course, on, until, .. } => {
+                let until = until.as_ref().map(|until| format!(" until {until}"));
+                let until = until.unwrap_or_default();
+                format!("recorded {what} {course} of {account}, {on}{until}")
+            }
+            Self::EmergencyAccess { account, what, reason } => {
+                format!("emergency account {account}: {what}, {reason}")
+            }
             Self::Decided { action, resource, tool, verdict, reason, .. } => {
                 let verdict = match verdict {
                     Verdict::Permit => "permitted",
@@ -236,6 +260,11 @@ impl Event {
             | Self::SteppedUp { .. }
             | Self::SignedOut
             | Self::SessionEnded { .. }
+            | Self::SessionsEnded { .. }
+            | Self::AccountCreated { .. }
+            | Self::AccountChanged { .. }
+            | Self::QualificationRecorded { .. }
+            | Self::EmergencyAccess { .. }
             | Self::RequestRefused { .. }
             | Self::AuditRead { .. }
             | Self::IndexKeyRotated { .. }

@@ -17,7 +17,7 @@ use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use ::parquet::schema::parser::parse_message_type;
 
 use crate::envelope::Envelope;
-use crate::event::KINDS;
+use crate::kinds::KINDS;
 use crate::merkle::Hash;
 use crate::record::StoredRecord;
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::fill::{epochs_of, signed, unsigned};
 use super::terms::{Field, blind, outcome_code, short};
 use super::{Index, IndexError, check, held, sql};
-use crate::event::KINDS;
+use crate::kinds::KINDS;
 use crate::search::Search;
 use crate::settings::IndexKeys;
 

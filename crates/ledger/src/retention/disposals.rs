@@ -55,13 +55,13 @@ impl Disposals {
 
     /// Whether an envelope has anything to do with what was disposed of. If not, its body lies in its bucket.
     pub(crate) fn concern(&self, envelope: &Envelope) -> bool {
-        envelope.kind == crate::event::DISPOSITION_STARTED.code || self.contains(envelope.bucket)
+        envelope.kind == crate::kinds::DISPOSITION_STARTED.code || self.contains(envelope.bucket)
     }
 
     /// Sees the next envelope of the log that [`Self::concern`]s them, and says in which bucket its body must lie; `None` when
     /// it was disposed of.
     pub(crate) fn place(&mut self, envelope: &Envelope) -> Option<Bucket> {
-        if envelope.kind == crate::event::DISPOSITION_STARTED.code {
+        if envelope.kind == crate::kinds::DISPOSITION_STARTED.code {
             let announced = self.0.values_mut().find(|one| one.disposed.entry == envelope.entry);
             if let Some(one) = announced {
                 one.committed = one.disposed.is_committed_by(envelope);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn started(entry: u64, statement: &Statement) -> Envelope {
-        let kind = crate::event::DISPOSITION_STARTED.code;
+        let kind = crate::kinds::DISPOSITION_STARTED.code;
         let shared = commit(&SALT, Half::Shared, kind, &statement.encode().unwrap());
         Envelope { kind, shared, ..envelope(entry, Bucket::PERMANENT) }
     }

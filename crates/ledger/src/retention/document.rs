@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use keys::digest::sha256;
 
 use crate::envelope::{Bucket, Envelope, Half, commit};
-use crate::event::DISPOSITION_STARTED;
+use crate::kinds::DISPOSITION_STARTED;
 use crate::retention::{Ranges, Statement};
 
 /// Longest document.

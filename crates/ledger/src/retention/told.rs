@@ -80,7 +80,7 @@ impl Told {
 
 /// Whether [`Told`] is made of entries of this kind.
 fn is_told(kind: u8) -> bool {
-    use crate::event::{
+    use crate::kinds::{
         DISPOSED, DISPOSED_RETURNED, DISPOSITION_STARTED, HOLD_PLACED, HOLD_RELEASED,
     };
     let kinds = [HOLD_PLACED, HOLD_RELEASED, DISPOSITION_STARTED, DISPOSED, DISPOSED_RETURNED];

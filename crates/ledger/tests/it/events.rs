@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ledger::format::{Bucket, Statement};
 use ledger::retention::HoldScope;
-use ledger::{Event, KINDS, Severity, Verdict};
+use ledger::{Event, FieldChange, KINDS, Severity, Verdict};
 
 use crate::common::{decided, released, time};
 
@@ -55,6 +55,37 @@ fn all() -> Vec<Event> {
         Event::SteppedUp { idp, context, authenticated_at: at },
         Event::SignedOut,
         Event::SessionEnded { reason: text("idle for 30 minutes") },
+        Event::SessionsEnded { of: text("riverton|det.ruiz"), reason: text("on leave") },
+        Event::AccountCreated {
+            account: text("riverton|det.ruiz"),
+            kind: text("person"),
+            by: text("scim"),
+            functions: vec![text("detective")],
+        },
+        Event::AccountChanged {
+            account: text("riverton|det.ruiz"),
+            version: 4,
+            what: text("disabled"),
+            changes: vec![FieldChange {
+                field: text("active"),
+                before: text("yes"),
+                after: text("no"),
+            }],
+            reason: text("left the agency"),
+        },
+        Event::QualificationRecorded {
+            account: text("riverton|det.ruiz"),
+            what: text("training"),
+            course: text("security-awareness"),
+            on: text("2026-11-01"),
+            until: Some(text("2027-11-01")),
+            evidence: text("certificate 17"),
+        },
+        Event::EmergencyAccess {
+            account: text("local|emergency-1"),
+            what: text("signed in"),
+            reason: text("the identity provider is down"),
+        },
         decided(Verdict::Deny, "vehicle-lookup"),
         released(15),
         Event::Withheld { decided: 15, reason: text("the source did not answer") },
@@ -177,6 +208,11 @@ notice-accepted: accepted the system use notice 2026-1
 stepped-up: proved identity again through riverton-idp (TOTP)
 signed-out: signed out
 session-ended: session ended: idle for 30 minutes
+sessions-ended: ended the sessions of riverton|det.ruiz: on leave
+account-created: made the person account riverton|det.ruiz (scim) with detective
+account-changed: disabled account riverton|det.ruiz, version 4 (active): left the agency
+qualification-recorded: recorded training security-awareness of riverton|det.ruiz, 2026-11-01 until 2027-11-01
+emergency-access: emergency account local|emergency-1: signed in, the identity provider is down
 decided: asked for run-query on vehicle 7KDR419 through vehicle-lookup: denied, a detective may look up vehicles
 released: was given 1 rows (214 bytes) under entry 15
 withheld: was given nothing under entry 15: the source did not answer
@@ -218,7 +254,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
     let listed: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     assert_eq!(names, listed);
     let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
-    assert_eq!(codes, (1..=39).chain(50..=59).collect());
+    assert_eq!(codes, (1..=39).chain(50..=64).chain([80]).collect());
     for event in all() {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["type"], event.kind());

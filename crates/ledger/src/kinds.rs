@@ -1,0 +1,101 @@
+//! The kinds of events, one line each: name, code, how much it matters, how long it is kept.
+//!
+//! Invariant: names and codes are written to disk: they are never changed and never reused.
+
+use crate::classes::{Retention, Severity};
+use crate::event::Event;
+
+/// One line of the list: the kind's name, its code in the envelope, how much it matters, how long
+/// it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    pub name: &'static str,
+    pub code: u8,
+    pub severity: Severity,
+    pub retention: Retention,
+}
+
+macro_rules! kinds {
+    ($($pattern:pat => $constant:ident, $name:literal, $code:literal, $severity:ident,
+       $retention:ident;)*) => {
+        /// Every kind of event, in the order of [`Event`].
+        pub const KINDS: &[Kind] = &[$($constant),*];
+        $(pub(crate) const $constant: Kind = Kind {
+            name: $name,
+            code: $code,
+            severity: Severity::$severity,
+            retention: Retention::$retention,
+        };)*
+        pub(crate) fn listed(event: &Event) -> Kind {
+            match event { $($pattern => $constant,)* }
+        }
+    };
+}
+
+kinds! {
+    Event::LedgerOpened { .. } => LEDGER_OPENED, "ledger-opened", 1, Notice, Permanent;
+    Event::LedgerStalled { .. } => LEDGER_STALLED, "ledger-stalled", 2, Alert, Standard;
+    Event::LedgerRecovered { .. } => LEDGER_RECOVERED, "ledger-recovered", 3, Warning, Permanent;
+    Event::LedgerNearlyFull { .. } =>
+        LEDGER_NEARLY_FULL, "ledger-nearly-full", 57, Alert, Standard;
+    Event::LedgerChecked => LEDGER_CHECKED, "ledger-checked", 58, Info, Standard;
+    Event::ServiceStarted { .. } => SERVICE_STARTED, "service-started", 4, Notice, Standard;
+    Event::ServiceStopped => SERVICE_STOPPED, "service-stopped", 5, Notice, Standard;
+    Event::SettingsLoaded { .. } => SETTINGS_LOADED, "settings-loaded", 6, Notice, Standard;
+    Event::ToolLoaded { .. } => TOOL_LOADED, "tool-loaded", 7, Notice, Standard;
+    Event::ToolRefused { .. } => TOOL_REFUSED, "tool-refused", 8, Warning, Standard;
+    Event::SignInStarted { .. } => SIGN_IN_STARTED, "sign-in-started", 9, Info, Standard;
+    Event::SignedIn { .. } => SIGNED_IN, "signed-in", 10, Notice, Standard;
+    Event::SignInRefused { .. } => SIGN_IN_REFUSED, "sign-in-refused", 11, Warning, Standard;
+    Event::ProviderAlert { .. } => PROVIDER_ALERT, "provider-alert", 80, Alert, Standard;
+    Event::NoticeAccepted { .. } => NOTICE_ACCEPTED, "notice-accepted", 12, Info, Standard;
+    Event::SteppedUp { .. } => STEPPED_UP, "stepped-up", 13, Notice, Standard;
+    Event::SignedOut => SIGNED_OUT, "signed-out", 14, Info, Standard;
+    Event::SessionEnded { .. } => SESSION_ENDED, "session-ended", 15, Info, Standard;
+    Event::SessionsEnded { .. } => SESSIONS_ENDED, "sessions-ended", 60, Notice, Standard;
+    Event::AccountCreated { .. } => ACCOUNT_CREATED, "account-created", 61, Notice, Standard;
+    Event::AccountChanged { .. } => ACCOUNT_CHANGED, "account-changed", 62, Notice, Standard;
+    Event::QualificationRecorded { .. } =>
+        QUALIFICATION_RECORDED, "qualification-recorded", 63, Notice, Standard;
+    Event::EmergencyAccess { .. } => EMERGENCY_ACCESS, "emergency-access", 64, Alert, Standard;
+    Event::Decided { .. } => DECIDED, "decided", 16, Info, Standard;
+    Event::Released { .. } => RELEASED, "released", 17, Notice, Standard;
+    Event::Withheld { .. } => WITHHELD, "withheld", 18, Warning, Standard;
+    Event::Written { .. } => WRITTEN, "written", 19, Notice, Standard;
+    Event::RequestRefused { .. } => REQUEST_REFUSED, "request-refused", 20, Warning, Standard;
+    Event::AuditRead { .. } => AUDIT_READ, "audit-read", 21, Notice, Standard;
+    Event::IndexKeyRotated { .. } => INDEX_KEY_ROTATED, "index-key-rotated", 39, Notice, Standard;
+    Event::ExportRequested { .. } =>
+        EXPORT_REQUESTED, "export-requested", 22, Notice, Dissemination;
+    Event::ExportApproved { .. } => EXPORT_APPROVED, "export-approved", 23, Notice, Dissemination;
+    Event::ExportRejected { .. } => EXPORT_REJECTED, "export-rejected", 24, Warning, Dissemination;
+    Event::ParcelSealed { .. } => PARCEL_SEALED, "parcel-sealed", 25, Notice, Dissemination;
+    Event::ParcelOffered { .. } => PARCEL_OFFERED, "parcel-offered", 26, Info, Dissemination;
+    Event::ParcelSent { .. } => PARCEL_SENT, "parcel-sent", 27, Notice, Dissemination;
+    Event::ParcelDownloaded { .. } =>
+        PARCEL_DOWNLOADED, "parcel-downloaded", 28, Notice, Dissemination;
+    Event::ParcelReceived { .. } => PARCEL_RECEIVED, "parcel-received", 29, Notice, Dissemination;
+    Event::ParcelRefused { .. } => PARCEL_REFUSED, "parcel-refused", 30, Alert, Dissemination;
+    Event::ParcelOpened { .. } => PARCEL_OPENED, "parcel-opened", 31, Notice, Dissemination;
+    Event::ReceiptIssued { .. } => RECEIPT_ISSUED, "receipt-issued", 32, Notice, Dissemination;
+    Event::ReceiptAnchored { .. } =>
+        RECEIPT_ANCHORED, "receipt-anchored", 33, Notice, Dissemination;
+    Event::CheckpointCosigned { .. } =>
+        CHECKPOINT_COSIGNED, "checkpoint-cosigned", 50, Info, Standard;
+    Event::WitnessStale { .. } => WITNESS_STALE, "witness-stale", 51, Alert, Standard;
+    Event::WitnessRecovered { .. } => WITNESS_RECOVERED, "witness-recovered", 52, Notice, Standard;
+    Event::WitnessForgot { .. } => WITNESS_FORGOT, "witness-forgot", 59, Alert, Standard;
+    Event::RollbackDetected { .. } => ROLLBACK_DETECTED, "rollback-detected", 53, Alert, Standard;
+    Event::EquivocationDetected { .. } =>
+        EQUIVOCATION_DETECTED, "equivocation-detected", 54, Alert, Standard;
+    Event::WitnessedCheckpoint { .. } =>
+        WITNESSED_CHECKPOINT, "witnessed-checkpoint", 55, Info, Standard;
+    Event::StopLifted { .. } => STOP_LIFTED, "stop-lifted", 56, Alert, Standard;
+    Event::HoldPlaced { .. } => HOLD_PLACED, "hold-placed", 34, Notice, Permanent;
+    Event::HoldReleased { .. } => HOLD_RELEASED, "hold-released", 35, Notice, Permanent;
+    Event::DispositionStarted { .. } =>
+        DISPOSITION_STARTED, "disposition-started", 36, Notice, Permanent;
+    Event::Disposed { .. } => DISPOSED, "disposed", 37, Notice, Permanent;
+    Event::DisposedReturned { .. } =>
+        DISPOSED_RETURNED, "disposed-returned", 38, Alert, Permanent;
+}
