@@ -45,6 +45,7 @@ id = "riverton-idp"
 label = "Riverton"
 metadata = "idp.xml"
 mfa_contexts = ["https://refeds.org/profile/mfa"]
+create_accounts = true
 "#;
 
 /// An agency's machine with a ledger, one segment of whose log is closed.

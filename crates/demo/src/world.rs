@@ -266,6 +266,7 @@ id = "demo"
 label = "Demo sign-in"
 metadata = "idp-metadata.xml"
 mfa_contexts = ["https://refeds.org/profile/mfa"]
+create_accounts = true
 functions_attribute = "functions"
 name_attribute = "displayName"
 agency_attribute = "agency"

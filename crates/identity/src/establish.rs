@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use policy::{ActorId, Function, Ori};
 use state::sessions::{self, Details, NewSession, StoredSession};
-use state::sign_ins::{self, Finished, Message};
+use state::sign_ins::{self, Admission, Finished, Message};
 
+use crate::admission::{Admitted, Said};
 use crate::saml::Assertion;
 use crate::session::{SessionToken, Signed, later, signed};
 use crate::sign_in::{Browser, SignedIn};
-use crate::{Identity, IdentityError, IdpSettings, Refusal, functions};
+use crate::{AccountRules, Identity, IdentityError, IdpSettings, Refusal};
 
 /// Longest user agent that is kept; a longer one is not kept at all.
 const AGENT_BYTES_MAX: usize = 512;
@@ -67,6 +68,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) functions_allowed: Option<&'a BTreeSet<Function>>,
     pub(crate) name_attribute: &'a str,
     pub(crate) agency_attribute: Option<&'a str>,
+    pub(crate) accounts: AccountRules,
 }
 
 impl IdpSettings {
@@ -79,6 +81,7 @@ impl IdpSettings {
             functions_allowed: self.functions_allowed.as_ref(),
             name_attribute: &self.name_attribute,
             agency_attribute: self.agency_attribute.as_deref(),
+            accounts: self.accounts,
         }
     }
 }
@@ -115,31 +118,33 @@ impl Proof {
     }
 }
 
-impl Rules<'_> {
-    /// Who the person is to this agency, from the attributes that the settings name.
-    fn people(&self, proof: &Proof) -> Result<Granted, Refusal> {
-        if let Some(attribute) = self.agency_attribute {
-            let [agency] = proof.values(attribute) else {
-                let detail = "the provider does not say of exactly one agency that it is theirs";
-                return Err(Refusal::new("authz.agency", detail));
-            };
-            if agency != self.agency.as_str() {
-                return Err(Refusal::new("authz.agency", "the person is of another agency"));
-            }
-        }
-        let values = proof.values(self.function_attribute);
-        let functions = functions::granted(values, self.function_map, self.functions_allowed)?;
-        let name = match proof.values(self.name_attribute) {
-            [name, ..] if !name.trim().is_empty() => name.trim().to_owned(),
-            _ => proof.name_id.clone(),
+impl<'a> Rules<'a> {
+    /// Whether the person is of the agency whose people the provider signs in.
+    fn check_agency(&self, proof: &Proof) -> Result<(), Refusal> {
+        let Some(attribute) = self.agency_attribute else { return Ok(()) };
+        let [agency] = proof.values(attribute) else {
+            let detail = "the provider does not say of exactly one agency that it is theirs";
+            return Err(Refusal::new("authz.agency", detail));
         };
-        Ok(Granted { name, functions })
+        if agency != self.agency.as_str() {
+            return Err(Refusal::new("authz.agency", "the person is of another agency"));
+        }
+        Ok(())
     }
-}
 
-struct Granted {
-    name: String,
-    functions: BTreeSet<Function>,
+    /// What the provider says of the person, by the attributes that the settings name.
+    fn said(&self, proof: &'a Proof) -> Said<'a> {
+        let name = proof.values(self.name_attribute).first().map(|name| name.trim());
+        Said {
+            idp: self.id,
+            name_id: &proof.name_id,
+            name: name.filter(|name| !name.is_empty()),
+            functions: proof.attributes.get(self.function_attribute).map(Vec::as_slice),
+            function_map: self.function_map,
+            functions_allowed: self.functions_allowed,
+            rules: self.accounts,
+        }
+    }
 }
 
 impl Identity {
@@ -162,7 +167,8 @@ impl Identity {
             let detail = "the step-up was made by another person; the session was ended";
             return Err(refused(Refusal::new(proof.codes.step_up_person, detail)));
         }
-        let granted = rules.people(proof).map_err(refused)?;
+        rules.check_agency(proof).map_err(refused)?;
+        let admitted = self.admit(rules.said(proof), now).await?;
         let secret = || keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
         let (token, csrf) = (secret()?, secret()?);
         let absolute_max = self.settings.limits.absolute_max;
@@ -175,9 +181,9 @@ impl Identity {
             absolute_deadline: deadline,
             stepped_up_at: stepping_up.as_ref().map(|_| now),
             notice: stepping_up.as_ref().and_then(|old| old.session.notice.clone()),
-            details: details(rules, proof, &person, granted, csrf, browser),
+            details: details(rules, proof, &person, &admitted, csrf, browser),
         };
-        self.begin(rules.id, proof, &new, stepping_up.as_ref()).await?;
+        self.begin(rules.id, proof, &new, stepping_up.as_ref(), &admitted.admission).await?;
         let stored = StoredSession {
             id: new.id,
             created_at: now,
@@ -202,6 +208,7 @@ impl Identity {
         proof: &Proof,
         new: &NewSession,
         replaces: Option<&Signed>,
+        admission: &Admission,
     ) -> Result<(), IdentityError> {
         let message = |id: &String| Message {
             idp: idp.to_owned(),
@@ -214,8 +221,11 @@ impl Identity {
             idp: Some(idp.to_owned()),
             refusal: Refusal::new(code, detail),
         };
-        match sign_ins::finish(&self.state, &messages, new, replaces).await? {
-            Finished::Begun => Ok(()),
+        match sign_ins::finish(&self.state, &messages, new, replaces, admission).await? {
+            Finished::Begun { .. } => Ok(()),
+            Finished::AccountChanged => {
+                Err(refused("authz.changed", "the account was changed during the sign-in"))
+            }
             Finished::Replayed => {
                 Err(refused(proof.codes.replay, "the provider's message was used before"))
             }
@@ -231,15 +241,15 @@ fn details(
     rules: &Rules<'_>,
     proof: &Proof,
     person: &ActorId,
-    granted: Granted,
+    admitted: &Admitted,
     csrf: [u8; 32],
     browser: &Browser,
 ) -> Details {
     Details {
         actor: person.as_str().to_owned(),
-        name: granted.name,
+        name: admitted.name.clone(),
         agency: rules.agency.as_str().to_owned(),
-        functions: granted.functions.iter().map(|f| f.as_str().to_owned()).collect(),
+        functions: admitted.functions.iter().map(|f| f.as_str().to_owned()).collect(),
         mfa: proof.mfa,
         context: proof.context.clone(),
         authenticated_at: proof.authenticated_at,

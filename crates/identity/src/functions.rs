@@ -57,6 +57,35 @@ pub fn granted(
         let detail = "the provider names no job function that this platform knows";
         return Err(Refusal::new("authz.not_provisioned", detail));
     }
+    apart(functions)
+}
+
+/// The functions that an account holds, if `allowed` has them, where those are given.
+///
+/// # Errors
+/// As [`granted`].
+pub fn held(
+    names: &[String],
+    allowed: Option<&BTreeSet<Function>>,
+) -> Result<BTreeSet<Function>, Refusal> {
+    let known = names.iter().filter_map(|name| name.parse::<Function>().ok());
+    let may = |function: &Function| allowed.is_none_or(|allowed| allowed.contains(function));
+    let functions: BTreeSet<Function> =
+        known.filter(|function| duty(function).is_some() && may(function)).collect();
+    if functions.is_empty() {
+        let detail = "the account has no job function";
+        return Err(Refusal::new("authz.not_provisioned", detail));
+    }
+    apart(functions)
+}
+
+/// Every function that this program knows.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|(name, _)| *name)
+}
+
+/// The functions, if one person may have them all.
+fn apart(functions: BTreeSet<Function>) -> Result<BTreeSet<Function>, Refusal> {
     let duties: BTreeSet<Duty> = functions.iter().filter_map(duty).collect();
     if duties.len() > 1 {
         let names: Vec<&str> = functions.iter().map(Function::as_str).collect();

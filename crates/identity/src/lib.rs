@@ -13,6 +13,7 @@ use keys::sign::RsaKey;
 use keys::transport::TransportKey;
 use state::State;
 
+mod admission;
 pub mod c14n;
 pub mod cookie;
 mod establish;
@@ -22,6 +23,7 @@ pub mod saml;
 pub mod session;
 mod sign_in;
 
+pub use crate::admission::{AccountNote, AccountRules, Recorder, Recording};
 pub use crate::saml::metadata::IdpSettings;
 pub use crate::saml::service::ServiceKeys;
 pub use crate::session::{Activity, Lookup, Session, SessionSummary, SessionToken, Signed};
@@ -91,6 +93,7 @@ pub struct Identity {
     pub(crate) idps: Arc<providers::Providers>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) keys: Option<Arc<ServiceKeys>>,
+    pub(crate) recorder: Option<Arc<dyn Recorder>>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -111,13 +114,21 @@ impl Identity {
     ) -> Result<Self, IdentityError> {
         settings.limits.check()?;
         let idps = Arc::new(providers::Providers::new(idps)?);
-        Ok(Self { state, settings: Arc::new(settings), idps, random, keys: None })
+        let settings = Arc::new(settings);
+        Ok(Self { state, settings, idps, random, keys: None, recorder: None })
     }
 
     /// Gives the service its keys: requests are signed from now on, and encrypted assertions opened.
     #[must_use]
     pub fn with_keys(mut self, keys: ServiceKeys) -> Self {
         self.keys = Some(Arc::new(keys));
+        self
+    }
+
+    /// Gives the room a way to record what it does to accounts. Without one it neither makes nor changes any.
+    #[must_use]
+    pub fn with_recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.recorder = Some(recorder);
         self
     }
 
@@ -176,6 +187,8 @@ pub enum IdentityError {
     Random(#[source] keys::KeysError),
     #[error("our request could not be signed")]
     Sign(#[source] keys::KeysError),
+    #[error("what was to be done to an account could not be recorded")]
+    Unrecorded(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the state database failed")]
     State(#[from] state::StateError),
     #[error("a stored session holds a bad `{what}`")]

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use keys::digest::sha256;
 use policy::{Actor, ActorId, Assurance};
+use state::accounts::{self, AccountId, Of};
 use state::sessions::{self, StoredSession};
 
 use crate::{Identity, IdentityError, SessionLimits};
@@ -87,6 +88,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// The hash of its token, by which it is stored. It lets nobody in.
+    #[must_use]
+    pub fn id(&self) -> [u8; 32] {
+        self.id
+    }
+
     /// A name for the session that can be shown and recorded: the beginning of its token's hash.
     #[must_use]
     pub fn prefix(&self) -> String {
@@ -168,7 +175,7 @@ impl Identity {
         now: Timestamp,
     ) -> Result<Lookup, IdentityError> {
         let Some(id) = token_hash(token) else { return Ok(Lookup::Unknown) };
-        let Some(stored) = sessions::find(&self.state, &id).await? else {
+        let Some(stored) = sessions::find(&self.state, &id, now).await? else {
             let reason = sessions::end_reason(&self.state, &id).await?;
             return Ok(reason.map_or(Lookup::Unknown, |reason| Lookup::Ended { reason }));
         };
@@ -238,7 +245,7 @@ impl Identity {
         now: Timestamp,
     ) -> Result<Vec<SessionSummary>, IdentityError> {
         let found =
-            sessions::of_person(&self.state, actor.as_str(), SESSIONS_OF_PERSON_MAX).await?;
+            sessions::of_person(&self.state, actor.as_str(), SESSIONS_OF_PERSON_MAX, now).await?;
         let mut summaries = Vec::with_capacity(found.len());
         for stored in found {
             let session = signed(stored, &self.settings.limits)?.session;
@@ -278,7 +285,8 @@ impl Identity {
         reason: &str,
         now: Timestamp,
     ) -> Result<usize, IdentityError> {
-        Ok(sessions::end_person(&self.state, actor.as_str(), reason, now).await?.len())
+        let of = Of::Account(AccountId::of(actor.as_str()));
+        Ok(accounts::end_sessions(&self.state, of, reason, now).await?.sessions.len())
     }
 
     /// Forgets sessions that ended, or could no longer be live, more than a day ago.

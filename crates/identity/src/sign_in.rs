@@ -204,7 +204,7 @@ impl Identity {
         id: &[u8; 32],
         now: Timestamp,
     ) -> Result<Option<Signed>, IdentityError> {
-        let Some(stored) = sessions::find(&self.state, id).await? else { return Ok(None) };
+        let Some(stored) = sessions::find(&self.state, id, now).await? else { return Ok(None) };
         let signed = signed(stored, &self.settings.limits)?;
         Ok((now < signed.session.deadline()).then_some(signed))
     }

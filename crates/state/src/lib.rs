@@ -1,4 +1,4 @@
-//! The platform's own state: sign-ins under way, sessions, exports, parcels; never an agency's records.
+//! The platform's own state: accounts, sign-ins under way, sessions, exports, parcels; never an agency's records.
 //!
 //! Invariants: an entity is private to its module, so that nothing outside reads a row that was not
 //! checked; what names a person or is a secret lies in a column sealed under the agency's key, bound to
@@ -17,6 +17,7 @@ use sea_orm::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub mod accounts;
 pub mod exports;
 mod migrate;
 pub mod parcels;
@@ -248,6 +249,8 @@ pub enum StateError {
         #[source]
         source: DbErr,
     },
+    #[error("{problem}")]
+    Unfit { problem: &'static str },
     #[error("a row of `{table}` holds a bad `{column}`")]
     Damaged { table: &'static str, column: &'static str },
     #[error("could not encode the sealed column of `{table}`")]
@@ -281,6 +284,7 @@ impl StateError {
             | Self::Newer { .. }
             | Self::Foreign { .. }
             | Self::Read { .. }
+            | Self::Unfit { .. }
             | Self::Damaged { .. }
             | Self::Encode { .. }
             | Self::Seal { .. }

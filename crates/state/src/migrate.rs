@@ -5,7 +5,7 @@
 
 use sea_orm::sea_query::{
     Alias, ColumnDef, Expr, IndexCreateStatement, IntoIden, Order, Query, Table,
-    TableCreateStatement,
+    TableAlterStatement, TableCreateStatement,
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, SqliteTransactionMode};
 use sea_orm::{TransactionOptions, TransactionTrait};
@@ -16,6 +16,7 @@ use crate::{StateError, Trouble};
 pub(crate) enum Step {
     Table(Box<TableCreateStatement>),
     Index(Box<IndexCreateStatement>),
+    Alter(Box<TableAlterStatement>),
 }
 
 impl Step {
@@ -25,6 +26,11 @@ impl Step {
 
     pub(crate) fn index(index: IndexCreateStatement) -> Self {
         Self::Index(Box::new(index))
+    }
+
+    /// SQLite takes one change of a table at a time.
+    pub(crate) fn alter(table: TableAlterStatement) -> Self {
+        Self::Alter(Box::new(table))
     }
 }
 
@@ -40,6 +46,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "sign-ins", steps: crate::sign_ins::tables },
     Migration { name: "exports", steps: crate::exports::tables },
     Migration { name: "parcels", steps: crate::parcels::tables },
+    Migration { name: "accounts", steps: crate::accounts::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.
@@ -72,6 +79,7 @@ async fn apply_all(
             let outcome = match step {
                 Step::Table(table) => transaction.execute(&*table).await,
                 Step::Index(index) => transaction.execute(&*index).await,
+                Step::Alter(table) => transaction.execute(&*table).await,
             };
             outcome.map_err(failed(migration.name))?;
         }

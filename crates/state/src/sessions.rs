@@ -5,12 +5,12 @@
 
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{ColumnDef, Index, Table};
-use sea_orm::{ActiveValue, DatabaseTransaction, QueryOrder};
+use sea_orm::sea_query::{ColumnDef, Index, Query, Table};
+use sea_orm::{ActiveValue, Condition, DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 
 use crate::migrate::Step;
-use crate::{State, StateError, millis, reading, time, writing};
+use crate::{State, StateError, accounts, millis, reading, time, writing};
 
 const TABLE: &str = "sessions";
 
@@ -33,6 +33,8 @@ mod row {
         pub ended_at: Option<i64>,
         pub end_reason: Option<String>,
         pub sealed: Option<Vec<u8>>,
+        pub epoch: i64,
+        pub provider_session: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -58,6 +60,26 @@ pub(crate) fn tables() -> Vec<Step> {
     let index =
         Index::create().name("sessions_person").table(row::Entity).col(row::Column::Person).take();
     vec![Step::table(table), Step::index(index)]
+}
+
+/// What a session knows of the account behind it, and of the provider's own session.
+pub(crate) fn tied_to_accounts() -> Vec<Step> {
+    let add = |column: &mut ColumnDef| {
+        Step::alter(Table::alter().table(row::Entity).add_column(column.take()).take())
+    };
+    let mut epoch = ColumnDef::new(row::Column::Epoch);
+    let mut provider = ColumnDef::new(row::Column::ProviderSession);
+    let index = Index::create()
+        .name("sessions_provider_session")
+        .table(row::Entity)
+        .col(row::Column::ProviderSession)
+        .take();
+    vec![
+        // No account's epoch is 0: sessions from before there were accounts are over.
+        add(epoch.big_integer().not_null().default(0)),
+        add(provider.text()),
+        Step::index(index),
+    ]
 }
 
 /// What is sealed: who the session is for, and its secrets.
@@ -110,17 +132,87 @@ pub struct StoredSession {
     pub details: Details,
 }
 
-/// Finds a live session by the hash of its token.
+/// Finds a live session by the hash of its token. One whose account is gone, disabled, over or has moved on to
+/// another epoch is none.
 ///
 /// # Errors
 /// [`StateError::Read`], or [`StateError::Unseal`] when the row was tampered with.
-pub async fn find(state: &State, id: &[u8; 32]) -> Result<Option<StoredSession>, StateError> {
+pub async fn find(
+    state: &State,
+    id: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<StoredSession>, StateError> {
     let found = row::Entity::find_by_id(hex(id))
-        .filter(row::Column::EndedAt.is_null())
+        .filter(upheld(now))
         .one(state.database())
         .await
         .map_err(reading("read a session"))?;
     found.map(|model| stored(state, model)).transpose()
+}
+
+/// Not ended, and of an account that upholds it.
+fn upheld(now: Timestamp) -> Condition {
+    let same = |account: accounts::Column, session: row::Column| {
+        Expr::col((accounts::Entity, account)).equals((row::Entity, session))
+    };
+    let good = Query::select()
+        .expr(Expr::val(1))
+        .from(accounts::Entity)
+        .and_where(same(accounts::Column::Id, row::Column::Person))
+        .and_where(same(accounts::Column::Epoch, row::Column::Epoch))
+        .and_where(accounts::Column::Active.eq(true))
+        .and_where(accounts::Column::RemovedAt.is_null())
+        .cond_where(
+            Condition::any()
+                .add(accounts::Column::EndsAt.is_null())
+                .add(accounts::Column::EndsAt.gt(millis(now))),
+        )
+        .take();
+    Condition::all().add(row::Column::EndedAt.is_null()).add(Expr::exists(good))
+}
+
+/// Those of these sessions that are live.
+pub(crate) async fn live_among(
+    state: &State,
+    ids: &[[u8; 32]],
+    now: Timestamp,
+) -> Result<Vec<[u8; 32]>, StateError> {
+    let names: Vec<String> = ids.iter().map(hex).collect();
+    let found: Vec<String> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Id)
+        .filter(row::Column::Id.is_in(names))
+        .filter(upheld(now))
+        .into_tuple()
+        .all(state.database())
+        .await
+        .map_err(reading("read sessions"))?;
+    found.iter().map(|id| unhex(id)).collect()
+}
+
+/// The ids of sessions that have not ended, of a person, of a provider's session, or of both.
+pub(crate) async fn live_of(
+    transaction: &DatabaseTransaction,
+    person: Option<String>,
+    provider: Option<String>,
+) -> Result<Vec<[u8; 32]>, StateError> {
+    let mut query = row::Entity::find().select_only().column(row::Column::Id);
+    query = query.filter(row::Column::EndedAt.is_null());
+    if let Some(person) = person {
+        query = query.filter(row::Column::Person.eq(person));
+    }
+    if let Some(provider) = provider {
+        query = query.filter(row::Column::ProviderSession.eq(provider));
+    }
+    let found: Vec<String> =
+        query.into_tuple().all(transaction).await.map_err(reading("read sessions"))?;
+    found.iter().map(|id| unhex(id)).collect()
+}
+
+/// How a provider's own session is stored.
+pub(crate) fn provider_session(idp: &str, session: &str) -> String {
+    let parts = [&b"provider-session|"[..], idp.as_bytes(), b"|", session.as_bytes()];
+    hex(&keys::digest::sha256_parts(&parts))
 }
 
 /// Why a session ended, for the page that the person sees. `None`: unknown, or not ended.
@@ -140,11 +232,11 @@ pub async fn of_person(
     state: &State,
     actor: &str,
     max: u64,
+    now: Timestamp,
 ) -> Result<Vec<StoredSession>, StateError> {
-    use sea_orm::QuerySelect;
     let found = row::Entity::find()
         .filter(row::Column::Person.eq(person(actor)))
-        .filter(row::Column::EndedAt.is_null())
+        .filter(upheld(now))
         .order_by_desc(row::Column::CreatedAt)
         .limit(max)
         .all(state.database())
@@ -204,39 +296,11 @@ pub async fn end(
     end_in(state.database(), id, reason, now).await
 }
 
-/// Ends every live session of a person; gives the ids of those that it ended.
-///
-/// # Errors
-/// [`StateError::Write`]; then none was ended.
-pub async fn end_person(
-    state: &State,
-    actor: &str,
-    reason: &str,
-    now: Timestamp,
-) -> Result<Vec<[u8; 32]>, StateError> {
-    let transaction = state.write("end a person's sessions").await?;
-    let live = row::Entity::find()
-        .filter(row::Column::Person.eq(person(actor)))
-        .filter(row::Column::EndedAt.is_null())
-        .all(&transaction)
-        .await
-        .map_err(writing("end a person's sessions"))?;
-    let mut ended = Vec::with_capacity(live.len());
-    for model in live {
-        let id = unhex(&model.id)?;
-        end_in(&transaction, &id, reason, now).await?;
-        ended.push(id);
-    }
-    transaction.commit().await.map_err(writing("end a person's sessions"))?;
-    Ok(ended)
-}
-
 /// Forgets sessions whose end, or whose last possible moment, is before `before`. Gives how many.
 ///
 /// # Errors
 /// [`StateError::Write`].
 pub async fn purge(state: &State, before: Timestamp) -> Result<u64, StateError> {
-    use sea_orm::Condition;
     let old = Condition::any()
         .add(row::Column::EndedAt.lt(millis(before)))
         .add(row::Column::AbsoluteDeadline.lt(millis(before)));
@@ -249,6 +313,7 @@ pub(crate) async fn create_in(
     state: &State,
     transaction: &DatabaseTransaction,
     new: &NewSession,
+    epoch: i64,
 ) -> Result<(), StateError> {
     let id = hex(&new.id);
     let (notice, notice_at) = match &new.notice {
@@ -256,6 +321,8 @@ pub(crate) async fn create_in(
         None => (None, None),
     };
     let sealed = state.seal(TABLE, &id, &new.details)?;
+    let provider = new.details.session_index.as_ref();
+    let provider = provider.map(|session| provider_session(&new.details.idp, session));
     let model = row::ActiveModel {
         id: ActiveValue::Set(id),
         person: ActiveValue::Set(person(&new.details.actor)),
@@ -268,6 +335,8 @@ pub(crate) async fn create_in(
         ended_at: ActiveValue::Set(None),
         end_reason: ActiveValue::Set(None),
         sealed: ActiveValue::Set(Some(sealed)),
+        epoch: ActiveValue::Set(epoch),
+        provider_session: ActiveValue::Set(provider),
     };
     row::Entity::insert(model)
         .exec_without_returning(transaction)
@@ -315,7 +384,7 @@ fn stored(state: &State, model: row::Model) -> Result<StoredSession, StateError>
 
 /// The person's column: sessions can be found by person without naming the person.
 fn person(actor: &str) -> String {
-    hex(&keys::digest::sha256_parts(&[b"person|", actor.as_bytes()]))
+    accounts::AccountId::of(actor).to_string()
 }
 
 pub(crate) fn hex(bytes: &[u8; 32]) -> String {

@@ -5,11 +5,12 @@
 //! transaction, so that neither stands without the other.
 
 use jiff::Timestamp;
-use sea_orm::ActiveValue;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ColumnDef, Index, Table};
+use sea_orm::{ActiveValue, DatabaseTransaction};
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::{self, Account, Created, NewAccount, Standing, Updated};
 use crate::migrate::Step;
 use crate::sessions::{self, NewSession, hex};
 use crate::{State, StateError, millis, reading, time, writing};
@@ -122,11 +123,25 @@ pub struct Message {
     pub remember_until: Timestamp,
 }
 
+/// The account that a person signs in to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// It is there, was read, and is to be as given here from now on: the provider may have said something
+    /// new of the person.
+    Known(Box<Account>),
+    /// There is none, and it is to be made.
+    Make(Box<NewAccount>),
+}
+
 /// What became of [`finish`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finished {
-    /// The messages are used up and the session is live.
-    Begun,
+    /// The messages are used up and the session is live. `ended` are those of the person's other sessions
+    /// that ended because their functions are others now.
+    Begun { ended: Vec<[u8; 32]> },
+    /// The account is not, or no longer, what it was when it was read, or does not let anybody in; nothing
+    /// was changed.
+    AccountChanged,
     /// One of the messages had been used before; nothing was changed.
     Replayed,
     /// The session to be replaced was no longer live; nothing was changed.
@@ -188,16 +203,17 @@ pub async fn take(state: &State, id: &[u8; 32], now: Timestamp) -> Result<Taken,
     Ok(Taken::Once { asked, issued_at: time(TABLE, model.issued_at)? })
 }
 
-/// Uses up the provider's messages and begins the session, which replaces `replaces` if given: all of it
-/// or nothing.
+/// Uses up the provider's messages, makes or changes the account as `admission` says, and begins the session,
+/// which replaces `replaces` if given: all of it or nothing.
 ///
 /// # Errors
-/// [`StateError::Write`]; then nothing was changed.
+/// [`StateError::Write`]; [`StateError::Unfit`] for an account that is not whole; then nothing was changed.
 pub async fn finish(
     state: &State,
     messages: &[Message],
     session: &NewSession,
     replaces: Option<&[u8; 32]>,
+    admission: &Admission,
 ) -> Result<Finished, StateError> {
     let doing = "finish a sign-in";
     let now = session.created_at;
@@ -227,7 +243,47 @@ pub async fn finish(
     {
         return Ok(Finished::Superseded);
     }
-    sessions::create_in(state, &transaction, session).await?;
+    let Some((account, ended)) = admit(state, &transaction, admission, now).await? else {
+        return Ok(Finished::AccountChanged);
+    };
+    if account.key() != session.details.actor {
+        return Err(StateError::Unfit { problem: "the session is of another account" });
+    }
+    sessions::create_in(state, &transaction, session, account.epoch).await?;
+    accounts::signed_in(&transaction, account.id, now).await?;
     transaction.commit().await.map_err(writing(doing))?;
-    Ok(Finished::Begun)
+    Ok(Finished::Begun { ended })
+}
+
+/// The account, if it lets its person in, and the sessions that ended because it changed.
+async fn admit(
+    state: &State,
+    transaction: &DatabaseTransaction,
+    admission: &Admission,
+    now: Timestamp,
+) -> Result<Option<(Account, Vec<[u8; 32]>)>, StateError> {
+    let (account, ended) = match admission {
+        Admission::Make(new) => match accounts::create_in(state, transaction, new, now).await? {
+            Created::Made(account) => (account, Vec::new()),
+            Created::Exists(_) | Created::Reserved { .. } => return Ok(None),
+        },
+        Admission::Known(known) => {
+            let Some(present) = accounts::find_in(state, transaction, known.id).await? else {
+                return Ok(None);
+            };
+            if present.version != known.version {
+                return Ok(None);
+            }
+            if present.profile == known.profile {
+                (present, Vec::new())
+            } else {
+                let reason = "functions-changed";
+                match accounts::update_in(state, transaction, known, reason, now).await? {
+                    Updated::Done { after, ended, .. } => (*after, ended),
+                    Updated::Stale(_) | Updated::Missing => return Ok(None),
+                }
+            }
+        }
+    };
+    Ok((account.standing(now) == Standing::Good).then_some((account, ended)))
 }

@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't set its stage stops")]
 
 use jiff::{Timestamp, ToSpan};
-use state::sessions::{self, Details, NewSession};
-use state::sign_ins::{self, Asked, Finished, Message, NewSignIn, Taken};
+use state::accounts::{self, AccountId, AccountKind, NewAccount, Of, Profile};
+use state::sessions::{self, Details, NewSession, StoredSession};
+use state::sign_ins::{self, Admission, Asked, Finished, Message, NewSignIn, Taken};
 use state::{State, StateError, Trouble, testing};
 
 fn at(minute: i64) -> Timestamp {
@@ -59,6 +60,40 @@ fn sign_in(id: u8) -> NewSignIn {
     }
 }
 
+fn begun() -> Finished {
+    Finished::Begun { ended: vec![] }
+}
+
+async fn find(state: &State, id: &[u8; 32]) -> Result<Option<StoredSession>, StateError> {
+    sessions::find(state, id, at(1)).await
+}
+
+/// Finishes a sign-in of somebody who has an account by then.
+async fn finish(
+    state: &State,
+    messages: &[Message],
+    session: &NewSession,
+    replaces: Option<&[u8; 32]>,
+) -> Result<Finished, StateError> {
+    let actor = &session.details.actor;
+    let admission = match accounts::find(state, AccountId::of(actor)).await? {
+        Some(account) => Admission::Known(Box::new(account)),
+        None => Admission::Make(Box::new(new_account(actor))),
+    };
+    sign_ins::finish(state, messages, session, replaces, &admission).await
+}
+
+fn new_account(actor: &str) -> NewAccount {
+    let (idp, name_id) = actor.split_once('|').unwrap();
+    let (idp, name_id, name) = (idp.into(), name_id.into(), "Ruiz, Ana".into());
+    NewAccount {
+        kind: AccountKind::Person,
+        active: true,
+        ends_at: None,
+        profile: Profile { idp, name_id, name, ..Profile::default() },
+    }
+}
+
 async fn memory() -> State {
     State::open("sqlite::memory:", testing::key()).await.unwrap()
 }
@@ -68,13 +103,13 @@ async fn a_session_is_found_as_it_was_stored_and_not_under_another_id() {
     let state = memory().await;
     let new = session(1, "riverton|det.ruiz");
     let messages = [message("_r"), message("_a")];
-    assert_eq!(sign_ins::finish(&state, &messages, &new, None).await.unwrap(), Finished::Begun);
-    let found = sessions::find(&state, &[1; 32]).await.unwrap().unwrap();
+    assert_eq!(finish(&state, &messages, &new, None).await.unwrap(), begun());
+    let found = find(&state, &[1; 32]).await.unwrap().unwrap();
     assert_eq!(found.details, new.details);
     assert_eq!((found.created_at, found.last_seen_at), (at(1), at(1)));
     assert_eq!((found.absolute_deadline, found.stepped_up_at), (at(721), None));
     assert_eq!(found.notice, None);
-    assert_eq!(sessions::find(&state, &[2; 32]).await.unwrap(), None);
+    assert_eq!(find(&state, &[2; 32]).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -82,32 +117,32 @@ async fn a_message_counts_once_and_a_replay_changes_nothing() {
     let state = memory().await;
     let messages = [message("_r"), message("_a")];
     let first = session(1, "riverton|det.ruiz");
-    sign_ins::finish(&state, &messages, &first, None).await.unwrap();
+    finish(&state, &messages, &first, None).await.unwrap();
     // The response is new, the assertion in it is not.
     let messages = [message("_r2"), message("_a")];
     let again = session(2, "riverton|det.ruiz");
-    let outcome = sign_ins::finish(&state, &messages, &again, None).await.unwrap();
+    let outcome = finish(&state, &messages, &again, None).await.unwrap();
     assert_eq!(outcome, Finished::Replayed);
-    assert_eq!(sessions::find(&state, &[2; 32]).await.unwrap(), None);
+    assert_eq!(find(&state, &[2; 32]).await.unwrap(), None);
     assert_eq!(testing::count(&state, "used_messages").await.unwrap(), 2, "`_r2` was not kept");
     // Another provider may use the same ID.
     let other = Message { idp: "lakeside".into(), ..message("_a") };
-    let outcome = sign_ins::finish(&state, &[other], &again, None).await.unwrap();
-    assert_eq!(outcome, Finished::Begun);
+    let outcome = finish(&state, &[other], &again, None).await.unwrap();
+    assert_eq!(outcome, begun());
 }
 
 #[tokio::test]
 async fn used_messages_are_forgotten_only_when_nobody_would_accept_them() {
     let state = memory().await;
     let mut first = session(1, "riverton|det.ruiz");
-    sign_ins::finish(&state, &[message("_a")], &first, None).await.unwrap();
+    finish(&state, &[message("_a")], &first, None).await.unwrap();
     first.id = [2; 32];
     first.created_at = at(6);
-    let outcome = sign_ins::finish(&state, &[message("_a")], &first, None).await.unwrap();
+    let outcome = finish(&state, &[message("_a")], &first, None).await.unwrap();
     assert_eq!(outcome, Finished::Replayed, "remembered up to and at the limit");
     first.created_at = at(7);
-    let outcome = sign_ins::finish(&state, &[message("_b")], &first, None).await.unwrap();
-    assert_eq!(outcome, Finished::Begun);
+    let outcome = finish(&state, &[message("_b")], &first, None).await.unwrap();
+    assert_eq!(outcome, begun());
     assert_eq!(testing::count(&state, "used_messages").await.unwrap(), 1);
 }
 
@@ -158,38 +193,37 @@ async fn sign_ins_long_over_are_forgotten() {
 #[tokio::test]
 async fn a_stepped_up_session_replaces_the_old_one_at_once() {
     let state = memory().await;
-    sign_ins::finish(&state, &[message("_a")], &session(1, "r|x"), None).await.unwrap();
+    finish(&state, &[message("_a")], &session(1, "r|x"), None).await.unwrap();
     let mut new = session(2, "r|x");
     new.stepped_up_at = Some(at(1));
-    let outcome = sign_ins::finish(&state, &[message("_b")], &new, Some(&[1; 32])).await.unwrap();
-    assert_eq!(outcome, Finished::Begun);
-    assert_eq!(sessions::find(&state, &[1; 32]).await.unwrap(), None);
+    let outcome = finish(&state, &[message("_b")], &new, Some(&[1; 32])).await.unwrap();
+    assert_eq!(outcome, begun());
+    assert_eq!(find(&state, &[1; 32]).await.unwrap(), None);
     let reason = sessions::end_reason(&state, &[1; 32]).await.unwrap();
     assert_eq!(reason.as_deref(), Some("stepped-up"));
-    assert_eq!(sessions::find(&state, &[2; 32]).await.unwrap().unwrap().stepped_up_at, Some(at(1)));
+    assert_eq!(find(&state, &[2; 32]).await.unwrap().unwrap().stepped_up_at, Some(at(1)));
     // A session that was ended in the meantime can't be stepped up back to life.
-    let outcome =
-        sign_ins::finish(&state, &[message("_c")], &session(3, "r|x"), Some(&[1; 32])).await;
+    let outcome = finish(&state, &[message("_c")], &session(3, "r|x"), Some(&[1; 32])).await;
     assert_eq!(outcome.unwrap(), Finished::Superseded);
-    assert_eq!(sessions::find(&state, &[3; 32]).await.unwrap(), None);
+    assert_eq!(find(&state, &[3; 32]).await.unwrap(), None);
     assert_eq!(testing::count(&state, "used_messages").await.unwrap(), 2);
 }
 
 #[tokio::test]
 async fn activity_notice_and_end_are_kept_and_an_ended_session_stays_ended() {
     let state = memory().await;
-    sign_ins::finish(&state, &[message("_a")], &session(1, "r|x"), None).await.unwrap();
+    finish(&state, &[message("_a")], &session(1, "r|x"), None).await.unwrap();
     sessions::touch(&state, &[1; 32], at(5)).await.unwrap();
     sessions::touch(&state, &[1; 32], at(4)).await.unwrap();
     assert!(sessions::accept_notice(&state, &[1; 32], "notice-1", at(2)).await.unwrap());
-    let found = sessions::find(&state, &[1; 32]).await.unwrap().unwrap();
+    let found = find(&state, &[1; 32]).await.unwrap().unwrap();
     assert_eq!(found.last_seen_at, at(5), "activity never goes back");
     assert_eq!(found.notice, Some(("notice-1".into(), at(2))));
     assert!(sessions::end(&state, &[1; 32], "signed-out", at(6)).await.unwrap());
     assert!(!sessions::end(&state, &[1; 32], "idle", at(7)).await.unwrap());
     assert!(!sessions::accept_notice(&state, &[1; 32], "notice-1", at(8)).await.unwrap());
     sessions::touch(&state, &[1; 32], at(8)).await.unwrap();
-    assert_eq!(sessions::find(&state, &[1; 32]).await.unwrap(), None);
+    assert_eq!(find(&state, &[1; 32]).await.unwrap(), None);
     let reason = sessions::end_reason(&state, &[1; 32]).await.unwrap();
     assert_eq!(reason.as_deref(), Some("signed-out"));
 }
@@ -199,17 +233,20 @@ async fn all_sessions_of_a_person_end_and_nobody_elses() {
     let state = memory().await;
     for (id, actor) in [(1, "r|x"), (2, "r|x"), (3, "r|y")] {
         let used = message(&format!("_a{id}"));
-        sign_ins::finish(&state, &[used], &session(id, actor), None).await.unwrap();
+        finish(&state, &[used], &session(id, actor), None).await.unwrap();
     }
-    assert_eq!(sessions::of_person(&state, "r|x", 10).await.unwrap().len(), 2);
-    assert_eq!(sessions::of_person(&state, "r|x", 1).await.unwrap().len(), 1);
-    let mut ended = sessions::end_person(&state, "r|x", "revoked", at(2)).await.unwrap();
-    ended.sort_unstable();
-    assert_eq!(ended, [[1; 32], [2; 32]]);
-    assert!(sessions::of_person(&state, "r|x", 10).await.unwrap().is_empty());
-    assert!(sessions::find(&state, &[3; 32]).await.unwrap().is_some());
+    assert_eq!(sessions::of_person(&state, "r|x", 10, at(1)).await.unwrap().len(), 2);
+    assert_eq!(sessions::of_person(&state, "r|x", 1, at(1)).await.unwrap().len(), 1);
+    let mut ended =
+        accounts::end_sessions(&state, Of::Account(AccountId::of("r|x")), "revoked", at(2))
+            .await
+            .unwrap();
+    ended.sessions.sort_unstable();
+    assert_eq!(ended.sessions, [[1; 32], [2; 32]]);
+    assert!(sessions::of_person(&state, "r|x", 10, at(1)).await.unwrap().is_empty());
+    assert!(find(&state, &[3; 32]).await.unwrap().is_some());
     assert_eq!(sessions::purge(&state, at(3)).await.unwrap(), 2);
-    assert!(sessions::find(&state, &[3; 32]).await.unwrap().is_some());
+    assert!(find(&state, &[3; 32]).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -217,10 +254,8 @@ async fn nothing_in_the_file_names_the_person_and_a_row_moved_to_another_id_does
     let folder = tempfile::tempdir().unwrap();
     let state = State::open(&testing::url(folder.path()), testing::key()).await.unwrap();
     sign_ins::begin(&state, &sign_in(1)).await.unwrap();
-    sign_ins::finish(&state, &[message("_a")], &session(1, "riverton|det.ruiz"), None)
-        .await
-        .unwrap();
-    sign_ins::finish(&state, &[message("_b")], &session(2, "r|y"), None).await.unwrap();
+    finish(&state, &[message("_a")], &session(1, "riverton|det.ruiz"), None).await.unwrap();
+    finish(&state, &[message("_b")], &session(2, "r|y"), None).await.unwrap();
     testing::run(
         &state,
         "UPDATE sessions SET sealed = (SELECT sealed FROM sessions WHERE id LIKE '01%') \
@@ -228,7 +263,7 @@ async fn nothing_in_the_file_names_the_person_and_a_row_moved_to_another_id_does
     )
     .await
     .unwrap();
-    let error = sessions::find(&state, &[2; 32]).await.unwrap_err();
+    let error = find(&state, &[2; 32]).await.unwrap_err();
     assert_eq!(error.to_string(), "could not open the sealed column of a row of `sessions`");
     state.close().await.unwrap();
     for file in std::fs::read_dir(folder.path()).unwrap() {
@@ -245,11 +280,11 @@ async fn another_key_opens_the_database_and_none_of_its_sessions() {
     let folder = tempfile::tempdir().unwrap();
     let url = testing::url(folder.path());
     let state = State::open(&url, testing::key()).await.unwrap();
-    sign_ins::finish(&state, &[message("_a")], &session(1, "r|x"), None).await.unwrap();
+    finish(&state, &[message("_a")], &session(1, "r|x"), None).await.unwrap();
     state.close().await.unwrap();
     let other = keys::seal::SealingKey::from_bytes([8; 32]);
     let state = State::open(&url, other).await.unwrap();
-    let error = sessions::find(&state, &[1; 32]).await.unwrap_err();
+    let error = find(&state, &[1; 32]).await.unwrap_err();
     assert!(matches!(error, StateError::Unseal { table: "sessions", .. }), "{error}");
 }
 
@@ -260,18 +295,17 @@ async fn each_write_of_a_sign_in_failing_in_turn_leaves_nothing_half_done() {
         [("used_messages", "INSERT"), ("sessions", "UPDATE"), ("sessions", "INSERT")]
     {
         let state = memory().await;
-        sign_ins::finish(&state, &[message("_a")], &session(1, "r|x"), None).await.unwrap();
+        finish(&state, &[message("_a")], &session(1, "r|x"), None).await.unwrap();
         testing::break_writes(&state, table, verb).await.unwrap();
         let new = session(2, "r|x");
-        let error =
-            sign_ins::finish(&state, &[message("_b")], &new, Some(&[1; 32])).await.unwrap_err();
+        let error = finish(&state, &[message("_b")], &new, Some(&[1; 32])).await.unwrap_err();
         assert_eq!(error.trouble(), Some(Trouble::Other), "{table} {verb}: {error}");
-        assert!(sessions::find(&state, &[1; 32]).await.unwrap().is_some(), "{table} {verb}");
-        assert!(sessions::find(&state, &[2; 32]).await.unwrap().is_none(), "{table} {verb}");
+        assert!(find(&state, &[1; 32]).await.unwrap().is_some(), "{table} {verb}");
+        assert!(find(&state, &[2; 32]).await.unwrap().is_none(), "{table} {verb}");
         assert_eq!(testing::count(&state, "used_messages").await.unwrap(), 1, "{table} {verb}");
         testing::mend_writes(&state, table, verb).await.unwrap();
-        let outcome = sign_ins::finish(&state, &[message("_b")], &new, Some(&[1; 32])).await;
-        assert_eq!(outcome.unwrap(), Finished::Begun, "it works again when it can");
+        let outcome = finish(&state, &[message("_b")], &new, Some(&[1; 32])).await;
+        assert_eq!(outcome.unwrap(), begun(), "it works again when it can");
     }
 }
 
@@ -295,7 +329,7 @@ async fn ending_all_sessions_ends_all_or_none() {
     let state = memory().await;
     for id in [1, 2] {
         let used = message(&format!("_a{id}"));
-        sign_ins::finish(&state, &[used], &session(id, "r|x"), None).await.unwrap();
+        finish(&state, &[used], &session(id, "r|x"), None).await.unwrap();
     }
     testing::run(
         &state,
@@ -304,24 +338,28 @@ async fn ending_all_sessions_ends_all_or_none() {
     )
     .await
     .unwrap();
-    assert!(sessions::end_person(&state, "r|x", "revoked", at(2)).await.is_err());
-    assert_eq!(sessions::of_person(&state, "r|x", 10).await.unwrap().len(), 2);
+    assert!(
+        accounts::end_sessions(&state, Of::Account(AccountId::of("r|x")), "revoked", at(2))
+            .await
+            .is_err()
+    );
+    assert_eq!(sessions::of_person(&state, "r|x", 10, at(1)).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn a_read_only_database_answers_reads_and_says_why_it_takes_no_writes() {
     let folder = tempfile::tempdir().unwrap();
     let state = State::open(&testing::url(folder.path()), testing::key()).await.unwrap();
-    sign_ins::finish(&state, &[message("_a")], &session(1, "r|x"), None).await.unwrap();
+    finish(&state, &[message("_a")], &session(1, "r|x"), None).await.unwrap();
     state.close().await.unwrap();
     let url = testing::read_only_url(folder.path());
     let state = State::open(&url, testing::key()).await.unwrap();
-    assert!(sessions::find(&state, &[1; 32]).await.unwrap().is_some());
+    assert!(find(&state, &[1; 32]).await.unwrap().is_some());
     let error = sessions::end(&state, &[1; 32], "signed-out", at(2)).await.unwrap_err();
     assert_eq!(error.trouble(), Some(Trouble::ReadOnly), "{error:?}");
     let error = sign_ins::begin(&state, &sign_in(1)).await.unwrap_err();
     assert_eq!(error.trouble(), Some(Trouble::ReadOnly), "{error:?}");
-    assert!(sessions::find(&state, &[1; 32]).await.unwrap().is_some());
+    assert!(find(&state, &[1; 32]).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -333,8 +371,8 @@ async fn a_full_disk_refuses_the_write_says_so_and_works_again_with_room() {
     let mut kept = 0;
     let error = loop {
         let used = message(&format!("_a{kept}"));
-        match sign_ins::finish(&state, &[used], &session(kept, "r|x"), None).await {
-            Ok(outcome) => assert_eq!(outcome, Finished::Begun),
+        match finish(&state, &[used], &session(kept, "r|x"), None).await {
+            Ok(outcome) => assert_eq!(outcome, begun()),
             Err(error) => break error,
         }
         kept += 1;
@@ -345,6 +383,6 @@ async fn a_full_disk_refuses_the_write_says_so_and_works_again_with_room() {
     state.close().await.unwrap();
     let state = State::open(&url, testing::key()).await.unwrap();
     let used = message(&format!("_a{kept}"));
-    let outcome = sign_ins::finish(&state, &[used], &session(kept, "r|x"), None).await.unwrap();
-    assert_eq!(outcome, Finished::Begun);
+    let outcome = finish(&state, &[used], &session(kept, "r|x"), None).await.unwrap();
+    assert_eq!(outcome, begun());
 }

@@ -23,6 +23,7 @@ use tools::Tool;
 use wire::Egress;
 
 use crate::config::{Config, ConfigError, SourceConfig};
+use crate::live::Live;
 use crate::providers::open_identity;
 use crate::providers::watch::Providers;
 use crate::session::SignedIn;
@@ -142,6 +143,8 @@ pub struct Agency {
     pub identity: Identity,
     /// Where the identity providers' metadata comes from.
     pub providers: Providers,
+    /// What runs for people, so that it can be cut.
+    pub live: Arc<Live>,
     /// The tools, by id.
     pub tools: BTreeMap<String, Tool>,
     /// Seals row handles.
@@ -184,6 +187,7 @@ impl Agency {
         let state = open_state(&folder, SealingKey::from_bytes(secret("state")?)).await?;
         let sources = open_sources(&config, clock.clone())?;
         let (identity, providers) = open_identity(&config, state.clone(), &ring, &clock, &random)?;
+        let identity = identity.with_recorder(Self::recorder(&ledger));
         let (tools, problems) = match &config.tools.folder {
             Some(folder) => tools::load_folder(folder, keys::digest::sha256),
             None => (Vec::new(), Vec::new()),
@@ -210,6 +214,7 @@ impl Agency {
             state,
             identity,
             providers,
+            live: Arc::default(),
             exchange,
         };
         agency.record_start(&module.name, &policy, &problems).await?;

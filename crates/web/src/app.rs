@@ -13,10 +13,11 @@ use maud::Markup;
 
 use crate::agency::Agency;
 use crate::layout::{self, Frame, Group, Link, Person};
+use crate::live::Leash;
 use crate::pages::parts::moment;
 use crate::pages::{audit, documents, exports, home, incoming, ledger, retention, sign_in, tools};
 use crate::problem::Problem;
-use crate::session::{FORM_BYTES_MAX, PersonSlot, SignedIn};
+use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
 use crate::{assets, headers};
 
 /// What every handler gets.
@@ -71,7 +72,7 @@ pub fn router(agency: Shared) -> Router {
         .with_state(agency)
 }
 
-/// Puts the frame of the page around a [`Problem`], with the person's navigation when a session
+/// Cuts what runs in a session that ends. Puts the frame of the page around a [`Problem`], with the person's navigation when a session
 /// was found on the way.
 pub async fn frame_problems(
     State(agency): State<Shared>,
@@ -80,8 +81,15 @@ pub async fn frame_problems(
 ) -> Response {
     let slot = PersonSlot::default();
     request.extensions_mut().insert(slot.clone());
+    let leash = Leash::new(&agency.live);
+    request.extensions_mut().insert(leash.clone());
     let fragment = headers::wants_fragment(request.headers());
-    let response = next.run(request).await;
+    let Some(response) = leash.unless_cut(next.run(request)).await else {
+        let problem = session::ended();
+        let framed = agency.framed(None, problem.title, "", &problem.content());
+        return (problem.status, framed).into_response();
+    };
+    let response = response.map(|body| leash.body(body));
     let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
     if fragment {
         return response;

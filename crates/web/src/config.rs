@@ -17,7 +17,9 @@ use std::path::{Path, PathBuf};
 use policy::Ori;
 use serde::Deserialize;
 
-pub use self::identity::{IdentityProviderConfig, MfaAttribute, SamlConfig, hash_of};
+pub use self::identity::{
+    FunctionsFrom, IdentityProviderConfig, MfaAttribute, SamlConfig, hash_of,
+};
 pub use self::ledger::LedgerConfig;
 pub use shared_ledger::SharedLedgerConfig;
 pub use storage::{LockMode, StorageConfig};

@@ -2,6 +2,7 @@
 //!
 //! Start at [`app`], where every route is one line, and [`agency`], where the rooms are joined.
 
+pub mod accounts;
 pub mod agency;
 pub mod app;
 pub mod archiving;
@@ -12,6 +13,7 @@ pub mod disclosure;
 mod handles;
 pub mod headers;
 pub mod layout;
+pub mod live;
 pub mod pages;
 pub mod problem;
 pub mod providers;

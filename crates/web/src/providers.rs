@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use identity::saml::trust::{Trust, believed};
-use identity::{Identity, IdpSettings, Refusal, ServiceKeys, SessionLimits};
+use identity::{AccountRules, Identity, IdpSettings, Refusal, ServiceKeys, SessionLimits};
 use jiff::{SignedDuration, Timestamp};
 use keys::cert::{CertSpec, Certificate, Usage, issue_rsa, issue_rsa_for};
 use keys::keyring::Keyring;
@@ -20,7 +20,7 @@ use keys::{Clock, Random};
 use state::State;
 
 use crate::agency::{StartError, make_folder};
-use crate::config::{Config, IdentityProviderConfig};
+use crate::config::{Config, FunctionsFrom, IdentityProviderConfig};
 use crate::providers::metadata::Source;
 use crate::providers::watch::{Providers, Watched};
 
@@ -93,6 +93,11 @@ fn known(
         provider.functions.as_ref().map(|functions| functions.iter().cloned().collect());
     known.name_attribute.clone_from(&provider.name_attribute);
     known.agency_attribute.clone_from(&provider.agency_attribute);
+    known.accounts = AccountRules {
+        create: provider.create_accounts,
+        guests: known.agency != config.agency.ori,
+        functions_from_account: provider.functions_from == FunctionsFrom::Account,
+    };
     Ok(known)
 }
 

@@ -18,6 +18,7 @@ use wire::tls::{Own, server_config};
 use crate::agency::{Agency, Outside, StartError};
 use crate::app::{self, Shared};
 use crate::config::{Config, Listen};
+use crate::live::watch_for_ends;
 use crate::providers::watch::look_after;
 use crate::witnesses;
 
@@ -52,6 +53,7 @@ impl Server {
         let pages = serve_pages(&agency, &stopped, &mut running).await?;
         running.push(tokio::spawn(crate::retention::daily(agency.clone(), stopped.clone())));
         running.push(tokio::spawn(look_after(agency.clone(), until(stopped.clone()))));
+        running.push(tokio::spawn(watch_for_ends(agency.clone(), stopped.clone())));
         let mut partners = None;
         if let Some(sharing) = &agency.exchange {
             let listener = TlsListener::bind(sharing.listen, &sharing.tls).await?;

@@ -14,9 +14,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use identity::{Activity, Lookup, Session, Signed};
 use ledger::{Event, Origin, Record};
 use policy::Actor;
+use state::accounts::AccountId;
 
 use crate::app::Shared;
 use crate::headers;
+use crate::live::Leash;
 use crate::problem::Problem;
 
 /// The largest form that is read, in bytes.
@@ -37,6 +39,8 @@ pub struct SignedIn {
     pub origin: Origin,
     /// Whether the system-use notice was accepted.
     pub accepted_notice: bool,
+    /// What cuts this request when the session ends.
+    pub leash: Leash,
 }
 
 /// The frame's view of the person, filled in by the extractor for [`crate::app::frame_problems`].
@@ -95,7 +99,12 @@ impl FromRequestParts<Shared> for BeforeNotice {
         let polling = parts.uri.path().ends_with("/progress");
         let activity = if polling { Activity::Background } else { Activity::Person };
         match agency.session(token, activity, &origin).await {
-            Ok(Some(signed_in)) => {
+            Ok(Some(mut signed_in)) => {
+                if let Some(leash) = parts.extensions.get::<Leash>() {
+                    let account = AccountId::of(signed_in.actor.id.as_str());
+                    leash.tie(account, signed_in.session.id());
+                    signed_in.leash = leash.clone();
+                }
                 if let Some(PersonSlot(slot)) = parts.extensions.get::<PersonSlot>() {
                     // A second extractor of the same request finds the slot filled already.
                     slot.get_or_init(|| signed_in.clone());
@@ -105,14 +114,7 @@ impl FromRequestParts<Shared> for BeforeNotice {
             Ok(None) => {
                 let refused = agency.refuse(None, origin, parts.uri.path(), "stale-session").await;
                 Err(NotSignedIn::Refused(match refused {
-                    Ok(entry) => Problem::new(
-                        StatusCode::UNAUTHORIZED,
-                        "Your session has ended",
-                        "Sessions end after a time without activity, after 12 hours, and when you sign out. \
-                         Nothing was done. Sign in again.",
-                    )
-                    .with_entry(entry)
-                    .with_next("/sign-in", "Sign in"),
+                    Ok(entry) => ended().with_entry(entry),
                     Err(problem) => problem,
                 }))
             }
@@ -205,6 +207,17 @@ pub fn form_fields(bytes: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(bytes).into_owned().collect()
 }
 
+/// What a person sees whose session is over.
+pub(crate) fn ended() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "Your session has ended",
+        "Sessions end after a time without activity, after 12 hours, when you sign out, and when your account \
+         changes. Nothing more was done. Sign in again.",
+    )
+    .with_next("/sign-in", "Sign in")
+}
+
 fn foreign_page() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
@@ -253,6 +266,7 @@ impl crate::agency::Agency {
             accepted_notice: session.accepted(&self.notice_version()),
             session,
             origin: origin.clone(),
+            leash: Leash::new(&self.live),
         }
     }
 

@@ -35,6 +35,7 @@ id = "riverton-idp"
 label = "Riverton"
 metadata = "idp.xml"
 mfa_contexts = ["https://refeds.org/profile/mfa"]
+create_accounts = true
 "#;
 
 /// An agency's machine, whose server is stopped; its ledger has 9 entries.

@@ -43,6 +43,7 @@ id = "riverton-idp"
 label = "Riverton"
 metadata = "idp.xml"
 mfa_contexts = ["https://refeds.org/profile/mfa"]
+create_accounts = true
 "#;
 
 /// An agency's machine, and the database server.

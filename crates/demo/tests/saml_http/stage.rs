@@ -100,6 +100,7 @@ id = "riverton"
 label = "Riverton sign-in"
 metadata = "idp.xml"
 mfa_contexts = ["https://refeds.org/profile/mfa"]
+create_accounts = true
 oaep_sha1 = true
 "#;
 

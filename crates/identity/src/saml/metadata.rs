@@ -13,7 +13,7 @@ use roxmltree::Node;
 
 use super::scan::{self, elements, text_of, uri_of};
 use super::{ns, profile};
-use crate::Refusal;
+use crate::{AccountRules, Refusal};
 
 /// Contexts that stand for more than one factor wherever they are stated. An agency can narrow them.
 pub const MFA_CONTEXTS: &[&str] = &[
@@ -67,6 +67,8 @@ pub struct IdpSettings {
     pub name_attribute: String,
     /// The attribute that holds the person's ORI, which must then be `agency`.
     pub agency_attribute: Option<String>,
+    /// What becomes of the accounts of its people.
+    pub accounts: AccountRules,
 }
 
 impl IdpSettings {
@@ -131,6 +133,7 @@ impl IdpSettings {
             functions_allowed: None,
             name_attribute: "displayName".to_owned(),
             agency_attribute: None,
+            accounts: AccountRules::default(),
         };
         settings.check().map_err(|problem| bad("idp.metadata.incomplete", problem))?;
         Ok(settings)

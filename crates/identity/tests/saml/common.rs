@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use identity::saml::signing::{Form, RSA_SHA256, sign};
 use identity::saml::{Assertion, Expectation, verify_xml};
-use identity::{IdpSettings, Refusal};
+use identity::{AccountNote, AccountRules, IdpSettings, Recorder, Recording, Refusal};
 use jiff::Timestamp;
 use keys::SystemRandom;
 use keys::cert::{CertSpec, Certificate, Usage, issue_rsa};
@@ -84,7 +84,8 @@ pub(crate) fn metadata_of(certificates: &[&Certificate]) -> String {
 pub(crate) fn idp() -> IdpSettings {
     let metadata = metadata_of(&[&idp_signer().certificate]);
     let agency = "NB0010100".parse().unwrap();
-    IdpSettings::from_metadata("riverton", agency, metadata.as_bytes(), now()).unwrap()
+    let known = IdpSettings::from_metadata("riverton", agency, metadata.as_bytes(), now()).unwrap();
+    IdpSettings { accounts: AccountRules { create: true, ..known.accounts }, ..known }
 }
 
 /// As [`idp`], for a provider that wraps keys by OAEP with SHA-1.
@@ -202,4 +203,24 @@ pub(crate) fn verdict(xml: &str) -> String {
 pub(crate) fn transport_key() -> &'static TransportKey {
     static KEY: OnceLock<TransportKey> = OnceLock::new();
     KEY.get_or_init(|| TransportKey::generate(RsaBits::Rsa2048).unwrap().0)
+}
+
+/// Takes every record, or none.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(crate) taken: std::sync::Mutex<Vec<AccountNote>>,
+    pub(crate) broken: std::sync::atomic::AtomicBool,
+}
+
+impl Recorder for Notes {
+    fn record(&self, note: AccountNote) -> Recording<'_> {
+        let outcome = match self.broken.load(std::sync::atomic::Ordering::SeqCst) {
+            true => Err("the ledger is full".into()),
+            false => {
+                self.taken.lock().unwrap().push(note);
+                Ok(())
+            }
+        };
+        Box::pin(std::future::ready(outcome))
+    }
 }

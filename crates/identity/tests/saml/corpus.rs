@@ -152,5 +152,6 @@ fn provider(issuer: &str, certificate: &str) -> IdpSettings {
         functions_allowed: None,
         name_attribute: "displayName".into(),
         agency_attribute: None,
+        accounts: identity::AccountRules::default(),
     }
 }

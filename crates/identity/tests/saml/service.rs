@@ -190,6 +190,7 @@ async fn our_request_is_signed_by_the_key_that_our_metadata_shows() {
     let state = State::open("sqlite::memory:", testing::key()).await.unwrap();
     let settings = crate::sign_in::settings();
     let identity = Identity::new(state, settings, vec![idp()], Arc::new(SystemRandom)).unwrap();
+    let identity = identity.with_recorder(Arc::new(crate::common::Notes::default()));
     let keys = service_keys(None);
     let ours = keys.signing_certificates.clone();
     let identity = identity.with_keys(keys);

@@ -32,6 +32,7 @@ async fn stage() -> Stage {
     let state = State::open("sqlite::memory:", testing::key()).await.unwrap();
     let idps = vec![crate::common::idp()];
     let identity = Identity::new(state.clone(), settings(), idps, Arc::new(SystemRandom)).unwrap();
+    let identity = identity.with_recorder(Arc::new(crate::common::Notes::default()));
     Stage { state, identity }
 }
 
@@ -354,6 +355,7 @@ async fn functions_and_agency_decide_whether_there_is_an_account() {
     idp.agency_attribute = Some("agency".into());
     let identity =
         Identity::new(state.clone(), settings(), vec![idp], Arc::new(SystemRandom)).unwrap();
+    let identity = identity.with_recorder(Arc::new(crate::common::Notes::default()));
     let stage = Stage { state, identity };
     let agency = |ori: &str| {
         format!(

@@ -43,6 +43,13 @@ pub struct IdentityProviderConfig {
     pub functions_map: BTreeMap<String, Function>,
     /// The functions that this provider may give, whatever it says; must be given for guests. Absent: all.
     pub functions: Option<Vec<Function>>,
+    /// Whose word counts for functions: the provider's (`provider`), or what a directory or an administrator
+    /// wrote into the account (`account`).
+    #[serde(default)]
+    pub functions_from: FunctionsFrom,
+    /// Whether a person without an account gets one by signing in. Otherwise accounts are made beforehand.
+    #[serde(default)]
+    pub create_accounts: bool,
     /// The attribute that carries the person's ORI; when given, it must be the provider's agency.
     pub agency_attribute: Option<String>,
     /// The attribute that carries the person's name.
@@ -54,6 +61,17 @@ pub struct IdentityProviderConfig {
     /// other.
     #[serde(default)]
     pub oaep_sha1: bool,
+}
+
+/// Where a person's functions come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FunctionsFrom {
+    /// From each sign-in. A provider that says nothing of functions leaves those of the account.
+    #[default]
+    Provider,
+    /// From the account.
+    Account,
 }
 
 /// How a provider states more than one factor by an attribute.

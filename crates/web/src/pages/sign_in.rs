@@ -263,9 +263,12 @@ pub async fn sign_out(
     PostedBeforeNotice(posted): PostedBeforeNotice,
 ) -> Answer {
     agency.ledger.append(posted.signed_in.record(Event::SignedOut)).await?;
+    // Whatever else runs in the session is cut; this answer is not.
+    posted.signed_in.leash.let_go();
     let (person, session) = (&posted.signed_in.actor.id, posted.signed_in.session.prefix());
     let ended = agency.identity.end_one(person, &session, "signed-out", agency.now()).await;
     ended.map_err(|error| identity_problem(&error))?;
+    agency.live.cut_session(&posted.signed_in.session.id());
     let content = html! {
         p { "You are signed out. Close the browser on a shared machine." }
         p { a class="usa-button" href="/sign-in" { "Sign in again" } }

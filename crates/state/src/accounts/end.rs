@@ -1,0 +1,103 @@
+//! Ending sessions: of an account, of a provider's session, or one; all of it or nothing.
+
+use jiff::Timestamp;
+use sea_orm::entity::prelude::*;
+use sea_orm::{DatabaseTransaction, ExprTrait};
+
+use super::{AccountId, Column, Entity};
+use crate::{State, StateError, sessions, writing};
+
+/// Whose sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of<'a> {
+    /// Every session of an account. Its epoch moves on, so that none can come back.
+    Account(AccountId),
+    /// The sessions that a provider's own session stands behind: SAML's SessionIndex, OpenID Connect's
+    /// `sid`. `account` narrows it to one person, as a SAML LogoutRequest does.
+    Provider { idp: &'a str, session: &'a str, account: Option<AccountId> },
+    /// One session, by the hash of its token.
+    Session([u8; 32]),
+}
+
+/// What ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// The accounts all of whose sessions are void now.
+    pub accounts: Vec<AccountId>,
+    /// The sessions that were live, by the hashes of their tokens.
+    pub sessions: Vec<[u8; 32]>,
+}
+
+/// Ends sessions at once. The caller records it before, and cuts off what still runs after.
+///
+/// # Errors
+/// [`StateError::Write`]; then none was ended.
+pub async fn end_sessions(
+    state: &State,
+    of: Of<'_>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Ended, StateError> {
+    let doing = "end sessions";
+    let transaction = state.write(doing).await?;
+    let ended = match of {
+        Of::Account(id) => {
+            Entity::update_many()
+                .col_expr(Column::Epoch, Expr::col(Column::Epoch).add(1))
+                .filter(Column::Id.eq(id.to_string()))
+                .exec(&transaction)
+                .await
+                .map_err(writing(doing))?;
+            let sessions = all_of(&transaction, id, reason, now).await?;
+            Ended { accounts: vec![id], sessions }
+        }
+        Of::Provider { idp, session, account } => {
+            let person = account.map(|id| id.to_string());
+            let provider = sessions::provider_session(idp, session);
+            let live = sessions::live_of(&transaction, person, Some(provider)).await?;
+            end_each(&transaction, live, reason, now).await?
+        }
+        Of::Session(id) => end_each(&transaction, vec![id], reason, now).await?,
+    };
+    transaction.commit().await.map_err(writing(doing))?;
+    Ok(ended)
+}
+
+/// Those of these sessions that are no longer live, for a process that did not end them itself.
+///
+/// # Errors
+/// [`StateError::Read`].
+pub async fn ended_among(
+    state: &State,
+    ids: &[[u8; 32]],
+    now: Timestamp,
+) -> Result<Vec<[u8; 32]>, StateError> {
+    let live = sessions::live_among(state, ids, now).await?;
+    Ok(ids.iter().filter(|id| !live.contains(id)).copied().collect())
+}
+
+/// Ends every live session of an account. Gives which.
+pub(super) async fn all_of(
+    transaction: &DatabaseTransaction,
+    id: AccountId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<[u8; 32]>, StateError> {
+    let live = sessions::live_of(transaction, Some(id.to_string()), None).await?;
+    Ok(end_each(transaction, live, reason, now).await?.sessions)
+}
+
+async fn end_each(
+    transaction: &DatabaseTransaction,
+    ids: Vec<[u8; 32]>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Ended, StateError> {
+    let mut ended = Ended::default();
+    for id in ids {
+        if sessions::end_in(transaction, &id, reason, now).await? {
+            ended.sessions.push(id);
+        }
+    }
+    Ok(ended)
+}
