@@ -20,6 +20,7 @@ mod establish;
 pub mod functions;
 mod providers;
 pub mod saml;
+pub mod scim;
 pub mod session;
 mod sign_in;
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use identity::saml::file::{Question, verify_file};
+use identity::scim::{Document, ListQuery, Meta, Patch, ResourceType};
 use jiff::Timestamp;
 use ledger::format;
 use policy::{Action, Policy};
@@ -20,7 +21,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 23] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -33,6 +34,9 @@ pub const TARGETS: [Target; 20] = [
     Target { name: "saml-response", run: saml_response },
     Target { name: "saml-metadata", run: saml_metadata },
     Target { name: "saml-redirect", run: saml_redirect },
+    Target { name: "scim-filter", run: scim_filter },
+    Target { name: "scim-patch", run: scim_patch },
+    Target { name: "scim-user", run: scim_user },
     Target { name: "certificate", run: certificate },
     Target { name: "configuration", run: configuration },
     Target { name: "policy", run: policy_file },
@@ -156,6 +160,53 @@ fn saml_metadata(data: &[u8]) {
 fn saml_redirect(data: &[u8]) {
     let received = identity::saml::redirect::Received::read(&text(data));
     drop(received.and_then(|received| received.verify(&[])));
+}
+
+/// The person whom filters are asked of and PATCHes change.
+const PERSON: &[u8] = include_bytes!("../../seeds/scim-user/entra.json");
+
+fn scim_meta() -> Meta {
+    let at = Timestamp::constant(SEED_SECONDS, 0);
+    Meta { id: "1".into(), created_at: at, modified_at: at, version: 1, location: "/1".into() }
+}
+
+fn scim_filter(data: &[u8]) {
+    let text = text(data);
+    let person = Document::read(ResourceType::User, PERSON);
+    for kind in ResourceType::ALL {
+        let pairs = [("filter".to_owned(), text.clone())];
+        if let (Ok(query), Ok(person)) = (ListQuery::from_pairs(kind, &pairs), &person) {
+            let asked = query.filter.map(|one| one.matches(&person.resource(&scim_meta(), &[])));
+            std::hint::black_box(asked);
+        }
+        drop(ListQuery::from_search(kind, data));
+        drop(ListQuery::from_pairs(kind, &[("attributes".to_owned(), text.clone())]));
+    }
+}
+
+fn scim_patch(data: &[u8]) {
+    drop(Patch::read(ResourceType::Group, data));
+    let read = (Patch::read(ResourceType::User, data), Document::read(ResourceType::User, PERSON));
+    if let (Ok(patch), Ok(person)) = read
+        && let Ok(patched) = patch.apply(&person)
+    {
+        again(&patched);
+    }
+}
+
+fn scim_user(data: &[u8]) {
+    for kind in ResourceType::ALL {
+        if let Ok(document) = Document::read(kind, data) {
+            again(&document);
+        }
+    }
+}
+
+/// What is shown can be sent back, and is the same.
+fn again(document: &Document) {
+    let shown = serde_json::Value::Object(document.resource(&scim_meta(), &[])).to_string();
+    let read = Document::read(document.kind(), shown.as_bytes());
+    assert!(read.is_ok_and(|read| read == *document));
 }
 
 fn certificate(data: &[u8]) {
