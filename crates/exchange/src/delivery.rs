@@ -153,7 +153,7 @@ impl Exchange {
     }
 
     /// Draws the conclusion from a final answer.
-    async fn settle(
+    pub(crate) async fn settle(
         &self,
         mut row: ExportRow,
         partner: &Partner,

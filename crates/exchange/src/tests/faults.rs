@@ -176,10 +176,10 @@ async fn a_partner_over_its_quota_is_told_and_nothing_is_stored() {
 }
 
 /// Speaks the protocol by hand, as Riverton or as somebody else.
-struct Hand(wire::Connection);
+pub(super) struct Hand(wire::Connection);
 
 impl Hand {
-    async fn new(world: &World) -> Self {
+    pub(super) async fn new(world: &World) -> Self {
         let lakeside = wire::tls::Trust::leaf(identity(LAKESIDE).tls.certificate.clone());
         let setup = &world.riverton.exchange.0.setup;
         let tls = wire::tls::client_config(&lakeside, Some(&setup.tls), world.clock.clone());
@@ -193,7 +193,7 @@ impl Hand {
         Self(client.open("127.0.0.1", world.line.port).await.unwrap())
     }
 
-    async fn say(
+    pub(super) async fn say(
         &mut self,
         method: Method,
         path: &str,
@@ -210,7 +210,7 @@ impl Hand {
     }
 }
 
-async fn offer_of(world: &World, export: &Export) -> Offer {
+pub(super) async fn offer_of(world: &World, export: &Export) -> Offer {
     let exchange = &world.riverton.exchange;
     let mut row = exchange.export_row(export.id).await.unwrap();
     row.details.delivery.sent_entry = Some(1);

@@ -2,6 +2,7 @@
 
 mod agreements;
 mod faults;
+mod in_turn;
 mod line;
 mod refusals;
 mod story;

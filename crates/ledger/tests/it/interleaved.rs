@@ -1,5 +1,6 @@
 //! Appends, crashes, holds, disposals and checkpoints in any order: what was confirmed stays, until its
-//! schedule has ended and no hold is on it; the log never changes; and the folder verifies.
+//! schedule has ended and no hold is on it; the log never changes; the folder verifies, and with a bit of it
+//! flipped it is refused or is the same log.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +10,7 @@ use jiff::SignedDuration;
 use keys::{Clock as _, FixedClock};
 use ledger::retention::HoldScope;
 use ledger::testing::{Fault, SimDisk, settings};
-use ledger::{EntryNumber, Ledger, ReadError, Settings};
+use ledger::{EntryNumber, Ledger, ReadError, Settings, Verified};
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::strategy::Just;
 use proptest::test_runner::{Config, TestRunner};
@@ -130,8 +131,37 @@ fn power_cut(disk: &SimDisk, seed: u64) -> Arc<SimDisk> {
     }))
 }
 
-/// Plays the steps, and tells how many entries were disposed of.
-fn play(steps: &[Step]) -> u64 {
+/// A bit of the folder, by numbers that any folder has one for.
+type Bit = (u16, u32, u8);
+
+/// Flips a bit of a closed ledger. It is named, or is of no matter: never is the log another or shorter.
+fn rot(disk: &SimDisk, clock: &Arc<FixedClock>, (file, at, bit): Bit, whole: &Verified) -> bool {
+    let files = disk.files();
+    let files: Vec<_> = files.iter().filter(|it| !disk.read(it).unwrap().is_empty()).collect();
+    let path = files[usize::from(file) % files.len()];
+    let copy = Arc::new(disk.copy());
+    copy.edit(path, |bytes| {
+        let at = at as usize % bytes.len();
+        bytes[at] ^= 1 << (bit % 8);
+    });
+    match verify(&copy, None) {
+        Ok(found) => {
+            assert_eq!((found.size, found.root), (whole.size, whole.root), "{path:?}");
+            // What opens is no shorter either, though opening reads the end only.
+            if let Ok(ledger) = open_with(&copy, clock, small()) {
+                assert!(ledger.size() >= whole.size, "{path:?}");
+            }
+            false
+        }
+        Err(damage) => {
+            assert!(!damage.file.is_empty());
+            true
+        }
+    }
+}
+
+/// Plays the steps, and tells how many entries were disposed of, and whether the bit mattered.
+fn play(steps: &[Step], bit: Bit) -> (u64, bool) {
     let (clock, mut disk, mut known) = (clock(), Arc::new(SimDisk::new()), Known::default());
     let mut ledger = open_with(&disk, &clock, small()).unwrap();
     let mut number = 0;
@@ -180,20 +210,23 @@ fn play(steps: &[Step]) -> u64 {
     ledger.close().unwrap();
     let verified = verify(&disk, Some(size)).unwrap();
     assert_eq!(verified.leftover, Vec::<String>::new());
-    known.gone
+    (known.gone, rot(&disk, &clock, bit, &verified))
 }
 
 #[test]
 fn whatever_happens_what_was_confirmed_goes_only_when_its_time_has_come_and_nothing_holds_it() {
     let mut runner =
         TestRunner::new(Config { cases: 48, failure_persistence: None, ..Config::default() });
-    let gone = std::cell::Cell::new(0);
-    let outcome = runner.run(&steps(), |steps| {
-        gone.set(gone.get() + play(&steps));
+    let (gone, named) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let outcome = runner.run(&(steps(), any::<Bit>()), |(steps, bit)| {
+        let (went, damaged) = play(&steps, bit);
+        gone.set(gone.get() + went);
+        named.set(named.get() + u32::from(damaged));
         Ok(())
     });
     outcome.unwrap();
     assert!(gone.get() > 0, "nothing was ever disposed of");
+    assert!(named.get() > 0, "no damage was ever found");
 }
 
 #[test]
