@@ -37,7 +37,7 @@ pub(crate) enum ParcelCommand {
         /// The signer's key (PKCS#8 PEM).
         #[arg(long)]
         key: PathBuf,
-        /// The parcel's folder to write.
+        /// The parcel to write: a folder, or one file if the name ends with `.zip`.
         #[arg(long)]
         out: PathBuf,
         /// Bytes of a part before encryption: 8MiB to 256MiB.
@@ -50,11 +50,21 @@ pub(crate) enum ParcelCommand {
         #[arg(long, default_value = "not stated")]
         authority: String,
     },
-    /// Check a parcel without a key. Exit 1 names the part that is wrong.
-    #[command(after_help = "Example:\n  bailiwick parcel verify parcel --sender riverton.pem")]
+    /// Check a parcel without a key: exit 1 names the part that is wrong. With a key, all that is inside is checked too, and
+    /// the piece of the file is named.
+    #[command(
+        after_help = "Example:\n  bailiwick parcel verify parcel.zip --sender riverton.pem\n  \
+                            bailiwick parcel verify parcel --sender riverton.pem --recipient lakeside.pem --key lakeside.key.pem"
+    )]
     Verify {
-        /// The parcel's folder.
+        /// The parcel's folder or file.
         parcel: PathBuf,
+        /// Our certificate (PEM).
+        #[arg(long, requires = "key")]
+        recipient: Option<PathBuf>,
+        /// Our key (PKCS#8 PEM).
+        #[arg(long, requires = "recipient")]
+        key: Option<PathBuf>,
         /// The sender's certificate, or that of its CA (PEM).
         #[arg(long)]
         sender: PathBuf,
@@ -68,7 +78,7 @@ pub(crate) enum ParcelCommand {
                             --key lakeside.key.pem --sender riverton.pem --out opened"
     )]
     Open {
-        /// The parcel's folder.
+        /// The parcel's folder or file.
         parcel: PathBuf,
         /// Our certificate (PEM).
         #[arg(long)]
@@ -89,7 +99,7 @@ pub(crate) enum ParcelCommand {
     /// Print what a parcel says of itself. Nothing of it is verified.
     #[command(after_help = "Example:\n  bailiwick parcel inspect parcel --json")]
     Inspect {
-        /// The parcel's folder.
+        /// The parcel's folder or file.
         parcel: PathBuf,
         /// Print JSON.
         #[arg(long)]
@@ -114,9 +124,16 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
                 recipient.iter().map(|path| certificate(path)).collect::<Result<_, _>>()?;
             seal(&folder, &signer, recipients, &out, part_size, (purpose, authority))
         }
-        ParcelCommand::Verify { parcel, sender, json } => {
+        ParcelCommand::Verify { parcel, recipient, key, sender, json } => {
             let trust = trust(&sender)?;
-            let result = watched("bytes", |watch| parcel::verify(&parcel, &trust, watch));
+            let us = recipient.zip(key).map(|(certificate, key)| us(&certificate, &key));
+            let us = us.transpose()?;
+            let result = watched(|watch| match &us {
+                Some(us) => {
+                    parcel::verify_inside(&parcel, us, &trust, watch).map(|found| found.verified)
+                }
+                None => parcel::verify(&parcel, &trust, watch),
+            });
             Ok(outcome(result.map(|verified| {
                 let value = json!({
                     "verified": true,
@@ -139,13 +156,10 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             })))
         }
         ParcelCommand::Open { parcel, recipient, key, sender, out, only } => {
-            let key = progress::text_of(&key)?;
-            let key = RecipientKey::from_pkcs8(&private_key_from_pem(&key)?)?;
-            let us = Recipient { certificate: certificate(&recipient)?, key };
+            let us = us(&recipient, &key)?;
             let trust = trust(&sender)?;
             let only = only.as_deref();
-            let result =
-                watched("bytes", |watch| parcel::open(&parcel, &us, &trust, &out, only, watch));
+            let result = watched(|watch| parcel::open(&parcel, &us, &trust, &out, only, watch));
             Ok(outcome(result.map(|_| format!("opened into {}", out.display()))))
         }
         ParcelCommand::Inspect { parcel, json } => {
@@ -173,7 +187,7 @@ fn seal(
     let mut entries = Vec::new();
     collect(folder, "", 0, &mut entries)?;
     let id = uuid::Builder::from_random_bytes(keys::random_bytes(&SystemRandom)?).into_uuid();
-    let sealed = watched("bytes", |watch| {
+    let sealed = watched(|watch| {
         let seal = parcel::Seal {
             id,
             sender: signer,
@@ -196,7 +210,8 @@ fn seal(
             random: &SystemRandom,
             watch,
         };
-        parcel::seal(seal, out)
+        let one_file = out.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"));
+        if one_file { parcel::seal_file(seal, out) } else { parcel::seal(seal, out) }
     })?;
     progress::say(&format!(
         "sealed {} files into {} parts: parcel {}, digest {}",
@@ -238,8 +253,8 @@ fn collect(
 }
 
 /// Runs something long with a bar.
-fn watched<T>(unit: &str, work: impl FnOnce(Watch<'_>) -> T) -> T {
-    let bar = progress::bar(unit);
+fn watched<T>(work: impl FnOnce(Watch<'_>) -> T) -> T {
+    let bar = progress::bytes();
     let never = std::sync::atomic::AtomicBool::new(false);
     let tick = |done: u64, total: u64| {
         bar.set_length(total);
@@ -287,6 +302,14 @@ fn inspection(found: &parcel::Inspection, json: bool) -> String {
         found.bytes,
         found.recipients.join(", ")
     )
+}
+
+/// Who opens.
+fn us(certificate_path: &Path, key: &Path) -> anyhow::Result<Recipient> {
+    let text = progress::text_of(key)?;
+    let read = private_key_from_pem(&text).and_then(|der| RecipientKey::from_pkcs8(&der));
+    let key = read.with_context(|| format!("`{}` holds no key that can be used", key.display()))?;
+    Ok(Recipient { certificate: certificate(certificate_path)?, key })
 }
 
 fn trust(sender: &Path) -> anyhow::Result<Trust> {

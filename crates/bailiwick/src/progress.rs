@@ -38,6 +38,16 @@ pub(crate) fn bar(unit: &str) -> ProgressBar {
     bar
 }
 
+/// As [`bar`], for bytes: 3.2 GiB, 512 MiB/s.
+pub(crate) fn bytes() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let template = "{bar:40} {binary_bytes}/{binary_total_bytes} {elapsed}, {binary_bytes_per_sec}, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// The text of a file; the error names it.
 pub(crate) fn text_of(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("could not read `{}`", path.display()))

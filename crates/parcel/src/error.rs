@@ -67,8 +67,22 @@ pub struct Refused {
     pub fault: Box<Fault>,
     /// Further files with the same kind of fault, at most [`Refused::OTHERS_MAX`].
     pub others: Vec<String>,
-    /// Sealed files that the part carries pieces of, where the key was there to tell; as many.
-    pub inside: Vec<String>,
+    /// The pieces of sealed files that the part carries, where the key was there to tell; as many.
+    pub inside: Vec<Piece>,
+}
+
+/// Bytes `from` up to `to` of a sealed file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    pub path: String,
+    pub from: u64,
+    pub to: u64,
+}
+
+impl fmt::Display for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (bytes {} to {})", self.path, self.from, self.to)
+    }
 }
 
 impl Refused {
@@ -95,7 +109,8 @@ impl Refused {
             text.push_str(&format!("; also {}", self.others.join(", ")));
         }
         if !self.inside.is_empty() {
-            text.push_str(&format!("; sealed in it: {}", self.inside.join(", ")));
+            let pieces: Vec<_> = self.inside.iter().map(Piece::to_string).collect();
+            text.push_str(&format!("; sealed in it: {}", pieces.join(", ")));
         }
         text
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::receipt::{self, SignedReceipt};
-use crate::{Trust, bag, cms, name, pax};
+use crate::{Trust, bag, cms, name, pax, zip};
 
 /// Any bytes as a sealed part.
 pub fn part(data: &[u8]) {
@@ -24,6 +24,11 @@ pub fn bag_files(data: &[u8]) {
     drop((bag::read_manifest(data), bag::OuterInfo::read(data)));
     let text = String::from_utf8_lossy(data);
     drop((name::objection(&text), name::collision_key(&text)));
+}
+
+/// Any bytes as a parcel of one file.
+pub fn one_file(data: &[u8]) {
+    zip::fuzz(data);
 }
 
 /// Any bytes as a header of the archive inside.

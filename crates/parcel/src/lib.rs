@@ -1,7 +1,7 @@
-//! The sealed parcel: evidence in, one signed and encrypted folder out; and back.
+//! The sealed parcel: evidence in, one signed and encrypted folder, or ZIP file, out; and back.
 //!
 //! A parcel is a BagIt bag of CMS messages that stock `openssl`, `sha256sum` and `tar` open;
-//! `docs/formats/parcel.md` has the format to the byte. Works on folders only: no server, no
+//! `docs/formats/parcel.md` has the format to the byte. Works on files and folders only: no server, no
 //! database, no clock, no network.
 //!
 //! Invariants: nothing of a parcel is decrypted before the signed hash of its ciphertext was
@@ -21,8 +21,10 @@ mod open;
 mod pax;
 pub mod receipt;
 mod seal;
+mod store;
 mod target;
 mod verify;
+mod zip;
 
 #[cfg(test)]
 mod hostile;
@@ -41,12 +43,13 @@ use zeroize::Zeroizing;
 
 pub use crate::bag::{TAG_FILES, part_path};
 pub use crate::custody::{CustodyEvent, LedgerReference, Person};
-pub use crate::error::{Fault, Refused, SealError};
+pub use crate::error::{Fault, Piece, Refused, SealError};
 pub use crate::meta::{IndexedFile, Party, Transfer, TransferRecord};
-pub use crate::open::{Opened, Unlocked, open, open_file};
-pub use crate::seal::{seal, seal_into};
+pub use crate::open::{Opened, Unlocked, open, open_file, verify_inside};
+pub use crate::seal::{seal, seal_file, seal_into};
 pub use crate::target::{Folder, Target};
 pub use crate::verify::{Inspection, Parcel, Verified, inspect, verify};
+pub use crate::zip::ZipFile;
 
 /// The version of the format that this crate writes and reads.
 pub const SEAL_PROFILE: &str = "1.0";

@@ -15,14 +15,15 @@ use keys::cert::Certificate;
 use keys::digest::sha256;
 use zeroize::Zeroizing;
 
-pub use self::files::{Opened, open};
+pub use self::files::{Opened, open, verify_inside};
 use crate::bag::{self, part_path};
 use crate::cms::{envelope::Envelope, signature};
 use crate::error::At;
 use crate::meta::{self, Index, IndexedFile, TransferRecord};
 use crate::seal::inner_manifest;
 use crate::{
-    ENTRIES_MAX, Fault, Parcel, RANGE_BYTES_MAX, Recipient, Refused, SEAL_PROFILE, Trust, name, pax,
+    ENTRIES_MAX, Fault, Parcel, Piece, RANGE_BYTES_MAX, Recipient, Refused, SEAL_PROFILE, Trust,
+    name, pax,
 };
 
 /// Decrypted parts kept in memory, so that reading on doesn't decrypt again.
@@ -365,12 +366,17 @@ impl Unlocked<'_> {
         }
     }
 
-    /// Adds the names of the sealed files that a bad part carries pieces of.
+    /// Adds the pieces of sealed files that a bad part carries.
     fn blame(&self, number: u64, mut refused: Refused) -> Refused {
         let (from, to) = self.parcel.info.range(number);
         let hit = |file: &&IndexedFile| file.offset < to && file.offset + file.length > from;
-        let names = self.index.files.iter().filter(hit).map(|file| file.path.clone());
-        refused.inside = names.take(Refused::OTHERS_MAX).collect();
+        let piece = |file: &IndexedFile| Piece {
+            path: file.path.clone(),
+            from: from.saturating_sub(file.offset),
+            to: (to - file.offset).min(file.length),
+        };
+        let pieces = self.index.files.iter().filter(hit).map(piece);
+        refused.inside = pieces.take(Refused::OTHERS_MAX).collect();
         refused
     }
 }

@@ -25,7 +25,7 @@ use crate::name::{self, Conflict};
 use crate::{
     CUSTODY_EVENTS_MAX, CustodyEvent, ENTRIES_MAX, Entry, Folder, METADATA_BYTES_MAX,
     PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX, RECIPIENTS_MAX, SEAL_PROFILE, Seal, SealError,
-    Sealed, Signer, Target, WORKERS_MAX, custody, pax,
+    Sealed, Signer, Target, WORKERS_MAX, ZipFile, custody, pax,
 };
 
 /// Seals into a new folder `out`. On failure there is no `out`.
@@ -33,6 +33,13 @@ pub fn seal(seal: Seal<'_>, out: &Path) -> Result<Sealed, SealError> {
     let failed = |source| SealError::Write { path: out.display().to_string(), source };
     let folder = Folder::new(out, &seal.id.to_string()).map_err(failed)?;
     seal_into(seal, &folder)
+}
+
+/// Seals into a new ZIP file `out`: the same parcel, and one file. On failure there is no `out`.
+pub fn seal_file(seal: Seal<'_>, out: &Path) -> Result<Sealed, SealError> {
+    let failed = |source| SealError::Write { path: out.display().to_string(), source };
+    let file = ZipFile::new(out, seal.id).map_err(failed)?;
+    seal_into(seal, &file)
 }
 
 /// Seals into a [`Target`], which is published at the end, or discarded.

@@ -3,10 +3,8 @@
 //! Invariant: a [`Parcel`] exists only when all but the parts' own bytes was checked against the
 //! sender's signature; and a part's bytes come out of it only when their hash was.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -19,6 +17,7 @@ use uuid::Uuid;
 use crate::bag::{self, OuterInfo};
 use crate::cms::{envelope, signature};
 use crate::error::At;
+use crate::store::{self, Store};
 use crate::{Fault, PARTS_MAX, Refused, Trust, WORKERS_DEFAULT, Watch, asn1};
 
 /// The longest outer manifest: 90 bytes a part.
@@ -31,7 +30,7 @@ const PIECE_BYTES: usize = 256 << 10;
 /// A parcel whose outside is the signed one.
 #[derive(Debug)]
 pub struct Parcel {
-    folder: PathBuf,
+    store: Store,
     pub(crate) trust: Trust,
     pub(crate) info: OuterInfo,
     pub(crate) digest: [u8; 32],
@@ -66,15 +65,16 @@ pub fn verify(parcel: &Path, trust: &Trust, watch: Watch<'_>) -> Result<Verified
 
 impl Parcel {
     /// Checks signature, tag files, manifest and completeness; reads no part.
-    pub fn enter(folder: &Path, trust: &Trust) -> Result<Self, Refused> {
-        let parcel = Self::announced(folder, trust)?;
-        check_complete(folder, parcel.info.parts)?;
+    pub fn enter(parcel: &Path, trust: &Trust) -> Result<Self, Refused> {
+        let parcel = Self::announced(parcel, trust)?;
+        parcel.store.check_complete(parcel.info.parts)?;
         Ok(parcel)
     }
 
     /// As [`Parcel::enter`], for a parcel whose parts are still to come.
-    pub fn announced(folder: &Path, trust: &Trust) -> Result<Self, Refused> {
-        let read = |file, limit| read_file(folder, file, limit);
+    pub fn announced(parcel: &Path, trust: &Trust) -> Result<Self, Refused> {
+        let store = Store::enter(parcel)?;
+        let read = |file, limit| store.read(file, limit);
         let tag_manifest = read(bag::TAG_MANIFEST_FILE, TAG_BYTES_MAX)?;
         let seal = read(bag::SIGNATURE_FILE, signature::SIGNATURE_BYTES_MAX)?;
         let content = (bag::TAG_MANIFEST_FILE, tag_manifest.as_slice());
@@ -108,8 +108,8 @@ impl Parcel {
             return Err(Refused::new(bag::TEMPLATE_FILE, Fault::Altered));
         }
         let (signer, signed_at) = (signed.certificate, signed.at);
-        let (folder, trust) = (folder.to_owned(), trust.clone());
-        Ok(Self { folder, trust, info, digest, signer, signed_at, parts })
+        let trust = trust.clone();
+        Ok(Self { store, trust, info, digest, signer, signed_at, parts })
     }
 
     pub fn id(&self) -> Uuid {
@@ -194,11 +194,12 @@ impl Parcel {
     /// Hashes one part in constant memory.
     fn hash_part(&self, number: u64, watch: Watch<'_>, done: &AtomicU64) -> Result<(), Refused> {
         let path = bag::part_path(number);
-        let mut file = File::open(self.folder.join(&path)).map_err(Fault::Read).at(&path)?;
+        let mut file = self.store.reader(&path)?;
         let mut piece = vec![0; PIECE_BYTES];
         let mut hash = Sha256::new();
         loop {
-            let count = file.read(&mut piece).map_err(Fault::Read).at(&path)?;
+            let count = file.read(&mut piece).map_err(store::fault).at(&path);
+            let count = count.map_err(|refused| self.located(number, refused))?;
             let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else { break };
             hash.update(read);
             let so_far = done.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
@@ -217,7 +218,8 @@ impl Parcel {
     pub(crate) fn part(&self, number: u64) -> Result<Vec<u8>, Refused> {
         let path = bag::part_path(number);
         let limit = self.info.part_size + envelope::HEAD_BYTES_MAX;
-        let bytes = read_file(&self.folder, &path, limit)?;
+        let bytes = self.store.read(&path, limit);
+        let bytes = bytes.map_err(|refused| self.located(number, refused))?;
         let expected = self.parts.get(usize::try_from(number).unwrap_or(usize::MAX));
         if expected != Some(&sha256(&bytes)) {
             return Err(self.altered(number, path));
@@ -227,19 +229,22 @@ impl Parcel {
 
     /// The refusal of a part whose hash is wrong: cut short, if its own header says so.
     fn altered(&self, number: u64, path: String) -> Refused {
-        let fault = announced(&self.folder.join(&path)).unwrap_or(Fault::Altered);
-        let mut refused = Refused::new(path, fault);
+        let fault = announced(&self.store, &path).unwrap_or(Fault::Altered);
+        self.located(number, Refused::new(path, fault))
+    }
+
+    /// A refusal of a part, with the place of what it carries.
+    fn located(&self, number: u64, mut refused: Refused) -> Refused {
         refused.range = Some(self.info.range(number));
         refused
     }
 }
 
 /// `Short` if the file ends before the message that it begins with.
-fn announced(path: &Path) -> Option<Fault> {
+fn announced(store: &Store, path: &str) -> Option<Fault> {
     let mut start = [0; 16];
-    let mut file = File::open(path).ok()?;
-    let found = file.metadata().ok()?.len();
-    file.read_exact(&mut start).ok()?;
+    let found = store.length(path).ok()?;
+    store.reader(path).ok()?.read_exact(&mut start).ok()?;
     let (tag, head, length) = asn1::announce(&start)?;
     let announced = (head as u64).checked_add(length as u64)?;
     (tag == asn1::SEQUENCE && announced > found).then_some(Fault::Short { found, announced })
@@ -261,57 +266,6 @@ fn read_parts(manifest: &[u8], info: &OuterInfo) -> Result<Vec<[u8; 32]>, Fault>
     numbered.map(digest).collect()
 }
 
-/// Every file that should be there is, and no other.
-fn check_complete(folder: &Path, parts: u64) -> Result<(), Refused> {
-    let mut expected: BTreeSet<String> = (0..parts).map(bag::part_path).collect();
-    let others = [bag::TAG_MANIFEST_FILE, bag::SIGNATURE_FILE, bag::TEMPLATE_FILE];
-    expected.extend(bag::OUTER_TAGS.into_iter().chain(others).map(str::to_owned));
-    let folders: BTreeSet<String> =
-        expected.iter().filter_map(|p| p.rsplit_once('/')).map(|(f, _)| f.to_owned()).collect();
-    let is_folder = |path: &str| path == "data" || folders.contains(path);
-    let mut waiting = vec![String::new()];
-    while let Some(inside) = waiting.pop() {
-        let here = folder.join(&inside);
-        let name = if inside.is_empty() { "." } else { &inside };
-        for entry in fs::read_dir(here).map_err(Fault::Read).at(name)? {
-            let entry = entry.map_err(Fault::Read).at(name)?;
-            let last = entry.file_name().to_string_lossy().into_owned();
-            let path = if inside.is_empty() { last } else { format!("{inside}/{last}") };
-            let kind = entry.file_type().map_err(Fault::Read).at(&path)?;
-            if kind.is_dir() && is_folder(&path) {
-                waiting.push(path);
-            } else if !kind.is_file() || !expected.remove(&path) {
-                return Err(Refused::new(path, Fault::Unexpected));
-            }
-        }
-    }
-    let mut missing = expected.into_iter();
-    let Some(first) = missing.next() else { return Ok(()) };
-    let mut refused = Refused::new(first, Fault::Missing);
-    refused.others = missing.take(Refused::OTHERS_MAX).collect();
-    Err(refused)
-}
-
-/// Reads a plain file of a parcel, at most `limit` bytes.
-fn read_file(folder: &Path, path: &str, limit: u64) -> Result<Vec<u8>, Refused> {
-    let full = folder.join(path);
-    let fault = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => Fault::Missing,
-        _ => Fault::Read(error),
-    };
-    let facts = fs::symlink_metadata(&full).map_err(fault).at(path)?;
-    if !facts.is_file() {
-        return Err(Refused::new(path, Fault::Unexpected));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(facts.len().min(limit)).unwrap_or(0));
-    let file = File::open(&full).map_err(fault).at(path)?;
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(fault).at(path)?;
-    if bytes.len() as u64 > limit {
-        return Err(Refused::new(path, Fault::Large { found: facts.len(), limit }));
-    }
-    Ok(bytes)
-}
-
 /// What a parcel says of itself. Nothing of it is verified.
 #[derive(Debug, Clone)]
 pub struct Inspection {
@@ -331,11 +285,12 @@ pub struct Inspection {
 }
 
 /// Reads what a parcel says of itself, and verifies nothing.
-pub fn inspect(folder: &Path) -> Result<Inspection, Refused> {
-    let info = read_file(folder, bag::INFO_FILE, TAG_BYTES_MAX)?;
+pub fn inspect(parcel: &Path) -> Result<Inspection, Refused> {
+    let store = Store::enter(parcel)?;
+    let info = store.read(bag::INFO_FILE, TAG_BYTES_MAX)?;
     let info = OuterInfo::read(&info).at(bag::INFO_FILE)?;
-    let tag_manifest = read_file(folder, bag::TAG_MANIFEST_FILE, TAG_BYTES_MAX)?;
-    let seal = read_file(folder, bag::SIGNATURE_FILE, signature::SIGNATURE_BYTES_MAX)?;
+    let tag_manifest = store.read(bag::TAG_MANIFEST_FILE, TAG_BYTES_MAX)?;
+    let seal = store.read(bag::SIGNATURE_FILE, signature::SIGNATURE_BYTES_MAX)?;
     Ok(Inspection {
         id: info.id,
         digest: sha256(&tag_manifest),

@@ -21,7 +21,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 23] = [
+pub const TARGETS: [Target; 24] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -43,6 +43,7 @@ pub const TARGETS: [Target; 23] = [
     Target { name: "parcel-part", run: parcel_part },
     Target { name: "parcel-signature", run: parcel::fuzzing::signature },
     Target { name: "parcel-bag", run: parcel::fuzzing::bag_files },
+    Target { name: "parcel-file", run: parcel::fuzzing::one_file },
     Target { name: "exchange-message", run: exchange_message },
     Target { name: "exchange-book", run: exchange::fuzzing::book_file },
 ];

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped check says so")]
 
 mod faults;
+mod one_file;
 mod roundtrip;
 mod stock_tools;
 mod story;

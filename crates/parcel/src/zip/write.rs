@@ -1,0 +1,101 @@
+//! Writing: each file of the parcel is appended as it comes, the directory at the end.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use super::{Entry, U32_FULL, end};
+use crate::Target;
+use crate::target::parent;
+
+/// A ZIP file that appears whole: a hidden neighbour is written, and renamed.
+#[derive(Debug)]
+pub struct ZipFile {
+    draft: PathBuf,
+    out: PathBuf,
+    /// The one folder at the top, with its `/`.
+    top: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    position: u64,
+    entries: Vec<Entry>,
+    /// A write failed: what lies in the file is not known any more.
+    broken: bool,
+}
+
+impl ZipFile {
+    /// `out` must not exist; its parent must.
+    pub fn new(out: &Path, id: Uuid) -> io::Result<Self> {
+        if out.symlink_metadata().is_ok() {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
+        let last = out.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
+        let draft = parent(out).join(format!(".{last}.{id}.draft"));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let state = State { file, position: 0, entries: Vec::new(), broken: false };
+        let top = format!("parcel-{id}/");
+        Ok(Self { draft, out: out.to_owned(), top, state: Mutex::new(state) })
+    }
+}
+
+impl State {
+    fn append(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other("an earlier write failed"));
+        }
+        self.broken = true;
+        for piece in pieces {
+            self.file.write_all(piece)?;
+            self.position += piece.len() as u64;
+        }
+        self.broken = false;
+        Ok(())
+    }
+}
+
+impl Target for ZipFile {
+    fn create(&self, path: &str, pieces: &[&[u8]]) -> io::Result<()> {
+        let mut crc = crc32fast::Hasher::new();
+        for piece in pieces {
+            crc.update(piece);
+        }
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let name = format!("{}{path}", self.top);
+        if length >= U32_FULL || name.len() > usize::from(u16::MAX) {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = Entry { name, crc: crc.finalize(), length, offset: state.position };
+        state.append(&[&entry.local()])?;
+        state.append(pieces)?;
+        state.entries.push(entry);
+        Ok(())
+    }
+
+    fn publish(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory: Vec<u8> = state.entries.iter().flat_map(Entry::central).collect();
+        let tail = end(state.entries.len() as u64, directory.len() as u64, state.position);
+        state.append(&[&directory, &tail])?;
+        state.file.sync_all()?;
+        if self.out.symlink_metadata().is_ok() {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
+        fs::rename(&self.draft, &self.out)?;
+        File::open(parent(&self.out))?.sync_all()
+    }
+
+    fn discard(&self) {
+        match fs::remove_file(&self.draft) {
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
