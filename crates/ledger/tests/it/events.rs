@@ -204,6 +204,7 @@ tool-refused: refused tool file a.toml: line 3; line 9
 sign-in-started: started to sign in through riverton-idp
 signed-in: signed in through riverton-idp with several factors (TOTP)
 sign-in-refused: was refused sign-in through riverton-idp: saml.signature.invalid
+provider-alert: warned of identity provider riverton-idp: its last certificate ends, 30 days left
 notice-accepted: accepted the system use notice 2026-1
 stepped-up: proved identity again through riverton-idp (TOTP)
 signed-out: signed out
