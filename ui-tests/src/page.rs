@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use chromiumoxide::cdp::browser_protocol::dom::SetFileInputFilesParams;
 use chromiumoxide::cdp::browser_protocol::emulation::{
     MediaFeature, SetDeviceMetricsOverrideParams, SetScriptExecutionDisabledParams,
 };
@@ -134,6 +135,25 @@ impl Page {
             }
         };
         anyhow::ensure!(done, "field `{field}` does not take `{value}`");
+        Ok(())
+    }
+
+    /// Puts files, or one folder, into the file field so called.
+    pub async fn choose(&self, field: &str, files: &[PathBuf]) -> anyhow::Result<()> {
+        let helpers = include_str!("inpage.js");
+        let find = EvaluateParams::builder()
+            .expression(format!("(() => {{ {helpers}\nreturn control({}); }})()", js(field)))
+            .build()
+            .map_err(anyhow::Error::msg)?;
+        let found = self.page.execute(find).await.context("looking for the field")?;
+        let object = found.result.result.object_id.clone();
+        let object = object.with_context(|| format!("no field `{field}`"))?;
+        // The browser gives a page no file whose path has `..` in it.
+        let names: Result<Vec<_>, _> = files.iter().map(std::fs::canonicalize).collect();
+        let names = names.context("finding the files")?;
+        let names = names.iter().map(|file| file.display().to_string());
+        let put = SetFileInputFilesParams::builder().files(names).object_id(object).build();
+        self.page.execute(put.map_err(anyhow::Error::msg)?).await.context("choosing files")?;
         Ok(())
     }
 

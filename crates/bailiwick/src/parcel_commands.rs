@@ -96,6 +96,9 @@ pub(crate) enum ParcelCommand {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Print a web page that checks and opens parcels in a browser, offline, where nothing is installed.
+    #[command(after_help = "Example:\n  bailiwick parcel opener > open.html")]
+    Opener,
     /// Print what a parcel says of itself. Nothing of it is verified.
     #[command(after_help = "Example:\n  bailiwick parcel inspect parcel --json")]
     Inspect {
@@ -161,6 +164,11 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             let only = only.as_deref();
             let result = watched(|watch| parcel::open(&parcel, &us, &trust, &out, only, watch));
             Ok(outcome(result.map(|_| format!("opened into {}", out.display()))))
+        }
+        ParcelCommand::Opener => {
+            let page = parcel::opener::page(concat!("Bailiwick ", env!("CARGO_PKG_VERSION")));
+            progress::say(page.trim_end());
+            Ok(ExitCode::SUCCESS)
         }
         ParcelCommand::Inspect { parcel, json } => {
             Ok(outcome(parcel::inspect(&parcel).map(|found| inspection(&found, json))))

@@ -1,5 +1,7 @@
 //! A sender who holds a good signing key and means ill: what the outer signature can't exclude, the inside must.
 
+mod vectors;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -25,38 +27,49 @@ fn now() -> Timestamp {
 
 struct World {
     folder: TempDir,
+    ca: (Certificate, P384Key),
     sender: Signer,
     first: Recipient,
     second: Recipient,
 }
 
-fn certificate(name: &str, usage: Usage) -> (Certificate, P384Key) {
-    let key = P384Key::generate().unwrap();
-    let spec = CertSpec {
+fn spec(name: &str, usage: Usage) -> CertSpec {
+    CertSpec {
         subject_cn: name.into(),
         organisation: "Riverton Police Department".into(),
-        not_before: "2026-01-01T00:00:00Z".parse().unwrap(),
-        not_after: "2027-01-01T00:00:00Z".parse().unwrap(),
+        not_before: "2020-01-01T00:00:00Z".parse().unwrap(),
+        not_after: "2049-01-01T00:00:00Z".parse().unwrap(),
         usage,
         dns: vec![],
         ips: vec![],
         uris: vec![],
-    };
-    (issue(&spec, &key, None, &SystemRandom).unwrap(), key)
+    }
+}
+
+fn certificate(name: &str, usage: Usage) -> (Certificate, P384Key) {
+    let key = P384Key::generate().unwrap();
+    (issue(&spec(name, usage), &key, None, &SystemRandom).unwrap(), key)
 }
 
 impl World {
     fn new() -> Self {
+        let ca = certificate("Riverton CA", Usage::Ca);
+        let issued = |name, usage| {
+            let key = P384Key::generate().unwrap();
+            let issuer = Some((&ca.0, &ca.1));
+            (issue(&spec(name, usage), &key, issuer, &SystemRandom).unwrap(), key)
+        };
         let recipient = |name| {
-            let (certificate, key) = certificate(name, Usage::KeyAgreement);
+            let (certificate, key) = issued(name, Usage::KeyAgreement);
             Recipient { certificate, key: key.into() }
         };
-        let (leaf, key) = certificate("Riverton", Usage::Signing);
+        let (leaf, key) = issued("Riverton parcels", Usage::Signing);
         Self {
             folder: tempfile::tempdir().unwrap(),
             sender: Signer { chain: vec![leaf], key },
-            first: recipient("one"),
-            second: recipient("two"),
+            first: recipient("Lakeside"),
+            second: recipient("Lakeside spare"),
+            ca,
         }
     }
 
@@ -103,7 +116,9 @@ impl World {
     fn sign_again(&self, parcel: &Path) {
         let read = |file: &str| std::fs::read(parcel.join(file)).unwrap();
         let write = |file: &str, bytes: &[u8]| std::fs::write(parcel.join(file), bytes).unwrap();
-        let info = bag::OuterInfo::read(&read(bag::INFO_FILE)).unwrap();
+        let mut info = bag::OuterInfo::read(&read(bag::INFO_FILE)).unwrap();
+        info.bytes = (0..info.parts).map(|n| read(&part_path(n)).len() as u64).sum();
+        write(bag::INFO_FILE, info.write().as_bytes());
         let paths = (0..info.parts).map(part_path);
         let lines = paths.map(|path| bag::line(&sha256(&read(&path)), &path));
         write(bag::MANIFEST_FILE, lines.collect::<String>().as_bytes());

@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod meta;
 mod name;
 mod open;
+pub mod opener;
 mod pax;
 pub mod receipt;
 mod seal;

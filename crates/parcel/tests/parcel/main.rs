@@ -10,3 +10,4 @@ mod stock_tools;
 mod story;
 mod strictness;
 mod support;
+mod vectors;

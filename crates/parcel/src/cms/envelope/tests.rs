@@ -10,16 +10,16 @@ use crate::asn1::CONTEXT_1;
 use crate::cms::recipient::How;
 
 /// How a part differs from ours.
-struct Variant {
-    version: u8,
-    cipher: &'static [u8],
-    iv: usize,
-    tag: usize,
-    attributes: bool,
-    trailing: usize,
+pub(crate) struct Variant {
+    pub(crate) version: u8,
+    pub(crate) cipher: &'static [u8],
+    pub(crate) iv: usize,
+    pub(crate) tag: usize,
+    pub(crate) attributes: bool,
+    pub(crate) trailing: usize,
 }
 
-const OURS: Variant = Variant {
+pub(crate) const OURS: Variant = Variant {
     version: 0,
     cipher: oid::AES256_GCM,
     iv: NONCE_BYTES,
@@ -30,10 +30,18 @@ const OURS: Variant = Variant {
 
 /// A part of that form, with consistent lengths throughout.
 fn part(variant: &Variant) -> Vec<u8> {
-    let wrapped = [7; agree::WRAPPED_KEY_BYTES];
     let issuer = element(SEQUENCE, &[&element(SEQUENCE, &[]), &element(INTEGER, &[&[5]])]);
-    let info =
-        Wrapped { issuer_and_serial: issuer, how: How::Agree(vec![4; 97]), key: wrapped.to_vec() };
+    hostile_part(variant, &issuer, b"ciphertext")
+}
+
+/// As [`part`], for a recipient and with a ciphertext.
+pub(crate) fn hostile_part(variant: &Variant, issuer: &[u8], content: &[u8]) -> Vec<u8> {
+    let wrapped = [7; agree::WRAPPED_KEY_BYTES];
+    let info = Wrapped {
+        issuer_and_serial: issuer.to_vec(),
+        how: How::Agree(vec![4; 97]),
+        key: wrapped.to_vec(),
+    };
     let recipients = set_of(SET, vec![info.write()]);
     let iv = element(OCTET_STRING, &[&vec![1; variant.iv]]);
     let tag_length = u8::try_from(variant.tag).unwrap();
@@ -45,7 +53,7 @@ fn part(variant: &Variant) -> Vec<u8> {
         &[
             &object(oid::DATA),
             &algorithm(variant.cipher, &gcm),
-            &element(CONTEXT_0_PRIMITIVE, &[b"ciphertext"]),
+            &element(CONTEXT_0_PRIMITIVE, &[content]),
         ],
     );
     let attribute = element(SEQUENCE, &[&object(oid::CONTENT_TYPE), &element(SET, &[])]);
