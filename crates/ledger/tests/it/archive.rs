@@ -2,6 +2,7 @@
 //! changed there is named.
 
 mod columns;
+mod restore;
 mod store;
 
 use std::path::{Path, PathBuf};
