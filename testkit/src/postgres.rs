@@ -96,15 +96,27 @@ impl Postgres {
         self.server.id()
     }
 
-    /// Runs SQL from a file with `psql`, over TLS, and stops at its first error.
-    pub async fn run(&self, database: &str, password: &str, sql: &Path) -> anyhow::Result<()> {
-        let mut psql = Command::new(self.cluster.programs.join("psql"));
-        psql.env("PGPASSWORD", password).env("PGSSLMODE", "require");
-        psql.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", OWNER, "-d", database]);
-        psql.args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-f"]).arg(sql);
-        let done = psql.output().await.context("running psql")?;
+    /// Runs one of the server's client programs (`pg_dump`, `pg_restore` …) as its owner, over TLS.
+    pub async fn client(
+        &self,
+        program: &str,
+        password: &str,
+        arguments: &[&str],
+    ) -> anyhow::Result<()> {
+        let mut command = Command::new(self.cluster.programs.join(program));
+        command.env("PGPASSWORD", password).env("PGSSLMODE", "require");
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", OWNER]);
+        let done = command.args(arguments).output().await;
+        let done = done.with_context(|| format!("running {program}"))?;
         anyhow::ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         Ok(())
+    }
+
+    /// Runs SQL from a file with `psql`, over TLS, and stops at its first error.
+    pub async fn run(&self, database: &str, password: &str, sql: &Path) -> anyhow::Result<()> {
+        let sql = sql.to_str().context("a path that is no text")?;
+        let quiet = ["-q", "-X", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", sql];
+        self.client("psql", password, &quiet).await
     }
 }
 

@@ -87,6 +87,18 @@ pub(crate) enum LedgerCommand {
         /// The folder; empty, or not there yet.
         out: PathBuf,
     },
+    /// Take a ledger from a folder into the database that a configuration declares, where it goes on. The server
+    /// must be stopped. An import that was cut short is gone on with by running it again.
+    #[command(
+        after_help = "Example:\n  bailiwick ledger import-folder --config bailiwick.toml data/ledger && mv data/ledger data/ledger-before"
+    )]
+    ImportFolder {
+        /// The configuration file, with its `[ledger.postgres]`.
+        #[arg(long)]
+        config: PathBuf,
+        /// The ledger's folder. It is not changed, and must not be used as a ledger any more.
+        folder: PathBuf,
+    },
     /// Check what prove or export wrote; the ledger is not needed. Exit 1 names the line or entry that is
     /// wrong.
     #[command(
@@ -179,6 +191,17 @@ pub(crate) enum LedgerCommand {
     },
 }
 
+/// Shows how many of how many entries are done.
+fn counted<T>(work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> T) -> T {
+    let bar = progress::bar("entries");
+    let done = work(&mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    done
+}
+
 pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
     match command {
         LedgerCommand::Checkpoint { folder, newest } => witness::checkpoint(&folder, newest),
@@ -224,15 +247,18 @@ pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
             evidence::take(&folder, &evidence::Asked::Range(from..to), &out)
         }
         LedgerCommand::ExportFolder { config, out } => {
-            let bar = progress::bar("entries");
-            let mut tick = |done: u64, total: u64| {
-                bar.set_length(total);
-                bar.set_position(done);
-            };
-            let exported = web::shared_ledger::export(&config, &out, &mut tick);
-            bar.finish_and_clear();
-            let size = exported.with_context(|| format!("`{}` is not whole", out.display()))?;
+            let size = counted(|tick| web::shared_ledger::export(&config, &out, tick));
+            let size = size.with_context(|| format!("`{}` is not whole", out.display()))?;
             progress::say(&format!("{size} entries were written to `{}`", out.display()));
+            Ok(ExitCode::SUCCESS)
+        }
+        LedgerCommand::ImportFolder { config, folder } => {
+            let size = counted(|tick| web::shared_ledger::import(&config, &folder, tick))?;
+            progress::say(&format!(
+                "{size} entries are in the database, and the log goes on there. Move `{}` away before a server \
+                 starts, and keep it as it is.",
+                folder.display()
+            ));
             Ok(ExitCode::SUCCESS)
         }
         LedgerCommand::Check { evidence, key, show, json } => {

@@ -61,7 +61,7 @@ pub use error::{AppendError, Damage, DatabaseError, OpenError, ReadError};
 pub use event::{Event, FieldChange, KINDS, Kind, Outcome, Retention, Severity, Verdict};
 pub use index::{IndexDoing, IndexState};
 pub use ledger::Ledger;
-pub use postgres::{Dial, Dialling, Login, Stream, Waits, export_folder};
+pub use postgres::{Dial, Dialling, Login, Stream, Waits, export_folder, import_folder};
 pub use queue::Pending;
 pub use record::{
     Blind, Entry, EntryNumber, Origin, Position, Reason, Receipt, Record, StoredRecord, Subject,

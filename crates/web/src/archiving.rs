@@ -11,10 +11,10 @@ use ledger::archive::{
     Archive, ArchiveChecked, ArchiveError, Archived, CheckArchive, archive, verify_archive,
 };
 
-use crate::agency::Outside;
+use crate::agency::{Outside, StartError};
 use crate::config::{Config, ConfigError};
 use crate::disclosure::{DisclosureError, record_archive};
-use crate::stopped;
+use crate::stopped::{self, StoppedError};
 use crate::storage::{StorageError, open};
 
 const SIGNER: &str = "ledger-signer";
@@ -34,6 +34,9 @@ pub enum ArchivingError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The ledger is not in a folder.
+    #[error("nothing was archived")]
+    Elsewhere(#[source] Box<StartError>),
     /// The agency's keys.
     #[error("the ledger's key cannot be had; nothing was archived")]
     Keys(#[from] KeysError),
@@ -52,6 +55,17 @@ pub enum ArchivingError {
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+}
+
+impl From<StoppedError> for ArchivingError {
+    fn from(error: StoppedError) -> Self {
+        match error {
+            StoppedError::NoLedger { folder } => Self::NoLedger { folder },
+            StoppedError::Keys(error) => Self::Keys(error),
+            StoppedError::NoKey { .. } => Self::NoKey,
+            StoppedError::Open(error) => Self::Elsewhere(error),
+        }
+    }
 }
 
 /// Who wants what records say in the archive, and why.
@@ -86,8 +100,7 @@ pub fn run(
     keys::module::require_fips()?;
     let (config, outside) = (Config::read(config)?, Outside::system());
     let declared = config.ledger.archive.as_ref().ok_or(ArchivingError::NoArchive)?;
-    let folder =
-        stopped::ledger_folder(&config).map_err(|folder| ArchivingError::NoLedger { folder })?;
+    let folder = stopped::ledger_folder(&config)?;
     let ring = stopped::keyring(&config)?;
     let signer = ring.find_ed25519(SIGNER)?.ok_or(ArchivingError::NoKey)?;
     let shelf = open(declared, outside.clock.clone())?;

@@ -115,8 +115,7 @@ pub fn record(asked: &Disclosure<'_>, outside: &Outside) -> Result<Disclosing, D
     keys::module::require_fips()?;
     check_words(asked.by, &asked.why)?;
     let config = Config::read(asked.config)?;
-    let folder =
-        stopped::ledger_folder(&config).map_err(|folder| DisclosureError::NoLedger { folder })?;
+    let folder = stopped::ledger_folder(&config)?;
     let real = |path: &Path| std::fs::canonicalize(path).ok();
     if real(&folder).is_none() || real(&folder) != real(asked.folder) {
         return Err(DisclosureError::Copy { folder: asked.folder.to_owned() });

@@ -1,5 +1,5 @@
 //! The way to a ledger in PostgreSQL: TCP to the declared address, TLS to the declared name, and then the stream
-//! is the ledger's. Also its export into a folder.
+//! is the ledger's. Also its export into a folder, and its import from one.
 //!
 //! Invariant: a server that does not speak TLS, or shows another certificate, is not spoken to.
 
@@ -31,7 +31,7 @@ pub enum SharedLedgerError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// It declares no database.
-    #[error("the configuration has no `[ledger.postgres]`: its ledger is a folder already")]
+    #[error("the configuration has no `[ledger.postgres]`: its ledger is a folder")]
     NotShared,
     /// Keys.
     #[error(transparent)]
@@ -63,6 +63,9 @@ pub enum SharedLedgerError {
     /// The export.
     #[error("the ledger was not exported")]
     Export(#[source] ledger::OpenError),
+    /// The import.
+    #[error("the ledger was not taken into the database")]
+    Import(#[source] ledger::OpenError),
 }
 
 struct Database {
@@ -121,6 +124,27 @@ impl Dial for Database {
     }
 }
 
+/// What an export or an import needs of a configuration; `folder` is the one on disk.
+struct Asked {
+    dial: Arc<dyn Dial>,
+    settings: ledger::Settings,
+    keys: ledger::LedgerKeys,
+    outside: Outside,
+}
+
+impl Asked {
+    fn new(config: &Path, folder: &Path) -> Result<Self, SharedLedgerError> {
+        let (config, outside) = (Config::read(config)?, Outside::system());
+        let declared = config.ledger.postgres.as_ref().ok_or(SharedLedgerError::NotShared)?;
+        let ring = open_keyring(&config, &config.data.folder)?;
+        let keys = ledger_keys(&ring, &*outside.random)?;
+        let mut settings = ledger_settings(&config)?;
+        folder.clone_into(&mut settings.folder);
+        let dial = dial(declared, outside.clock.clone())?;
+        Ok(Self { dial, settings, keys, outside })
+    }
+}
+
 /// Writes the ledger that a configuration has in PostgreSQL into a folder, as it is now, and gives the
 /// number of its entries. The server may run.
 ///
@@ -131,15 +155,26 @@ pub fn export(
     out: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<u64, SharedLedgerError> {
-    let (config, outside) = (Config::read(config)?, Outside::system());
-    let declared = config.ledger.postgres.as_ref().ok_or(SharedLedgerError::NotShared)?;
-    let ring = open_keyring(&config, &config.data.folder)?;
-    let keys = ledger_keys(&ring, &*outside.random)?;
-    let mut settings = ledger_settings(&config)?;
-    out.clone_into(&mut settings.folder);
-    let dial = dial(declared, outside.clock.clone())?;
+    let Asked { dial, settings, keys, outside } = Asked::new(config, out)?;
     let random: Arc<dyn Random> = outside.random.clone();
     let with: (&dyn Clock, _) = (&*outside.clock, &random);
     ledger::export_folder(dial, Waits::default(), &settings, &keys, with, progress)
         .map_err(SharedLedgerError::Export)
+}
+
+/// Takes a ledger from a folder, whose server is stopped, into the database that a configuration
+/// declares, and gives the number of its entries. The log goes on there; the folder is to be put away.
+///
+/// # Errors
+/// [`SharedLedgerError`]; it may be tried again, and goes on where it was.
+pub fn import(
+    config: &Path,
+    folder: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<u64, SharedLedgerError> {
+    let Asked { dial, settings, keys, outside } = Asked::new(config, folder)?;
+    let random: Arc<dyn Random> = outside.random.clone();
+    let with: (&dyn Clock, _) = (&*outside.clock, &random);
+    ledger::import_folder(dial, Waits::default(), &settings, &keys, with, progress)
+        .map_err(SharedLedgerError::Import)
 }

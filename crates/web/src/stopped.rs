@@ -9,7 +9,7 @@ use keys::keyring::{Keyring, read_master};
 use ledger::Ledger;
 
 use crate::agency::{Outside, StartError, open_ledger};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 
 /// Why it can't be opened. Each command says it in its own words.
 pub(crate) enum StoppedError {
@@ -29,10 +29,20 @@ impl From<KeysError> for StoppedError {
     }
 }
 
-/// The configured ledger's folder; as an error where there is no ledger in it.
-pub(crate) fn ledger_folder(config: &Config) -> Result<PathBuf, PathBuf> {
+/// The configured ledger's folder, if there is a ledger in it.
+pub(crate) fn ledger_folder(config: &Config) -> Result<PathBuf, StoppedError> {
     let folder = config.data.folder.join("ledger");
-    if folder.join("ledger").is_file() { Ok(folder) } else { Err(folder) }
+    if config.ledger.postgres.is_some() {
+        let what = "has the ledger, and this works on one in a folder: \
+                    `bailiwick ledger export-folder` makes one";
+        let (path, what) = (folder, what.to_owned());
+        let error = ConfigError::Value { path, key: "ledger.postgres", what };
+        return Err(StoppedError::Open(Box::new(StartError::Config(error))));
+    }
+    match folder.join("ledger").is_file() {
+        true => Ok(folder),
+        false => Err(StoppedError::NoLedger { folder }),
+    }
 }
 
 /// The agency's keys.
@@ -43,7 +53,7 @@ pub(crate) fn keyring(config: &Config) -> Result<Keyring, KeysError> {
 
 /// The ledger, and the agency's keys.
 pub(crate) fn open(config: &Config, outside: &Outside) -> Result<(Ledger, Keyring), StoppedError> {
-    ledger_folder(config).map_err(|folder| StoppedError::NoLedger { folder })?;
+    ledger_folder(config)?;
     let ring = keyring(config)?;
     if let Some(name) = missing_key(&ring)? {
         return Err(StoppedError::NoKey { name });

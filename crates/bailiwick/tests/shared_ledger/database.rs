@@ -9,8 +9,8 @@ use keys::{Clock as _, SystemClock, SystemRandom};
 use testkit::Postgres;
 
 const PASSWORD: &str = "correct horse battery staple";
-const SETUP: &str = "create role bailiwick_ledger login password 'correct horse battery staple'; \
-                     create database bailiwick_ledger owner bailiwick_ledger;";
+/// What an operator is told to do, which is done here.
+const GUIDE: &str = include_str!("../../../../docs/ledger-postgres.md");
 
 fn certify(
     name: &str,
@@ -56,8 +56,37 @@ impl Database {
         }
         let secret = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(database.path("password"), secret).unwrap();
-        database.sql(SETUP).await;
+        database.sql("postgres", &block("create role bailiwick_ledger_owner")).await.unwrap();
         Some(database)
+    }
+
+    /// Gives the role that runs what it needs, once the owner has made the tables.
+    pub(crate) async fn grant(&self) {
+        self.sql("bailiwick_ledger", &block("grant usage on schema")).await.unwrap();
+    }
+
+    /// Whether the role that runs may do this.
+    pub(crate) async fn permits(&self, sql: &str) -> bool {
+        let sql = format!("set role bailiwick_ledger;\nbegin;\n{sql};\nrollback;\n");
+        let done = self.sql("bailiwick_ledger", &sql).await;
+        let refused =
+            |words: &str| words.contains("permission denied") || words.contains("must be owner");
+        let error = done.err().map(|it| it.to_string());
+        assert!(error.as_deref().is_none_or(refused), "{error:?}");
+        error.is_none()
+    }
+
+    /// Dumps the database, and puts the dump back as another one.
+    pub(crate) async fn dump_and_restore(&self, to: &str) {
+        let file = self.path("ledger.dump").display().to_string();
+        let run = |program, arguments: Vec<String>| async move {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            self.postgres.client(program, PASSWORD, &arguments).await.unwrap();
+        };
+        let out = format!("--file={file}");
+        run("pg_dump", vec!["--format=custom".into(), out, "bailiwick_ledger".into()]).await;
+        run("createdb", vec!["--owner=bailiwick_ledger_owner".into(), to.to_owned()]).await;
+        run("pg_restore", vec![format!("--dbname={to}"), file]).await;
     }
 
     /// A file in its folder.
@@ -67,10 +96,11 @@ impl Database {
 
     /// What an agency's configuration says of it.
     pub(crate) fn settings(&self) -> String {
+        // The owner, who makes the tables.
         let (port, path) = (self.postgres.port, |name| self.path(name).display().to_string());
         format!(
             "\n[ledger.postgres]\nhost = \"localhost\"\nport = {port}\n\
-             database = \"bailiwick_ledger\"\nuser = \"bailiwick_ledger\"\n\
+             database = \"bailiwick_ledger\"\nuser = \"bailiwick_ledger_owner\"\n\
              password_file = \"{}\"\nca_file = \"{}\"\n",
             path("password"),
             path("ca.pem"),
@@ -78,13 +108,21 @@ impl Database {
     }
 
     pub(crate) async fn keep_what_is_confirmed(&self) {
-        self.sql("alter system set fsync = on; select pg_reload_conf();").await;
+        let sql = "alter system set fsync = on;\nselect pg_reload_conf();";
+        self.sql("postgres", sql).await.unwrap();
     }
 
     /// Runs SQL as the server's owner, a statement at a time.
-    async fn sql(&self, sql: &str) {
+    async fn sql(&self, database: &str, sql: &str) -> anyhow::Result<()> {
         let file = self.path("script.sql");
-        std::fs::write(&file, sql.replace("; ", ";\n")).unwrap();
-        self.postgres.run("postgres", PASSWORD, &file).await.unwrap();
+        std::fs::write(&file, sql).unwrap();
+        self.postgres.run(database, PASSWORD, &file).await
     }
+}
+
+/// The block of SQL in the guide that begins so, with the test's password.
+fn block(begins: &str) -> String {
+    let mut blocks = GUIDE.split("```sql\n").filter_map(|it| it.split("```").next());
+    let found = blocks.find(|it| it.starts_with(begins)).unwrap();
+    found.replace("change-me", PASSWORD)
 }

@@ -139,9 +139,40 @@ async fn a_ledger_in_postgresql_is_set_up_recorded_to_and_exported() {
     let (code, said) = agency.export("exported");
     assert!(code == 1 && said.contains("there is something in"), "{code}: {said}");
     ledger.close().unwrap();
+    drop(ledger);
+
+    // From here on with the role that can only add.
+    agency.0.grant().await;
+    agency.change("bailiwick_ledger_owner", "bailiwick_ledger");
+    agency.0.dump_and_restore("restored").await;
+    let ledger = agency.open().unwrap();
+    let event = Event::AuditRead { what: "timeline".to_owned(), count: 9 };
+    ledger.append(Record::platform(event)).await.unwrap();
+    assert_eq!(ledger.verify().unwrap().result, Ok(()));
+    ledger.close().unwrap();
+    for table in ["frames", "bodies", "bucket_keys", "checkpoints", "ledger", "head", "tiles"] {
+        let table = format!("bailiwick_ledger.{table}");
+        assert!(!agency.0.permits(&format!("delete from {table}")).await, "{table}");
+        assert!(!agency.0.permits(&format!("truncate {table}")).await, "{table}");
+        assert!(!agency.0.permits(&format!("drop table {table}")).await, "{table}");
+    }
+    for change in ["frames set bytes = ''", "bodies set record = ''", "bucket_keys set file = ''"] {
+        assert!(!agency.0.permits(&format!("update bailiwick_ledger.{change}")).await, "{change}");
+    }
+    let (code, said) = agency.run(&["index", "--config", "bailiwick.toml"]);
+    assert!(code == 1 && said.contains("`bailiwick ledger export-folder` makes one"), "{said}");
+
+    // A dump that is put back is whole, and older than what this machine has seen.
+    agency.change("database = \"bailiwick_ledger\"", "database = \"restored\"");
+    agency.change("user = \"bailiwick_ledger\"", "user = \"postgres\"");
+    let (code, said) = agency.export("from-dump");
+    assert_eq!((code, said.trim()), (0, "9 entries were written to `from-dump`"));
+    assert_eq!(agency.run(&["verify", "from-dump", "--expect-size", "9", "--key", &key]).0, 0);
+    let refused = agency.open().unwrap_err();
+    assert!(matches!(refused, OpenError::WoundBack { have: 9, seen: 10 }), "{refused}");
 
     agency.permit("password", 0o644);
-    let (code, said) = agency.export("second");
+    let (code, said) = agency.export("unsafe");
     assert!(code == 1 && said.contains("password"), "{code}: {said}");
     agency.permit("password", 0o600);
     agency.change("ca.pem", "other-ca.pem");

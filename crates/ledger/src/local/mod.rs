@@ -38,7 +38,7 @@ use handles::Handles;
 pub(crate) use load::{check_stray, create, identity, key_name};
 pub(crate) use place::Place;
 use positions::Positions;
-pub(crate) use published::parse_all;
+pub(crate) use published::{notes_of, parse_all};
 use tiles::Tiles;
 
 /// The folder of one ledger.

@@ -88,6 +88,18 @@ pub(crate) fn parse_all(
     }
 }
 
+/// All published checkpoints as they are written, with their sizes.
+pub(crate) fn notes_of(bytes: &[u8], key: &VerifierKey) -> Result<Vec<(u64, String)>, Damage> {
+    let (notes, end) = parse_all(bytes, key)?;
+    let ends = notes.iter().skip(1).map(|(offset, _)| *offset).chain([end]);
+    let text = |(from, to): (u64, u64)| {
+        let range = usize::try_from(from).ok()?..usize::try_from(to).ok()?.checked_sub(1)?;
+        Some(String::from_utf8_lossy(bytes.get(range)?).into_owned())
+    };
+    let each = notes.iter().zip(ends);
+    Ok(each.filter_map(|((from, it), to)| Some((it.size, text((*from, to))?))).collect())
+}
+
 /// A note ends where, after its text and an empty line, a second empty line follows.
 fn first_note(bytes: &[u8]) -> Option<&[u8]> {
     let gap = |from: usize| {

@@ -32,7 +32,7 @@ impl From<Fault> for ReadError {
 }
 
 impl Local {
-    pub(super) fn source(&self) -> Source<'_> {
+    pub(crate) fn source(&self) -> Source<'_> {
         Source::new(self.place.disk.as_ref(), &self.place.folder, &[])
     }
 

@@ -42,6 +42,8 @@ pub fn export_folder(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<u64, OpenError> {
     settings.check()?;
+    // Every checkpoint goes into the list, however soon after the one before it is written here.
+    let settings = &Settings { list_wait: std::time::Duration::ZERO, ..settings.clone() };
     let place = Place { disk: Arc::new(SystemDisk), folder: settings.folder.clone() };
     let found = Found::new(dial, waits, &place, settings, keys, with, false)?;
     let failed = |doing, path: &Path| {
@@ -92,7 +94,23 @@ pub fn export_folder(
     Ok(end.size())
 }
 
-fn unwritten(failure: Failure) -> OpenError {
+/// A frame as it was written, without its padding.
+pub(super) fn encoded(frame: &Frame) -> Option<Vec<u8>> {
+    let new = NewFrame {
+        ledger: frame.head.ledger,
+        first: frame.head.first,
+        at_ms: frame.head.at_ms,
+        previous: frame.head.previous,
+        root_before: frame.head.root_before,
+        root: frame.head.root,
+        signature: frame.head.signature,
+        envelopes: &frame.envelopes,
+    };
+    let (bytes, digest) = new.encode()?;
+    (digest == frame.digest).then_some(bytes)
+}
+
+pub(super) fn unwritten(failure: Failure) -> OpenError {
     OpenError::Write { source: failure.into_error() }
 }
 
@@ -117,20 +135,7 @@ impl Postgres {
         let head = self.next(before, &frame)?;
         let first = frame.head.first;
         let wrong = |what| damaged("frames", first, Some(first), what);
-        let new = NewFrame {
-            ledger: frame.head.ledger,
-            first,
-            at_ms: frame.head.at_ms,
-            previous: frame.head.previous,
-            root_before: frame.head.root_before,
-            root: frame.head.root,
-            signature: frame.head.signature,
-            envelopes: &frame.envelopes,
-        };
-        let (bytes, digest) = new.encode().ok_or_else(|| wrong("the frame is too long"))?;
-        if digest != frame.digest {
-            return Err(wrong("the frame is not as written"));
-        }
+        let bytes = encoded(&frame).ok_or_else(|| wrong("the frame is not as written"))?;
         let bodies = self.bodies(&frame.envelopes, first, head.size())?;
         let leaves = frame.envelopes.iter().map(Envelope::leaf).collect();
         Ok(Batch { envelopes: frame.envelopes, leaves, bodies, frame: bytes, head })

@@ -29,6 +29,12 @@ pub enum DatabaseError {
     Version { found: i32, known: i32 },
     #[error("a ledger in PostgreSQL does not dispose of anything yet")]
     NoDisposal,
+    #[error(
+        "something was disposed of in the ledger, which a ledger in PostgreSQL can't keep apart yet"
+    )]
+    Disposed,
+    #[error("the database has another ledger already, or has gone on from this one")]
+    OtherLedger,
     #[error("there is no ledger in the database")]
     NoLedger,
     #[error("the database's table `{table}` does not have its one row")]

@@ -10,6 +10,7 @@ mod append;
 mod export;
 mod fault;
 mod follow;
+mod import;
 mod link;
 mod open;
 mod read;
@@ -40,6 +41,7 @@ use crate::tiling::{Edges, Tiled};
 
 pub use export::export_folder;
 pub use fault::DatabaseError;
+pub use import::import_folder;
 pub use link::{Dial, Dialling, Login, Stream, Waits};
 pub(crate) use open::Found;
 

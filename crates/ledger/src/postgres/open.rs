@@ -38,12 +38,25 @@ impl Found {
         create: bool,
     ) -> Result<Self, OpenError> {
         let origin = settings.origin.clone();
-        let failed = |source| OpenError::Database { source: Arc::new(source) };
         let id = random_bytes(random.as_ref());
         let id = id.map_err(|source| OpenError::Keys { doing: "draw an identity", source })?;
         let key = VerifierKey { name: origin.clone(), public: keys.signer.public() };
         let (ori, created) = (settings.ori.clone(), clock.now());
         let new = Identity { origin: origin.clone(), ori, id, key, created };
+        Self::of(dial, waits, place, keys, random, &new, create)
+    }
+
+    /// As [`Self::new`], where it is known which ledger would be created. What is found has its key.
+    pub(super) fn of(
+        dial: Arc<dyn Dial>,
+        waits: Waits,
+        place: &Place,
+        keys: &LedgerKeys,
+        random: &Arc<dyn Random>,
+        new: &Identity,
+        create: bool,
+    ) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Database { source: Arc::new(source) };
         let (hands, address) = (Hands::new().map_err(failed)?, Address { dial, waits });
         let (at, made) = (address.clone(), create.then(|| new.clone()));
         let work = async move { schema::identity(&at.connect().await?, made.as_ref()).await };

@@ -193,6 +193,15 @@ impl Base<'_> {
         ledger::export_folder(self.dial(), waits(), &settings, &keys, with, &mut |_, _| {})
     }
 
+    /// Imports a folder.
+    pub(crate) fn import(&self, dial: Arc<dyn Dial>, from: &Path) -> Result<u64, OpenError> {
+        let random: Arc<dyn keys::Random> = Arc::new(SystemRandom);
+        let clock = crate::common::clock();
+        let with = (clock.as_ref() as &dyn keys::Clock, &random);
+        let (settings, keys) = (settings(from), ledger::testing::keys());
+        ledger::import_folder(dial, waits(), &settings, &keys, with, &mut |_, _| {})
+    }
+
     /// Exports it, and verifies that it has so many entries.
     pub(crate) fn exported(&self, to: &str, size: u64) -> Verified {
         assert_eq!(self.export(to).unwrap(), size);
@@ -253,6 +262,12 @@ impl Disturbance {
 
     pub(crate) fn cut_after_reads(&self, count: i64) {
         *self.reads.lock().unwrap() = Some(count);
+    }
+
+    /// As [`Self::cut_after_writes`], and then lets everything through again.
+    pub(crate) fn cut_once_after_writes(&self, count: i64) {
+        self.once.store(true, Ordering::SeqCst);
+        self.cut_after_writes(count);
     }
 
     /// As [`Self::cut_after_reads`], and then lets everything through again.

@@ -29,6 +29,7 @@ mod oracle;
 mod python;
 mod shared;
 mod shared_faults;
+mod shared_import;
 mod shared_verify;
 mod shared_witness;
 mod stopped;
