@@ -83,7 +83,7 @@ enum Part {
     Start,
     /// Policy decisions, sliced and unsliced.
     Decisions,
-    /// Durable appends against the disk, SQLite and PostgreSQL; verifying; memory.
+    /// Durable appends, on disk and in PostgreSQL, against the disk, SQLite and PostgreSQL alone; verifying; memory.
     Ledger,
     /// The ledger's search index: building it, and searching by subject.
     Index,

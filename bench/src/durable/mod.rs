@@ -7,6 +7,7 @@ mod counted;
 pub(crate) mod memory;
 mod ours;
 mod peers;
+mod shared;
 mod table;
 mod verified;
 
@@ -22,6 +23,7 @@ use crate::report::Spread;
 use memory::AtSize;
 use ours::Ours;
 use peers::Peer;
+use shared::Shared;
 use verified::Verifying;
 
 /// How a side is called in the figures.
@@ -35,6 +37,10 @@ pub(crate) enum Side {
     PostgresCopy,
     /// One transaction a row, over [`peers::INSERTERS_MAX`] connections at most.
     PostgresInsert,
+    /// The ledger in PostgreSQL.
+    Shared,
+    /// COPY in batches of the size that the ledger in PostgreSQL just had.
+    CopyBesideShared,
 }
 
 /// One side for one length of time.
@@ -88,14 +94,19 @@ pub(crate) async fn measure(arguments: &Arguments) -> anyhow::Result<Figures> {
     let ours = Ours::open(&folder.join("log"))?;
     let record = ours.record_text().await?;
     let mut peers = Peer::all(&folder, &record).await?;
+    let mut shared = Shared::open(&folder, &record).await?;
     let mut writers = Vec::new();
     for &count in &arguments.writers {
-        writers.push(rounds(arguments, &folder, &ours, &mut peers, count).await?);
+        writers.push(rounds(arguments, &folder, &ours, (&mut peers, &mut shared), count).await?);
     }
     for peer in &mut peers {
         peer.check().await?;
     }
     drop(peers);
+    if let Some(mut shared) = shared {
+        shared.check().await?;
+        shared.close().await?;
+    }
     let appended = ours.close()?;
     let log = folder.join("log");
     let verifying = verified::measure(&log, appended, record.len(), arguments.rounds)?;
@@ -109,12 +120,15 @@ async fn rounds(
     arguments: &Arguments,
     folder: &Path,
     ours: &Ours,
-    peers: &mut [Peer],
+    (peers, shared): (&mut [Peer], &mut Option<Shared>),
     writers: usize,
 ) -> anyhow::Result<Writers> {
     let length = Duration::from_secs_f64(arguments.ledger_seconds);
     let probe = || syncs(&folder.join("probe"), true, arguments.probe_syncs);
     ours.run(writers, WARM_UP).await?;
+    if let Some(shared) = shared {
+        shared.run(writers, WARM_UP).await?;
+    }
     let mut rounds = Vec::new();
     for _ in 0..arguments.rounds {
         let mut before = probe()?;
@@ -125,6 +139,17 @@ async fn rounds(
         for peer in &mut *peers {
             before = after;
             sample = peer.run(batch, writers, length).await?;
+            after = probe()?;
+            round.push(sample.between(&before, &after));
+        }
+        if let Some(shared) = shared {
+            before = after;
+            sample = shared.run(writers, length).await?;
+            after = probe()?;
+            let batch = sample.batch;
+            round.push(sample.between(&before, &after));
+            before = after;
+            sample = shared.copy.run(batch, writers, length).await?;
             after = probe()?;
             round.push(sample.between(&before, &after));
         }
@@ -244,6 +269,9 @@ mod tests {
         let mut text = String::new();
         figures.write(&mut text).unwrap();
         assert!(text.contains("| 64 | ledger |"), "{text}");
+        let has_shared = many.of(Side::Shared).count() > 0;
+        assert_eq!(text.contains("| 64 | ledger in PostgreSQL |"), has_shared, "{text}");
+        assert_eq!(text.contains("ledger in PostgreSQL / COPY beside it"), has_shared, "{text}");
     }
 
     #[tokio::test]

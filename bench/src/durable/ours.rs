@@ -128,7 +128,7 @@ impl Ours {
     }
 }
 
-async fn write(
+pub(super) async fn write(
     ledger: Ledger,
     acknowledged: Arc<AtomicU64>,
     writer: u64,

@@ -21,7 +21,7 @@ use crate::cpu;
 /// More connections than this make PostgreSQL slower on few cores.
 pub(crate) const INSERTERS_MAX: usize = 32;
 const DISK_FILE_BYTES: u64 = 32 << 20;
-const PASSWORD: &str = "open-sesame";
+pub(crate) const PASSWORD: &str = "open-sesame";
 const COPY: &str = "copy entries (body) from stdin";
 
 /// One side that is not the ledger.
@@ -35,7 +35,7 @@ pub(crate) struct Peer {
 enum Kind {
     Disk { file: File, at: u64 },
     Sqlite(Connection),
-    Copy { client: Client, server: std::rc::Rc<Postgres> },
+    Copy { client: Client, server: std::rc::Rc<Postgres>, side: Side },
     Insert { clients: Vec<Client>, server: std::rc::Rc<Postgres> },
 }
 
@@ -54,18 +54,29 @@ impl Peer {
             for _ in 0..INSERTERS_MAX {
                 clients.push(connect(&server).await?);
             }
-            kinds.push(Kind::Copy { client, server: std::rc::Rc::clone(&server) });
+            let copying = std::rc::Rc::clone(&server);
+            kinds.push(Kind::Copy { client, server: copying, side: Side::PostgresCopy });
             kinds.push(Kind::Insert { clients, server });
         }
         let peer = |kind| Self { kind, record: record.to_owned(), entries: 0 };
         Ok(kinds.into_iter().map(peer).collect())
     }
 
+    /// COPY into a server that has the ledger too.
+    pub(crate) async fn copy(server: &std::rc::Rc<Postgres>, record: &str) -> anyhow::Result<Self> {
+        let client = connect(server).await?;
+        let table = "create table entries (number bigserial primary key, body text not null)";
+        client.batch_execute(table).await?;
+        let (server, side) = (std::rc::Rc::clone(server), Side::CopyBesideShared);
+        let kind = Kind::Copy { client, server, side };
+        Ok(Self { kind, record: record.to_owned(), entries: 0 })
+    }
+
     fn side(&self) -> Side {
         match &self.kind {
             Kind::Disk { .. } => Side::Disk,
             Kind::Sqlite(_) => Side::Sqlite,
-            Kind::Copy { .. } => Side::PostgresCopy,
+            Kind::Copy { side, .. } => *side,
             Kind::Insert { .. } => Side::PostgresInsert,
         }
     }
@@ -197,7 +208,7 @@ fn sqlite(path: &Path) -> anyhow::Result<Kind> {
     Ok(Kind::Sqlite(connection))
 }
 
-async fn connect(server: &Postgres) -> anyhow::Result<Client> {
+pub(crate) async fn connect(server: &Postgres) -> anyhow::Result<Client> {
     let mut config = tokio_postgres::Config::new();
     config.host_path(server.sockets()).port(server.port).user("postgres").dbname("postgres");
     config.password(PASSWORD);

@@ -17,6 +17,10 @@ const SIDES: [(Side, &str); 5] = [
     (Side::PostgresInsert, "PostgreSQL INSERT"),
 ];
 
+/// Held against each other, and not against the ledger on disk.
+const SHARED_SIDES: [(Side, &str); 2] =
+    [(Side::Shared, "ledger in PostgreSQL"), (Side::CopyBesideShared, "COPY beside it")];
+
 impl Figures {
     pub(crate) fn write(&self, out: &mut String) -> Result {
         writeln!(
@@ -28,7 +32,7 @@ impl Figures {
             self.record_bytes
         )?;
         for writers in &self.writers {
-            for (side, name) in SIDES {
+            for (side, name) in SIDES.into_iter().chain(SHARED_SIDES) {
                 writers.row(side, name, out)?;
             }
         }
@@ -111,7 +115,13 @@ impl Writers {
             let ratio = self.ratio(|sample, round| Some(sample.per_second / of(round)?));
             line(&format!("rate / {name}"), ratio.as_ref(), out)?;
         }
-        Ok(())
+        let rate = |round: &[Sample], side| {
+            round.iter().find(|it| it.side == side).map(|it| it.per_second)
+        };
+        let ratio = self.ratio(|_, round| {
+            Some(rate(round, Side::Shared)? / rate(round, Side::CopyBesideShared)?)
+        });
+        line("rate of ledger in PostgreSQL / COPY beside it", ratio.as_ref(), out)
     }
 }
 
