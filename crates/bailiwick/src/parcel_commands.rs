@@ -40,6 +40,9 @@ pub(crate) enum ParcelCommand {
         /// The parcel to write: a folder, or one file if the name ends with `.zip`.
         #[arg(long)]
         out: PathBuf,
+        /// Go on with a seal into this folder that was interrupted. The same recipients and part size must be given.
+        #[arg(long)]
+        resume: bool,
         /// Bytes of a part before encryption: 8MiB to 256MiB.
         #[arg(long, default_value = "64MiB", value_parser = size)]
         part_size: u64,
@@ -95,6 +98,9 @@ pub(crate) enum ParcelCommand {
         /// Only this file.
         #[arg(long)]
         only: Option<String>,
+        /// Go on with an opening into this folder that was interrupted: files that are whole are kept.
+        #[arg(long)]
+        resume: bool,
     },
     /// Print a web page that checks and opens parcels in a browser, offline, where nothing is installed.
     #[command(after_help = "Example:\n  bailiwick parcel opener > open.html")]
@@ -118,6 +124,7 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             signer,
             key,
             out,
+            resume,
             part_size,
             purpose,
             authority,
@@ -125,7 +132,7 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             let signer = Signer { chain: chain(&signer)?, key: private_key(&key)? };
             let recipients =
                 recipient.iter().map(|path| certificate(path)).collect::<Result<_, _>>()?;
-            seal(&folder, &signer, recipients, &out, part_size, (purpose, authority))
+            seal(&folder, &signer, recipients, (&out, resume), part_size, (purpose, authority))
         }
         ParcelCommand::Verify { parcel, recipient, key, sender, json } => {
             let trust = trust(&sender)?;
@@ -158,11 +165,11 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
                 if json { value.to_string() } else { words }
             })))
         }
-        ParcelCommand::Open { parcel, recipient, key, sender, out, only } => {
+        ParcelCommand::Open { parcel, recipient, key, sender, out, only, resume } => {
             let us = us(&recipient, &key)?;
             let trust = trust(&sender)?;
-            let only = only.as_deref();
-            let result = watched(|watch| parcel::open(&parcel, &us, &trust, &out, only, watch));
+            let how = parcel::Opening { only: only.as_deref(), resume };
+            let result = watched(|watch| parcel::open_with(&parcel, &us, &trust, &out, how, watch));
             Ok(outcome(result.map(|_| format!("opened into {}", out.display()))))
         }
         ParcelCommand::Opener => {
@@ -180,7 +187,7 @@ fn seal(
     folder: &Path,
     signer: &Signer,
     recipients: Vec<Certificate>,
-    out: &Path,
+    (out, resume): (&Path, bool),
     part_size: u64,
     (purpose, authority): (String, String),
 ) -> anyhow::Result<ExitCode> {
@@ -194,7 +201,21 @@ fn seal(
     let (sender, recipient) = (first(&signer.chain, "signer")?, first(&recipients, "recipient")?);
     let mut entries = Vec::new();
     collect(folder, "", 0, &mut entries)?;
-    let id = uuid::Builder::from_random_bytes(keys::random_bytes(&SystemRandom)?).into_uuid();
+    let one_file = out.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"));
+    anyhow::ensure!(
+        !(resume && one_file),
+        "only a seal into a folder can be resumed, not one into a ZIP file"
+    );
+    let left = if resume { parcel::unfinished(out)? } else { None };
+    anyhow::ensure!(
+        left.is_some() || !resume,
+        "no interrupted seal into `{}` is there",
+        out.display()
+    );
+    let id = match left {
+        Some(id) => id,
+        None => uuid::Builder::from_random_bytes(keys::random_bytes(&SystemRandom)?).into_uuid(),
+    };
     let sealed = watched(|watch| {
         let seal = parcel::Seal {
             id,
@@ -218,9 +239,14 @@ fn seal(
             random: &SystemRandom,
             watch,
         };
-        let one_file = out.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"));
-        if one_file { parcel::seal_file(seal, out) } else { parcel::seal(seal, out) }
-    })?;
+        if one_file { parcel::seal_file(seal, out) } else { parcel::seal_resumable(seal, out) }
+    });
+    let again = || {
+        format!(
+            "run the command again with --resume to go on, or remove `.*.{id}.*` beside the folder"
+        )
+    };
+    let sealed = if one_file { sealed? } else { sealed.with_context(again)? };
     progress::say(&format!(
         "sealed {} files into {} parts: parcel {}, digest {}",
         sealed.files.len(),

@@ -6,7 +6,7 @@
 //!
 //! Invariants: nothing of a parcel is decrypted before the signed hash of its ciphertext was
 //! checked; nothing is handed out before the sender's inner signature was; a seal that fails
-//! leaves nothing at its destination; plaintext never touches a disk while sealing.
+//! leaves nothing at its destination (and beside it only what was asked for: ciphertext to go on with); plaintext never touches a disk while sealing.
 
 mod asn1;
 mod bag;
@@ -46,9 +46,9 @@ pub use crate::bag::{TAG_FILES, part_path};
 pub use crate::custody::{CustodyEvent, LedgerReference, Person};
 pub use crate::error::{Fault, Piece, Refused, SealError};
 pub use crate::meta::{IndexedFile, Party, Transfer, TransferRecord};
-pub use crate::open::{Opened, Unlocked, open, open_file, verify_inside};
-pub use crate::seal::{seal, seal_file, seal_into};
-pub use crate::target::{Folder, Target};
+pub use crate::open::{Opened, Opening, Unlocked, open, open_file, open_with, verify_inside};
+pub use crate::seal::{seal, seal_file, seal_into, seal_resumable};
+pub use crate::target::{Folder, Target, unfinished};
 pub use crate::verify::{Inspection, Parcel, Verified, inspect, verify};
 pub use crate::zip::ZipFile;
 

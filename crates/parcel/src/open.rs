@@ -15,7 +15,7 @@ use keys::cert::Certificate;
 use keys::digest::sha256;
 use zeroize::Zeroizing;
 
-pub use self::files::{Opened, open, verify_inside};
+pub use self::files::{Opened, Opening, open, open_with, verify_inside};
 use crate::bag::{self, part_path};
 use crate::cms::{envelope::Envelope, signature};
 use crate::error::At;

@@ -5,6 +5,7 @@
 //! manifest; plaintext is only ever in memory; the signature is written after all that it covers.
 
 mod archive;
+mod journal;
 mod workers;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use keys::digest::sha256;
 use uuid::Uuid;
 
 use self::archive::Archive;
+use self::journal::Journal;
 use self::workers::{Parts, Pool};
 use crate::bag::{self, OuterInfo};
 use crate::cms::{recipient::Address, signature};
@@ -33,6 +35,22 @@ pub fn seal(seal: Seal<'_>, out: &Path) -> Result<Sealed, SealError> {
     let failed = |source| SealError::Write { path: out.display().to_string(), source };
     let folder = Folder::new(out, &seal.id.to_string()).map_err(failed)?;
     seal_into(seal, &folder)
+}
+
+/// As [`seal`], but what was sealed when it fails, or is killed, stays beside `out`; the next call with the same id,
+/// recipients and part size goes on with it ([`crate::unfinished`] finds the id). The sources are read again from their
+/// beginning; parts whose content is the same are not sealed or written again.
+pub fn seal_resumable(seal: Seal<'_>, out: &Path) -> Result<Sealed, SealError> {
+    let failed = |source| SealError::Write { path: out.display().to_string(), source };
+    let folder = Folder::resumable(out, &seal.id.to_string()).map_err(failed)?;
+    let outcome = write(seal, &folder);
+    if outcome.is_err() && folder.notes().is_ok_and(|notes| notes.is_empty()) {
+        // There is nothing to go on with.
+        folder.discard();
+    }
+    let sealed = outcome?;
+    folder.publish().map_err(failed)?;
+    Ok(sealed)
 }
 
 /// Seals into a new ZIP file `out`: the same parcel, and one file. On failure there is no `out`.
@@ -70,6 +88,7 @@ struct Order<'a> {
 fn write(seal: Seal<'_>, target: &dyn Target) -> Result<Sealed, SealError> {
     check_limits(&seal)?;
     seal.transfer.check()?;
+    let journal = Journal::begin(&seal, target)?;
     let entries = sorted(seal.entries)?;
     let addresses = addresses(&seal.recipients, seal.now)?;
     let failed = |_| SealError::Modified { path: bag::INFO_FILE.to_owned() };
@@ -84,7 +103,13 @@ fn write(seal: Seal<'_>, target: &dyn Target) -> Result<Sealed, SealError> {
     };
     // A signer that can't sign is found out before hours of sealing.
     signature::sign(b"", order.sender, order.sealed_at)?;
-    let pool = Pool { addresses: &addresses, random: seal.random, target, workers: seal.workers };
+    let pool = Pool {
+        addresses: &addresses,
+        random: seal.random,
+        target,
+        workers: seal.workers,
+        journal: &journal,
+    };
     let (files, offset, parts) = pool.run(seal.part_size, |parts| {
         let mut archive = Archive::new(parts, seal.watch);
         let files = archive.add_entries(entries)?;

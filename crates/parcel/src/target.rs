@@ -5,6 +5,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
+use crate::PARTS_MAX;
+
+/// The longest notes: some lines a part.
+const NOTES_BYTES_MAX: u64 = PARTS_MAX * 512;
+
 /// The steps of writing a parcel. A trait so that a test can make each of them fail.
 pub trait Target: Sync {
     /// Creates the file `path` (relative, `/`), which isn't there, with the pieces one after
@@ -12,6 +19,18 @@ pub trait Target: Sync {
     fn create(&self, path: &str, pieces: &[&[u8]]) -> io::Result<()>;
     /// Makes all that was created durable and gives it its final name.
     fn publish(&self) -> io::Result<()>;
+    /// What an interrupted seal left of the file `path`, if this target keeps that.
+    fn left(&self, _path: &str) -> io::Result<Option<Box<dyn io::Read + '_>>> {
+        Ok(None)
+    }
+    /// Adds a line to the notes for who goes on after an interruption.
+    fn note(&self, _line: &str) -> io::Result<()> {
+        Ok(())
+    }
+    /// All notes so far.
+    fn notes(&self) -> io::Result<String> {
+        Ok(String::new())
+    }
     /// Removes all that was created. Best effort: what can't be removed has no signature.
     fn discard(&self);
 }
@@ -21,24 +40,61 @@ pub trait Target: Sync {
 pub struct Folder {
     draft: PathBuf,
     out: PathBuf,
+    /// Of one that can go on after an interruption: where its notes are.
+    journal: Option<PathBuf>,
 }
 
 impl Folder {
     /// `out` must not exist; its parent must. `name` keeps apart two seals at a time.
     pub fn new(out: &Path, name: &str) -> io::Result<Self> {
-        if out.symlink_metadata().is_ok() {
-            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
-        }
-        let last = out.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
-        let parent = parent(out);
-        let draft = parent.join(format!(".{last}.{name}.draft"));
+        let draft = beside(out, name, "draft")?;
         DirBuilder::new().mode(0o700).create(&draft)?;
-        Ok(Self { draft, out: out.to_owned() })
+        Ok(Self { draft, out: out.to_owned(), journal: None })
+    }
+
+    /// As [`Folder::new`], and what an interrupted run of this name left is gone on with.
+    pub fn resumable(out: &Path, name: &str) -> io::Result<Self> {
+        let draft = beside(out, name, "draft")?;
+        match DirBuilder::new().mode(0o700).create(&draft) {
+            // A link, or a file, is nobody's draft.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if !draft.symlink_metadata()?.is_dir() {
+                    return Err(error);
+                }
+            }
+            made => made?,
+        }
+        let journal = beside(out, name, "journal")?;
+        OpenOptions::new().append(true).create(true).mode(0o600).open(&journal)?;
+        Ok(Self { draft, out: out.to_owned(), journal: Some(journal) })
     }
 
     pub(crate) fn draft(&self) -> &Path {
         &self.draft
     }
+}
+
+/// `.OUT.NAME.KIND` beside `out`, which must not exist.
+fn beside(out: &Path, name: &str, kind: &str) -> io::Result<PathBuf> {
+    if out.symlink_metadata().is_ok() {
+        return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+    }
+    let last = out.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
+    Ok(parent(out).join(format!(".{last}.{name}.{kind}")))
+}
+
+/// The parcel whose sealing into `out` was interrupted and can go on; the first by name.
+pub fn unfinished(out: &Path) -> io::Result<Option<Uuid>> {
+    let last = out.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
+    let head = format!(".{last}.");
+    let mut found = Vec::new();
+    for entry in fs::read_dir(parent(out))? {
+        let name = entry?.file_name();
+        let id = name.to_str().and_then(|name| name.strip_prefix(&head)?.strip_suffix(".journal"));
+        found.extend(id.and_then(|id| id.parse::<Uuid>().ok()));
+    }
+    found.sort_unstable();
+    Ok(found.first().copied())
 }
 
 pub(crate) fn parent(path: &Path) -> &Path {
@@ -52,6 +108,9 @@ impl Target for Folder {
     fn create(&self, path: &str, pieces: &[&[u8]]) -> io::Result<()> {
         let path = self.draft.join(path);
         DirBuilder::new().recursive(true).mode(0o700).create(parent(&path))?;
+        if self.journal.is_some() && path.symlink_metadata().is_ok() {
+            fs::remove_file(&path)?;
+        }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         for piece in pieces {
             file.write_all(piece)?;
@@ -59,15 +118,53 @@ impl Target for Folder {
         file.sync_all()
     }
 
+    fn left(&self, path: &str) -> io::Result<Option<Box<dyn io::Read + '_>>> {
+        let path = self.draft.join(path);
+        if !path.symlink_metadata().is_ok_and(|facts| facts.is_file()) {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(File::open(path)?)))
+    }
+
+    fn note(&self, line: &str) -> io::Result<()> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        // One write of a short line: lines of several threads don't mix.
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(journal)?;
+        file.write_all(line.as_bytes())
+    }
+
+    fn notes(&self) -> io::Result<String> {
+        let Some(journal) = &self.journal else { return Ok(String::new()) };
+        let mut text = String::new();
+        let file = File::open(journal)?;
+        let found = file.metadata()?.len();
+        if found > NOTES_BYTES_MAX {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        io::Read::read_to_string(&mut io::Read::take(file, NOTES_BYTES_MAX), &mut text)?;
+        Ok(text)
+    }
+
     fn publish(&self) -> io::Result<()> {
         sync_folders(&self.draft)?;
         fs::rename(&self.draft, &self.out)?;
+        self.forget();
         File::open(parent(&self.out))?.sync_all()
     }
 
     fn discard(&self) {
         match fs::remove_dir_all(&self.draft) {
             Ok(()) | Err(_) => {}
+        }
+        self.forget();
+    }
+}
+
+impl Folder {
+    /// Removes the notes: without their draft they say nothing to anybody.
+    fn forget(&self) {
+        match self.journal.as_ref().map(fs::remove_file) {
+            None | Some(Ok(()) | Err(_)) => {}
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Opening into a folder: the sender's own bag, whole or one file of it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -35,18 +36,47 @@ pub fn open(
     only: Option<&str>,
     watch: Watch<'_>,
 ) -> Result<Opened, Refused> {
+    open_with(parcel, recipient, trust, out, Opening { only, resume: false }, watch)
+}
+
+/// How to open.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Opening<'a> {
+    /// That file alone.
+    pub only: Option<&'a str>,
+    /// Go on with what an interrupted opening left, and leave it for the next one if this fails. Files that lie there
+    /// whole, by their hash, are kept; all else there is removed first.
+    pub resume: bool,
+}
+
+/// As [`open`], in the way that `how` says.
+pub fn open_with(
+    parcel: &Path,
+    recipient: &Recipient,
+    trust: &Trust,
+    out: &Path,
+    how: Opening<'_>,
+    watch: Watch<'_>,
+) -> Result<Opened, Refused> {
     let parcel = Parcel::enter(parcel, trust)?;
     let unlocked = parcel.unlock(recipient)?;
-    let wanted = match only {
+    let wanted = match how.only {
         Some(path) => vec![unlocked.file(path)?.clone()],
         None => unlocked.files().to_vec(),
     };
     let name = out.display().to_string();
-    let folder = Folder::new(out, &parcel.id().to_string()).map_err(Fault::Write).at(&name)?;
+    let id = parcel.id().to_string();
+    let folder = if how.resume { Folder::resumable(out, &id) } else { Folder::new(out, &id) };
+    let folder = folder.map_err(Fault::Write).at(&name)?;
+    if how.resume {
+        sweep(folder.draft(), &wanted).map_err(Fault::Write).at(&name)?;
+    }
     let outcome = write_all(&unlocked, &wanted, &folder, watch)
         .and_then(|()| folder.publish().map_err(Fault::Write).at(&name));
     if let Err(refused) = outcome {
-        folder.discard();
+        if !how.resume {
+            folder.discard();
+        }
         return Err(refused);
     }
     let record = unlocked.record().clone();
@@ -93,6 +123,10 @@ fn write_all(
     let total = wanted.iter().map(|file| file.length).sum();
     let mut done = 0;
     for file in wanted {
+        if lies_whole(folder.draft(), file).map_err(Fault::Write).at(&file.path)? {
+            done += file.length;
+            continue;
+        }
         check_header(unlocked, file)?;
         write_file(unlocked, file, folder, &mut |more| {
             done += more;
@@ -105,6 +139,49 @@ fn write_all(
         folder.create(&path, &[content]).map_err(Fault::Write).at(&path)?;
     }
     Ok(())
+}
+
+/// Removes from a draft all that is not a file of this parcel of its right length: what an interruption cut, and what
+/// was never ours. Links go too, and are not followed.
+fn sweep(draft: &Path, wanted: &[IndexedFile]) -> std::io::Result<()> {
+    let data = draft.join("inner/data");
+    let lengths: BTreeMap<_, _> =
+        wanted.iter().map(|file| (data.join(&file.path), file.length)).collect();
+    let mut waiting = vec![draft.to_owned()];
+    while let Some(here) = waiting.pop() {
+        for entry in fs::read_dir(here)? {
+            let path = entry?.path();
+            let facts = path.symlink_metadata()?;
+            if facts.is_dir() {
+                waiting.push(path);
+            } else if !facts.is_file() || lengths.get(&path) != Some(&facts.len()) {
+                fs::remove_file(path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file lies in the draft as the sender sealed it. One of the right length that is not is removed.
+fn lies_whole(draft: &Path, file: &IndexedFile) -> std::io::Result<bool> {
+    let path = draft.join("inner/data").join(&file.path);
+    let mut found = match File::open(&path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 256 << 10];
+    loop {
+        let count = found.read(&mut piece)?;
+        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else { break };
+        hash.update(read);
+    }
+    let whole = hex::encode(hash.finish()) == file.sha256;
+    if !whole {
+        fs::remove_file(path)?;
+    }
+    Ok(whole)
 }
 
 /// The archive's header must be what the index says, or `tar` would see another file than we do.

@@ -10,6 +10,7 @@ use std::thread;
 use keys::Random;
 use keys::digest::{Sha256, sha256};
 
+use super::journal::Journal;
 use crate::cms::envelope;
 use crate::cms::recipient::Address;
 use crate::{PARTS_MAX, SealError, Target, bag};
@@ -43,6 +44,7 @@ pub(super) struct Pool<'a> {
     pub(super) random: &'a dyn Random,
     pub(super) target: &'a dyn Target,
     pub(super) workers: usize,
+    pub(super) journal: &'a Journal,
 }
 
 impl Pool<'_> {
@@ -86,6 +88,9 @@ impl Pool<'_> {
 
     fn seal_part(&self, Job { number, mut data }: Job) -> Result<Done, SealError> {
         let leaf = sha256(&data);
+        if let Some(done) = self.journal.found(number, leaf, self.target)? {
+            return Ok(done);
+        }
         let failed = |source| SealError::Keys { doing: "sealing a part", source };
         let (head, mac) = envelope::seal(self.addresses, &mut data, self.random).map_err(failed)?;
         let pieces = [head.as_slice(), &data, &mac];
@@ -97,7 +102,9 @@ impl Pool<'_> {
         let written = self.target.create(&path, &pieces);
         written.map_err(|source| SealError::Write { path, source })?;
         let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Ok(Done { number, digest: hash.finish(), leaf, bytes })
+        let done = Done { number, digest: hash.finish(), leaf, bytes };
+        self.journal.note(&done, self.target);
+        Ok(done)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod faults;
 mod one_file;
+mod resume;
 mod roundtrip;
 mod stock_tools;
 mod story;
