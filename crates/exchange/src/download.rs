@@ -5,11 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use bytes::Bytes;
-use flate2::Crc;
 use gate::{Fingerprint, Plan, Print, Released};
 use ledger::Event;
 use parcel::{TAG_FILES, part_path};
@@ -31,7 +30,7 @@ const PIECES_AHEAD: usize = 4;
 pub enum Form {
     /// POSIX tar.
     Tar,
-    /// ZIP, stored, with ZIP64 where it is needed. Each file is read twice, for its checksum goes first.
+    /// The one form of ZIP that `parcel` reads; any desktop unpacks it.
     Zip,
 }
 
@@ -150,7 +149,7 @@ impl Exchange {
         let (send, pieces) = mpsc::channel(PIECES_AHEAD);
         let folder = self.0.store.sent(parcel);
         let (parts, sealed_at) = (facts.parts, facts.at);
-        let top = format!("PKG-{parcel}");
+        let top = format!("parcel-{parcel}");
         let (name, media_type) = match form {
             Form::Tar => (format!("{top}.tar"), "application/x-tar"),
             Form::Zip => (format!("{top}.zip"), "application/zip"),
@@ -163,7 +162,7 @@ impl Exchange {
             let mut out = Pieces { send, filling: Vec::with_capacity(PIECE_BYTES) };
             let done = match form {
                 Form::Tar => write_tar(&folder, &top, &paths, seconds, &mut out),
-                Form::Zip => write_zip(&folder, &top, &paths, &mut out),
+                Form::Zip => parcel::pack(&folder, parcel, parts, &mut out),
             };
             match done.and_then(|()| out.flush()) {
                 Ok(()) => {}
@@ -218,124 +217,4 @@ fn write_tar(
         tar.append_data(&mut header, format!("{top}/{path}"), file)?;
     }
     tar.finish()
-}
-
-/// One file of a ZIP, as its central directory lists it.
-struct Listed {
-    name: String,
-    crc: u32,
-    size: u32,
-    offset: u64,
-}
-
-/// PKWARE's APPNOTE 6.3.10: local headers (4.3.7), central directory (4.3.12), ZIP64 (4.3.14 to 4.5.3).
-fn write_zip(folder: &Path, top: &str, paths: &[String], out: &mut impl Write) -> io::Result<()> {
-    let mut listed = Vec::with_capacity(paths.len());
-    let mut offset = 0_u64;
-    for path in paths {
-        let place = folder.join(path);
-        let (crc, size) = checksum(&place)?;
-        let file = Listed { name: format!("{top}/{path}"), crc, size, offset };
-        let mut head = 0x0403_4b50_u32.to_le_bytes().to_vec();
-        head.extend(20_u16.to_le_bytes());
-        head.extend(facts(&file));
-        head.extend(0_u16.to_le_bytes());
-        head.extend(file.name.as_bytes());
-        out.write_all(&head)?;
-        let copied = io::copy(&mut File::open(place)?.take(size.into()), out)?;
-        if copied != u64::from(size) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        offset += head.len() as u64 + copied;
-        listed.push(file);
-    }
-    let start = offset;
-    for file in &listed {
-        let entry = central(file);
-        out.write_all(&entry)?;
-        offset += entry.len() as u64;
-    }
-    out.write_all(&end(listed.len() as u64, start, offset - start))
-}
-
-/// Flags, method, time, checksum, sizes, and the name's length: the same in both headers. The time is
-/// ZIP's first day, for it has no zone.
-fn facts(file: &Listed) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(24);
-    for word in [0_u16, 0, 0, 0x0021] {
-        bytes.extend(word.to_le_bytes());
-    }
-    for word in [file.crc, file.size, file.size] {
-        bytes.extend(word.to_le_bytes());
-    }
-    bytes.extend(u16::try_from(file.name.len()).unwrap_or(u16::MAX).to_le_bytes());
-    bytes
-}
-
-fn central(file: &Listed) -> Vec<u8> {
-    let short = u32::try_from(file.offset).ok().filter(|offset| *offset < u32::MAX);
-    let mut extra = Vec::new();
-    if short.is_none() {
-        extra.extend(1_u16.to_le_bytes());
-        extra.extend(8_u16.to_le_bytes());
-        extra.extend(file.offset.to_le_bytes());
-    }
-    let version = if short.is_some() { 20_u16 } else { 45 };
-    let mut entry = 0x0201_4b50_u32.to_le_bytes().to_vec();
-    entry.extend(version.to_le_bytes());
-    entry.extend(version.to_le_bytes());
-    entry.extend(facts(file));
-    entry.extend(u16::try_from(extra.len()).unwrap_or(0).to_le_bytes());
-    // No comment, first disk, no attributes.
-    entry.extend([0; 10]);
-    entry.extend(short.unwrap_or(u32::MAX).to_le_bytes());
-    entry.extend(file.name.as_bytes());
-    entry.extend(extra);
-    entry
-}
-
-fn end(count: u64, start: u64, length: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let large = count >= u64::from(u16::MAX)
-        || start >= u64::from(u32::MAX)
-        || length >= u64::from(u32::MAX);
-    if large {
-        bytes.extend(0x0606_4b50_u32.to_le_bytes());
-        bytes.extend(44_u64.to_le_bytes());
-        bytes.extend([45, 0, 45, 0]);
-        bytes.extend([0; 8]);
-        for word in [count, count, length, start] {
-            bytes.extend(word.to_le_bytes());
-        }
-        bytes.extend(0x0706_4b50_u32.to_le_bytes());
-        bytes.extend(0_u32.to_le_bytes());
-        bytes.extend((start + length).to_le_bytes());
-        bytes.extend(1_u32.to_le_bytes());
-    }
-    bytes.extend(0x0605_4b50_u32.to_le_bytes());
-    bytes.extend(0_u32.to_le_bytes());
-    let count = if large { u16::MAX } else { u16::try_from(count).unwrap_or(u16::MAX) };
-    bytes.extend(count.to_le_bytes());
-    bytes.extend(count.to_le_bytes());
-    for word in [length, start] {
-        let word = if large { u32::MAX } else { u32::try_from(word).unwrap_or(u32::MAX) };
-        bytes.extend(word.to_le_bytes());
-    }
-    bytes.extend(0_u16.to_le_bytes());
-    bytes
-}
-
-fn checksum(path: &PathBuf) -> io::Result<(u32, u32)> {
-    let mut file = File::open(path)?;
-    let mut crc = Crc::new();
-    let mut piece = vec![0; PIECE_BYTES];
-    let mut size = 0_u64;
-    loop {
-        let count = file.read(&mut piece)?;
-        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else { break };
-        crc.update(read);
-        size += count as u64;
-    }
-    let size = u32::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-    Ok((crc.sum(), size))
 }

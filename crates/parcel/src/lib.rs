@@ -50,7 +50,7 @@ pub use crate::open::{Opened, Opening, Unlocked, open, open_file, open_with, ver
 pub use crate::seal::{seal, seal_file, seal_into, seal_resumable};
 pub use crate::target::{Folder, Target, unfinished};
 pub use crate::verify::{Inspection, Parcel, Verified, inspect, verify};
-pub use crate::zip::ZipFile;
+pub use crate::zip::{ZipFile, pack};
 
 /// The version of the format that this crate writes and reads.
 pub const SEAL_PROFILE: &str = "1.0";

@@ -8,7 +8,7 @@ mod read;
 mod write;
 
 pub(crate) use self::read::Zip;
-pub use self::write::ZipFile;
+pub use self::write::{ZipFile, pack};
 
 /// Fields that hold this many defer to their ZIP64 twin.
 const U32_FULL: u64 = 0xffff_ffff;

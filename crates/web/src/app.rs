@@ -44,6 +44,7 @@ pub fn router(agency: Shared) -> Router {
         .route("/tools/{tool}/evidence/{part}/{handle}", get(documents::viewer_page))
         .route("/tools/{tool}/documents/{part}/{handle}", get(documents::document))
         .route("/exports", get(exports::list))
+        .route("/exports/opener", get(exports::opener))
         .route("/exports/{export}", get(exports::one))
         .route("/exports/{export}/progress", get(exports::progress))
         .route("/exports/{export}/approve", post(exports::approve))

@@ -223,8 +223,14 @@ async fn a_downloaded_parcel_is_the_sealed_one_as_tar_and_as_zip() {
         while let Some(piece) = download.pieces.recv().await {
             bytes.extend_from_slice(&piece.unwrap());
         }
+        std::fs::write(&file, &bytes).unwrap();
+        if form == Form::Zip {
+            let trust = riverton.exchange.own_trust();
+            let verified = parcel::verify(&file, &trust, parcel::Watch::none()).unwrap();
+            let digest = hex::encode(verified.digest);
+            assert_eq!(digest, export.details.sealed.as_ref().unwrap().digest, "as it is, too");
+        }
         assert!(!bytes.windows(14).any(|window| window == b"PLANTED-MARKER"));
-        std::fs::write(&file, bytes).unwrap();
         let mut command = match form {
             Form::Tar => Command::new("tar"),
             Form::Zip => Command::new("python3"),
@@ -235,7 +241,7 @@ async fn a_downloaded_parcel_is_the_sealed_one_as_tar_and_as_zip() {
         };
         let done = command.current_dir(folder.path()).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        let parcel = folder.path().join(format!("PKG-{}", export.parcel.unwrap()));
+        let parcel = folder.path().join(format!("parcel-{}", export.parcel.unwrap()));
         let trust = riverton.exchange.own_trust();
         let verified = parcel::verify(&parcel, &trust, parcel::Watch::none()).unwrap();
         assert_eq!(hex::encode(verified.digest), export.details.sealed.as_ref().unwrap().digest);

@@ -1,7 +1,7 @@
 //! Writing: each file of the parcel is appended as it comes, the directory at the end.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -9,8 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::{Entry, U32_FULL, end};
-use crate::Target;
 use crate::target::parent;
+use crate::{TAG_FILES, Target, part_path};
+
+/// Bytes copied at a time.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// A ZIP file that appears whole: a hidden neighbour is written, and renamed.
 #[derive(Debug)]
@@ -98,4 +101,41 @@ impl Target for ZipFile {
             Ok(()) | Err(_) => {}
         }
     }
+}
+
+/// Writes a sealed folder of so many parts as the one ZIP that this crate reads. Each file is read twice, for its checksum
+/// goes first; one that changes in between is an error, and `out` then holds nothing that is a ZIP.
+pub fn pack(folder: &Path, id: Uuid, parts: u64, out: &mut dyn Write) -> io::Result<()> {
+    let paths = TAG_FILES.iter().map(|path| (*path).to_owned()).chain((0..parts).map(part_path));
+    let (mut position, mut entries) = (0, Vec::new());
+    for path in paths {
+        let (crc, length) = checksum(&mut File::open(folder.join(&path))?, &mut io::sink())?;
+        if length >= U32_FULL {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        let entry = Entry { name: format!("parcel-{id}/{path}"), crc, length, offset: position };
+        out.write_all(&entry.local())?;
+        let mut again = File::open(folder.join(&path))?.take(length + 1);
+        if checksum(&mut again, out)? != (crc, length) {
+            return Err(io::Error::from(io::ErrorKind::InvalidData));
+        }
+        position = entry.end();
+        entries.push(entry);
+    }
+    let directory: Vec<u8> = entries.iter().flat_map(Entry::central).collect();
+    out.write_all(&directory)?;
+    out.write_all(&end(entries.len() as u64, directory.len() as u64, position))
+}
+
+/// Copies, and gives checksum and length of what was copied.
+fn checksum(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<(u32, u64)> {
+    let (mut crc, mut piece, mut length) = (crc32fast::Hasher::new(), vec![0; PIECE_BYTES], 0);
+    loop {
+        let count = from.read(&mut piece)?;
+        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else { break };
+        crc.update(read);
+        to.write_all(read)?;
+        length += count as u64;
+    }
+    Ok((crc.finalize(), length))
 }

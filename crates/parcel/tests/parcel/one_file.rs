@@ -170,3 +170,21 @@ fn write_that_fails_leaves_no_file_and_what_is_there_is_not_overwritten() {
     assert_eq!(files(world.folder.path()), ["other.zip", "parcel.zip"]);
     Parcel::enter(&out, &world.trust()).unwrap();
 }
+
+#[test]
+fn sealed_folder_is_packed_into_the_same_file_and_a_broken_write_is_told() {
+    let world = World::new();
+    let folder = world.sealed("folder");
+    let parts = parcel::inspect(&folder).unwrap().parts;
+    let zip = world.path("packed.zip");
+    let mut bytes = Vec::new();
+    parcel::pack(&folder, id(), parts, &mut bytes).unwrap();
+    std::fs::write(&zip, &bytes).unwrap();
+    let verified = parcel::verify(&zip, &world.trust(), Watch::none()).unwrap();
+    assert_eq!(verified.digest, parcel::inspect(&folder).unwrap().digest);
+    for room in [0, 10, 5_000, bytes.len() - 1] {
+        let mut short = vec![0; room];
+        assert!(parcel::pack(&folder, id(), parts, &mut short.as_mut_slice()).is_err(), "{room}");
+    }
+    assert!(parcel::pack(&folder, id(), parts + 1, &mut std::io::sink()).is_err());
+}

@@ -22,8 +22,10 @@ struct Stuck {
 impl Read for Stuck {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let count = (self.bytes.len() - self.at).min(out.len());
-        while count == 0 {
-            std::thread::sleep(std::time::Duration::from_secs(1));
+        if count == 0 {
+            loop {
+                std::thread::park();
+            }
         }
         out[..count].copy_from_slice(&self.bytes[self.at..self.at + count]);
         self.at += count;
@@ -72,6 +74,7 @@ fn inode(path: &Path) -> u64 {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "another process is waited for")]
 fn seal_that_was_killed_goes_on_where_it_was() {
     let world = World::new();
     world.write_pem("signer.pem", &world.sender.chain[0].pem());

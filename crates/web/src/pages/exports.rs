@@ -263,6 +263,8 @@ fn decision(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Markup {
                 p { "For a medium, or for a partner without Bailiwick. Only the partner's key opens it." }
                 input type="hidden" name="csrf" value=(csrf);
                 button class="usa-button usa-button--outline" type="submit" { "Download the parcel" }
+                p { "The partner checks and opens it with " code { "HOW-TO-OPEN.txt" } ", or in a browser, offline, with "
+                    a href="/exports/opener" download="open.html" { "open.html" } ". Send that page by another way than the parcel." }
             }
         }
     }
@@ -339,4 +341,14 @@ pub async fn download(
         pieces.recv().await.map(|piece| (piece, pieces))
     });
     Ok((headers, Body::from_stream(pieces)).into_response())
+}
+
+/// `GET /exports/opener`: the page that opens parcels, to be saved and handed on. It holds nothing of this agency.
+pub async fn opener(_signed_in: SignedIn) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"open.html\""),
+    ];
+    let page = parcel::opener::page(concat!("Bailiwick ", env!("CARGO_PKG_VERSION")));
+    (headers, page).into_response()
 }
