@@ -1,4 +1,5 @@
-//! Who is asking, and how strongly they proved it: SAML sign-in and sessions, in; an `Actor`, out.
+//! Who is asking, and how strongly they proved it: SAML and OpenID Connect sign-in and sessions, in; an
+//! `Actor`, out.
 //!
 //! Invariants: an identity is read only from bytes whose signature was verified with a key pinned in the
 //! agency's metadata; a session outlives neither its sign-in nor [`SessionLimits`]; a token is stored
@@ -18,6 +19,7 @@ pub mod c14n;
 pub mod cookie;
 mod establish;
 pub mod functions;
+pub mod oidc;
 mod providers;
 pub mod saml;
 pub mod scim;
@@ -95,6 +97,7 @@ pub struct Identity {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) keys: Option<Arc<ServiceKeys>>,
     pub(crate) recorder: Option<Arc<dyn Recorder>>,
+    pub(crate) oidc: Arc<[Arc<oidc::Provider>]>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -116,7 +119,8 @@ impl Identity {
         settings.limits.check()?;
         let idps = Arc::new(providers::Providers::new(idps)?);
         let settings = Arc::new(settings);
-        Ok(Self { state, settings, idps, random, keys: None, recorder: None })
+        let oidc = Arc::default();
+        Ok(Self { state, settings, idps, random, keys: None, recorder: None, oidc })
     }
 
     /// Gives the service its keys: requests are signed from now on, and encrypted assertions opened.

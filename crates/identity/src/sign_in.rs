@@ -16,6 +16,10 @@ use crate::{Identity, IdentityError, IdpSettings, Refusal, SIGN_IN_MINUTES_MAX};
 /// Longest address of our own to return to.
 const RETURN_TO_BYTES_MAX: usize = 1024;
 
+/// The codes for sign-ins that are not under way.
+const REQUESTS: [&str; 3] =
+    ["saml.request.unknown", "saml.request.expired", "saml.request.replayed"];
+
 /// A sign-in that has begun.
 #[derive(Debug, Clone)]
 pub struct Started {
@@ -69,6 +73,9 @@ impl Identity {
         return_to: &str,
         now: Timestamp,
     ) -> Result<Started, IdentityError> {
+        if let Some(provider) = self.oidc_provider(idp) {
+            return self.start_oidc(&provider, return_to, None, now).await;
+        }
         let idp = self.usable(idp, now)?;
         self.start(&idp, return_to, None, now).await
     }
@@ -83,8 +90,12 @@ impl Identity {
         return_to: &str,
         now: Timestamp,
     ) -> Result<Started, IdentityError> {
+        let again = Some(signed.session.id);
+        if let Some(provider) = self.oidc_provider(&signed.session.idp) {
+            return self.start_oidc(&provider, return_to, again, now).await;
+        }
         let idp = self.usable(&signed.session.idp, now)?;
-        self.start(&idp, return_to, Some(signed.session.id), now).await
+        self.start(&idp, return_to, again, now).await
     }
 
     async fn start(
@@ -115,6 +126,7 @@ impl Identity {
                 relay: relay.clone(),
                 return_to: local_path(return_to),
                 step_up_of,
+                verifier: None,
             },
         };
         let redirect = request.redirect_url(&relay, self.signing()).map_err(IdentityError::Sign)?;
@@ -139,7 +151,7 @@ impl Identity {
         browser: &Browser,
         now: Timestamp,
     ) -> Result<SignedIn, IdentityError> {
-        let (asked, issued_at) = self.take(prelogin, now).await?;
+        let (asked, issued_at) = self.take(prelogin, REQUESTS, now).await?;
         let refused = |refusal| IdentityError::Refused { idp: Some(asked.idp.clone()), refusal };
         if !keys::mac::equal(asked.relay.as_bytes(), answer.relay_state.as_bytes()) {
             let detail = "the RelayState is not the one of this sign-in";
@@ -175,27 +187,25 @@ impl Identity {
         Ok(SignedIn { return_to: asked.return_to, ..signed_in })
     }
 
-    /// Takes up the sign-in that the browser began, so that it can't be answered again.
+    /// Takes up the sign-in that the browser began, so that it can't be answered again. The codes are for
+    /// one that is unknown, one that took too long, and one that was answered before.
     pub(crate) async fn take(
         &self,
         prelogin: Option<&str>,
+        [unknown, expired, replayed]: [&'static str; 3],
         now: Timestamp,
     ) -> Result<(Asked, Timestamp), IdentityError> {
         let refused = |code, detail: &str| IdentityError::Refused {
             idp: None,
             refusal: Refusal::new(code, detail),
         };
-        let unknown = || refused("saml.request.unknown", "this browser has no sign-in under way");
+        let unknown = || refused(unknown, "this browser has no sign-in under way");
         let id = prelogin.and_then(token_hash).ok_or_else(unknown)?;
         match sign_ins::take(&self.state, &id, now).await? {
             Taken::Once { asked, issued_at } => Ok((asked, issued_at)),
             Taken::Unknown => Err(unknown()),
-            Taken::Expired => {
-                Err(refused("saml.request.expired", "the sign-in took longer than ten minutes"))
-            }
-            Taken::Already => {
-                Err(refused("saml.request.replayed", "the sign-in was answered before"))
-            }
+            Taken::Expired => Err(refused(expired, "the sign-in took longer than ten minutes")),
+            Taken::Already => Err(refused(replayed, "the sign-in was answered before")),
         }
     }
 

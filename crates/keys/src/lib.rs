@@ -14,6 +14,7 @@ pub mod kem;
 pub mod keyring;
 pub mod mac;
 pub mod module;
+pub mod numbers;
 pub mod seal;
 pub mod sign;
 pub mod transport;

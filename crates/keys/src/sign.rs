@@ -4,7 +4,7 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom as ModuleRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair, UnparsedPublicKey,
+    self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair, UnparsedPublicKey,
     VerificationAlgorithm,
 };
 use const_oid::ObjectIdentifier;
@@ -184,9 +184,22 @@ impl RsaKey {
 
     /// PKCS#1 v1.5 over SHA-256 of `message`.
     pub fn sign_sha256(&self, message: &[u8]) -> Result<Vec<u8>, KeysError> {
+        self.sign_with(&signature::RSA_PKCS1_SHA256, message)
+    }
+
+    /// PSS over SHA-256 of `message`, with a salt of 32 bytes.
+    pub fn sign_pss_sha256(&self, message: &[u8]) -> Result<Vec<u8>, KeysError> {
+        self.sign_with(&signature::RSA_PSS_SHA256, message)
+    }
+
+    fn sign_with(
+        &self,
+        encoding: &'static dyn RsaEncoding,
+        message: &[u8],
+    ) -> Result<Vec<u8>, KeysError> {
         let mut out = vec![0; self.pair.public_modulus_len()];
         self.pair
-            .sign(&signature::RSA_PKCS1_SHA256, &rng(), message, &mut out)
+            .sign(encoding, &rng(), message, &mut out)
             .map_err(|_| KeysError::Module { doing: "sign with RSA" })?;
         Ok(out)
     }
@@ -204,6 +217,8 @@ pub enum Scheme {
     RsaPkcs1Sha256,
     RsaPkcs1Sha384,
     RsaPkcs1Sha512,
+    /// With MGF1 over the same hash and a salt of its length (RFC 7518, 3.5).
+    RsaPssSha256,
     EcdsaP256Sha256,
     EcdsaP384Sha384,
 }
@@ -214,6 +229,7 @@ pub fn verify(scheme: Scheme, spki: &[u8], message: &[u8], sig: &[u8]) -> Result
         Scheme::RsaPkcs1Sha256 => &signature::RSA_PKCS1_2048_8192_SHA256,
         Scheme::RsaPkcs1Sha384 => &signature::RSA_PKCS1_2048_8192_SHA384,
         Scheme::RsaPkcs1Sha512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+        Scheme::RsaPssSha256 => &signature::RSA_PSS_2048_8192_SHA256,
         Scheme::EcdsaP256Sha256 => &signature::ECDSA_P256_SHA256_ASN1,
         Scheme::EcdsaP384Sha384 => &signature::ECDSA_P384_SHA384_ASN1,
     };
@@ -228,7 +244,10 @@ pub fn verify_fixed(
     sig: &[u8],
 ) -> Result<(), KeysError> {
     let algorithm: &'static dyn VerificationAlgorithm = match scheme {
-        Scheme::RsaPkcs1Sha256 | Scheme::RsaPkcs1Sha384 | Scheme::RsaPkcs1Sha512 => {
+        Scheme::RsaPkcs1Sha256
+        | Scheme::RsaPkcs1Sha384
+        | Scheme::RsaPkcs1Sha512
+        | Scheme::RsaPssSha256 => {
             return verify(scheme, spki, message, sig);
         }
         Scheme::EcdsaP256Sha256 => &signature::ECDSA_P256_SHA256_FIXED,
@@ -245,7 +264,10 @@ fn verify_with(
     sig: &[u8],
 ) -> Result<(), KeysError> {
     let public = match scheme {
-        Scheme::RsaPkcs1Sha256 | Scheme::RsaPkcs1Sha384 | Scheme::RsaPkcs1Sha512 => rsa_key(spki)?,
+        Scheme::RsaPkcs1Sha256
+        | Scheme::RsaPkcs1Sha384
+        | Scheme::RsaPkcs1Sha512
+        | Scheme::RsaPssSha256 => rsa_key(spki)?,
         Scheme::EcdsaP256Sha256 => ec_point(spki, P256, 65, "P-256")?,
         Scheme::EcdsaP384Sha384 => ec_point(spki, P384, 97, "P-384")?,
     };

@@ -82,14 +82,17 @@ pub(crate) fn tables() -> Vec<Step> {
 #[serde(deny_unknown_fields)]
 pub struct Asked {
     pub idp: String,
-    /// The ID of our AuthnRequest.
+    /// The ID of our AuthnRequest, or the nonce of our OpenID Connect request.
     pub request: String,
-    /// The opaque RelayState that must come back.
+    /// The opaque RelayState, or state, that must come back.
     pub relay: String,
     /// Where to go afterwards: a path of our own.
     pub return_to: String,
     /// The session to be stepped up (the SHA-256 of its token), if this is a step-up.
     pub step_up_of: Option<[u8; 32]>,
+    /// The PKCE verifier of an OpenID Connect request (RFC 7636).
+    #[serde(default)]
+    pub verifier: Option<String>,
 }
 
 /// A sign-in as it begins.

@@ -56,6 +56,7 @@ fn sign_in(id: u8) -> NewSignIn {
             relay: "r".into(),
             return_to: "/tools".into(),
             step_up_of: None,
+            verifier: None,
         },
     }
 }

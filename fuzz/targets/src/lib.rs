@@ -21,7 +21,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 24] = [
+pub const TARGETS: [Target; 27] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -37,6 +37,9 @@ pub const TARGETS: [Target; 24] = [
     Target { name: "scim-filter", run: scim_filter },
     Target { name: "scim-patch", run: scim_patch },
     Target { name: "scim-user", run: scim_user },
+    Target { name: "oidc-message", run: oidc_message },
+    Target { name: "oidc-keys", run: oidc_keys },
+    Target { name: "oidc-discovery", run: oidc_discovery },
     Target { name: "certificate", run: certificate },
     Target { name: "configuration", run: configuration },
     Target { name: "policy", run: policy_file },
@@ -208,6 +211,28 @@ fn again(document: &Document) {
     let shown = serde_json::Value::Object(document.resource(&scim_meta(), &[])).to_string();
     let read = Document::read(document.kind(), shown.as_bytes());
     assert!(read.is_ok_and(|read| read == *document));
+}
+
+/// A signed message, as an ID token or a logout token is one, under the keys of RFC 7515's examples.
+fn oidc_message(data: &[u8]) {
+    let keys =
+        identity::oidc::jwks::Jwks::parse(include_bytes!("../../seeds/oidc-keys/rfc7515.json"));
+    if let (Ok(message), Ok(keys)) = (identity::oidc::jose::Jws::parse(&text(data)), keys) {
+        drop(message.typ());
+        std::hint::black_box(message.verify(&keys).is_ok());
+    }
+}
+
+fn oidc_keys(data: &[u8]) {
+    drop(identity::oidc::jwks::Jwks::parse(data));
+}
+
+fn oidc_discovery(data: &[u8]) {
+    if let Ok(ori) = "NB0010100".parse() {
+        let settings = identity::oidc::OidcSettings::new("fuzz", ori, "https://idp.example", "us");
+        drop(identity::oidc::discovery::Discovery::parse(data, &settings));
+    }
+    drop(identity::oidc::discovery::Place::of(&text(data)));
 }
 
 fn certificate(data: &[u8]) {
