@@ -3,6 +3,7 @@
 //! A missing program is a failure in CI (`CI=true`) and one plain line on a developer's machine, so
 //! that no test is skipped unseen. Every process started here ends with the test that started it.
 
+mod oidc;
 mod postgres;
 mod process;
 mod s3;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+pub use oidc::OidcProvider;
 pub use postgres::Postgres;
 pub use process::Process;
 pub use s3::S3;

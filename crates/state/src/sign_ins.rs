@@ -136,6 +136,48 @@ pub enum Admission {
     Make(Box<NewAccount>),
 }
 
+impl Message {
+    /// The row's id: the provider's name and the message's ID, hashed.
+    fn row(&self) -> String {
+        hex(&keys::digest::sha256_parts(&[self.idp.as_bytes(), b"|", self.id.as_bytes()]))
+    }
+}
+
+/// Whether a message was used before, for messages that begin no session.
+///
+/// # Errors
+/// [`StateError::Read`]; then the caller does not act on the message.
+pub async fn was_used(state: &State, message: &Message) -> Result<bool, StateError> {
+    let found = message::Entity::find_by_id(message.row()).one(state.database()).await;
+    Ok(found.map_err(reading("look for a provider's message"))?.is_some())
+}
+
+/// Notes that a message was used, once what it asked for is done. Doing that twice does no harm.
+///
+/// # Errors
+/// [`StateError::Write`].
+pub async fn note_used(state: &State, message: &Message, now: Timestamp) -> Result<(), StateError> {
+    let doing = "note a provider's message";
+    let transaction = state.write(doing).await?;
+    message::Entity::delete_many()
+        .filter(message::Column::ExpiresAt.lt(millis(now)))
+        .exec(&transaction)
+        .await
+        .map_err(writing(doing))?;
+    let known = message::Entity::find_by_id(message.row()).one(&transaction).await;
+    if known.map_err(reading(doing))?.is_none() {
+        let model = message::ActiveModel {
+            id: ActiveValue::Set(message.row()),
+            expires_at: ActiveValue::Set(millis(message.remember_until)),
+        };
+        message::Entity::insert(model)
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(writing(doing))?;
+    }
+    transaction.commit().await.map_err(writing(doing))
+}
+
 /// What became of [`finish`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finished {
@@ -227,7 +269,7 @@ pub async fn finish(
         .await
         .map_err(writing(doing))?;
     for used in messages {
-        let id = hex(&keys::digest::sha256_parts(&[used.idp.as_bytes(), b"|", used.id.as_bytes()]));
+        let id = used.row();
         let known = message::Entity::find_by_id(&id).one(&transaction).await;
         if known.map_err(reading(doing))?.is_some() {
             return Ok(Finished::Replayed);

@@ -15,7 +15,9 @@ use crate::agency::Agency;
 use crate::layout::{self, Frame, Group, Link, Person};
 use crate::live::Leash;
 use crate::pages::parts::moment;
-use crate::pages::{audit, documents, exports, home, incoming, ledger, retention, sign_in, tools};
+use crate::pages::{
+    audit, documents, exports, home, incoming, ledger, oidc, retention, sign_in, tools,
+};
 use crate::problem::Problem;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
 use crate::{assets, headers};
@@ -33,6 +35,9 @@ pub fn router(agency: Shared) -> Router {
         .route("/sign-in/{provider}", get(sign_in::start))
         .route("/saml/metadata", get(sign_in::metadata))
         .route("/saml/acs", post(sign_in::consume))
+        .route("/oidc/callback", get(oidc::callback))
+        .route("/oidc/jwks", get(oidc::jwks))
+        .route("/oidc/logout/{provider}", post(oidc::back_channel))
         .route("/notice", get(sign_in::notice).post(sign_in::accept))
         .route("/step-up", get(sign_in::step_up))
         .route("/sign-out", post(sign_in::sign_out))

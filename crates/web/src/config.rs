@@ -6,6 +6,7 @@
 
 mod identity;
 mod ledger;
+mod oidc;
 mod shared_ledger;
 mod storage;
 mod words;
@@ -21,6 +22,7 @@ pub use self::identity::{
     FunctionsFrom, IdentityProviderConfig, MfaAttribute, SamlConfig, hash_of,
 };
 pub use self::ledger::LedgerConfig;
+pub use self::oidc::{AssertionAudience, OidcProviderConfig};
 pub use shared_ledger::SharedLedgerConfig;
 pub use storage::{LockMode, StorageConfig};
 use words::{line_of, with_nearest};
@@ -57,6 +59,9 @@ pub struct Config {
     /// Who proves identities.
     #[serde(default, rename = "identity_provider")]
     pub identity_providers: Vec<IdentityProviderConfig>,
+    /// Those of them that speak OpenID Connect.
+    #[serde(default, rename = "oidc_provider")]
+    pub oidc_providers: Vec<OidcProviderConfig>,
     /// Our keys towards them.
     #[serde(default)]
     pub saml: SamlConfig,
@@ -340,12 +345,15 @@ impl Config {
         if self.ledger.postgres.is_some() && self.ledger.dispose_daily {
             return value("ledger.dispose_daily", "does not reach into `ledger.postgres` yet");
         }
-        if self.identity_providers.is_empty() {
+        if self.identity_providers.is_empty() && self.oidc_providers.is_empty() {
             return value("identity_provider", "is missing: nobody could sign in");
         }
         let ours = &self.agency.ori;
         let providers = self.identity_providers.iter().map(|provider| provider.check(ours));
-        if let Some((key, what)) = providers.chain([self.saml.check()]).find_map(Result::err) {
+        let oidc = self.oidc_providers.iter().map(|provider| provider.check(ours));
+        if let Some((key, what)) =
+            providers.chain([self.saml.check()]).chain(oidc).find_map(Result::err)
+        {
             return value(key, what);
         }
         if let Err((key, what)) = witnesses::rules(&self.witnesses, &self.witnessing) {
@@ -373,6 +381,7 @@ impl Config {
         self.ledger.postgres.iter_mut().for_each(|shared| shared.resolve(base));
         self.ledger.archive.iter_mut().for_each(|archive| archive.resolve(base));
         self.identity_providers.iter_mut().for_each(|provider| provider.resolve(base));
+        self.oidc_providers.iter_mut().for_each(|provider| provider.resolve(base));
         for witness in &mut self.witnesses {
             [&mut witness.certificate, &mut witness.authority].into_iter().flatten().for_each(fix);
         }

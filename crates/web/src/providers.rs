@@ -4,6 +4,7 @@
 //! restarts.
 
 pub mod metadata;
+mod oidc;
 pub mod watch;
 
 use std::path::{Path, PathBuf};
@@ -54,6 +55,7 @@ pub(crate) fn open_identity(
         slo_url: format!("{url}/saml/slo"),
         limits,
     };
+    let oidc_providers = oidc::open(config, ring, clock)?;
     let (mut providers, mut watched) = (Vec::new(), Vec::new());
     for provider in &config.identity_providers {
         let source = Source::open(config, provider, clock)?;
@@ -64,7 +66,9 @@ pub(crate) fn open_identity(
         }
         watched.push(Watched::new(source, at_hand.as_deref(), now));
     }
-    let identity = Identity::new(state, settings, providers, random.clone()).map_err(failed)?;
+    let identity = Identity::new(state, settings, providers, random.clone())
+        .and_then(|identity| identity.with_oidc(oidc_providers))
+        .map_err(failed)?;
     let keys = service_keys(config, ring, now, &**random)?;
     let ours = keys.signing_certificates.first().map_or(Timestamp::MAX, Certificate::not_after);
     Ok((identity.with_keys(keys), Providers::new(watched, ours)))

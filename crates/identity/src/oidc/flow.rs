@@ -197,11 +197,11 @@ impl Identity {
     }
 
     /// Where the person may end the session at their provider, after ours is ended. `None`: it has no place
-    /// for that, or can't be asked; ours never waits for theirs.
-    pub async fn sign_out_at(&self, idp: &str, back_to: &str, now: Timestamp) -> Option<SignOutAt> {
+    /// for that, or was not asked since the start. It is not asked now: our log-out does not wait for theirs.
+    pub async fn sign_out_at(&self, idp: &str, back_to: &str) -> Option<SignOutAt> {
         let provider = self.oidc_provider(idp)?;
         let settings = provider.settings();
-        let url = provider.discovery(now).await.ok()?.end_session?;
+        let url = provider.known_discovery().await?.end_session?;
         let parameters = [
             ("client_id".to_owned(), settings.client_id.clone()),
             ("post_logout_redirect_uri".to_owned(), back_to.to_owned()),

@@ -68,6 +68,12 @@ impl Provider {
         Ok(Self { settings, key, fetch, known: Mutex::default() })
     }
 
+    /// The public half of our key towards it.
+    #[must_use]
+    pub fn jwk(&self) -> &serde_json::Value {
+        self.key.jwk()
+    }
+
     #[must_use]
     pub fn settings(&self) -> &OidcSettings {
         &self.settings
@@ -100,6 +106,11 @@ impl Provider {
             }
             (Err(refusal), None) => Err(refusal),
         }
+    }
+
+    /// What the provider said of itself, if it was ever asked.
+    pub(crate) async fn known_discovery(&self) -> Option<Discovery> {
+        self.known.lock().await.discovery.clone()
     }
 
     /// The keys with which this message may be signed: those at hand if one of them fits, else those that the

@@ -6,6 +6,7 @@ pub mod exports;
 pub mod home;
 pub mod incoming;
 pub mod ledger;
+pub mod oidc;
 pub(crate) mod parts;
 pub mod retention;
 pub mod sign_in;

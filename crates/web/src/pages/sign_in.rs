@@ -25,14 +25,15 @@ const ANSWER_BYTES_MAX: usize = 512 * 1024;
 /// # Errors
 /// None today.
 pub async fn choose(State(agency): State<Shared>) -> Answer {
+    let config = &agency.config;
+    let saml = config.identity_providers.iter().map(|one| (&one.id, &one.label));
+    let providers = saml.chain(config.oidc_providers.iter().map(|one| (&one.id, &one.label)));
     let content = html! {
         p class="usa-intro" { "Sign in with your agency account. A second factor is required." }
         ul class="usa-button-group" {
-            @for provider in &agency.config.identity_providers {
+            @for (id, label) in providers {
                 li class="usa-button-group__item" {
-                    a class="usa-button usa-button--big" href={ "/sign-in/" (provider.id) } {
-                        (provider.label)
-                    }
+                    a class="usa-button usa-button--big" href={ "/sign-in/" (id) } { (label) }
                 }
             }
         }
@@ -159,7 +160,11 @@ pub async fn consume(State(agency): State<Shared>, request: Request) -> Answer {
 }
 
 /// Records the sign-in and hands over the session; if it cannot be recorded, the session ends.
-async fn welcome(agency: &Shared, origin: Origin, signed_in: identity::SignedIn) -> Answer {
+pub(super) async fn welcome(
+    agency: &Shared,
+    origin: Origin,
+    signed_in: identity::SignedIn,
+) -> Answer {
     let idp = signed_in.signed.session.idp.clone();
     let token = signed_in.token.expose().to_owned();
     let assurance = &signed_in.signed.actor.assurance;
@@ -188,7 +193,12 @@ async fn welcome(agency: &Shared, origin: Origin, signed_in: identity::SignedIn)
     Ok(response)
 }
 
-async fn refused(agency: &Shared, origin: Origin, idp: Option<String>, code: &str) -> Problem {
+pub(super) async fn refused(
+    agency: &Shared,
+    origin: Origin,
+    idp: Option<String>,
+    code: &str,
+) -> Problem {
     let event = Event::SignInRefused {
         idp: idp.unwrap_or_else(|| "unknown".to_owned()),
         reason: code.to_owned(),
@@ -207,7 +217,7 @@ async fn refused(agency: &Shared, origin: Origin, idp: Option<String>, code: &st
     }
 }
 
-fn identity_problem(error: &IdentityError) -> Problem {
+pub(super) fn identity_problem(error: &IdentityError) -> Problem {
     match error {
         IdentityError::UnknownProvider => Problem::not_found(),
         _ => Problem::internal(error),
@@ -269,9 +279,14 @@ pub async fn sign_out(
     let ended = agency.identity.end_one(person, &session, "signed-out", agency.now()).await;
     ended.map_err(|error| identity_problem(&error))?;
     agency.live.cut_session(&posted.signed_in.session.id());
+    let back_to = format!("{}/sign-in", agency.config.listen.public_url);
+    let theirs = agency.identity.sign_out_at(&posted.signed_in.session.idp, &back_to).await;
     let content = html! {
         p { "You are signed out. Close the browser on a shared machine." }
         p { a class="usa-button" href="/sign-in" { "Sign in again" } }
+        @if let Some(there) = &theirs {
+            p { a href=(there.url) { "Sign out at " (there.label) " too" } }
+        }
     };
     let mut response = agency.public_page("Signed out", &content);
     for value in cookie::clear() {

@@ -192,7 +192,8 @@ impl Remote {
     }
 }
 
-fn certificates(file: &std::path::Path) -> Result<Vec<Certificate>, StartError> {
+/// The certificates in a file, one at least.
+pub(crate) fn certificates(file: &std::path::Path) -> Result<Vec<Certificate>, StartError> {
     let failed = |source| StartError::Keys { doing: "read a certificate for metadata", source };
     let bytes = keys::file::read(file, PEM_BYTES_MAX).map_err(failed)?;
     let found = Certificate::chain_from_pem(&String::from_utf8_lossy(&bytes)).map_err(failed)?;
