@@ -102,6 +102,15 @@ pub(crate) enum ParcelCommand {
         #[arg(long)]
         resume: bool,
     },
+    /// Check a plain BagIt bag that somebody else made: complete, and whole. It is signed by nobody.
+    #[command(after_help = "Example:\n  bailiwick parcel bag FOLDER")]
+    Bag {
+        /// The bag's folder.
+        folder: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a web page that checks and opens parcels in a browser, offline, where nothing is installed.
     #[command(after_help = "Example:\n  bailiwick parcel opener > open.html")]
     Opener,
@@ -171,6 +180,10 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             let how = parcel::Opening { only: only.as_deref(), resume };
             let result = watched(|watch| parcel::open_with(&parcel, &us, &trust, &out, how, watch));
             Ok(outcome(result.map(|_| format!("opened into {}", out.display()))))
+        }
+        ParcelCommand::Bag { folder, json } => {
+            let result = watched(|watch| parcel::bagit::check(&folder, watch));
+            Ok(outcome(result.map(|bag| plain_bag(&bag, json))))
         }
         ParcelCommand::Opener => {
             let page = parcel::opener::page(concat!("Bailiwick ", env!("CARGO_PKG_VERSION")));
@@ -310,6 +323,29 @@ fn outcome(result: Result<String, Refused>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn plain_bag(bag: &parcel::bagit::Bag, json: bool) -> String {
+    let checksums: Vec<_> = bag.checksums.iter().map(|kind| kind.name()).collect();
+    if json {
+        let value = json!({
+            "whole": true,
+            "version": bag.version,
+            "files": bag.files.len(),
+            "bytes": bag.bytes,
+            "checksums": checksums,
+            "warnings": bag.warnings,
+        });
+        return value.to_string();
+    }
+    let (version, files, bytes) = (&bag.version, bag.files.len(), bag.bytes);
+    let by = checksums.join(", ");
+    let mut words =
+        format!("whole: BagIt {version}, {files} files, {bytes} bytes, by {by}; signed by nobody");
+    for warning in &bag.warnings {
+        words.push_str(&format!("\nwarning: {warning}"));
+    }
+    words
 }
 
 fn inspection(found: &parcel::Inspection, json: bool) -> String {

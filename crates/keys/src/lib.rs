@@ -8,6 +8,7 @@
 
 pub mod agree;
 pub mod cert;
+pub mod checksum;
 pub mod digest;
 pub mod file;
 pub mod kem;

@@ -124,6 +124,9 @@ pub enum Fault {
     Altered,
     #[error("cut short: {found} bytes where its own header announces {announced}")]
     Short { found: u64, announced: u64 },
+    /// As [`Fault::Altered`], where nobody signed.
+    #[error("damaged: its checksum is not the one in the manifest")]
+    Damaged,
     #[error("missing")]
     Missing,
     #[error("not listed in the signed manifest, or not a plain file")]

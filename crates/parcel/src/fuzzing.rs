@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::receipt::{self, SignedReceipt};
-use crate::{Trust, bag, cms, name, pax, zip};
+use crate::{Trust, bag, bagit, cms, name, pax, zip};
 
 /// Any bytes as a sealed part.
 pub fn part(data: &[u8]) {
@@ -22,6 +22,7 @@ pub fn signature(data: &[u8]) {
 /// Any bytes as the text files of a bag.
 pub fn bag_files(data: &[u8]) {
     drop((bag::read_manifest(data), bag::OuterInfo::read(data)));
+    bagit::fuzz(data);
     let text = String::from_utf8_lossy(data);
     drop((name::objection(&text), name::collision_key(&text)));
 }

@@ -10,6 +10,7 @@
 
 mod asn1;
 mod bag;
+pub mod bagit;
 mod cms;
 mod custody;
 mod error;

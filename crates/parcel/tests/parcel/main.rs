@@ -5,6 +5,7 @@
 
 mod faults;
 mod one_file;
+mod plain_bags;
 mod resume;
 mod roundtrip;
 mod stock_tools;
