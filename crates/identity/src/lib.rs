@@ -19,6 +19,7 @@ pub mod c14n;
 pub mod cookie;
 mod establish;
 pub mod functions;
+mod log_out;
 pub mod oidc;
 mod providers;
 pub mod saml;
@@ -27,6 +28,7 @@ pub mod session;
 mod sign_in;
 
 pub use crate::admission::{AccountNote, AccountRules, Recorder, Recording};
+pub use crate::log_out::LogOut;
 pub use crate::saml::metadata::IdpSettings;
 pub use crate::saml::service::ServiceKeys;
 pub use crate::session::{Activity, Lookup, Session, SessionSummary, SessionToken, Signed};

@@ -83,4 +83,10 @@ impl Identity {
         }
         Ok(idp)
     }
+
+    /// The provider with this entity ID, if its metadata still holds: for messages that come unasked.
+    pub(crate) fn issuing(&self, entity_id: &str, now: Timestamp) -> Option<Arc<IdpSettings>> {
+        let found = self.idps.all().into_iter().find(|idp| idp.entity_id == entity_id)?;
+        self.usable(&found.id, now).ok()
+    }
 }

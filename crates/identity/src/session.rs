@@ -85,6 +85,15 @@ pub struct Session {
     pub address: Option<String>,
     pub agent: Option<String>,
     csrf: [u8; 32],
+    pub(crate) named: Named,
+}
+
+/// How the provider knows the person and the session.
+#[derive(Clone)]
+pub(crate) struct Named {
+    pub(crate) name_id: String,
+    pub(crate) format: Option<String>,
+    pub(crate) session_index: Option<String>,
 }
 
 impl Session {
@@ -350,6 +359,11 @@ pub(crate) fn signed(
         address: details.address,
         agent: details.agent,
         csrf: details.csrf,
+        named: Named {
+            name_id: details.name_id,
+            format: details.name_id_format,
+            session_index: details.session_index,
+        },
     };
     Ok(Signed { actor, session })
 }

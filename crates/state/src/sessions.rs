@@ -10,6 +10,7 @@ use sea_orm::{ActiveValue, Condition, DatabaseTransaction, ExprTrait, QueryOrder
 use serde::{Deserialize, Serialize};
 
 use crate::migrate::Step;
+use crate::sign_ins::{Message, use_up};
 use crate::{State, StateError, accounts, millis, reading, time, writing};
 
 const TABLE: &str = "sessions";
@@ -294,6 +295,45 @@ pub async fn end(
     now: Timestamp,
 ) -> Result<bool, StateError> {
     end_in(state.database(), id, reason, now).await
+}
+
+/// Ends the live sessions of a person that the identity provider knows by one of these handles, or all of them
+/// where it names none; its message is used up in the same step. Gives them as they were; `None`: the message
+/// had been used before, and nothing was changed.
+///
+/// # Errors
+/// [`StateError::Write`], or [`StateError::Unseal`] when a row was tampered with; then none was ended.
+pub async fn end_by_provider(
+    state: &State,
+    message: &Message,
+    actor: &str,
+    indexes: &[String],
+    reason: &str,
+    now: Timestamp,
+) -> Result<Option<Vec<StoredSession>>, StateError> {
+    let doing = "end the sessions that a provider names";
+    let transaction = state.write(doing).await?;
+    if !use_up(&transaction, message, now, doing).await? {
+        return Ok(None);
+    }
+    let live = row::Entity::find()
+        .filter(row::Column::Person.eq(person(actor)))
+        .filter(row::Column::EndedAt.is_null())
+        .all(&transaction)
+        .await
+        .map_err(writing(doing))?;
+    let mut ended = Vec::new();
+    for model in live {
+        let session = stored(state, model)?;
+        let index = session.details.session_index.as_ref();
+        // A session for which the provider gave no handle is meant by whatever it names.
+        if indexes.is_empty() || index.is_none_or(|index| indexes.contains(index)) {
+            end_in(&transaction, &session.id, reason, now).await?;
+            ended.push(session);
+        }
+    }
+    transaction.commit().await.map_err(writing(doing))?;
+    Ok(Some(ended))
 }
 
 /// Forgets sessions whose end, or whose last possible moment, is before `before`. Gives how many.

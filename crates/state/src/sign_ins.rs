@@ -263,25 +263,10 @@ pub async fn finish(
     let doing = "finish a sign-in";
     let now = session.created_at;
     let transaction = state.write(doing).await?;
-    message::Entity::delete_many()
-        .filter(message::Column::ExpiresAt.lt(millis(now)))
-        .exec(&transaction)
-        .await
-        .map_err(writing(doing))?;
     for used in messages {
-        let id = used.row();
-        let known = message::Entity::find_by_id(&id).one(&transaction).await;
-        if known.map_err(reading(doing))?.is_some() {
+        if !use_up(&transaction, used, now, doing).await? {
             return Ok(Finished::Replayed);
         }
-        let model = message::ActiveModel {
-            id: ActiveValue::Set(id),
-            expires_at: ActiveValue::Set(millis(used.remember_until)),
-        };
-        message::Entity::insert(model)
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(writing(doing))?;
     }
     if let Some(old) = replaces
         && !sessions::end_in(&transaction, old, "stepped-up", now).await?
@@ -331,4 +316,32 @@ async fn admit(
         }
     };
     Ok((account.standing(now) == Standing::Good).then_some((account, ended)))
+}
+
+/// Notes that a message was used, in the transaction of its effect. `false`: it had been used before.
+pub(crate) async fn use_up(
+    transaction: &sea_orm::DatabaseTransaction,
+    used: &Message,
+    now: Timestamp,
+    doing: &'static str,
+) -> Result<bool, StateError> {
+    message::Entity::delete_many()
+        .filter(message::Column::ExpiresAt.lt(millis(now)))
+        .exec(transaction)
+        .await
+        .map_err(writing(doing))?;
+    let id = used.row();
+    let known = message::Entity::find_by_id(&id).one(transaction).await;
+    if known.map_err(reading(doing))?.is_some() {
+        return Ok(false);
+    }
+    let model = message::ActiveModel {
+        id: ActiveValue::Set(id),
+        expires_at: ActiveValue::Set(millis(used.remember_until)),
+    };
+    message::Entity::insert(model)
+        .exec_without_returning(transaction)
+        .await
+        .map_err(writing(doing))?;
+    Ok(true)
 }

@@ -16,7 +16,8 @@ use crate::layout::{self, Frame, Group, Link, Person};
 use crate::live::Leash;
 use crate::pages::parts::moment;
 use crate::pages::{
-    audit, documents, exports, home, incoming, ledger, oidc, retention, sign_in, tools,
+    audit, documents, exports, home, incoming, ledger, log_out, oidc, refusals, retention, sign_in,
+    tools,
 };
 use crate::problem::Problem;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
@@ -35,6 +36,8 @@ pub fn router(agency: Shared) -> Router {
         .route("/sign-in/{provider}", get(sign_in::start))
         .route("/saml/metadata", get(sign_in::metadata))
         .route("/saml/acs", post(sign_in::consume))
+        .route("/saml/slo", get(log_out::receive))
+        .route("/refusals", get(refusals::ask))
         .route("/oidc/callback", get(oidc::callback))
         .route("/oidc/jwks", get(oidc::jwks))
         .route("/oidc/logout/{provider}", post(oidc::back_channel))

@@ -15,6 +15,7 @@ use identity::{AccountRules, Identity, IdpSettings, Refusal, ServiceKeys, Sessio
 use jiff::{SignedDuration, Timestamp};
 use keys::cert::{CertSpec, Certificate, Usage, issue_rsa, issue_rsa_for};
 use keys::keyring::Keyring;
+use keys::mac::MacKey;
 use keys::sign::{RsaBits, RsaKey};
 use keys::transport::TransportKey;
 use keys::{Clock, Random};
@@ -136,7 +137,14 @@ fn service_keys(
     }
     let missing = || failed(keys::KeysError::PublicKey { expected: "a key for encryption" });
     let encryption_certificate = encryption.ok_or_else(missing)?;
-    Ok(ServiceKeys { signing: present, signing_certificates, decryption, encryption_certificate })
+    let log_out = MacKey::from_bytes(ring.secret("saml-log-out", random).map_err(failed)?);
+    Ok(ServiceKeys {
+        signing: present,
+        signing_certificates,
+        decryption,
+        encryption_certificate,
+        log_out,
+    })
 }
 
 /// Where our certificates are kept, and what goes into a new one.

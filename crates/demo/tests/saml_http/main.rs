@@ -1,11 +1,27 @@
 //! SAML over HTTP: the pages of an agency with the pretended answers of the verifier's own tests, and with
 //! identity providers that others wrote.
 #![cfg(test)]
-#![expect(clippy::string_slice, reason = "a test that can not set its stage stops")]
+#![expect(
+    clippy::string_slice,
+    clippy::type_complexity,
+    reason = "a test that can not set its stage stops"
+)]
 
 #[expect(dead_code, reason = "the verifier's tests use the rest")]
 #[path = "../../../identity/tests/saml/common.rs"]
 mod common;
+#[path = "../../../identity/tests/saml/encrypted.rs"]
+mod encrypted;
+#[path = "../../../identity/tests/saml/forge.rs"]
+mod forge;
+#[path = "../../../identity/tests/saml/generated.rs"]
+mod generated;
+#[path = "../../../identity/tests/saml/generated_parts.rs"]
+mod generated_parts;
+#[path = "../../../identity/tests/saml/generated_profile.rs"]
+mod generated_profile;
 mod keys;
+mod log_out;
 mod providers;
+mod refusals;
 mod stage;

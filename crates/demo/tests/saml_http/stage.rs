@@ -35,6 +35,10 @@ impl Home {
         Self { folder, clock: Arc::new(FixedClock::new(common::now())) }
     }
 
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        keys::Clock::now(&*self.clock)
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -137,21 +141,53 @@ impl Agency {
         cookie: &str,
         fields: &[(&str, &str)],
     ) -> Page {
+        Browser::new("test").raw(self.raw(&method, path, cookie, fields)).await.unwrap()
+    }
+
+    fn raw(&self, method: &Method, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Raw {
         let address = format!("{}{path}", self.base);
         let owned: Vec<(String, String)> =
             fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let mut raw = match method {
+        let mut raw = match *method {
             Method::GET => Raw::get(&address),
             _ => Raw::post(&address, &owned).unwrap(),
         };
         raw.cookies = false;
+        raw.headers.retain(|(name, _)| !name.starts_with("sec-fetch"));
         raw.headers.push(("cookie", cookie.to_owned()));
-        Browser::new("test").raw(raw).await.unwrap()
+        raw
     }
 
     /// Begins a sign-in at a provider.
     pub(crate) async fn begin(&self, idp: &str) -> Begun {
         begun(&self.get(&format!("/sign-in/{idp}"), "").await)
+    }
+
+    /// Posts a form as one of our own pages does.
+    pub(crate) async fn post_from_here(
+        &self,
+        path: &str,
+        cookie: &str,
+        fields: &[(&str, &str)],
+    ) -> Page {
+        let mut raw = self.raw(&Method::POST, path, cookie, fields);
+        raw.headers.push(("sec-fetch-site", "same-origin".to_owned()));
+        Browser::new("test").raw(raw).await.unwrap()
+    }
+
+    /// Signs somebody in and accepts the notice; gives the session's cookie.
+    pub(crate) async fn sign_in_as(&self, person: &str, function: &str, n: u32) -> String {
+        let begun = self.begin("riverton").await;
+        let xml = response(&begun, n, self.server.agency.now())
+            .replace("det.ruiz", person)
+            .replace(">detective<", &format!(">{function}<"));
+        let page = self.answer(&begun, common::signed(&xml, common::Layout::Both).as_bytes()).await;
+        assert_eq!(page.status, 303, "{:?}", self.newest());
+        let cookie = set_cookie(&page, "__Host-sid");
+        let fields = self.get("/notice", &cookie).await.form("/notice").unwrap().fields();
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (&**k, &**v)).collect();
+        assert_eq!(self.post_from_here("/notice", &cookie, &fields).await.status, 303);
+        cookie
     }
 
     /// Posts an answer of the provider as the browser would.

@@ -92,6 +92,23 @@ pub(crate) fn check_decrypted<'a, 'input>(
     covered(assertion)
 }
 
+/// Compares a document with the shape of a message that is signed beside itself: its root has this name, and no
+/// signature stands in it.
+pub(crate) fn plain(document: &Document<'_>, name: &'static str) -> Result<(), Refusal> {
+    let root = document.root_element();
+    if !root.has_tag_name((ns::PROTOCOL, name)) {
+        return Err(shape("saml.shape.root", "the message is not of the kind that it came as"));
+    }
+    for node in document.descendants().filter(Node::is_element) {
+        if matches!(node.tag_name().name(), "Signature" | "Assertion" | "EncryptedAssertion") {
+            return Err(shape("saml.shape.placement", "a part stands where none may"));
+        }
+        attributes(node)?;
+    }
+    one_at_most(root, &["Issuer", "Status"])?;
+    ids_are_unique(document)
+}
+
 /// What holds for every element, in the clear or decrypted: where it stands, its attributes, its ID.
 fn elements_are_in_place(document: &Document<'_>) -> Result<(), Refusal> {
     let root = document.root_element();

@@ -19,9 +19,9 @@ use crate::{IdpSettings, Refusal};
 
 pub mod encryption;
 pub mod file;
-mod gate;
+pub(crate) mod gate;
 pub mod metadata;
-mod profile;
+pub(crate) mod profile;
 pub mod redirect;
 pub mod request;
 pub mod scan;

@@ -6,6 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keys::cert::Certificate;
+use keys::mac::MacKey;
 use keys::sign::RsaKey;
 use keys::transport::TransportKey;
 
@@ -27,6 +28,8 @@ pub struct ServiceKeys {
     pub decryption: Vec<TransportKey>,
     /// Shows what assertions shall be encrypted to: the newest key, which can open from the day it is made.
     pub encryption_certificate: Certificate,
+    /// Authenticates the IDs of our log-out requests, which are not kept.
+    pub log_out: MacKey,
 }
 
 /// Our metadata (saml-metadata-2.0), for a provider to import.

@@ -199,10 +199,12 @@ pub(crate) fn verdict(xml: &str) -> String {
     }
 }
 
+/// Set before its first use where a server has the other half.
+pub(crate) static TRANSPORT: OnceLock<TransportKey> = OnceLock::new();
+
 /// Our key for encrypted assertions.
 pub(crate) fn transport_key() -> &'static TransportKey {
-    static KEY: OnceLock<TransportKey> = OnceLock::new();
-    KEY.get_or_init(|| TransportKey::generate(RsaBits::Rsa2048).unwrap().0)
+    TRANSPORT.get_or_init(|| TransportKey::generate(RsaBits::Rsa2048).unwrap().0)
 }
 
 /// Takes every record, or none.

@@ -17,6 +17,7 @@ mod forge;
 mod generated;
 mod generated_parts;
 mod generated_profile;
+mod judged;
 mod profile;
 mod service;
 mod sign_in;

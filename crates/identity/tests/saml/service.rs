@@ -43,6 +43,7 @@ pub(crate) fn service_keys(next: Option<&Certificate>) -> ServiceKeys {
         signing_certificates: [shown].into_iter().chain(next.cloned()).collect(),
         decryption: vec![opening],
         encryption_certificate,
+        log_out: keys::mac::MacKey::from_bytes([7; 32]),
     }
 }
 

@@ -13,6 +13,7 @@ use maud::html;
 use serde::Deserialize;
 
 use crate::app::{Answer, Shared};
+use crate::pages::log_out;
 use crate::problem::Problem;
 use crate::session::{self, BeforeNotice, PostedBeforeNotice, SignedIn};
 
@@ -283,10 +284,11 @@ pub async fn sign_out(
     let theirs = agency.identity.sign_out_at(&posted.signed_in.session.idp, &back_to).await;
     let content = html! {
         p { "You are signed out. Close the browser on a shared machine." }
-        p { a class="usa-button" href="/sign-in" { "Sign in again" } }
+        (log_out::onward(&agency, &posted.signed_in))
         @if let Some(there) = &theirs {
             p { a href=(there.url) { "Sign out at " (there.label) " too" } }
         }
+        p { a class="usa-button usa-button--outline" href="/sign-in" { "Sign in again" } }
     };
     let mut response = agency.public_page("Signed out", &content);
     for value in cookie::clear() {

@@ -1,0 +1,104 @@
+//! Single log-out: what an identity provider sends, and the way to its own end of a session.
+//!
+//! Our session ends first, whatever becomes of the rest. A provider's message is refused unless it is signed, and
+//! what it ends is in the ledger, session by session.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use identity::{IdentityError, LogOut, Signed};
+use ledger::{Event, Origin, Record};
+use maud::{Markup, html};
+
+use crate::app::{Answer, Shared};
+use crate::problem::{Problem, chain};
+use crate::session::{self, SignedIn};
+
+/// `GET /saml/slo`: a provider asks for an end of sessions, or answers our request for one.
+///
+/// # Errors
+/// A [`Problem`] with an entry number for every message that is not good enough.
+pub async fn receive(State(agency): State<Shared>, request: Request) -> Answer {
+    let (parts, _) = request.into_parts();
+    let origin = session::origin_of(&parts);
+    let query = parts.uri.query().unwrap_or_default();
+    match agency.identity.receive_log_out(query, agency.now()).await {
+        Ok(LogOut::Asked { idp, ended, answer }) => {
+            ended_by_provider(&agency, origin, &idp, ended).await?;
+            let Some(answer) = answer else {
+                let content = html! { p { "The sessions at this system are over." } };
+                return Ok(agency.public_page("Signed out", &content));
+            };
+            Ok(Redirect::to(&answer).into_response())
+        }
+        Ok(LogOut::Answered { idp, complete }) => answered(&agency, origin, &idp, complete).await,
+        Err(IdentityError::Refused { refusal, .. }) => {
+            tracing::info!(code = refusal.code, detail = %refusal.detail, "a log-out was refused");
+            let entry = agency.refuse(None, origin, "/saml/slo", refusal.code).await?;
+            let words = "The identity provider's message was not accepted, and no session was ended by it. \
+                         Sign out here; if it stays, quote the entry to your administrator.";
+            let title = "The log-out message was refused";
+            Err(Problem::new(StatusCode::FORBIDDEN, title, words).with_entry(entry))
+        }
+        Err(other) => Err(Problem::internal(&other)),
+    }
+}
+
+/// The sessions are over already; if that can't be recorded, the provider is not told that all is well.
+async fn ended_by_provider(
+    agency: &Shared,
+    origin: Origin,
+    idp: &str,
+    ended: Vec<Signed>,
+) -> Result<(), Problem> {
+    // What still runs for them stops now, before anything is written.
+    for signed in &ended {
+        agency.live.cut_session(&signed.session.id());
+    }
+    let reason = || format!("provider-log-out: {idp}");
+    if ended.is_empty() {
+        let event = Event::SessionEnded { reason: reason() + ", none was live" };
+        let record = Record { origin: origin.clone(), ..Record::platform(event) };
+        agency.ledger.append(record).await?;
+    }
+    for signed in ended {
+        let who = agency.signed_in(signed, &origin);
+        agency.ledger.append(who.record(Event::SessionEnded { reason: reason() })).await?;
+    }
+    Ok(())
+}
+
+async fn answered(agency: &Shared, origin: Origin, idp: &str, complete: bool) -> Answer {
+    let words = if complete { "ended at" } else { "not ended everywhere at" };
+    let event = Event::SessionEnded { reason: format!("{words} provider {idp} too") };
+    agency.ledger.append(Record { origin, ..Record::platform(event) }).await?;
+    let content = html! {
+        @if complete {
+            p { "You are signed out here and at your identity provider." }
+        } @else {
+            p { "You are signed out here. Your identity provider says that it could not end everything: \
+                 close the browser." }
+        }
+        p { a class="usa-button" href="/sign-in" { "Sign in again" } }
+    };
+    Ok(agency.public_page("Signed out", &content))
+}
+
+/// The way to the provider's own end of the session, for the page that says that ours is over.
+pub fn onward(agency: &Shared, signed_in: &SignedIn) -> Markup {
+    let signed = Signed { actor: signed_in.actor.clone(), session: signed_in.session.clone() };
+    let url = match agency.identity.log_out_url(&signed, agency.now()) {
+        Ok(url) => url,
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "a log-out request could not be made");
+            None
+        }
+    };
+    html! {
+        @if let Some(url) = url {
+            p { "You may still be signed in at your identity provider: whoever uses this browser next could \
+                 come back without signing in." }
+            p { a class="usa-button" href=(url) { "Sign out there too" } }
+        }
+    }
+}
