@@ -7,6 +7,7 @@ mod oidc;
 mod postgres;
 mod process;
 mod s3;
+mod saml;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ pub use oidc::OidcProvider;
 pub use postgres::Postgres;
 pub use process::Process;
 pub use s3::S3;
+pub use saml::SamlIdp;
 
 /// The root of the checkout.
 pub fn root() -> PathBuf {

@@ -159,22 +159,7 @@ pub async fn was_used(state: &State, message: &Message) -> Result<bool, StateErr
 pub async fn note_used(state: &State, message: &Message, now: Timestamp) -> Result<(), StateError> {
     let doing = "note a provider's message";
     let transaction = state.write(doing).await?;
-    message::Entity::delete_many()
-        .filter(message::Column::ExpiresAt.lt(millis(now)))
-        .exec(&transaction)
-        .await
-        .map_err(writing(doing))?;
-    let known = message::Entity::find_by_id(message.row()).one(&transaction).await;
-    if known.map_err(reading(doing))?.is_none() {
-        let model = message::ActiveModel {
-            id: ActiveValue::Set(message.row()),
-            expires_at: ActiveValue::Set(millis(message.remember_until)),
-        };
-        message::Entity::insert(model)
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(writing(doing))?;
-    }
+    use_up(&transaction, message, now, doing).await?;
     transaction.commit().await.map_err(writing(doing))
 }
 

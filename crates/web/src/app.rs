@@ -227,6 +227,9 @@ impl Agency {
             oversight.push(Link::new("/audit/ledger", "Ledger"));
             oversight.push(Link::new("/audit/retention", "Retention"));
         }
+        if has(&["administrator"]) {
+            oversight.push(Link::new("/refusals", "Why was I refused?"));
+        }
         let groups = [
             Group { title: "", links: vec![Link::new("/", "Start")] },
             Group { title: "Tools", links: tools.collect() },

@@ -22,6 +22,7 @@ mod generated_parts;
 mod generated_profile;
 mod keys;
 mod log_out;
+mod peers;
 mod providers;
 mod refusals;
 mod stage;

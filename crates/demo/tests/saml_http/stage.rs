@@ -83,7 +83,7 @@ impl Home {
     }
 }
 
-const USUAL: &str = r#"
+pub(crate) const USUAL: &str = r#"
 [agency]
 name = "Riverton Police Department"
 ori = "NB0010100"

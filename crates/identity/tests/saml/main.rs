@@ -7,9 +7,10 @@
     clippy::type_complexity,
     reason = "a test that can not set its stage stops"
 )]
-#![expect(clippy::print_stderr, reason = "the corpus test says what it ran and what it left out")]
+#![expect(clippy::print_stderr, reason = "tests beside others' programs say what they ran")]
 
 mod attacks;
+mod canonical;
 mod common;
 mod corpus;
 mod encrypted;
@@ -19,6 +20,7 @@ mod generated_parts;
 mod generated_profile;
 mod judged;
 mod profile;
+mod second_judge;
 mod service;
 mod sign_in;
 mod trust;
