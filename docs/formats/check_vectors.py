@@ -24,7 +24,7 @@ def evidence(path, key):
     with open(path, "rb") as file:
         try:
             verify_evidence.verify(file.read(), key)
-        except verify_evidence.Wrong:
+        except verify_ledger.Wrong:
             return False
     return True
 
@@ -34,7 +34,7 @@ def note(path, log, witness):
     with open(path, encoding="utf-8", newline="") as file:
         try:
             return verify_cosigned.verify(file.read(), log, [witness])[1][0][1]
-        except verify_evidence.Wrong:
+        except verify_ledger.Wrong:
             return None
 
 

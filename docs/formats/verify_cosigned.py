@@ -8,8 +8,8 @@ import argparse
 import struct
 import sys
 
-from verify_evidence import Wrong, checkpoint, key, signed_note
-from verify_ledger import signature_holds
+from verify_evidence import key
+from verify_ledger import Wrong, checkpoint, signature_holds, signed_note
 
 
 def cosigned(note, vkey):

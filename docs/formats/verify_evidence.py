@@ -7,43 +7,11 @@ The ledger is not needed. Exit 0: it holds, and what it proves is printed. Exit 
 """
 
 import argparse
-import base64
 import hmac
 import struct
 import sys
 
-from verify_ledger import Tree, sha, signature_holds
-
-
-class Wrong(Exception):
-    pass
-
-
-def exact(text):
-    """Base64 in its one spelling."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except ValueError:
-        raise Wrong(f"not Base64: {text[:20]}")
-    if base64.b64encode(data).decode() != text:
-        raise Wrong("Base64 in another spelling")
-    return data
-
-
-def a_hash(text):
-    if len(data := exact(text)) != 32:
-        raise Wrong("a hash has 32 bytes")
-    return data
-
-
-def number(text):
-    if not (text.isascii() and text.isdigit()) or str(int(text)) != text or int(text) >= 2**64:
-        raise Wrong(f"not a number: {text[:30]}")
-    return int(text)
-
-
-def is_name(name):
-    return name and "+" not in name and not any(c.isspace() or ord(c) < 32 for c in name)
+from verify_ledger import Tree, Wrong, a_hash, checkpoint, exact, is_name, number, sha
 
 
 def key(text, kind=1):
@@ -57,42 +25,6 @@ def key(text, kind=1):
     if not is_name(name) or len(blob) != 33 or blob[0] != kind or identifier.hex() != wanted:
         raise Wrong("not a verifier key")
     return name, identifier, blob[1:]
-
-
-def signed_note(note):
-    """The text of a signed note, and the name and the bytes of each signature."""
-    if len(note.encode()) > 65536 or any(c < " " and c != "\n" for c in note):
-        raise Wrong("not a signed note")
-    at = note.rfind("\n\n")
-    text, lines = note[: at + 1], note[at + 2 :].split("\n")
-    if at < 0 or lines.pop() != "" or not 1 <= len(lines) <= 16:
-        raise Wrong("not a signed note")
-    blobs = []
-    for line in lines:
-        parts = line.split(" ")
-        if len(parts) != 3 or parts[0] != "\u2014" or not is_name(parts[1]):
-            raise Wrong("not a signature line")
-        blobs.append((parts[1], exact(parts[2])))
-    if any(len(blob) < 5 for _, blob in blobs):
-        raise Wrong("not a signature line")
-    return text, blobs
-
-
-def checkpoint(note, name, identifier, public):
-    """Size and root of a note that this key has signed."""
-    text, blobs = signed_note(note)
-    fields = text.split("\n")[:-1]
-    if len(fields) < 3 or not fields[0] or "" in fields[3:]:
-        raise Wrong("not a checkpoint")
-    size, root = number(fields[1]), a_hash(fields[2])
-    if fields[0] != name:
-        raise Wrong("the checkpoint is of another log")
-    ours = [blob[4:] for who, blob in blobs if (who, blob[:4]) == (name, identifier)]
-    if not ours:
-        raise Wrong("no signature by the key")
-    if not all(signature_holds(public, text.encode(), signature) for signature in ours):
-        raise Wrong("the signature does not verify")
-    return size, root
 
 
 def entry(data):

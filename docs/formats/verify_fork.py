@@ -10,8 +10,8 @@ anybody's word. Exit 1: it proves less than that, and what.
 import argparse
 import sys
 
-from verify_evidence import Wrong, checkpoint, key
-from verify_ledger import sha
+from verify_evidence import key
+from verify_ledger import Wrong, checkpoint, sha
 
 
 def pieces(text):

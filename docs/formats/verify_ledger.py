@@ -85,6 +85,74 @@ def signature_holds(public, message, signature):
     ) % P == 0
 
 
+class Wrong(ValueError):
+    pass
+
+
+def exact(text):
+    """Base64 in its one spelling."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Wrong(f"not Base64: {text[:20]}")
+    if base64.b64encode(data).decode() != text:
+        raise Wrong("Base64 in another spelling")
+    return data
+
+
+def a_hash(text):
+    if len(data := exact(text)) != 32:
+        raise Wrong("a hash has 32 bytes")
+    return data
+
+
+def is_name(name):
+    return name and "+" not in name and not any(c.isspace() or ord(c) < 32 for c in name)
+
+
+def number(text):
+    """A number in its one spelling."""
+    if not re.fullmatch("0|[1-9][0-9]{0,19}", text) or int(text) >= 2**64:
+        raise Wrong(f"not a number: {text[:30]}")
+    return int(text)
+
+
+def signed_note(note):
+    """The text of a signed note, and the name and the bytes of each signature."""
+    if len(note.encode()) > 65536 or any(c < " " and c != "\n" for c in note):
+        raise Wrong("not a signed note")
+    at = note.rfind("\n\n")
+    text, lines = note[: at + 1], note[at + 2 :].split("\n")
+    if at < 0 or lines.pop() != "" or not 1 <= len(lines) <= 16:
+        raise Wrong("not a signed note")
+    blobs = []
+    for line in lines:
+        parts = line.split(" ")
+        if len(parts) != 3 or parts[0] != "\u2014" or not is_name(parts[1]):
+            raise Wrong("not a signature line")
+        blobs.append((parts[1], exact(parts[2])))
+    if any(len(blob) < 5 for _, blob in blobs):
+        raise Wrong("not a signature line")
+    return text, blobs
+
+
+def checkpoint(note, name, identifier, public):
+    """Size and root of a note that this key has signed."""
+    text, blobs = signed_note(note)
+    fields = text.split("\n")[:-1]
+    if len(fields) < 3 or not fields[0] or "" in fields[3:]:
+        raise Wrong("not a checkpoint")
+    size, root = number(fields[1]), a_hash(fields[2])
+    if fields[0] != name:
+        raise Wrong("the checkpoint is of another log")
+    ours = [blob[4:] for who, blob in blobs if (who, blob[:4]) == (name, identifier)]
+    if not ours:
+        raise Wrong("no signature by the key")
+    if not all(signature_holds(public, text.encode(), signature) for signature in ours):
+        raise Wrong("the signature does not verify")
+    return size, root
+
+
 class Tree:
     """The peaks of the RFC 9162 tree."""
 
@@ -132,7 +200,7 @@ class Numbers:
         self.ranges, least = [], 0
         for part in text.split(",") if text else []:
             first, dash, last = part.partition("-")
-            first, last = whole(first), whole(last if dash else first)
+            first, last = number(first), number(last if dash else first)
             if first < least or first > last or bool(dash) != (first < last):
                 raise ValueError("not a list of entries in order")
             least = last + 2
@@ -144,13 +212,6 @@ class Numbers:
 
     def count(self):
         return sum(last - first + 1 for first, last in self.ranges)
-
-
-def whole(text):
-    """A number in its one spelling."""
-    if not re.fullmatch("0|[1-9][0-9]{0,19}", text) or int(text) >= 2**64:
-        raise ValueError(f"not a number: {text[:20]}")
-    return int(text)
 
 
 class Disposed:
@@ -169,7 +230,7 @@ class Disposed:
         entry, salt, self.text, kept = (line.split(" ", 1)[1] for line in lines[1:5])
         if not re.fullmatch("[0-9a-f]{64}", salt):
             raise ValueError("the salt has 32 bytes")
-        self.entry, self.salt, self.said = whole(entry), bytes.fromhex(salt), json.loads(self.text)
+        self.entry, self.salt, self.said = number(entry), bytes.fromhex(salt), json.loads(self.text)
         fields = ["type", "bucket", "first", "last", "count", "root", "kept", "kept-digest"]
         if list(self.said) != fields or self.text != json.dumps(self.said, separators=(",", ":")):
             raise ValueError("not a statement as it is written")
@@ -304,34 +365,24 @@ class Ledger:
         return reach
 
     def checkpoint(self, file, offset, note):
-        match = re.fullmatch(rb"(([^\n]+)\n(0|[1-9]\d*)\n([^\n]+)\n)\n((?:[^\n]+\n)+)", note)
-        if not match:
-            raise Damage(file, offset, "not a checkpoint")
-        root = base64.b64decode(match[4], validate=True)
-        start = f"\u2014 {self.origin} ".encode()
-        for line in match[5].splitlines():
-            blob = base64.b64decode(line[len(start) :]) if line.startswith(start) else b""
-            if blob[:4] == self.key_id:
-                if not signature_holds(self.public, match[1], blob[4:]):
-                    break
-                return int(match[3]), root, file, offset
-        raise Damage(file, offset, "no signature of the ledger's key verifies")
+        try:
+            size, root = checkpoint(note.decode(), self.origin, self.key_id, self.public)
+        except ValueError as wrong:
+            raise Damage(file, offset, str(wrong))
+        return size, root, file, offset
 
     def published(self):
         found, at, data = [], 0, self.read("checkpoints", b"")
         while match := re.compile(rb".+?\n\n.+?\n(?=\n)", re.S).match(data, at):
             try:
                 found.append(self.checkpoint("checkpoints", at, match[0]))
-            except (Damage, ValueError):
+            except Damage:
                 if match.end() + 1 < len(data):
                     raise Damage("checkpoints", at, "the checkpoint does not hold")
                 break
             at = match.end() + 1
         if newest := self.read("checkpoint", b""):
-            try:
-                found.append(self.checkpoint("checkpoint", 0, newest))
-            except ValueError:
-                raise Damage("checkpoint", 0, "not a checkpoint")
+            found.append(self.checkpoint("checkpoint", 0, newest))
         return found
 
     def disposals(self):

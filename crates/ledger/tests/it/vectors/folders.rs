@@ -62,7 +62,7 @@ pub(crate) fn write(to: &Path) {
         } else {
             disposed(&path)
         }
-        copy(&path, &to.join(name));
+        copy_short(&path, &to.join(name));
         std::fs::write(to.join(name).join("journal"), []).unwrap();
     }
     // As a power cut leaves it: what was confirmed is in the journal and nowhere else.
@@ -73,31 +73,49 @@ pub(crate) fn write(to: &Path) {
         append(&ledger, numbered(number)).unwrap();
     }
     let to = to.join("journal");
-    copy(&path, &to);
+    copy_short(&path, &to);
     ledger.close().unwrap();
     for segment in [LOG, "body/standard-2029-11/00000000.seg"] {
         std::fs::write(to.join(segment), [0; 4096]).unwrap();
     }
 }
 
-/// Copies a ledger's files without the zeros at their end.
+/// Copies a folder with the folders in it.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_owned();
+        let to = to.join(path.file_name().unwrap());
         if path.is_dir() {
-            // What is derived is of no meaning to a verifier.
-            if !["index", "tile", "positions"].iter().any(|it| name == *it) {
-                copy(&path, &to.join(name));
-            }
-        } else if name != "lock" {
-            let mut bytes = std::fs::read(&path).unwrap();
-            let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
-            // A frame is read with its padding.
-            bytes.truncate(used.next_multiple_of(4096).min(bytes.len()));
-            std::fs::write(to.join(name), bytes).unwrap();
+            copy(&path, &to);
+        } else {
+            std::fs::copy(&path, to).unwrap();
         }
+    }
+}
+
+/// Copies a ledger's files without the zeros at their end, and without what is derived, which is of no
+/// meaning to a verifier.
+fn copy_short(from: &Path, to: &Path) {
+    copy(from, to);
+    for derived in ["index", "tile", "positions"] {
+        std::fs::remove_dir_all(to.join(derived)).ok();
+    }
+    std::fs::remove_file(to.join("lock")).unwrap();
+    shorten(to);
+}
+
+fn shorten(folder: &Path) {
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            shorten(&path);
+            continue;
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+        // A frame is read with its padding.
+        bytes.truncate(used.next_multiple_of(4096).min(bytes.len()));
+        std::fs::write(path, bytes).unwrap();
     }
 }
 
@@ -204,7 +222,16 @@ fn of_disposed(folder: &Path) -> Vec<Value> {
         put(&name, &format!("{changed}sha256 {digest}\n"), Some(&name), why)
     };
     let held = "body/held-0001-standard-2029-11/00000000.seg";
+    let published = std::fs::read_to_string(folder.join("checkpoints")).unwrap();
+    let (first, _) = published.match_indices("\n\n").nth(1).unwrap();
     vec![
+        flip(
+            "checkpoints",
+            first,
+            32,
+            Some("checkpoints"),
+            "two published checkpoints run into one, whose first signature has a strange letter",
+        ),
         with("one fewer than went", &|it| it.statement.count = 2),
         with("another root", &|it| it.statement.root = [9; 32]),
         with("another salt", &|it| it.salt = [0; 32]),
