@@ -129,7 +129,7 @@ pub enum AppendError {
         /// The bucket's name.
         bucket: String,
     },
-    #[error("the disk has not answered for {seconds} seconds")]
+    #[error("the ledger's disk or database has not answered for {seconds} seconds")]
     NoAnswer { seconds: u64 },
     #[error("the ledger could not be opened again after a failure")]
     Reopen(#[source] Arc<OpenError>),
@@ -167,7 +167,8 @@ impl AppendError {
         matches!(self, Self::Unknown(_) | Self::NoAnswer { .. })
     }
 
-    /// What those are told who come while the ledger is not open yet: their records were not sent.
+    /// What those are told who come while the ledger is not open yet, and whoever asks how it is: their
+    /// records were not sent.
     pub(crate) fn afterwards(&self) -> Self {
         match self {
             Self::Unknown(source) => Self::Database(Arc::clone(source)),

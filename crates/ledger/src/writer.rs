@@ -301,8 +301,8 @@ impl Writer {
     fn refuse(&mut self, jobs: Vec<Job>, error: &AppendError) {
         if self.refused == 0 {
             tracing::error!(error = error as &dyn std::error::Error, "records are refused");
-            let since = self.fixed.clock.now();
-            self.fixed.shared.set_health(Health::Stalled { since, why: error.to_string() });
+            let (since, why) = (self.fixed.clock.now(), error.afterwards().to_string());
+            self.fixed.shared.set_health(Health::Stalled { since, why });
         }
         self.refused += jobs.len() as u64;
         for job in jobs {

@@ -151,6 +151,11 @@ impl From<ledger::AppendError> for Problem {
                 "The audit ledger is stopped",
                 format!("Nothing was released and nothing was changed: {why}."),
             ),
+            ledger::AppendError::Database(source)
+                if matches!(*source, ledger::DatabaseError::NoDisposal) =>
+            {
+                Self::new(StatusCode::CONFLICT, "That is not possible now", sentence(&*source))
+            }
             unknown if unknown.is_unknown() => Self::maybe_recorded(),
             _other => Self::unrecorded(),
         }
@@ -266,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_that_may_be_there_is_not_said_to_be_absent() {
+    fn a_record_that_may_be_there_is_not_said_to_be_absent_and_what_can_t_be_done_is_named() {
         let database = || Arc::new(DatabaseError::NoLedger);
         for unknown in [AppendError::Unknown(database()), AppendError::NoAnswer { seconds: 30 }] {
             let problem = Problem::from(GateError::Unrecorded(unknown));
@@ -275,6 +280,11 @@ mod tests {
             assert!(words.contains("It may have recorded this all the same"), "{words}");
             assert!(!words.contains("nothing was changed"), "{words}");
         }
+        let disposal = AppendError::Database(Arc::new(DatabaseError::NoDisposal));
+        let problem = Problem::from(disposal);
+        assert_eq!(problem.status, StatusCode::CONFLICT);
+        let expected = "A ledger in PostgreSQL does not dispose of anything yet.";
+        assert_eq!(problem.words, expected);
         let plain = Problem::from(AppendError::Database(database()));
         assert!(plain.words.contains("could not record this"), "{}", plain.words);
     }

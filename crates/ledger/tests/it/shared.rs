@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::both::STORIES;
 use crate::common::{append, clock, damage, number_in, numbered};
 use crate::database::{Base, Disturbance, Server};
-use ledger::{AppendError, DatabaseError, EntryNumber, Ledger, OpenError};
+use ledger::{AppendError, DatabaseError, EntryNumber, Health, Ledger, OpenError};
 
 #[test]
 fn the_stories_of_a_folder_hold_in_postgresql() {
@@ -107,6 +107,11 @@ fn cut_everywhere(base: &Base<'_>, cut: &dyn Fn(&Disturbance, i64)) -> Vec<bool>
                 let unknown = matches!(error, AppendError::Unknown(_));
                 let refusal = matches!(error, AppendError::Database(_));
                 assert!((unknown || refusal) && cuts > 0, "{error}");
+                let Health::Stalled { why, .. } = ledger.health() else { panic!("it records") };
+                assert_eq!(
+                    why, "the ledger's database failed",
+                    "of this record, not of the ledger"
+                );
                 refused.push((step, unknown));
             }
         }
