@@ -26,6 +26,7 @@ pub mod saml;
 pub mod scim;
 pub mod session;
 mod sign_in;
+pub mod ssf;
 
 pub use crate::admission::{AccountNote, AccountRules, Recorder, Recording};
 pub use crate::log_out::LogOut;
@@ -100,6 +101,7 @@ pub struct Identity {
     pub(crate) keys: Option<Arc<ServiceKeys>>,
     pub(crate) recorder: Option<Arc<dyn Recorder>>,
     pub(crate) oidc: Arc<[Arc<oidc::Provider>]>,
+    pub(crate) streams: Arc<[Arc<ssf::Stream>]>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -122,7 +124,16 @@ impl Identity {
         let idps = Arc::new(providers::Providers::new(idps)?);
         let settings = Arc::new(settings);
         let oidc = Arc::default();
-        Ok(Self { state, settings, idps, random, keys: None, recorder: None, oidc })
+        Ok(Self {
+            state,
+            settings,
+            idps,
+            random,
+            keys: None,
+            recorder: None,
+            oidc,
+            streams: Arc::default(),
+        })
     }
 
     /// Gives the service its keys: requests are signed from now on, and encrypted assertions opened.

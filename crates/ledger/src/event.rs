@@ -80,6 +80,13 @@ pub enum Event {
         what: String,
         days_left: Option<u64>,
     },
+    /// A provider's transmitter told of a security event, and what follows from it here. `signal` is the
+    /// event's own name.
+    SignalReceived {
+        stream: String,
+        signal: String,
+        outcome: String,
+    },
     NoticeAccepted {
         notice: String,
     },
@@ -405,6 +412,7 @@ impl Event {
             | Self::SignInStarted { .. }
             | Self::SignedIn { .. }
             | Self::ProviderAlert { .. }
+            | Self::SignalReceived { .. }
             | Self::NoticeAccepted { .. }
             | Self::SteppedUp { .. }
             | Self::SignedOut

@@ -48,6 +48,7 @@ kinds! {
     Event::SignedIn { .. } => SIGNED_IN, "signed-in", 10, Notice, Standard;
     Event::SignInRefused { .. } => SIGN_IN_REFUSED, "sign-in-refused", 11, Warning, Standard;
     Event::ProviderAlert { .. } => PROVIDER_ALERT, "provider-alert", 80, Alert, Standard;
+    Event::SignalReceived { .. } => SIGNAL_RECEIVED, "signal-received", 81, Notice, Standard;
     Event::NoticeAccepted { .. } => NOTICE_ACCEPTED, "notice-accepted", 12, Info, Standard;
     Event::SteppedUp { .. } => STEPPED_UP, "stepped-up", 13, Notice, Standard;
     Event::SignedOut => SIGNED_OUT, "signed-out", 14, Info, Standard;

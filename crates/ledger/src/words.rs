@@ -46,6 +46,9 @@ impl Event {
                 let days = days_left.map(|days| format!(", {} left", counted(days, "day")));
                 format!("warned of identity provider {idp}: {what}{}", days.unwrap_or_default())
             }
+            Self::SignalReceived { stream, signal, outcome } => {
+                format!("{stream} told of the event {signal}: {outcome}")
+            }
             Self::NoticeAccepted { notice } => format!("accepted the system use notice {notice}"),
             Self::SteppedUp { idp, context, .. } => {
                 format!("proved identity again through {idp} ({context})")
@@ -256,6 +259,7 @@ impl Event {
             | Self::SignedIn { .. }
             | Self::SignInRefused { .. }
             | Self::ProviderAlert { .. }
+            | Self::SignalReceived { .. }
             | Self::NoticeAccepted { .. }
             | Self::SteppedUp { .. }
             | Self::SignedOut

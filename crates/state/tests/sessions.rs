@@ -387,3 +387,17 @@ async fn a_full_disk_refuses_the_write_says_so_and_works_again_with_room() {
     let outcome = finish(&state, &[used], &session(kept, "r|x"), None).await.unwrap();
     assert_eq!(outcome, begun());
 }
+
+#[tokio::test]
+async fn a_message_without_a_session_is_noted_once_or_not_at_all() {
+    let state = memory().await;
+    let used = async |id: &str| sign_ins::was_used(&state, &message(id)).await.unwrap();
+    sign_ins::note_used(&state, &message("_l"), at(1)).await.unwrap();
+    sign_ins::note_used(&state, &message("_l"), at(2)).await.unwrap();
+    assert!(used("_l").await && !used("_m").await);
+    sign_ins::note_used(&state, &message("_n"), at(7)).await.unwrap();
+    assert!(!used("_l").await, "nobody would accept it any more");
+    testing::break_writes(&state, "used_messages", "INSERT").await.unwrap();
+    sign_ins::note_used(&state, &message("_m"), at(1)).await.unwrap_err();
+    assert!(!used("_m").await);
+}

@@ -17,7 +17,7 @@ use crate::live::Leash;
 use crate::pages::parts::moment;
 use crate::pages::{
     audit, documents, exports, home, incoming, ledger, log_out, oidc, refusals, retention, sign_in,
-    tools,
+    ssf, tools,
 };
 use crate::problem::Problem;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
@@ -41,6 +41,7 @@ pub fn router(agency: Shared) -> Router {
         .route("/oidc/callback", get(oidc::callback))
         .route("/oidc/jwks", get(oidc::jwks))
         .route("/oidc/logout/{provider}", post(oidc::back_channel))
+        .route("/ssf/events/{stream}", post(ssf::push))
         .route("/notice", get(sign_in::notice).post(sign_in::accept))
         .route("/step-up", get(sign_in::step_up))
         .route("/sign-out", post(sign_in::sign_out))

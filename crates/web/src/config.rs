@@ -8,6 +8,7 @@ mod identity;
 mod ledger;
 mod oidc;
 mod shared_ledger;
+mod signals;
 mod storage;
 mod words;
 
@@ -23,6 +24,7 @@ pub use self::identity::{
 };
 pub use self::ledger::LedgerConfig;
 pub use self::oidc::{AssertionAudience, OidcProviderConfig};
+pub use self::signals::EventStreamConfig;
 pub use shared_ledger::SharedLedgerConfig;
 pub use storage::{LockMode, StorageConfig};
 use words::{line_of, with_nearest};
@@ -62,6 +64,9 @@ pub struct Config {
     /// Those of them that speak OpenID Connect.
     #[serde(default, rename = "oidc_provider")]
     pub oidc_providers: Vec<OidcProviderConfig>,
+    /// Who tells us of revoked sessions and changed authenticators.
+    #[serde(default, rename = "event_stream")]
+    pub event_streams: Vec<EventStreamConfig>,
     /// Our keys towards them.
     #[serde(default)]
     pub saml: SamlConfig,
@@ -351,6 +356,7 @@ impl Config {
         let ours = &self.agency.ori;
         let providers = self.identity_providers.iter().map(|provider| provider.check(ours));
         let oidc = self.oidc_providers.iter().map(|provider| provider.check(ours));
+        let oidc = oidc.chain(self.event_streams.iter().map(EventStreamConfig::check));
         if let Some((key, what)) =
             providers.chain([self.saml.check()]).chain(oidc).find_map(Result::err)
         {
@@ -382,6 +388,7 @@ impl Config {
         self.ledger.archive.iter_mut().for_each(|archive| archive.resolve(base));
         self.identity_providers.iter_mut().for_each(|provider| provider.resolve(base));
         self.oidc_providers.iter_mut().for_each(|provider| provider.resolve(base));
+        self.event_streams.iter_mut().for_each(|stream| stream.resolve(base));
         for witness in &mut self.witnesses {
             [&mut witness.certificate, &mut witness.authority].into_iter().flatten().for_each(fix);
         }

@@ -5,6 +5,7 @@
 
 pub mod metadata;
 mod oidc;
+mod signals;
 pub mod watch;
 
 use std::path::{Path, PathBuf};
@@ -69,7 +70,8 @@ pub(crate) fn open_identity(
     }
     let identity = Identity::new(state, settings, providers, random.clone())
         .and_then(|identity| identity.with_oidc(oidc_providers))
-        .map_err(failed)?;
+        .map_err(failed)?
+        .with_streams(signals::open(config, clock)?);
     let keys = service_keys(config, ring, now, &**random)?;
     let ours = keys.signing_certificates.first().map_or(Timestamp::MAX, Certificate::not_after);
     Ok((identity.with_keys(keys), Providers::new(watched, ours)))

@@ -21,7 +21,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 27] = [
+pub const TARGETS: [Target; 28] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -40,6 +40,7 @@ pub const TARGETS: [Target; 27] = [
     Target { name: "oidc-message", run: oidc_message },
     Target { name: "oidc-keys", run: oidc_keys },
     Target { name: "oidc-discovery", run: oidc_discovery },
+    Target { name: "security-event", run: security_event },
     Target { name: "certificate", run: certificate },
     Target { name: "configuration", run: configuration },
     Target { name: "policy", run: policy_file },
@@ -221,6 +222,19 @@ fn oidc_message(data: &[u8]) {
         drop(message.typ());
         std::hint::black_box(message.verify(&keys).is_ok());
     }
+}
+
+/// What a transmitter states, given as if its signature had been verified.
+fn security_event(data: &[u8]) {
+    let settings = identity::ssf::StreamSettings {
+        id: "fuzz".into(),
+        issuer: "https://signals.example".into(),
+        audience: "us".into(),
+        jwks_url: "https://signals.example/jwks".into(),
+        idp: "fuzz".into(),
+        subject_issuer: "https://idp.example".into(),
+    };
+    identity::ssf::fuzz_claims(data, &settings, Timestamp::constant(SEED_SECONDS, 0));
 }
 
 fn oidc_keys(data: &[u8]) {

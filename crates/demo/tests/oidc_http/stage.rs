@@ -20,12 +20,19 @@ pub(crate) struct Stage {
 impl Stage {
     /// `None`: the provider is not installed.
     pub(crate) async fn new() -> Option<Self> {
+        Self::with("").await
+    }
+
+    /// With these settings behind the usual ones; `PROVIDER` in them is the provider's issuer.
+    pub(crate) async fn with(more: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         keys::keyring::create_master(&folder.path().join("master.key"), &keys::SystemRandom)
             .unwrap();
         let (ours, theirs) = (testkit::free_port().unwrap(), testkit::free_port().unwrap());
         let base = format!("http://riverton.localhost:{ours}");
-        let text = configuration(ours, theirs, &base);
+        std::fs::write(folder.path().join("stream.token"), "stream secret\n").unwrap();
+        let more = more.replace("PROVIDER", &format!("http://127.0.0.1:{theirs}"));
+        let text = format!("{}{more}", configuration(ours, theirs, &base));
         let config = Config::parse(&text, &folder.path().join("bailiwick.toml")).unwrap();
         let server = Server::start(config, Outside::system()).await.unwrap();
         let keys = get(&format!("http://127.0.0.1:{ours}/oidc/jwks")).await;

@@ -20,13 +20,14 @@ use crate::admission::AccountRules;
 use crate::establish::{Codes, Rules};
 use crate::saml::metadata::MFA_CONTEXTS;
 
-mod claims;
+pub(crate) mod claims;
 pub mod discovery;
 mod flow;
 pub mod id_token;
 pub mod jose;
 pub(crate) mod json;
 pub mod jwks;
+pub(crate) mod keys;
 pub mod logout;
 pub mod provider;
 pub mod request;

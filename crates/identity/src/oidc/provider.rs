@@ -10,7 +10,8 @@ use tokio::sync::Mutex;
 
 use super::discovery::{self, DISCOVERY_BYTES_MAX, Discovery};
 use super::jose::{JWS_BYTES_MAX, Jws};
-use super::jwks::{JWKS_BYTES_MAX, Jwks, Kept};
+use super::jwks::Jwks;
+use super::keys::KeySource;
 use super::request::ClientKey;
 use super::{Call, Fetch, OidcSettings, Reply, json};
 use crate::Refusal;
@@ -34,6 +35,7 @@ pub struct Provider {
     pub(crate) key: Arc<ClientKey>,
     fetch: Arc<dyn Fetch>,
     known: Mutex<Known>,
+    keys: KeySource,
 }
 
 #[derive(Default)]
@@ -41,7 +43,6 @@ struct Known {
     discovery: Option<Discovery>,
     /// When the description is due to be asked for again.
     due_at: Option<Timestamp>,
-    keys: Kept,
 }
 
 impl std::fmt::Debug for Provider {
@@ -65,7 +66,8 @@ impl Provider {
         fetch: Arc<dyn Fetch>,
     ) -> Result<Self, &'static str> {
         settings.check()?;
-        Ok(Self { settings, key, fetch, known: Mutex::default() })
+        let keys = KeySource::new(Arc::clone(&fetch));
+        Ok(Self { settings, key, fetch, known: Mutex::default(), keys })
     }
 
     /// The public half of our key towards it.
@@ -117,35 +119,7 @@ impl Provider {
     /// provider publishes now, if it may be asked.
     pub(crate) async fn keys(&self, message: &Jws, now: Timestamp) -> Result<Arc<Jwks>, Refusal> {
         let url = self.discovery(now).await?.jwks;
-        let mut known = self.known.lock().await;
-        let fresh = known.keys.fresh(now);
-        if let Some(keys) = &fresh
-            && (keys.fits(message) || !known.keys.may_ask(now))
-        {
-            return Ok(Arc::clone(keys));
-        }
-        if !known.keys.may_ask(now) {
-            let detail = "its keys could not be had a minute ago";
-            return Err(Refusal::new("oidc.provider.unreachable", detail));
-        }
-        known.keys.asking(now);
-        let answered = match self.document(url, JWKS_BYTES_MAX).await {
-            Ok(body) => Jwks::parse(&body).map_err(|what| {
-                Refusal::new(
-                    "oidc.jwks",
-                    format!("the provider's set of keys is not taken: {what}"),
-                )
-            }),
-            Err(refusal) => Err(refusal),
-        };
-        match (answered, fresh) {
-            (Ok(keys), _) => Ok(known.keys.answered(keys, now)),
-            (Err(refusal), Some(before)) => {
-                tracing::warn!(idp = %self.settings.id, %refusal, "a provider's keys stay as they were");
-                Ok(before)
-            }
-            (Err(refusal), None) => Err(refusal),
-        }
+        self.keys.keys(url, message, ["oidc.provider.unreachable", "oidc.jwks"], now).await
     }
 
     /// Pushes a request (RFC 9126); gives the name under which the browser takes it up.
@@ -232,7 +206,7 @@ impl Provider {
 }
 
 /// An error with its causes, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

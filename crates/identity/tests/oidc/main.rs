@@ -11,3 +11,4 @@ mod discovery;
 mod jose;
 mod provider;
 mod sign_in;
+mod ssf;

@@ -51,6 +51,11 @@ fn all() -> Vec<Event> {
             what: text("its last certificate ends"),
             days_left: Some(30),
         },
+        Event::SignalReceived {
+            stream: text("signals"),
+            signal: text("session-revoked"),
+            outcome: text("sessions end"),
+        },
         Event::NoticeAccepted { notice: text("2026-1") },
         Event::SteppedUp { idp, context, authenticated_at: at },
         Event::SignedOut,

@@ -12,4 +12,5 @@ pub(crate) mod parts;
 pub mod refusals;
 pub mod retention;
 pub mod sign_in;
+pub mod ssf;
 pub mod tools;

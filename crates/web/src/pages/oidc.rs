@@ -136,7 +136,7 @@ async fn not_taken(agency: &Shared, origin: Origin, idp: String, code: &str) -> 
 }
 
 /// Not done; the provider may say it again.
-fn failed(problem: &Problem) -> Response {
+pub(super) fn failed(problem: &Problem) -> Response {
     tracing::error!(title = problem.title, "a provider's message could not be acted upon");
     problem.status.into_response()
 }

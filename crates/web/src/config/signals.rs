@@ -1,0 +1,63 @@
+//! `[[event_stream]]`: who may tell us of revoked sessions and changed authenticators.
+
+use std::path::{Path, PathBuf};
+
+use identity::oidc::discovery::Place;
+use identity::ssf::StreamSettings;
+use serde::Deserialize;
+
+/// One stream of security events (Shared Signals Framework), pushed to `/ssf/events/<id>`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventStreamConfig {
+    /// A short name, part of the address.
+    pub id: String,
+    /// The transmitter's issuer, exactly as it writes it.
+    pub issuer: String,
+    /// The name that it gave us.
+    pub audience: String,
+    /// Where its keys are: `https`, or `http` on this machine.
+    pub jwks_url: String,
+    /// The authority (PEM) that the server of `jwks_url` must have its certificate from; needed for `https`.
+    pub ca: Option<PathBuf>,
+    /// The identity provider (its `id`) whose people the events are about.
+    pub provider: String,
+    /// The issuer under which events name those people; the transmitter's own unless given.
+    pub subject_issuer: Option<String>,
+    /// A file with the bearer token that the transmitter shows; absent: its signature alone proves it.
+    pub authorization_file: Option<PathBuf>,
+}
+
+impl EventStreamConfig {
+    /// What the settings say.
+    #[must_use]
+    pub fn settings(&self) -> StreamSettings {
+        StreamSettings {
+            id: self.id.clone(),
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            jwks_url: self.jwks_url.clone(),
+            idp: self.provider.clone(),
+            subject_issuer: self.subject_issuer.as_ref().unwrap_or(&self.issuer).clone(),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let id = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if self.id.is_empty() || self.id.len() > 40 || !self.id.bytes().all(id) {
+            return Err(("event_stream.id", "is 1 to 40 of a-z, 0-9 and -"));
+        }
+        let Some(place) = Place::of(&self.jwks_url) else {
+            return Err(("event_stream.jwks_url", "is https, or http on this machine"));
+        };
+        if place.tls && self.ca.is_none() {
+            return Err(("event_stream.ca", "must be given where `jwks_url` is https"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn resolve(&mut self, base: &Path) {
+        let paths = [&mut self.ca, &mut self.authorization_file];
+        paths.into_iter().flatten().for_each(|path| *path = base.join(&*path));
+    }
+}
