@@ -3,6 +3,8 @@
 //! Administrators don't read the ledger, which watches them too; here they see one refusal at a time, its code and
 //! what to do about it, and nothing of who or from where. That they looked is on record first.
 
+mod signals;
+
 use std::collections::BTreeSet;
 
 use axum::extract::{Query, State};
@@ -125,7 +127,8 @@ fn explained(found: &Refused) -> Markup {
 
 /// What a code means and what to do, by its longest beginning that is listed.
 fn meaning(code: &str) -> (&'static str, &'static str) {
-    let found = MEANINGS.iter().filter(|(begin, ..)| code.starts_with(begin));
+    let all = MEANINGS.iter().chain(signals::MEANINGS);
+    let found = all.filter(|(begin, ..)| code.starts_with(begin));
     let found = found.max_by_key(|(begin, ..)| begin.len());
     found.map_or(("It was refused.", "Look the code up in docs/identity.md."), |(_, why, then)| {
         (why, then)
@@ -254,6 +257,10 @@ mod tests {
         assert!(meaning("saml.signature.invalid").1.contains("Renew its metadata"));
         assert!(meaning("saml.stepup.person").0.contains("another person"));
         assert!(meaning("slo.replay").0.contains("log-out"));
+        assert!(meaning("oidc.auth_time.old").1.contains("max_age"));
+        assert!(meaning("oidc.sub").0.contains("not built"));
+        assert!(meaning("bcl.replay").0.contains("log-out"));
+        assert!(meaning("ssf.aud").1.contains("audience"));
         assert!(meaning("else").1.contains("docs/identity.md"));
     }
 }
