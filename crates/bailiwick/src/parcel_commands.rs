@@ -62,6 +62,9 @@ pub(crate) enum ParcelCommand {
     Verify {
         /// The parcel's folder or file.
         parcel: PathBuf,
+        /// A time-stamp authority's certificate, or that of its CA (PEM): its token must be there, and hold.
+        #[arg(long)]
+        authority: Option<PathBuf>,
         /// Our certificate (PEM).
         #[arg(long, requires = "key")]
         recipient: Option<PathBuf>,
@@ -111,6 +114,34 @@ pub(crate) enum ParcelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write a request for a time-stamp authority (RFC 3161), to be sent by the way that the agency has.
+    #[command(after_help = "Example:\n  bailiwick parcel stamp-request parcel --out q.tsq\n  \
+                            curl -H 'Content-Type: application/timestamp-query' --data-binary @q.tsq https://tsa.example -o r.tsr\n  \
+                            bailiwick parcel stamp parcel --request q.tsq --answer r.tsr --authority tsa-ca.pem")]
+    StampRequest {
+        /// The parcel's folder or file.
+        parcel: PathBuf,
+        /// The request to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Check an authority's answer and add it to a sealed folder.
+    #[command(
+        after_help = "Example:\n  bailiwick parcel stamp parcel --request q.tsq --answer r.tsr --authority tsa-ca.pem"
+    )]
+    Stamp {
+        /// The parcel's folder.
+        parcel: PathBuf,
+        /// The request that was sent.
+        #[arg(long)]
+        request: PathBuf,
+        /// What came back.
+        #[arg(long)]
+        answer: PathBuf,
+        /// The authority's certificate, or that of its CA (PEM).
+        #[arg(long)]
+        authority: PathBuf,
+    },
     /// Print a web page that checks and opens parcels in a browser, offline, where nothing is installed.
     #[command(after_help = "Example:\n  bailiwick parcel opener > open.html")]
     Opener,
@@ -143,36 +174,16 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
                 recipient.iter().map(|path| certificate(path)).collect::<Result<_, _>>()?;
             seal(&folder, &signer, recipients, (&out, resume), part_size, (purpose, authority))
         }
-        ParcelCommand::Verify { parcel, recipient, key, sender, json } => {
-            let trust = trust(&sender)?;
+        ParcelCommand::Verify { parcel, authority, recipient, key, sender, json } => {
             let us = recipient.zip(key).map(|(certificate, key)| us(&certificate, &key));
-            let us = us.transpose()?;
-            let result = watched(|watch| match &us {
-                Some(us) => {
-                    parcel::verify_inside(&parcel, us, &trust, watch).map(|found| found.verified)
-                }
-                None => parcel::verify(&parcel, &trust, watch),
-            });
-            Ok(outcome(result.map(|verified| {
-                let value = json!({
-                    "verified": true,
-                    "parcel": verified.id.to_string(),
-                    "digest": hex::encode(verified.digest),
-                    "sender": verified.sender.subject(),
-                    "signed_at": verified.signed_at.to_string(),
-                    "parts": verified.parts,
-                    "bytes": verified.bytes,
-                });
-                let words = format!(
-                    "holds: parcel {}, {} parts, {} bytes, signed by {} at {}",
-                    verified.id,
-                    verified.parts,
-                    verified.bytes,
-                    verified.sender.subject(),
-                    verified.signed_at,
-                );
-                if json { value.to_string() } else { words }
-            })))
+            let authorities = authority.map(|path| chain(&path)).transpose()?;
+            Ok(verify(
+                &parcel,
+                &trust(&sender)?,
+                us.transpose()?.as_ref(),
+                authorities.as_deref(),
+                json,
+            ))
         }
         ParcelCommand::Open { parcel, recipient, key, sender, out, only, resume } => {
             let us = us(&recipient, &key)?;
@@ -185,6 +196,10 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             let result = watched(|watch| parcel::bagit::check(&folder, watch));
             Ok(outcome(result.map(|bag| plain_bag(&bag, json))))
         }
+        ParcelCommand::StampRequest { parcel, out } => stamp_request(&parcel, &out),
+        ParcelCommand::Stamp { parcel, request, answer, authority } => {
+            stamp(&parcel, &request, &answer, &authority)
+        }
         ParcelCommand::Opener => {
             let page = parcel::opener::page(concat!("Bailiwick ", env!("CARGO_PKG_VERSION")));
             progress::say(page.trim_end());
@@ -194,6 +209,73 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             Ok(outcome(parcel::inspect(&parcel).map(|found| inspection(&found, json))))
         }
     }
+}
+
+/// Without a key, or with one; with authorities, the time stamp too.
+fn verify(
+    parcel: &Path,
+    trust: &Trust,
+    us: Option<&Recipient>,
+    authorities: Option<&[Certificate]>,
+    json: bool,
+) -> ExitCode {
+    let result = watched(|watch| match us {
+        Some(us) => parcel::verify_inside(parcel, us, trust, watch).map(|found| found.verified),
+        None => parcel::verify(parcel, trust, watch),
+    });
+    let result = result.and_then(|verified| {
+        let Some(authorities) = authorities else { return Ok((verified, None)) };
+        let stamp = parcel::Parcel::enter(parcel, trust)?.required_stamp(authorities)?;
+        Ok((verified, Some(stamp.at.to_string())))
+    });
+    outcome(result.map(|(verified, stamped_at)| {
+        let value = json!({
+            "verified": true,
+            "parcel": verified.id.to_string(),
+            "digest": hex::encode(verified.digest),
+            "sender": verified.sender.subject(),
+            "signed_at": verified.signed_at.to_string(),
+            "stamped_at": stamped_at,
+            "parts": verified.parts,
+            "bytes": verified.bytes,
+        });
+        let words = format!(
+            "holds: parcel {}, {} parts, {} bytes, signed by {} at {}",
+            verified.id,
+            verified.parts,
+            verified.bytes,
+            verified.sender.subject(),
+            verified.signed_at,
+        );
+        let stamped = stamped_at.map(|at| format!("; an authority saw it at {at}"));
+        if json { value.to_string() } else { words + &stamped.unwrap_or_default() }
+    }))
+}
+
+fn stamp_request(parcel: &Path, out: &Path) -> anyhow::Result<ExitCode> {
+    match parcel::timestamp::request(parcel, keys::random_bytes(&SystemRandom)?) {
+        Ok(request) => {
+            progress::write_new(out, &request)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(refused) => Ok(outcome(Err(refused))),
+    }
+}
+
+fn stamp(
+    parcel: &Path,
+    request: &Path,
+    answer: &Path,
+    authority: &Path,
+) -> anyhow::Result<ExitCode> {
+    let most = usize::try_from(parcel::timestamp::STAMP_BYTES_MAX)?;
+    let (request, answer) = (keys::file::read(request, most)?, keys::file::read(answer, most)?);
+    let (authorities, now) = (chain(authority)?, SystemClock.now());
+    let added = parcel::timestamp::add(parcel, &request, &answer, &authorities, now);
+    let words = |stamp: parcel::timestamp::Stamp| {
+        format!("stamped at {} by {}", stamp.at, stamp.authority.subject())
+    };
+    Ok(outcome(added.map(words)))
 }
 
 fn seal(

@@ -31,6 +31,7 @@ const WEAK: [ObjectIdentifier; 3] = [
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5"),
     ObjectIdentifier::new_unwrap("1.2.840.10045.4.1"),
 ];
+const TIME_STAMPING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.8");
 const RSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 const RSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
 const RSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13");
@@ -188,6 +189,12 @@ impl Certificate {
     /// given at all.
     pub fn allows_signing(&self) -> bool {
         self.usage(|usage| usage.digital_signature() || usage.non_repudiation(), true)
+    }
+
+    /// Whether its key is for time stamps and nothing else (RFC 3161 §2.3: a critical extendedKeyUsage of that one purpose).
+    pub fn is_for_time_stamps_only(&self) -> bool {
+        let found = self.parsed.tbs_certificate.get::<ExtendedKeyUsage>();
+        matches!(found, Ok(Some((true, ExtendedKeyUsage(purposes)))) if purposes == [TIME_STAMPING])
     }
 
     /// The DNS names and URIs of subjectAltName, as text.

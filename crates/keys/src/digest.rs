@@ -21,6 +21,11 @@ pub fn sha384(data: &[u8]) -> [u8; 48] {
     fixed(digest::digest(&digest::SHA384, data).as_ref())
 }
 
+/// SHA-512 of `data`.
+pub fn sha512(data: &[u8]) -> [u8; 64] {
+    fixed(digest::digest(&digest::SHA512, data).as_ref())
+}
+
 /// A SHA-256 that takes its input in pieces. A clone goes on from the same place.
 #[derive(Clone)]
 pub struct Sha256(digest::Context);

@@ -5,11 +5,13 @@
 //! and comparing bytes.
 
 /// Tags used here.
+pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const OID: u8 = 0x06;
 pub(crate) const UTC_TIME: u8 = 0x17;
+pub(crate) const GENERALIZED_TIME: u8 = 0x18;
 pub(crate) const SEQUENCE: u8 = 0x30;
 pub(crate) const SET: u8 = 0x31;
 /// Context tag 0, primitive: IMPLICIT OCTET STRING.
@@ -76,6 +78,12 @@ impl<'a> Der<'a> {
         }
         self.0 = rest;
         Some(whole)
+    }
+
+    /// The next element, whole, whatever its tag.
+    pub(crate) fn take_any(&mut self) -> Option<&'a [u8]> {
+        let (tag, _, _) = announce(self.0)?;
+        self.take_whole(tag)
     }
 
     /// A reader into the next element.

@@ -15,6 +15,8 @@ pub(crate) const MANIFEST_FILE: &str = "manifest-sha256.txt";
 pub(crate) const TAG_MANIFEST_FILE: &str = "tagmanifest-sha256.txt";
 pub(crate) const HOW_TO_OPEN_FILE: &str = "HOW-TO-OPEN.txt";
 pub(crate) const SIGNATURE_FILE: &str = "seal/tagmanifest-sha256.txt.p7s";
+/// An authority's word on when the signature was there; may be missing.
+pub(crate) const STAMP_FILE: &str = "seal/tagmanifest-sha256.txt.p7s.tsr";
 pub(crate) const TEMPLATE_FILE: &str = "seal/receipt-template.json";
 pub(crate) const HOW_TO_OPEN: &str = include_str!("HOW-TO-OPEN.txt");
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::receipt::{self, SignedReceipt};
-use crate::{Trust, bag, bagit, cms, name, pax, zip};
+use crate::{Trust, bag, bagit, cms, name, pax, timestamp, zip};
 
 /// Any bytes as a sealed part.
 pub fn part(data: &[u8]) {
@@ -16,6 +16,7 @@ pub fn part(data: &[u8]) {
 pub fn signature(data: &[u8]) {
     let trust = Trust { senders: Vec::new(), now: Timestamp::UNIX_EPOCH };
     let signed = SignedReceipt { json: data.to_vec(), signature: data.to_vec() };
+    timestamp::fuzz(data);
     drop((receipt::verify(&signed, &trust), cms::signature::certificates(data)));
 }
 

@@ -25,6 +25,7 @@ pub mod receipt;
 mod seal;
 mod store;
 mod target;
+pub mod timestamp;
 mod verify;
 mod zip;
 

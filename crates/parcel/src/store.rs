@@ -41,6 +41,14 @@ impl Store {
         Ok(bytes)
     }
 
+    /// Whether there is something of this name.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        match self {
+            Self::Folder(folder) => folder.join(path).symlink_metadata().is_ok(),
+            Self::Zip(zip) => zip.length_of(path).is_ok(),
+        }
+    }
+
     /// Bytes of a plain file.
     pub(crate) fn length(&self, path: &str) -> Result<u64, Refused> {
         match self {
@@ -69,7 +77,8 @@ impl Store {
     /// Every file that should be there is, and no other.
     pub(crate) fn check_complete(&self, parts: u64) -> Result<(), Refused> {
         let mut expected: BTreeSet<String> = (0..parts).map(bag::part_path).collect();
-        expected.extend(bag::TAG_FILES.into_iter().map(str::to_owned));
+        let tags = bag::TAG_FILES.into_iter().chain([bag::STAMP_FILE]);
+        expected.extend(tags.map(str::to_owned));
         match self {
             Self::Folder(folder) => walk(folder, &mut expected)?,
             Self::Zip(zip) => {
@@ -80,6 +89,7 @@ impl Store {
                 }
             }
         }
+        expected.remove(bag::STAMP_FILE);
         let mut missing = expected.into_iter();
         let Some(first) = missing.next() else { return Ok(()) };
         let mut refused = Refused::new(first, Fault::Missing);

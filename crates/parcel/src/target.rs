@@ -69,6 +69,11 @@ impl Folder {
         Ok(Self { draft, out: out.to_owned(), journal: Some(journal) })
     }
 
+    /// A folder that is there already, for a file more.
+    pub(crate) fn existing(folder: &Path) -> Self {
+        Self { draft: folder.to_owned(), out: folder.to_owned(), journal: None }
+    }
+
     pub(crate) fn draft(&self) -> &Path {
         &self.draft
     }

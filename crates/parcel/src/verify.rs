@@ -116,6 +116,10 @@ impl Parcel {
         self.info.id
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// SHA-256 of the outer tag manifest.
     pub fn digest(&self) -> [u8; 32] {
         self.digest

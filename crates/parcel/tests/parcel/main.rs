@@ -12,4 +12,5 @@ mod stock_tools;
 mod story;
 mod strictness;
 mod support;
+mod trusted_time;
 mod vectors;
