@@ -35,6 +35,13 @@ const PEOPLE: &[(&str, &str, &AgencySpec, &[&str], &str)] = &[
         "reads the audit log, and nothing else",
     ),
     (
+        "adm.voss",
+        "Petra Voss",
+        &RIVERTON,
+        &["administrator"],
+        "changes accounts and ends sessions; reads no records",
+    ),
+    (
         "inv.pell",
         "Jonah Pell",
         &LAKESIDE,
@@ -74,6 +81,6 @@ pub fn lines(agency: &AgencySpec) -> Vec<String> {
 mod tests {
     #[test]
     fn everybody_is_well_formed() {
-        assert_eq!(super::all().unwrap().len(), 7);
+        assert_eq!(super::all().unwrap().len(), 8);
     }
 }

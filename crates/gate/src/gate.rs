@@ -197,9 +197,13 @@ fn misfit(question: &Question, plan: &Plan) -> Option<&'static str> {
 /// nothing is released.
 fn needs_witness(action: Action) -> bool {
     match action {
-        Action::ReadAudit | Action::HoldRecords | Action::ViewPosture | Action::ManagePartners => {
-            false
-        }
+        Action::ReadAudit
+        | Action::ReadOwnAccesses
+        | Action::HoldRecords
+        | Action::ViewPosture
+        | Action::ViewPeople
+        | Action::ManagePeople
+        | Action::ManagePartners => false,
         Action::RunQuery
         | Action::ReadEvidence
         | Action::WriteRecord
@@ -218,7 +222,9 @@ fn needs_witness(action: Action) -> bool {
 /// wait at release covers both.
 fn overlaps(question: &Question, plan: &Plan) -> bool {
     let reads = match question.action {
-        Action::RunQuery | Action::ReadEvidence | Action::ReadAudit => true,
+        Action::RunQuery | Action::ReadEvidence | Action::ReadAudit | Action::ReadOwnAccesses => {
+            true
+        }
         Action::WriteRecord
         | Action::RequestExport
         | Action::ApproveExport
@@ -229,6 +235,8 @@ fn overlaps(question: &Question, plan: &Plan) -> bool {
         | Action::HoldRecords
         | Action::DisposeRecords
         | Action::ViewPosture
+        | Action::ViewPeople
+        | Action::ManagePeople
         | Action::ManagePartners
         | Action::UseTool => false,
     };

@@ -102,6 +102,12 @@ closed_list!(
         ViewPosture = "view-posture", "view the posture";
         /// Add, change or end partners and agreements.
         ManagePartners = "manage-partners", "manage partners";
+        /// See who has an account, and as what.
+        ViewPeople = "view-people", "see accounts";
+        /// Make, change and disable accounts, and end sessions.
+        ManagePeople = "manage-people", "change accounts";
+        /// Read what the ledger says of oneself.
+        ReadOwnAccesses = "read-own-accesses", "read what one did oneself";
         /// See a tool's form, without any record.
         UseTool = "use-tool", "use a tool";
     }

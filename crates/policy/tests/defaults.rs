@@ -376,3 +376,22 @@ fn an_explanation_names_every_policy_that_had_a_say() {
         ]
     );
 }
+
+#[test]
+fn administrators_change_accounts_after_a_step_up_and_others_only_look() {
+    let manages = |functions: &[&str]| asks(functions, Action::ManagePeople);
+    check(&manages(&["administrator"]), "permit: administrators change accounts");
+    check(
+        &with(manages(&["administrator"]), |q| q.actor.assurance.stepped_up_at = None),
+        "deny: to change accounts, prove again who you are, at most 5 minutes before",
+    );
+    assert_eq!(policy().decide(&manages(&["security-officer"])).verdict, Verdict::Deny);
+    assert_eq!(policy().decide(&manages(&["supervisor"])).verdict, Verdict::Deny);
+    let looks = |functions: &[&str]| asks(functions, Action::ViewPeople);
+    check(&looks(&["auditor"]), "permit: your job function sees accounts");
+    assert_eq!(policy().decide(&looks(&["detective"])).verdict, Verdict::Deny);
+    check(
+        &asks(&["detective"], Action::ReadOwnAccesses),
+        "permit: everybody reads what the ledger says of themselves",
+    );
+}

@@ -16,8 +16,8 @@ use crate::layout::{self, Frame, Group, Link, Person};
 use crate::live::Leash;
 use crate::pages::parts::moment;
 use crate::pages::{
-    audit, documents, exports, home, incoming, ledger, log_out, oidc, refusals, retention, sign_in,
-    ssf, tools,
+    audit, documents, exports, home, incoming, ledger, log_out, mine, oidc, people, refusals,
+    retention, sign_in, ssf, tools,
 };
 use crate::problem::Problem;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
@@ -46,6 +46,11 @@ pub fn router(agency: Shared) -> Router {
         .route("/step-up", get(sign_in::step_up))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/me", get(home::me))
+        .route("/me/sessions", get(mine::sessions).post(mine::end))
+        .route("/me/accesses", get(mine::accesses).post(mine::older))
+        .route("/people", get(people::list).post(people::search))
+        .route("/people/bulk", post(people::bulk))
+        .route("/people/{account}", get(people::one).post(people::change))
         .route("/tools/{tool}", get(tools::open))
         .route("/tools/{tool}/runs", post(tools::run))
         .route("/tools/{tool}/rows", post(tools::row))
@@ -201,6 +206,11 @@ impl Agency {
             }
             "/exports" => "Records and evidence that leave for a partner agency.",
             "/incoming" => "Evidence that partner agencies sent, verified on arrival.",
+            "/people" => {
+                "Who may sign in, as what, and until when. What you change here takes effect at once."
+            }
+            "/me/sessions" => "Where you are signed in. End what you do not need.",
+            "/me/accesses" => "What the ledger says that you did.",
             _ => path
                 .strip_prefix("/tools/")
                 .and_then(|id| self.tools.get(id))
@@ -228,14 +238,19 @@ impl Agency {
             oversight.push(Link::new("/audit/ledger", "Ledger"));
             oversight.push(Link::new("/audit/retention", "Retention"));
         }
+        let mut administration = Vec::new();
+        if has(&["administrator", "security-officer", "auditor"]) {
+            administration.push(Link::new("/people", "People"));
+        }
         if has(&["administrator"]) {
-            oversight.push(Link::new("/refusals", "Why was I refused?"));
+            administration.push(Link::new("/refusals", "Why was I refused?"));
         }
         let groups = [
             Group { title: "", links: vec![Link::new("/", "Start")] },
             Group { title: "Tools", links: tools.collect() },
             Group { title: "Sharing", links: sharing },
             Group { title: "Oversight", links: oversight },
+            Group { title: "Administration", links: administration },
         ];
         groups.into_iter().filter(|group| !group.links.is_empty()).collect()
     }

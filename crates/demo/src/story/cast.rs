@@ -105,7 +105,10 @@ impl Seat {
     }
 
     /// From the identity provider's question who it is, back to the agency.
-    pub(crate) async fn prove(&mut self, page: &Page) -> Result<Page, Failed> {
+    ///
+    /// # Errors
+    /// [`Failed`] tells on which page it went wrong.
+    pub async fn prove(&mut self, page: &Page) -> Result<Page, Failed> {
         let form = page.form("/persona")?.press(self.id)?;
         let page = self.browser.submit(page, &form).await?;
         let form = page.form("/approve")?.press("Approve")?;

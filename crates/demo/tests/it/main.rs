@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod alarms;
+mod download;
 mod faults;
+mod people;
 mod postgres;
 mod witnessed;

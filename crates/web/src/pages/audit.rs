@@ -134,7 +134,13 @@ pub(super) async fn permit_to(
     signed_in: &SignedIn,
     what: String,
 ) -> Result<gate::Permit, Problem> {
-    let resource = Resource {
+    let question = agency.question(signed_in, action, resource(agency), Why::default());
+    Ok(agency.authorise(signed_in, question, Plan::Audit(what)).await?)
+}
+
+/// The ledger, as what is asked about.
+pub(super) fn resource(agency: &Shared) -> Resource {
+    Resource {
         kind: ResourceKind::Ledger,
         id: "ledger".to_owned(),
         tool: None,
@@ -144,9 +150,7 @@ pub(super) async fn permit_to(
         agency: agency.ori.clone(),
         requested_by: None,
         agreement: None,
-    };
-    let question = agency.question(signed_in, action, resource, Why::default());
-    Ok(agency.authorise(signed_in, question, Plan::Audit(what)).await?)
+    }
 }
 
 fn results(released: &Released<Findings>, filter: &Filter, csrf: &str) -> Markup {

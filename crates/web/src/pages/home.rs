@@ -66,6 +66,10 @@ pub async fn me(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
             (pair("Confirmed again", &actor.assurance.stepped_up_at.map_or("not in this session".to_owned(), moment)))
             (pair("Address", signed_in.origin.address.as_deref().unwrap_or("unknown")))
         }
+        div class="cluster" {
+            a class="usa-button usa-button--outline" href="/me/sessions" { "My sessions" }
+            a class="usa-button usa-button--outline" href="/me/accesses" { "My accesses" }
+        }
     };
     Ok(agency.page(&signed_in, "Your session", "/me", &content))
 }

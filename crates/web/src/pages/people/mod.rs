@@ -1,0 +1,318 @@
+//! People: every account, with filters and acts on many at once.
+//!
+//! Looking and changing are questions of their own to the policy; changing wants a step-up. Filters are
+//! POST: nobody's name comes into an address bar.
+
+mod account;
+mod act;
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use gate::{Plan, Print, Released};
+use jiff::Timestamp;
+use maud::{Markup, html};
+use policy::{Action, Resource, ResourceKind, Why};
+use state::accounts::{self, Account, AccountKind, Standing};
+
+pub(crate) use self::account::end_own;
+pub use self::account::{change, one};
+pub use self::act::bulk;
+use crate::app::{Answer, Shared};
+use crate::pages::parts::moment;
+use crate::problem::Problem;
+use crate::session::{Posted, SignedIn};
+
+pub(super) const PATH: &str = "/people";
+
+/// Accounts on one page.
+const ROWS_MAX: usize = 100;
+
+/// Accounts on their way through the gate.
+pub(super) struct Listed(Vec<Account>);
+
+impl gate::Fingerprint for Listed {
+    fn fingerprint(&self) -> Print {
+        let ids: Vec<String> = self.0.iter().map(|account| account.id.to_string()).collect();
+        print_of("accounts", self.0.len(), &ids.join("\n"))
+    }
+}
+
+pub(super) fn print_of(what: &'static str, count: usize, text: &str) -> Print {
+    Print {
+        what,
+        count: count as u64,
+        bytes: text.len() as u64,
+        digest: ::ledger::digest(text.as_bytes()),
+        subjects: Vec::new(),
+        caveats: BTreeSet::new(),
+    }
+}
+
+/// Asks whether this person may do this with accounts.
+pub(super) async fn permit(
+    action: Action,
+    agency: &Shared,
+    signed_in: &SignedIn,
+    what: &str,
+) -> Result<gate::Permit, Problem> {
+    let class = "PLATFORM".parse().map_err(|error: policy::Malformed| Problem::internal(&error))?;
+    let resource = Resource {
+        kind: ResourceKind::Platform,
+        id: what.to_owned(),
+        tool: None,
+        source: None,
+        record_class: class,
+        caveats: BTreeSet::new(),
+        agency: agency.ori.clone(),
+        requested_by: None,
+        agreement: None,
+    };
+    let question = agency.question(signed_in, action, resource, Why::default());
+    Ok(agency.authorise(signed_in, question, Plan::None).await?)
+}
+
+/// What is looked for.
+#[derive(Default)]
+struct Filter {
+    text: String,
+    function: String,
+    standing: String,
+    kind: String,
+    page: usize,
+}
+
+const STANDINGS: [(&str, &str); 4] =
+    [("", "Any"), ("good", "Active"), ("disabled", "Disabled"), ("over", "Time over")];
+
+impl Filter {
+    fn read(posted: &Posted) -> Self {
+        let text = |name| posted.text(name).trim().to_owned();
+        Self {
+            text: text("text").to_lowercase(),
+            function: text("function"),
+            standing: text("standing"),
+            kind: text("kind"),
+            page: text("page").parse().unwrap_or(0),
+        }
+    }
+
+    fn takes(&self, account: &Account, now: Timestamp) -> bool {
+        let profile = &account.profile;
+        let texts = [Some(&profile.name), Some(&profile.name_id), profile.email.as_ref()];
+        let more = [profile.user_name.as_ref(), profile.department.as_ref()];
+        let mut texts = texts.into_iter().chain(more).flatten();
+        (self.text.is_empty() || texts.any(|text| text.to_lowercase().contains(&self.text)))
+            && (self.function.is_empty() || profile.functions.contains(&self.function))
+            && (self.kind.is_empty() || account.kind.as_str() == self.kind)
+            && (self.standing.is_empty() || standing_id(account.standing(now)) == self.standing)
+    }
+
+    fn again(&self) -> [(&'static str, &str); 4] {
+        [
+            ("text", &self.text),
+            ("function", &self.function),
+            ("standing", &self.standing),
+            ("kind", &self.kind),
+        ]
+    }
+}
+
+fn standing_id(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Good => "good",
+        Standing::Disabled => "disabled",
+        Standing::Over => "over",
+        Standing::Removed => "removed",
+    }
+}
+
+pub(super) fn badge(account: &Account, now: Timestamp) -> Markup {
+    match account.standing(now) {
+        Standing::Good => html! { span class="badge badge--permit" { "active" } },
+        Standing::Disabled => html! { span class="badge badge--deny" { "disabled" } },
+        Standing::Over => html! { span class="badge badge--warn" { "time over" } },
+        Standing::Removed => html! { span class="badge badge--deny" { "removed" } },
+    }
+}
+
+/// `GET /people`.
+///
+/// # Errors
+/// A [`Problem`] when the policy, the state or the ledger says no.
+pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
+    show(&agency, &signed_in, &Filter::default(), None).await
+}
+
+/// `POST /people`: with filters.
+///
+/// # Errors
+/// As [`list`].
+pub async fn search(State(agency): State<Shared>, posted: Posted) -> Answer {
+    show(&agency, &posted.signed_in, &Filter::read(&posted), None).await
+}
+
+async fn show(
+    agency: &Shared,
+    signed_in: &SignedIn,
+    filter: &Filter,
+    said: Option<Markup>,
+) -> Answer {
+    let permit = permit(Action::ViewPeople, agency, signed_in, "accounts").await?;
+    let now = agency.now();
+    let all = accounts::list(&agency.state).await.map_err(|error| Problem::internal(&error))?;
+    let mut found: Vec<Account> =
+        all.into_iter().filter(|account| filter.takes(account, now)).collect();
+    found.sort_by(|a, b| a.profile.name.cmp(&b.profile.name).then(a.id.cmp(&b.id)));
+    let total = found.len();
+    let first = filter.page.saturating_mul(ROWS_MAX);
+    let rows: Vec<Account> = found.into_iter().skip(first).take(ROWS_MAX).collect();
+    let released = agency.gate.release(permit.hold(Listed(rows))).await?;
+    let content = html! {
+        @if let Some(said) = said { (said) }
+        (filter_form(filter, signed_in))
+        (table(&released, filter, (first, total), signed_in, now))
+    };
+    Ok(agency.page(signed_in, "People", PATH, &content))
+}
+
+fn filter_form(filter: &Filter, signed_in: &SignedIn) -> Markup {
+    let kinds = AccountKind::ALL.iter().map(|kind| (kind.as_str(), kind.as_str()));
+    html! {
+        form class="card" method="post" action=(PATH) aria-label="Filter" {
+            input type="hidden" name="csrf" value=(signed_in.csrf);
+            div class="fields" {
+                div class="field" {
+                    label class="usa-label" for="text" { "Name, sign-in name, e-mail or department" }
+                    input class="usa-input" id="text" name="text" value=(filter.text) autocomplete="off" spellcheck="false";
+                }
+                (choice("function", "Job function", functions(), &filter.function))
+                (choice("standing", "State", STANDINGS.into_iter().skip(1), &filter.standing))
+                (choice("kind", "Kind", kinds, &filter.kind))
+                div class="field__actions field--wide" {
+                    button class="usa-button" type="submit" { "Filter" }
+                }
+            }
+        }
+    }
+}
+
+fn functions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    identity::functions::known().map(|name| (name, name))
+}
+
+fn choice<'a>(
+    name: &str,
+    label: &str,
+    options: impl Iterator<Item = (&'a str, &'a str)>,
+    chosen: &str,
+) -> Markup {
+    html! {
+        div class="field" {
+            label class="usa-label" for=(name) { (label) }
+            select class="usa-select" id=(name) name=(name) {
+                option value="" { "Any" }
+                @for (value, label) in options {
+                    option value=(value) selected[value == chosen] { (label) }
+                }
+            }
+        }
+    }
+}
+
+fn table(
+    released: &Released<Listed>,
+    filter: &Filter,
+    (first, total): (usize, usize),
+    signed_in: &SignedIn,
+    now: Timestamp,
+) -> Markup {
+    let (Listed(rows), receipt) = released.open();
+    let acts = may_act(signed_in);
+    html! {
+        section class="card card--flush" aria-labelledby="accounts" {
+            form method="post" action={ (PATH) "/bulk" } {
+                input type="hidden" name="csrf" value=(signed_in.csrf);
+                div class="toolbar" {
+                    h2 id="accounts" { (total) @if total == 1 { " account" } @else { " accounts" } }
+                    span class="badge" { "this reading is entry " (receipt.entry) }
+                }
+                @if rows.is_empty() {
+                    div class="empty" { p { strong { "No account matches." } } }
+                } @else {
+                    div class="tablebox" role="region" aria-label="List of accounts" tabindex="0" {
+                        table class="table" {
+                            caption class="usa-sr-only" { "Accounts, by name" }
+                            thead { tr {
+                                @if acts { th scope="col" { input type="checkbox" data-all="row" aria-label="All on this page"; } }
+                                th scope="col" { "Name" } th scope="col" { "Account" } th scope="col" { "Kind" }
+                                th scope="col" { "Job functions" } th scope="col" { "State" } th scope="col" { "Last sign-in" }
+                            } }
+                            tbody { @for account in rows { (row(account, acts, now)) } }
+                        }
+                    }
+                    @if acts { (act::controls(signed_in, now)) }
+                }
+            }
+            (pager(filter, (first, rows.len(), total), signed_in))
+        }
+    }
+}
+
+fn row(account: &Account, acts: bool, now: Timestamp) -> Markup {
+    let profile = &account.profile;
+    html! {
+        tr data-account=(profile.name_id) {
+            @if acts {
+                td { input type="checkbox" name="row" value=(account.id) aria-label={ "Choose " (profile.name) }; }
+            }
+            th scope="row" { a href={ (PATH) "/" (account.id) } { (profile.name) } }
+            td class="mono" { (account.key()) }
+            td { (account.kind.as_str()) }
+            td { (profile.functions.join(", ")) }
+            td { (badge(account, now)) }
+            td class="nowrap" { (account.last_sign_in_at.map_or("never".to_owned(), moment)) }
+        }
+    }
+}
+
+fn pager(
+    filter: &Filter,
+    (first, shown, total): (usize, usize, usize),
+    signed_in: &SignedIn,
+) -> Markup {
+    let until = first.saturating_add(shown);
+    html! {
+        @if total > until {
+            form method="post" action=(PATH) class="toolbar" {
+                input type="hidden" name="csrf" value=(signed_in.csrf);
+                input type="hidden" name="page" value=(filter.page.saturating_add(1));
+                @for (name, value) in filter.again() { input type="hidden" name=(name) value=(value); }
+                span { (first.saturating_add(1)) " to " (until) " of " (total) }
+                button class="usa-button usa-button--outline" type="submit" { "Next accounts" }
+            }
+        }
+    }
+}
+
+/// Whether there is a use in showing this person what changes accounts; the policy decides.
+pub(super) fn may_act(signed_in: &SignedIn) -> bool {
+    signed_in.actor.functions.iter().any(|function| function.as_str() == "administrator")
+}
+
+/// What a change needs first.
+pub(super) fn step_up(signed_in: &SignedIn, now: Timestamp, next: &str) -> Markup {
+    html! {
+        @if !signed_in.session.is_stepped_up(now) {
+            div class="usa-alert usa-alert--warning" {
+                div class="usa-alert__body" {
+                    h3 class="usa-alert__heading" { "First confirm that it is you" }
+                    p class="usa-alert__text" {
+                        "Changes of accounts need a sign-in of the last five minutes. Nothing is done by confirming: you come back here."
+                    }
+                    p { a class="usa-button" href={ "/step-up?next=" (next) } { "Confirm my identity" } }
+                }
+            }
+        }
+    }
+}
