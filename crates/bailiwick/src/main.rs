@@ -6,6 +6,7 @@ mod ledger_commands;
 mod parcel_commands;
 mod progress;
 mod retention_commands;
+mod scim_commands;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +62,9 @@ enum Command {
     /// SAML: verify a response as the sign-in does.
     #[command(subcommand)]
     Saml(SamlCommand),
+    /// Directories (SCIM): their tokens. On a stopped server's ledger and state.
+    #[command(subcommand)]
+    Scim(scim_commands::ScimCommand),
     /// Policies: check them.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -187,6 +191,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             decrypt_key,
         })),
         Command::Ledger(command) => ledger_commands::run(command),
+        Command::Scim(command) => scim_commands::run(command),
         Command::Retention(command) => retention_commands::run(command),
         Command::Parcel(command) => parcel_commands::run(command),
         Command::Keys(KeysCommand::Master { out }) => {

@@ -17,6 +17,7 @@ use state::State;
 mod admission;
 pub mod c14n;
 pub mod cookie;
+pub mod directory;
 mod establish;
 pub mod functions;
 mod log_out;

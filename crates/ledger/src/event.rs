@@ -129,6 +129,24 @@ pub enum Event {
         until: Option<String>,
         evidence: String,
     },
+    /// A directory makes, changes or deletes one of its entries: a person or a group, by its id here. Digests
+    /// are hex SHA-256 of what it says.
+    DirectoryChanged {
+        directory: String,
+        kind: String,
+        id: String,
+        what: String,
+        before: Option<String>,
+        after: Option<String>,
+    },
+    /// A token by which a directory is let in was made or revoked. `token` is the beginning of its hash.
+    DirectoryToken {
+        directory: String,
+        token: String,
+        what: String,
+        by: String,
+        until: Option<Timestamp>,
+    },
     /// An emergency account was prepared, used, refused, locked or released.
     EmergencyAccess {
         account: String,
@@ -421,6 +439,8 @@ impl Event {
             | Self::AccountCreated { .. }
             | Self::AccountChanged { .. }
             | Self::QualificationRecorded { .. }
+            | Self::DirectoryChanged { .. }
+            | Self::DirectoryToken { .. }
             | Self::EmergencyAccess { .. }
             | Self::Released { .. }
             | Self::Written { .. }

@@ -58,6 +58,8 @@ kinds! {
     Event::AccountChanged { .. } => ACCOUNT_CHANGED, "account-changed", 62, Notice, Standard;
     Event::QualificationRecorded { .. } =>
         QUALIFICATION_RECORDED, "qualification-recorded", 63, Notice, Standard;
+    Event::DirectoryChanged { .. } => DIRECTORY_CHANGED, "directory-changed", 90, Notice, Standard;
+    Event::DirectoryToken { .. } => DIRECTORY_TOKEN, "directory-token", 91, Warning, Standard;
     Event::EmergencyAccess { .. } => EMERGENCY_ACCESS, "emergency-access", 64, Alert, Standard;
     Event::Decided { .. } => DECIDED, "decided", 16, Info, Standard;
     Event::Released { .. } => RELEASED, "released", 17, Notice, Standard;

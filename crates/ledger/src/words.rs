@@ -76,6 +76,13 @@ impl Event {
                 let until = until.unwrap_or_default();
                 format!("recorded {what} {course} of {account}, {on}{until}")
             }
+            Self::DirectoryChanged { directory, kind, id, what, .. } => {
+                format!("{what} {kind} {id} of directory {directory}")
+            }
+            Self::DirectoryToken { directory, token, what, by, until } => {
+                let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+                format!("{what} token {token} of directory {directory}{until} ({by})")
+            }
             Self::EmergencyAccess { account, what, reason } => {
                 format!("emergency account {account}: {what}, {reason}")
             }
@@ -268,6 +275,8 @@ impl Event {
             | Self::AccountCreated { .. }
             | Self::AccountChanged { .. }
             | Self::QualificationRecorded { .. }
+            | Self::DirectoryChanged { .. }
+            | Self::DirectoryToken { .. }
             | Self::EmergencyAccess { .. }
             | Self::RequestRefused { .. }
             | Self::AuditRead { .. }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub mod accounts;
+pub mod directory;
 pub mod exports;
 mod migrate;
 pub mod parcels;

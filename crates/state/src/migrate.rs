@@ -47,6 +47,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "exports", steps: crate::exports::tables },
     Migration { name: "parcels", steps: crate::parcels::tables },
     Migration { name: "accounts", steps: crate::accounts::tables },
+    Migration { name: "directories", steps: crate::directory::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.

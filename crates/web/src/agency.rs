@@ -26,6 +26,7 @@ use crate::config::{Config, ConfigError, SourceConfig};
 use crate::live::Live;
 use crate::providers::open_identity;
 use crate::providers::watch::Providers;
+use crate::scim::Directories;
 use crate::session::SignedIn;
 use crate::shared_ledger;
 use crate::sharing::Sharing;
@@ -145,6 +146,8 @@ pub struct Agency {
     pub providers: Providers,
     /// What runs for people, so that it can be cut.
     pub live: Arc<Live>,
+    /// Who keeps people and groups current.
+    pub directories: Directories,
     /// The tools, by id.
     pub tools: BTreeMap<String, Tool>,
     /// Seals row handles.
@@ -199,6 +202,7 @@ impl Agency {
             ),
             None => None,
         };
+        let directories = Directories::new(&config);
         let agency = Self {
             audit_class: audit_class()?,
             version: format!("Bailiwick {} on {}", env!("CARGO_PKG_VERSION"), module.name),
@@ -215,6 +219,7 @@ impl Agency {
             identity,
             providers,
             live: Arc::default(),
+            directories,
             exchange,
         };
         agency.record_start(&module.name, &policy, &problems).await?;
@@ -410,7 +415,7 @@ fn load_policy(config: &Config) -> Result<Policy, policy::PolicyError> {
     }
 }
 
-async fn open_state(folder: &Path, sealing: SealingKey) -> Result<State, StartError> {
+pub(crate) async fn open_state(folder: &Path, sealing: SealingKey) -> Result<State, StartError> {
     let path = folder.join("state.db");
     let url = format!("sqlite://{}?mode=rwc", path.display());
     let opened = State::open(&url, sealing).await;

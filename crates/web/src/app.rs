@@ -21,7 +21,7 @@ use crate::pages::{
 };
 use crate::problem::Problem;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
-use crate::{assets, headers};
+use crate::{assets, headers, scim};
 
 /// What every handler gets.
 pub type Shared = Arc<Agency>;
@@ -79,6 +79,7 @@ pub fn router(agency: Shared) -> Router {
         .route("/csp-reports", post(home::csp_report))
         .route("/health", get(home::health))
         .route("/ready", get(home::ready))
+        .nest("/scim/v2", scim::router(&agency))
         .merge(assets::router())
         .fallback(home::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX * 8))

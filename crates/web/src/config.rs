@@ -4,6 +4,7 @@
 //! value, and relative paths are relative to the file. This is the only place in the product that
 //! reads configuration; the environment is not consulted.
 
+mod directory;
 mod identity;
 mod ledger;
 mod oidc;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use policy::Ori;
 use serde::Deserialize;
 
+pub use self::directory::DirectoryConfig;
 pub use self::identity::{
     FunctionsFrom, IdentityProviderConfig, MfaAttribute, SamlConfig, hash_of,
 };
@@ -67,6 +69,9 @@ pub struct Config {
     /// Who tells us of revoked sessions and changed authenticators.
     #[serde(default, rename = "event_stream")]
     pub event_streams: Vec<EventStreamConfig>,
+    /// Who keeps their people and groups current.
+    #[serde(default, rename = "directory")]
+    pub directories: Vec<DirectoryConfig>,
     /// Our keys towards them.
     #[serde(default)]
     pub saml: SamlConfig,
@@ -353,12 +358,13 @@ impl Config {
         if self.identity_providers.is_empty() && self.oidc_providers.is_empty() {
             return value("identity_provider", "is missing: nobody could sign in");
         }
+        let directories = directory::check(&self.directories, &self.identity_providers);
         let ours = &self.agency.ori;
         let providers = self.identity_providers.iter().map(|provider| provider.check(ours));
         let oidc = self.oidc_providers.iter().map(|provider| provider.check(ours));
         let oidc = oidc.chain(self.event_streams.iter().map(EventStreamConfig::check));
         if let Some((key, what)) =
-            providers.chain([self.saml.check()]).chain(oidc).find_map(Result::err)
+            providers.chain([self.saml.check(), directories]).chain(oidc).find_map(Result::err)
         {
             return value(key, what);
         }

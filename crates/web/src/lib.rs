@@ -19,6 +19,7 @@ pub mod problem;
 pub mod providers;
 mod reading;
 pub mod retention;
+pub mod scim;
 pub mod serve;
 pub mod session;
 pub mod shared_ledger;

@@ -239,7 +239,7 @@ impl From<exchange::ExchangeError> for Problem {
 }
 
 /// An error's own words as a sentence.
-fn sentence(error: &dyn std::error::Error) -> String {
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     letters

@@ -25,4 +25,5 @@ mod log_out;
 mod peers;
 mod providers;
 mod refusals;
+mod scim;
 mod stage;

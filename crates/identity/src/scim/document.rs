@@ -197,14 +197,22 @@ impl Document {
         members.filter_map(|member| member.get("value")?.as_str())
     }
 
-    /// The group without a member that is gone.
+    /// The group with exactly these members.
     #[must_use]
-    pub fn without_member(mut self, id: &str) -> Self {
-        if let Some(Value::Array(members)) = self.body.get_mut("members") {
-            members.retain(|member| member.get("value").and_then(Value::as_str) != Some(id));
-            if members.is_empty() {
-                self.body.remove("members");
-            }
+    pub fn with_members(mut self, members: &[String]) -> Self {
+        self.body.remove("members");
+        if !members.is_empty() {
+            let members = members.iter().map(|id| json!({ "value": id }));
+            self.body.insert("members".into(), members.collect::<Vec<_>>().into());
+        }
+        self
+    }
+
+    /// The person as they are shown: active only where the account is.
+    #[must_use]
+    pub fn shown_active(mut self, account: bool) -> Self {
+        if self.active() == Some(true) && !account {
+            self.body.insert("active".into(), false.into());
         }
         self
     }

@@ -86,6 +86,21 @@ fn all() -> Vec<Event> {
             until: Some(text("2027-11-01")),
             evidence: text("certificate 17"),
         },
+        Event::DirectoryChanged {
+            directory: text("entra"),
+            kind: text("person"),
+            id: text("5b0c"),
+            what: text("changed"),
+            before: Some(digest.clone()),
+            after: Some(digest.clone()),
+        },
+        Event::DirectoryToken {
+            directory: text("entra"),
+            token: text("8f14e45f"),
+            what: text("made"),
+            by: text("R. Stone"),
+            until: Some(at),
+        },
         Event::EmergencyAccess {
             account: text("local|emergency-1"),
             what: text("signed in"),
@@ -218,6 +233,8 @@ sessions-ended: ended the sessions of riverton|det.ruiz: on leave
 account-created: made the person account riverton|det.ruiz (scim) with detective
 account-changed: disabled account riverton|det.ruiz, version 4 (active): left the agency
 qualification-recorded: recorded training security-awareness of riverton|det.ruiz, 2026-11-01 until 2027-11-01
+directory-changed: changed person 5b0c of directory entra
+directory-token: made token 8f14e45f of directory entra until 2026-11-22T14:03:21.417Z (R. Stone)
 emergency-access: emergency account local|emergency-1: signed in, the identity provider is down
 decided: asked for run-query on vehicle 7KDR419 through vehicle-lookup: denied, a detective may look up vehicles
 released: was given 1 rows (214 bytes) under entry 15

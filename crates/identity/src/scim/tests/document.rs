@@ -100,7 +100,9 @@ fn members_of_a_group_are_each_named_once_and_bounded() {
         json!([{ "value": "a", "$ref": "../Users/a" }, { "value": "a" }, { "value": "b" }]);
     let group_of_two = group(members).unwrap();
     assert_eq!(group_of_two.members().collect::<Vec<_>>(), ["a", "b"]);
-    assert_eq!(group_of_two.without_member("a").members().collect::<Vec<_>>(), ["b"]);
+    let one = group_of_two.with_members(&["c".to_owned()]);
+    assert_eq!(one.members().collect::<Vec<_>>(), ["c"]);
+    assert!(one.with_members(&[]).members().next().is_none());
     let many: Vec<Value> = (0..=MEMBERS_MAX).map(|n| json!({ "value": n.to_string() })).collect();
     assert_eq!(group(many.into()).unwrap_err().scim_type(), "tooMany");
 }

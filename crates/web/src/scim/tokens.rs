@@ -1,0 +1,224 @@
+//! The tokens by which directories are let in: made and revoked on record, shown once, kept as hashes.
+//!
+//! At the command line nobody is signed in: the name that is given goes on record as such.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use keys::Random;
+use keys::digest::sha256;
+use keys::seal::SealingKey;
+use ledger::{AppendError, Event, Ledger, Record};
+use state::State;
+use state::directory::tokens;
+
+use crate::agency::{Outside, StartError, open_state};
+use crate::config::{Config, ConfigError};
+use crate::stopped::{self, StoppedError};
+
+pub use state::directory::tokens::Token;
+
+/// The longest that a token may count.
+pub const DAYS_MAX: u16 = 366;
+/// Longest name of whoever orders something at the command line, in bytes.
+const NAME_BYTES_MAX: usize = 200;
+/// What every token begins with, so that a leaked one is known for what it is.
+const PREFIX: &str = "bailiwick_scim_";
+
+/// Why no token was made, listed or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    #[error("the configuration cannot be used")]
+    Config(#[from] ConfigError),
+    #[error("no `[[directory]]` of the configuration has this id")]
+    NoDirectory,
+    #[error("a token counts for 1 to {DAYS_MAX} days")]
+    Days,
+    #[error("give the name of who orders it, in 1 to {NAME_BYTES_MAX} bytes")]
+    Name,
+    #[error("no token that counts has this name; `bailiwick scim token list` shows them")]
+    NoToken,
+    #[error("more than one token's name begins so")]
+    Ambiguous,
+    #[error("there is no ledger in `{folder}`: start the server once")]
+    NoLedger { folder: std::path::PathBuf },
+    #[error("the agency's keys cannot be had")]
+    Keys(#[from] keys::KeysError),
+    #[error("`{name}` is not among the agency's keys")]
+    NoKey { name: &'static str },
+    #[error("the ledger or the state can't be opened. Stop the server first")]
+    Open(#[source] Box<StartError>),
+    #[error("the ledger did not record this, so nothing was done")]
+    Append(#[from] AppendError),
+    #[error("the state database failed")]
+    State(#[from] state::StateError),
+}
+
+impl From<StoppedError> for TokenError {
+    fn from(error: StoppedError) -> Self {
+        match error {
+            StoppedError::NoLedger { folder } => Self::NoLedger { folder },
+            StoppedError::Keys(error) => Self::Keys(error),
+            StoppedError::NoKey { name } => Self::NoKey { name },
+            StoppedError::Open(error) => Self::Open(error),
+        }
+    }
+}
+
+/// The secret of an `Authorization: Bearer …` header, if it can be a token of ours.
+pub(super) fn bearer(header: &str) -> Option<[u8; 32]> {
+    let (scheme, token) = header.split_once(' ')?;
+    let secret = token.trim().strip_prefix(PREFIX)?;
+    let ours = scheme.eq_ignore_ascii_case("bearer") && secret.len() == 43;
+    if !ours {
+        return None;
+    }
+    URL_SAFE_NO_PAD.decode(secret).ok()?.try_into().ok()
+}
+
+/// The name of a token, to people: the beginning of its hash.
+#[must_use]
+pub fn name(token: &Token) -> &str {
+    token.id.get(..12).unwrap_or_default()
+}
+
+/// Makes a token for a directory. It is given once, and can't be read again.
+///
+/// # Errors
+/// [`TokenError`]; then none counts.
+pub async fn make(
+    (ledger, state): (&Ledger, &State),
+    directory: &str,
+    (now, days): (Timestamp, u16),
+    by: &str,
+    random: &dyn Random,
+) -> Result<String, TokenError> {
+    if !(1..=DAYS_MAX).contains(&days) {
+        return Err(TokenError::Days);
+    }
+    let mut secret = [0; 32];
+    random.fill(&mut secret)?;
+    let id = sha256(&secret);
+    let until = now.checked_add(SignedDuration::from_hours(24 * i64::from(days)));
+    let until = until.map_err(|_| TokenError::Days)?;
+    let event = Event::DirectoryToken {
+        directory: directory.to_owned(),
+        token: hex::encode(id).chars().take(12).collect(),
+        what: "made".to_owned(),
+        by: by.to_owned(),
+        until: Some(until),
+    };
+    ledger.append(Record::platform(event)).await?;
+    tokens::keep(state, &id, directory, now, until).await?;
+    Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret)))
+}
+
+/// Revokes a token by its name, or any longer beginning of its hash.
+///
+/// # Errors
+/// [`TokenError`]; then it still counts.
+pub async fn revoke(
+    (ledger, state): (&Ledger, &State),
+    named: &str,
+    now: Timestamp,
+    by: &str,
+) -> Result<(), TokenError> {
+    let all = tokens::list(state).await?;
+    let mut found = all.iter().filter(|token| {
+        named.len() >= 8 && token.id.starts_with(named) && token.revoked_at.is_none()
+    });
+    let token = found.next().ok_or(TokenError::NoToken)?;
+    if found.next().is_some() {
+        return Err(TokenError::Ambiguous);
+    }
+    let event = Event::DirectoryToken {
+        directory: token.client.clone(),
+        token: name(token).to_owned(),
+        what: "revoked".to_owned(),
+        by: by.to_owned(),
+        until: None,
+    };
+    ledger.append(Record::platform(event)).await?;
+    match tokens::revoke(state, &token.id, now).await? {
+        true => Ok(()),
+        false => Err(TokenError::NoToken),
+    }
+}
+
+/// The ledger and the state of a configuration whose server is stopped.
+struct Stopped {
+    ledger: Ledger,
+    state: State,
+    outside: Outside,
+}
+
+impl Stopped {
+    async fn open(config: &Config) -> Result<Self, TokenError> {
+        let outside = Outside::system();
+        let (ledger, ring) = stopped::open(config, &outside)?;
+        let sealing = SealingKey::from_bytes(ring.secret("state", &*outside.random)?);
+        let state = open_state(&config.data.folder, sealing).await;
+        let state = state.map_err(|error| TokenError::Open(Box::new(error)))?;
+        Ok(Self { ledger, state, outside })
+    }
+
+    async fn close(self) -> Result<(), TokenError> {
+        self.state.close().await?;
+        self.ledger.close()?;
+        Ok(())
+    }
+}
+
+fn checked(by: &str) -> Result<(), TokenError> {
+    let sound = (1..=NAME_BYTES_MAX).contains(&by.trim().len());
+    if sound && !by.chars().any(char::is_control) { Ok(()) } else { Err(TokenError::Name) }
+}
+
+/// `bailiwick scim token make`.
+///
+/// # Errors
+/// As [`make`].
+pub async fn make_stopped(
+    config: &Path,
+    directory: &str,
+    days: u16,
+    by: &str,
+) -> Result<String, TokenError> {
+    checked(by)?;
+    let config = Config::read(config)?;
+    if !config.directories.iter().any(|known| known.id == directory) {
+        return Err(TokenError::NoDirectory);
+    }
+    let open = Stopped::open(&config).await?;
+    let (now, random) = (open.outside.clock.now(), open.outside.random.clone());
+    let rooms = (&open.ledger, &open.state);
+    let made = make(rooms, directory, (now, days), by, &*random).await;
+    open.close().await?;
+    made
+}
+
+/// `bailiwick scim token revoke`.
+///
+/// # Errors
+/// As [`revoke`].
+pub async fn revoke_stopped(config: &Path, named: &str, by: &str) -> Result<(), TokenError> {
+    checked(by)?;
+    let open = Stopped::open(&Config::read(config)?).await?;
+    let now = open.outside.clock.now();
+    let revoked = revoke((&open.ledger, &open.state), named, now, by).await;
+    open.close().await?;
+    revoked
+}
+
+/// `bailiwick scim token list`.
+///
+/// # Errors
+/// [`TokenError`].
+pub async fn list_stopped(config: &Path) -> Result<Vec<Token>, TokenError> {
+    let open = Stopped::open(&Config::read(config)?).await?;
+    let found = tokens::list(&open.state).await;
+    open.close().await?;
+    Ok(found?)
+}
