@@ -1,6 +1,5 @@
 //! The page that opens parcels, in a browser: by hand, and against the public vectors.
 #![expect(clippy::unwrap_used, reason = "a test's helper fails as the test does")]
-#![expect(clippy::indexing_slicing, reason = "tests know their vectors")]
 
 use std::path::{Path, PathBuf};
 
