@@ -1,5 +1,7 @@
 //! Accounts in the hands of an administrator: what is changed takes effect at once, and is on record.
 
+#![expect(clippy::print_stdout, reason = "how fast the bytes stopped is printed")]
+
 use std::time::{Duration, Instant};
 
 use demo::runner::{Places, World};
