@@ -79,6 +79,8 @@ impl Home {
         let outside = Outside { clock: self.clock.clone(), ..outside };
         let server = Server::start(config, outside).await;
         let server = server.map_err(|error| web::problem::chain(&error).to_string())?;
+        // The server looks at its providers by itself as it starts; after this there is nothing new to tell.
+        server.agency.refresh_providers().await;
         Ok(Agency { base: format!("http://{}", server.pages), server })
     }
 }
