@@ -225,6 +225,7 @@ sign-in-started: started to sign in through riverton-idp
 signed-in: signed in through riverton-idp with several factors (TOTP)
 sign-in-refused: was refused sign-in through riverton-idp: saml.signature.invalid
 provider-alert: warned of identity provider riverton-idp: its last certificate ends, 30 days left
+signal-received: signals told of the event session-revoked: sessions end
 notice-accepted: accepted the system use notice 2026-1
 stepped-up: proved identity again through riverton-idp (TOTP)
 signed-out: signed out
@@ -277,7 +278,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
     let listed: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     assert_eq!(names, listed);
     let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
-    assert_eq!(codes, (1..=39).chain(50..=64).chain([80]).collect());
+    assert_eq!(codes, (1..=39).chain(50..=64).chain([80, 81]).collect());
     for event in all() {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["type"], event.kind());
