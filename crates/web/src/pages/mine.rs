@@ -37,8 +37,8 @@ pub async fn sessions(State(agency): State<Shared>, signed_in: SignedIn) -> Answ
     let own = own(&agency, &signed_in).await?;
     let content = html! {
         p { a href="/me" { "Back to how I am signed in" } }
-        section class="card card--flush" aria-labelledby="live" {
-            div class="toolbar" { h2 id="live" { (own.len()) @if own.len() == 1 { " live session" } @else { " live sessions" } } }
+        section class="card card--flush" aria-labelledby="own-sessions" {
+            div class="toolbar" { h2 id="own-sessions" { (own.len()) @if own.len() == 1 { " live session" } @else { " live sessions" } } }
             div class="tablebox" role="region" aria-label="List of sessions" tabindex="0" {
                 table class="table" {
                     caption class="usa-sr-only" { "Your live sessions, newest first" }
@@ -50,7 +50,7 @@ pub async fn sessions(State(agency): State<Shared>, signed_in: SignedIn) -> Answ
                 }
             }
         }
-        p class="usa-hint" { "A session that you do not know is not yours: end it, and tell your security officer." }
+        p class="muted" { "A session that you do not know is not yours: end it, and tell your security officer." }
     };
     Ok(agency.page(&signed_in, "My sessions", SESSIONS, &content))
 }

@@ -91,15 +91,16 @@ async fn history(agency: &Shared, key: String) -> Result<Vec<Entry>, Problem> {
     Ok(page.entries.into_iter().filter(|entry| about(&entry.record.event) == Some(&key)).collect())
 }
 
+/// The key of the account that an event is about, if it is about one.
 fn about(event: &Event) -> Option<&String> {
-    match event {
-        Event::AccountCreated { account, .. }
-        | Event::AccountChanged { account, .. }
-        | Event::QualificationRecorded { account, .. }
-        | Event::EmergencyAccess { account, .. } => Some(account),
-        Event::SessionsEnded { of, .. } => Some(of),
-        _ => None,
+    if let Event::AccountCreated { account, .. }
+    | Event::AccountChanged { account, .. }
+    | Event::QualificationRecorded { account, .. }
+    | Event::EmergencyAccess { account, .. } = event
+    {
+        return Some(account);
     }
+    if let Event::SessionsEnded { of, .. } = event { Some(of) } else { None }
 }
 
 fn facts(account: &Account, now: Timestamp) -> Markup {
@@ -173,7 +174,7 @@ fn forms(account: &Account, signed_in: &SignedIn, now: Timestamp) -> Markup {
                 }
                 (function_boxes(&account.profile.functions))
                 (reason_field())
-                p class="usa-hint" {
+                p class="muted small" {
                     "Whatever the person has open ends at once when the account is disabled or has other functions."
                 }
                 button class="usa-button" type="submit" { "Change it" }
