@@ -278,7 +278,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
     let listed: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     assert_eq!(names, listed);
     let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
-    assert_eq!(codes, (1..=39).chain(50..=64).chain([80, 81]).collect());
+    assert_eq!(codes, (1..=39).chain(50..=64).chain([80, 81, 90, 91]).collect());
     for event in all() {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["type"], event.kind());
