@@ -233,6 +233,30 @@ async fn look_at_own_sessions(page: &Page, base: &str) {
     page.audit().await.unwrap();
 }
 
+/// An administrator disables somebody, who is out at once.
+async fn change_accounts(page: &Page, base: &str) {
+    page.goto(&format!("{base}/people")).await.unwrap();
+    page.wait_for("Elena Ruiz").await.unwrap();
+    page.audit().await.unwrap();
+    page.follow("Confirm my identity").await.unwrap();
+    prove(page, "Petra Voss", "Riverton").await;
+    page.goto(&format!("{base}/people")).await.unwrap();
+    page.fill("Job function", "patrol-officer").await.unwrap();
+    page.click("Filter").await.unwrap();
+    page.wait_gone("Elena Ruiz").await.unwrap();
+    picture(page, "people").await;
+    page.audit().await.unwrap();
+    page.follow("Sam Hale").await.unwrap();
+    page.wait_for("Change the account").await.unwrap();
+    page.audit().await.unwrap();
+    page.click("Disable").await.unwrap();
+    page.fill("Reason", "on leave").await.unwrap();
+    page.click("Change it").await.unwrap();
+    page.wait_for("Disabled because").await.unwrap();
+    picture(page, "account").await;
+    page.audit().await.unwrap();
+}
+
 /// What was given by one tool, which the entry of a release has from its decision.
 async fn filter_the_audit(page: &Page, base: &str) {
     page.goto(&format!("{base}/audit")).await.unwrap();
@@ -297,5 +321,7 @@ async fn the_story_holds_from_the_first_sign_in_to_the_last_audit_entry() {
     read_the_audit(&lindqvist, riverton, &refused).await;
 
     look_at_own_sessions(&ruiz, riverton).await;
+    let voss = sign_in(&browser, riverton, "Petra Voss", "Riverton").await;
+    change_accounts(&voss, riverton).await;
     browser.close().await.unwrap();
 }
