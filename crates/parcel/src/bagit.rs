@@ -54,8 +54,8 @@ pub fn check(folder: &Path, watch: Watch<'_>) -> Result<Bag, Refused> {
     let tags = bag.manifests("tagmanifest-", version, encoding)?;
     let listed: BTreeSet<String> = payload.iter().flat_map(List::paths).cloned().collect();
     bag.check_fetch(encoding, &listed)?;
-    bag.check_complete(&payload, version)?;
-    bag.check_info(version, encoding)?;
+    let absent = bag.check_complete(&payload, version)?;
+    bag.check_info(version, encoding, absent)?;
     bag.check_bytes(payload.iter().chain(&tags), watch)?;
     let in_data = bag.found.iter().filter(|(path, _)| path.starts_with("data/"));
     let files: BTreeMap<_, _> = in_data.map(|(path, length)| (path.clone(), *length)).collect();
@@ -163,7 +163,9 @@ impl Reading<'_> {
     }
 
     /// Every listed file is there, and every file of the payload is listed: by one manifest, or, as of 1.0, by each.
-    fn check_complete(&mut self, payload: &[List], version: Version) -> Result<(), Refused> {
+    /// Gives how many of a system's own files are not there.
+    fn check_complete(&mut self, payload: &[List], version: Version) -> Result<u64, Refused> {
+        let mut absent = BTreeSet::new();
         let twins: BTreeSet<String> =
             self.found.keys().map(|path| name::collision_key(path)).collect();
         for path in payload.iter().flat_map(List::paths) {
@@ -175,6 +177,7 @@ impl Reading<'_> {
                 self.warnings.push(format!("`{path}` is there under another spelling of its name"));
             } else if SYSTEM_FILES.contains(&last) {
                 self.warnings.push(format!("`{path}`, a system's own file, is not there"));
+                absent.insert(path);
             } else {
                 return Err(Refused::new(path, Fault::Missing));
             }
@@ -190,17 +193,22 @@ impl Reading<'_> {
                 self.warnings.push(format!("`{path}` is a system's own file"));
             }
         }
-        Ok(())
+        Ok(absent.len() as u64)
     }
 
-    /// `Payload-Oxum`, where it is given, must be true.
-    fn check_info(&self, version: Version, encoding: Encoding) -> Result<(), Refused> {
+    /// `Payload-Oxum`, where it is given, must be true: of the files that are there, or of those and the
+    /// `absent` ones of a system, whose lengths nobody knows.
+    fn check_info(&self, version: Version, encoding: Encoding, absent: u64) -> Result<(), Refused> {
         let file = "bag-info.txt";
         let Some(bytes) = self.tag(file)? else { return Ok(()) };
         let oxum = lists::oxum(&encoding.decode(&bytes).at(file)?, version).at(file)?;
         let payload = || self.found.iter().filter(|(path, _)| path.starts_with("data/"));
-        let bytes = payload().map(|(_, length)| *length).sum();
-        let same = oxum.is_none_or(|told| told == (bytes, payload().count() as u64));
+        let bytes: u64 = payload().map(|(_, length)| *length).sum();
+        let count = payload().count() as u64;
+        let same = oxum.is_none_or(|(told, files)| {
+            (told, files) == (bytes, count)
+                || absent > 0 && told >= bytes && files == count + absent
+        });
         let fault = Fault::Malformed("a Payload-Oxum that is the payload's");
         if same { Ok(()) } else { Err(Refused::new(file, fault)) }
     }
