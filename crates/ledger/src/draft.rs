@@ -103,7 +103,8 @@ fn frame(
     Ok(Batch { envelopes, leaves, bodies, frame, head })
 }
 
-fn bucket_of(fixed: &Fixed, job: &Job) -> Result<Bucket, Failure> {
+/// Where the body of a record goes; refused if it was disposed of.
+pub(crate) fn bucket_of(fixed: &Fixed, job: &Job) -> Result<Bucket, Failure> {
     let class = job.record.event.retention();
     let months = match class {
         Retention::Standard => fixed.settings.standard_months,

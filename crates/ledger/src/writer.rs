@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::body::{HEADER_BYTES, SEALED_EXTRA};
 use crate::disk::DiskLock;
-use crate::draft::draft;
+use crate::draft::{bucket_of, draft};
 use crate::envelope::Bucket;
 use crate::error::{AppendError, Damage, OpenError};
 use crate::event::Event;
@@ -120,6 +120,7 @@ impl Writer {
             return self.refuse(jobs, &error);
         }
         let jobs = self.refuse_behind(jobs);
+        let jobs = self.refuse_without_bucket(jobs);
         if jobs.is_empty() {
             return;
         }
@@ -265,6 +266,21 @@ impl Writer {
             } else {
                 latest = latest.max(Some(at));
                 taken.push(job);
+            }
+        }
+        taken
+    }
+
+    /// Refuses records that no bucket may take, lest they keep out the others of their batch.
+    fn refuse_without_bucket(&mut self, jobs: Vec<Job>) -> Vec<Job> {
+        let mut taken = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match bucket_of(&self.fixed, &job) {
+                Ok(_) => taken.push(job),
+                Err(failure) => {
+                    let error = self.note_failure(failure);
+                    self.refuse(vec![job], &error);
+                }
             }
         }
         taken

@@ -412,8 +412,16 @@ fn nothing_is_written_into_what_was_disposed_of() {
     let refused = append(&ledger, numbered(1)).unwrap_err();
     let AppendError::BucketGone { bucket } = &refused else { panic!("{refused}") };
     assert_eq!(*bucket, home().name());
-    clock.set(time("2026-12-01T00:00:00Z"));
-    append(&ledger, numbered(1)).unwrap();
+    // Whatever is in one batch with them is taken.
+    for number in 0..20 {
+        clock.set(time("2026-11-22T15:00:00Z"));
+        let refused = ledger.enqueue(numbered(number)).unwrap();
+        clock.set(time("2026-12-01T00:00:00Z"));
+        ledger.enqueue(numbered(number)).unwrap().wait().unwrap();
+        let error = refused.wait().unwrap_err();
+        let gone = matches!(error, AppendError::BucketGone { .. });
+        assert!(gone || matches!(error, AppendError::ClockBehind { .. }), "{error}");
+    }
     assert_eq!(kinds(&ledger, "disposed-returned"), 0);
 }
 
