@@ -4,6 +4,7 @@
 //! that no test is skipped unseen. Every process started here ends with the test that started it.
 
 mod oidc;
+mod pki;
 mod postgres;
 mod process;
 mod s3;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 pub use oidc::OidcProvider;
+pub use pki::{AUTHORITY, Pki, Wanted};
 pub use postgres::Postgres;
 pub use process::Process;
 pub use s3::S3;

@@ -15,7 +15,7 @@ use chromiumoxide::cdp::browser_protocol::input::{
     DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
     InsertTextParams, MouseButton,
 };
-use chromiumoxide::cdp::browser_protocol::network::Cookie;
+use chromiumoxide::cdp::browser_protocol::network::{Cookie, Headers, SetExtraHttpHeadersParams};
 use chromiumoxide::cdp::js_protocol::runtime::EvaluateParams;
 use chromiumoxide::page::ScreenshotParams;
 use serde::Deserialize;
@@ -331,6 +331,15 @@ impl Page {
     pub async fn prefer(&self, feature: &str, value: &str) -> anyhow::Result<()> {
         let feature = MediaFeature::new(feature, value);
         self.page.emulate_media_features(vec![feature]).await.context("setting a media feature")?;
+        Ok(())
+    }
+
+    /// Has every request carry these headers, as if a proxy in front added them.
+    pub async fn send_headers(&self, headers: &[(&str, &str)]) -> anyhow::Result<()> {
+        let all: serde_json::Map<String, serde_json::Value> =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        let all = SetExtraHttpHeadersParams::new(Headers::new(all));
+        self.page.execute(all).await.context("setting headers")?;
         Ok(())
     }
 

@@ -43,6 +43,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("aws-lc-rs", &["keys"]),
     ("rustls", &["wire"]),
     ("tokio-rustls", &["wire"]),
+    ("rustls-webpki", &["wire"]),
+    ("x509-ocsp", &["keys"]),
     ("sea-orm", &["state"]),
     ("cedar-policy", &["policy"]),
     ("parquet", &["ledger"]),

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use policy::{ActorId, Function, Ori};
-use state::sessions::{self, Details, NewSession, StoredSession};
+use state::sessions::{self, Bound, Details, NewSession, StoredSession};
 use state::sign_ins::{self, Admission, Finished, Message};
 
 use crate::admission::{Admitted, Said};
+use crate::certificates::{Held, SecondFactor};
 use crate::saml::Assertion;
-use crate::session::{SessionToken, Signed, later, signed};
+use crate::session::{SessionToken, Signed, later};
 use crate::sign_in::{Browser, SignedIn};
 use crate::{AccountRules, Identity, IdentityError, IdpSettings, Refusal};
 
@@ -69,6 +70,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) name_attribute: &'a str,
     pub(crate) agency_attribute: Option<&'a str>,
     pub(crate) accounts: AccountRules,
+    /// What makes a single factor two.
+    pub(crate) second_factor: Option<&'a SecondFactor>,
 }
 
 impl IdpSettings {
@@ -82,6 +85,7 @@ impl IdpSettings {
             name_attribute: &self.name_attribute,
             agency_attribute: self.agency_attribute.as_deref(),
             accounts: self.accounts,
+            second_factor: self.second_factor.as_ref(),
         }
     }
 }
@@ -148,13 +152,15 @@ impl<'a> Rules<'a> {
 }
 
 impl Identity {
-    /// Begins the session that a proof earns. The caller fills in where to return to.
+    /// Begins the session that a proof earns, with the certificate that is part of it, if one is. The caller fills in
+    /// where to return to.
     pub(crate) async fn establish(
         &self,
         rules: &Rules<'_>,
         proof: &Proof,
         stepping_up: Option<Signed>,
         browser: &Browser,
+        held: Option<Held>,
         now: Timestamp,
     ) -> Result<SignedIn, IdentityError> {
         let refused = |refusal| IdentityError::Refused { idp: Some(rules.id.to_owned()), refusal };
@@ -168,6 +174,20 @@ impl Identity {
             return Err(refused(Refusal::new(proof.codes.step_up_person, detail)));
         }
         rules.check_agency(proof).map_err(refused)?;
+        let held = match held {
+            None if !proof.mfa => {
+                Some(self.second_factor(rules, proof, browser, now).await.map_err(refused)?)
+            }
+            held => held,
+        };
+        let device = self.device(browser, held, now).await;
+        if let Some((_, bound)) =
+            stepping_up.as_ref().and_then(|old| old.session.certificate.as_ref())
+            && device.certificate.as_ref().is_none_or(|now| now.thumbprint != *bound)
+        {
+            let detail = "the step-up was made with another certificate than the session's";
+            return Err(refused(Refusal::new("cert.stepup.person", detail)));
+        }
         let admitted = self.admit(rules.said(proof), now).await?;
         let secret = || keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
         let (token, csrf) = (secret()?, secret()?);
@@ -181,7 +201,7 @@ impl Identity {
             absolute_deadline: deadline,
             stepped_up_at: stepping_up.as_ref().map(|_| now),
             notice: stepping_up.as_ref().and_then(|old| old.session.notice.clone()),
-            details: details(rules, proof, &person, &admitted, csrf, browser),
+            details: details(rules, proof, &person, &admitted, csrf, (browser, device)),
         };
         self.begin(rules.id, proof, &new, stepping_up.as_ref(), &admitted.admission).await?;
         let stored = StoredSession {
@@ -195,11 +215,39 @@ impl Identity {
         };
         Ok(SignedIn {
             token: SessionToken::new(&token),
-            signed: signed(stored, &self.settings.limits)?,
+            signed: self.signed(stored)?,
             return_to: String::new(),
             stepped_up_from: stepping_up.map(|old| old.session.prefix()),
             notes: proof.notes.clone(),
         })
+    }
+
+    /// What is known of the device: its class, and the certificate that the session is bound to, be it the person's
+    /// or the device's.
+    async fn device(&self, browser: &Browser, held: Option<Held>, now: Timestamp) -> Device {
+        let address = browser.address.as_deref().and_then(|address| address.parse().ok());
+        let mut all: Vec<Held> = held.into_iter().collect();
+        if let Some(shown) = &browser.shown {
+            let known = |id: &&str| all.iter().all(|held| held.provider != **id);
+            let others: Vec<&str> =
+                self.device_providers(address).into_iter().filter(known).collect();
+            for id in others {
+                let Some(provider) = self.certificate_provider(id) else { continue };
+                match provider.judge(shown, self.random(), now).await {
+                    Ok(device) => all.push(device),
+                    // It is of no class, and signs in as from any device.
+                    Err(refusal) => {
+                        tracing::info!(code = refusal.code, "a device's certificate does not count")
+                    }
+                }
+            }
+        }
+        let class = self.device_class(address, &all);
+        let class = class.map(|class| (class.name.clone(), class.idle_max.as_secs()));
+        let certificate = all.into_iter().next();
+        let certificate =
+            certificate.map(|held| Bound { provider: held.provider, thumbprint: held.thumbprint });
+        Device { class, certificate }
     }
 
     async fn begin(
@@ -236,6 +284,12 @@ impl Identity {
     }
 }
 
+/// What is known of the device that a session begins on.
+struct Device {
+    class: Option<(String, i64)>,
+    certificate: Option<Bound>,
+}
+
 /// What a session keeps of the proof that it was earned with.
 fn details(
     rules: &Rules<'_>,
@@ -243,15 +297,19 @@ fn details(
     person: &ActorId,
     admitted: &Admitted,
     csrf: [u8; 32],
-    browser: &Browser,
+    (browser, device): (&Browser, Device),
 ) -> Details {
     Details {
         actor: person.as_str().to_owned(),
         name: admitted.name.clone(),
         agency: rules.agency.as_str().to_owned(),
         functions: admitted.functions.iter().map(|f| f.as_str().to_owned()).collect(),
-        mfa: proof.mfa,
-        context: proof.context.clone(),
+        // Single factors became two above, or there is no session.
+        mfa: true,
+        context: match proof.mfa {
+            true => proof.context.clone(),
+            false => format!("{} + certificate", proof.context),
+        },
         authenticated_at: proof.authenticated_at,
         idp: rules.id.to_owned(),
         name_id: proof.name_id.clone(),
@@ -260,5 +318,7 @@ fn details(
         csrf,
         address: browser.address.clone(),
         agent: browser.agent.clone().filter(|agent| agent.len() <= AGENT_BYTES_MAX),
+        device_class: device.class,
+        certificate: device.certificate,
     }
 }

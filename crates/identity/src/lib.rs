@@ -1,4 +1,4 @@
-//! Who is asking, and how strongly they proved it: SAML and OpenID Connect sign-in and sessions, in; an
+//! Who is asking, and how strongly they proved it: SAML, OpenID Connect, client certificates and sessions, in; an
 //! `Actor`, out.
 //!
 //! Invariants: an identity is read only from bytes whose signature was verified with a key pinned in the
@@ -16,7 +16,9 @@ use state::State;
 
 mod admission;
 pub mod c14n;
+pub mod certificates;
 pub mod cookie;
+pub mod devices;
 pub mod directory;
 mod establish;
 pub mod functions;
@@ -103,6 +105,8 @@ pub struct Identity {
     pub(crate) recorder: Option<Arc<dyn Recorder>>,
     pub(crate) oidc: Arc<[Arc<oidc::Provider>]>,
     pub(crate) streams: Arc<[Arc<ssf::Stream>]>,
+    pub(crate) certificates: Arc<[Arc<certificates::Provider>]>,
+    pub(crate) devices: Arc<[devices::DeviceClass]>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -134,6 +138,8 @@ impl Identity {
             recorder: None,
             oidc,
             streams: Arc::default(),
+            certificates: Arc::default(),
+            devices: Arc::default(),
         })
     }
 
@@ -200,6 +206,8 @@ pub enum IdentityError {
     UnknownProvider,
     #[error("identity provider `{idp}`: {problem}")]
     Provider { idp: String, problem: &'static str },
+    #[error("device class `{class}` {problem}")]
+    DeviceClass { class: String, problem: &'static str },
     #[error("the {limit} limit of sessions is not within what CJISSECPOL allows")]
     Limit { limit: &'static str },
     #[error("the cryptographic module gave no random bytes")]

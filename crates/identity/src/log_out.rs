@@ -15,7 +15,7 @@ use crate::saml::redirect::{Kind, Received, url};
 use crate::saml::request::{escape, instant};
 use crate::saml::scan::{self, elements, text_of, uri_of};
 use crate::saml::{gate, ns, profile};
-use crate::session::{Signed, later, signed};
+use crate::session::{Signed, later};
 use crate::{Identity, IdentityError, IdpSettings, Refusal, SKEW_SECONDS_MAX, ServiceKeys};
 
 /// How far a message's IssueInstant may lie from now.
@@ -191,9 +191,8 @@ impl Identity {
         let ended =
             sessions::end_by_provider(&self.state, &message, actor, indexes, reason, now).await?;
         let Some(ended) = ended else { return Ok(None) };
-        let limits = &self.settings.limits;
         let ended: Result<Vec<Signed>, _> =
-            ended.into_iter().map(|stored| signed(stored, limits)).collect();
+            ended.into_iter().map(|stored| self.signed(stored)).collect();
         ended.map(Some)
     }
 

@@ -84,6 +84,10 @@ pub struct Session {
     pub notice: Option<(String, Timestamp)>,
     pub address: Option<String>,
     pub agent: Option<String>,
+    /// The class of the device that it began on, if the device is of one.
+    pub device_class: Option<String>,
+    /// The certificate without which the session does not live: who vouches for it, and its SHA-256.
+    pub certificate: Option<(String, [u8; 32])>,
     csrf: [u8; 32],
     pub(crate) named: Named,
 }
@@ -188,7 +192,8 @@ impl Identity {
             let reason = sessions::end_reason(&self.state, &id).await?;
             return Ok(reason.map_or(Lookup::Unknown, |reason| Lookup::Ended { reason }));
         };
-        let mut signed = signed(stored, &self.settings.limits)?;
+        let idle_max = self.limits_in(stored.details.device_class.as_ref()).idle_max;
+        let mut signed = self.signed(stored)?;
         if let Some(reason) = expired(&signed.session, now) {
             return Ok(match sessions::end(&self.state, &id, reason, now).await? {
                 true => Lookup::Expired { signed: Box::new(signed), reason },
@@ -199,7 +204,7 @@ impl Identity {
         if activity == Activity::Person && since >= SignedDuration::from_secs(TOUCH_SECONDS) {
             sessions::touch(&self.state, &id, now).await?;
             signed.session.last_seen_at = now;
-            signed.session.idle_deadline = later(now, self.settings.limits.idle_max);
+            signed.session.idle_deadline = later(now, idle_max);
         }
         Ok(Lookup::Live(Box::new(signed)))
     }
@@ -257,7 +262,7 @@ impl Identity {
             sessions::of_person(&self.state, actor.as_str(), SESSIONS_OF_PERSON_MAX, now).await?;
         let mut summaries = Vec::with_capacity(found.len());
         for stored in found {
-            let session = signed(stored, &self.settings.limits)?.session;
+            let session = self.signed(stored)?.session;
             if expired(&session, now).is_none() {
                 let current = current.is_some_and(|current| current.id == session.id);
                 summaries.push(SessionSummary { session, current });
@@ -324,11 +329,15 @@ pub(crate) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// Reads a stored session. The strictest of the stored and the present limits counts.
-pub(crate) fn signed(
-    stored: StoredSession,
-    limits: &SessionLimits,
-) -> Result<Signed, IdentityError> {
+impl Identity {
+    /// Reads a stored session. The strictest of the stored and the present limits counts.
+    pub(crate) fn signed(&self, stored: StoredSession) -> Result<Signed, IdentityError> {
+        let limits = self.limits_in(stored.details.device_class.as_ref());
+        signed(stored, &limits)
+    }
+}
+
+fn signed(stored: StoredSession, limits: &SessionLimits) -> Result<Signed, IdentityError> {
     let damaged = |what| move |_| IdentityError::Damaged { what };
     let details = stored.details;
     let functions = details.functions.iter().map(|text| text.parse());
@@ -358,6 +367,8 @@ pub(crate) fn signed(
         notice: stored.notice,
         address: details.address,
         agent: details.agent,
+        device_class: details.device_class.map(|(name, _)| name),
+        certificate: details.certificate.map(|bound| (bound.provider, bound.thumbprint)),
         csrf: details.csrf,
         named: Named {
             name_id: details.name_id,

@@ -8,9 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use state::sessions;
 use state::sign_ins::{self, Asked, NewSignIn, Taken};
 
+use crate::certificates::Shown;
 use crate::establish::Proof;
 use crate::saml::{self, Expectation, request::AuthnRequest};
-use crate::session::{SessionToken, Signed, later, signed, token_hash};
+use crate::session::{SessionToken, Signed, later, token_hash};
 use crate::{Identity, IdentityError, IdpSettings, Refusal, SIGN_IN_MINUTES_MAX};
 
 /// Longest address of our own to return to.
@@ -45,6 +46,8 @@ pub struct Answer<'a> {
 pub struct Browser {
     pub address: Option<String>,
     pub agent: Option<String>,
+    /// What it showed of itself in the handshake.
+    pub shown: Option<Shown>,
 }
 
 /// A session that has begun. The caller records it, and only then hands out the token.
@@ -76,6 +79,9 @@ impl Identity {
         if let Some(provider) = self.oidc_provider(idp) {
             return self.start_oidc(&provider, return_to, None, now).await;
         }
+        if let Some(provider) = self.certificate_provider(idp) {
+            return self.start_certificate(provider, return_to, None, now).await;
+        }
         let idp = self.usable(idp, now)?;
         self.start(&idp, return_to, None, now).await
     }
@@ -93,6 +99,9 @@ impl Identity {
         let again = Some(signed.session.id);
         if let Some(provider) = self.oidc_provider(&signed.session.idp) {
             return self.start_oidc(&provider, return_to, again, now).await;
+        }
+        if let Some(provider) = self.certificate_provider(&signed.session.idp) {
+            return self.start_certificate(provider, return_to, again, now).await;
         }
         let idp = self.usable(&signed.session.idp, now)?;
         self.start(&idp, return_to, again, now).await
@@ -183,8 +192,22 @@ impl Identity {
         let assertion = saml::verify_response(answer.saml_response.as_bytes(), &expectation)
             .map_err(refused)?;
         let proof = Proof::from(assertion);
-        let signed_in = self.establish(&idp.rules(), &proof, stepping_up, browser, now).await?;
+        let signed_in =
+            self.establish(&idp.rules(), &proof, stepping_up, browser, None, now).await?;
         Ok(SignedIn { return_to: asked.return_to, ..signed_in })
+    }
+
+    /// The provider that this browser was sent to, if its sign-in can still be answered.
+    ///
+    /// # Errors
+    /// [`IdentityError::State`].
+    pub async fn provider_under_way(
+        &self,
+        prelogin: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<String>, IdentityError> {
+        let Some(id) = prelogin.and_then(token_hash) else { return Ok(None) };
+        Ok(sign_ins::peek(&self.state, &id, now).await?.map(|(asked, _)| asked.idp))
     }
 
     /// Takes up the sign-in that the browser began, so that it can't be answered again. The codes are for
@@ -215,7 +238,7 @@ impl Identity {
         now: Timestamp,
     ) -> Result<Option<Signed>, IdentityError> {
         let Some(stored) = sessions::find(&self.state, id, now).await? else { return Ok(None) };
-        let signed = signed(stored, &self.settings.limits)?;
+        let signed = self.signed(stored)?;
         Ok((now < signed.session.deadline()).then_some(signed))
     }
 }

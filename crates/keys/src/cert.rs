@@ -1,9 +1,11 @@
 //! X.509 certificates (RFC 5280): read, compared, checked against an issuer, and issued.
 //!
-//! Absent: path building through intermediates, name constraints, revocation, host names. TLS
-//! path validation is rustls's; a partner's certificate is pinned, or issued by a pinned CA.
+//! Absent: path building through intermediates, name constraints, host names. Paths are validated in
+//! `wire`; a partner's certificate is pinned, or issued by a pinned CA.
 
+pub mod crl;
 mod issue;
+mod person;
 
 use std::fmt;
 
@@ -16,6 +18,8 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, Subject
 use zeroize::Zeroizing;
 
 pub use self::issue::{CertSpec, Usage, issue, issue_for, issue_rsa, issue_rsa_for};
+pub(crate) use self::person::key_bits;
+pub use self::person::{PersonNames, is_object_identifier};
 use crate::sign::{self, Scheme};
 use crate::{KeysError, digest, kem};
 
@@ -68,13 +72,7 @@ impl Certificate {
             let what = "the two signature algorithms differ";
             return Err(KeysError::Certificate { what, source: None });
         }
-        let mut reader = SliceReader::new(der).map_err(bad("too long"))?;
-        let signed = reader.sequence(|inner| {
-            let signed = inner.tlv_bytes()?.to_vec();
-            inner.read_slice(inner.remaining_len())?;
-            Ok(signed)
-        });
-        let signed = signed.map_err(bad("not DER of X.509"))?;
+        let signed = first_element(der).map_err(bad("not DER of X.509"))?;
         Ok(Self { der: der.to_vec(), parsed, signed })
     }
 
@@ -248,14 +246,7 @@ impl Certificate {
 
     /// The scheme of the signature on this certificate.
     fn scheme(&self) -> Option<Scheme> {
-        Some(match self.parsed.signature_algorithm.oid {
-            ECDSA_SHA256 => Scheme::EcdsaP256Sha256,
-            ECDSA_SHA384 => Scheme::EcdsaP384Sha384,
-            RSA_SHA256 => Scheme::RsaPkcs1Sha256,
-            RSA_SHA384 => Scheme::RsaPkcs1Sha384,
-            RSA_SHA512 => Scheme::RsaPkcs1Sha512,
-            _ => return None,
-        })
+        scheme_of(self.parsed.signature_algorithm.oid)
     }
 
     fn usage(&self, allows: impl Fn(KeyUsage) -> bool, otherwise: bool) -> bool {
@@ -292,7 +283,29 @@ impl fmt::Debug for Certificate {
     }
 }
 
-fn instant(time: x509_cert::time::Time) -> Timestamp {
+/// The scheme that an algorithm's identifier stands for, if it is one that is accepted.
+pub(crate) fn scheme_of(algorithm: ObjectIdentifier) -> Option<Scheme> {
+    Some(match algorithm {
+        ECDSA_SHA256 => Scheme::EcdsaP256Sha256,
+        ECDSA_SHA384 => Scheme::EcdsaP384Sha384,
+        RSA_SHA256 => Scheme::RsaPkcs1Sha256,
+        RSA_SHA384 => Scheme::RsaPkcs1Sha384,
+        RSA_SHA512 => Scheme::RsaPkcs1Sha512,
+        _ => return None,
+    })
+}
+
+/// The first element inside a SEQUENCE, as its bytes stand there: what a signature covers.
+pub(crate) fn first_element(sequence: &[u8]) -> Result<Vec<u8>, der::Error> {
+    let mut reader = SliceReader::new(sequence)?;
+    reader.sequence(|inner| {
+        let signed = inner.tlv_bytes()?.to_vec();
+        inner.read_slice(inner.remaining_len())?;
+        Ok(signed)
+    })
+}
+
+pub(crate) fn instant(time: x509_cert::time::Time) -> Timestamp {
     let seconds = i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }

@@ -69,6 +69,11 @@ impl Checksum {
     }
 }
 
+/// SHA-1 of `bytes`, where a protocol names things by it (RFC 5019) and a signature says the rest.
+pub(crate) fn sha1(bytes: &[u8]) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref().to_vec()
+}
+
 impl std::fmt::Debug for Checksum {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Checksum")

@@ -16,6 +16,7 @@ pub mod keyring;
 pub mod mac;
 pub mod module;
 pub mod numbers;
+pub mod ocsp;
 pub mod seal;
 pub mod sign;
 pub mod transport;
@@ -51,6 +52,12 @@ pub enum KeysError {
     Length { length: usize, expected: &'static str },
     #[error("certificate is malformed: {what}")]
     Certificate {
+        what: &'static str,
+        #[source]
+        source: Option<der::Error>,
+    },
+    #[error("list of revoked certificates is unfit: {what}")]
+    Crl {
         what: &'static str,
         #[source]
         source: Option<der::Error>,

@@ -4,6 +4,8 @@
 //! Invariant: no match on [`Event`] has a `_` arm. A new event does not compile until every
 //! reader of events knows it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -68,10 +70,23 @@ pub enum Event {
         context: String,
         mfa: bool,
         authenticated_at: Timestamp,
+        /// The class of the device, which says for how long the session may be idle.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device_class: Option<String>,
+        /// SHA-256 of the client certificate that the session is bound to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
     },
     SignInRefused {
         idp: String,
         reason: String,
+    },
+    /// So many refusals, by their codes, were not recorded one by one: they came through this provider, or were
+    /// of requests, faster than they would be read.
+    RefusalsSummed {
+        of: String,
+        since: Timestamp,
+        counts: BTreeMap<String, u64>,
     },
     /// An identity provider needs somebody: what it shows runs out in so many days, or its metadata was
     /// refused or could not be fetched, for this reason.
@@ -409,6 +424,7 @@ impl Event {
             Self::Decided { verdict: Verdict::Deny, .. }
             | Self::ToolRefused { .. }
             | Self::SignInRefused { .. }
+            | Self::RefusalsSummed { .. }
             | Self::RequestRefused { .. }
             | Self::ExportRejected { .. }
             | Self::ParcelRefused { .. } => Outcome::Deny,

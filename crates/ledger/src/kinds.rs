@@ -47,6 +47,7 @@ kinds! {
     Event::SignInStarted { .. } => SIGN_IN_STARTED, "sign-in-started", 9, Info, Standard;
     Event::SignedIn { .. } => SIGNED_IN, "signed-in", 10, Notice, Standard;
     Event::SignInRefused { .. } => SIGN_IN_REFUSED, "sign-in-refused", 11, Warning, Standard;
+    Event::RefusalsSummed { .. } => REFUSALS_SUMMED, "refusals-summed", 100, Warning, Standard;
     Event::ProviderAlert { .. } => PROVIDER_ALERT, "provider-alert", 80, Alert, Standard;
     Event::SignalReceived { .. } => SIGNAL_RECEIVED, "signal-received", 81, Notice, Standard;
     Event::NoticeAccepted { .. } => NOTICE_ACCEPTED, "notice-accepted", 12, Info, Standard;

@@ -35,12 +35,22 @@ impl Event {
                 format!("refused tool file {file}: {}", problems.join("; "))
             }
             Self::SignInStarted { idp } => format!("started to sign in through {idp}"),
-            Self::SignedIn { idp, context, mfa, .. } => {
+            Self::SignedIn { idp, context, mfa, device_class, .. } => {
                 let factors = if *mfa { "several factors" } else { "one factor" };
-                format!("signed in through {idp} with {factors} ({context})")
+                let device =
+                    device_class.as_ref().map(|class| format!(", on a device of class {class}"));
+                let device = device.unwrap_or_default();
+                format!("signed in through {idp} with {factors} ({context}){device}")
             }
             Self::SignInRefused { idp, reason } => {
                 format!("was refused sign-in through {idp}: {reason}")
+            }
+            Self::RefusalsSummed { of, since, counts } => {
+                let total: u64 = counts.values().fold(0, |sum, count| sum.saturating_add(*count));
+                let counts: Vec<String> =
+                    counts.iter().map(|(code, count)| format!("{code} {count}")).collect();
+                let refusals = counted(total, "refusal");
+                format!("summed up {refusals} of {of} since {since}: {}", counts.join(", "))
             }
             Self::ProviderAlert { idp, what, days_left } => {
                 let days = days_left.map(|days| format!(", {} left", counted(days, "day")));
@@ -265,6 +275,7 @@ impl Event {
             | Self::SignInStarted { .. }
             | Self::SignedIn { .. }
             | Self::SignInRefused { .. }
+            | Self::RefusalsSummed { .. }
             | Self::ProviderAlert { .. }
             | Self::SignalReceived { .. }
             | Self::NoticeAccepted { .. }

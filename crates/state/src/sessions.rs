@@ -106,6 +106,22 @@ pub struct Details {
     pub csrf: [u8; 32],
     pub address: Option<String>,
     pub agent: Option<String>,
+    /// The class of the device, and for how many seconds a session in it might be idle when it began.
+    #[serde(default)]
+    pub device_class: Option<(String, i64)>,
+    /// The client certificate without which the session does not live.
+    #[serde(default)]
+    pub certificate: Option<Bound>,
+}
+
+/// A client certificate that a session is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// The id of whoever vouches for it.
+    pub provider: String,
+    /// SHA-256 of it.
+    pub thumbprint: [u8; 32],
 }
 
 /// A session as it begins.

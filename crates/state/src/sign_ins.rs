@@ -207,6 +207,24 @@ pub async fn begin(state: &State, new: &NewSignIn) -> Result<(), StateError> {
     transaction.commit().await.map_err(writing(doing))
 }
 
+/// What a sign-in asks, and since when, if it can still be taken. Taking it is another step.
+///
+/// # Errors
+/// [`StateError::Read`], or [`StateError::Unseal`] when the row was tampered with.
+pub async fn peek(
+    state: &State,
+    id: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<(Asked, Timestamp)>, StateError> {
+    let found = row::Entity::find_by_id(hex(id)).one(state.database()).await;
+    let Some(model) = found.map_err(reading("look at a sign-in"))? else { return Ok(None) };
+    if model.used_at.is_some() || millis(now) > model.expires_at {
+        return Ok(None);
+    }
+    let asked = state.unseal(TABLE, &model.id, &model.sealed)?;
+    Ok(Some((asked, time(TABLE, model.issued_at)?)))
+}
+
 /// Takes a sign-in, so that no second answer to it counts.
 ///
 /// # Errors

@@ -70,6 +70,8 @@ async fn sign_in(state: &State, id: u8, account: &Account, now: Timestamp) -> Fi
             csrf: [9; 32],
             address: None,
             agent: None,
+            device_class: None,
+            certificate: None,
         },
     };
     let used = Message { idp: "riverton".into(), id: format!("_{id}"), remember_until: now };

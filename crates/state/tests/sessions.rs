@@ -27,6 +27,8 @@ fn details(actor: &str) -> Details {
         csrf: [9; 32],
         address: Some("127.0.0.1".into()),
         agent: None,
+        device_class: None,
+        certificate: None,
     }
 }
 

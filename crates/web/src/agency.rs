@@ -23,7 +23,10 @@ use tools::Tool;
 use wire::Egress;
 
 use crate::config::{Config, ConfigError, SourceConfig};
+use crate::flood::Flood;
+use crate::front::Proxy;
 use crate::live::Live;
+use crate::providers::certificates::RevocationLists;
 use crate::providers::open_identity;
 use crate::providers::watch::Providers;
 use crate::scim::Directories;
@@ -144,6 +147,12 @@ pub struct Agency {
     pub identity: Identity,
     /// Where the identity providers' metadata comes from.
     pub providers: Providers,
+    /// Where the lists of revoked certificates come from.
+    pub revocation_lists: RevocationLists,
+    /// The reverse proxy in front, if one is declared.
+    pub proxy: Option<Proxy>,
+    /// What comes too often.
+    pub flood: Flood,
     /// What runs for people, so that it can be cut.
     pub live: Arc<Live>,
     /// Who keeps people and groups current.
@@ -189,7 +198,8 @@ impl Agency {
         let gate = Gate::new(policy.clone(), ledger.clone(), Arc::new(now));
         let state = open_state(&folder, SealingKey::from_bytes(secret("state")?)).await?;
         let sources = open_sources(&config, clock.clone())?;
-        let (identity, providers) = open_identity(&config, state.clone(), &ring, &clock, &random)?;
+        let (identity, providers, revocation_lists) =
+            open_identity(&config, state.clone(), &ring, &clock, &random)?;
         let identity = identity.with_recorder(Self::recorder(&ledger));
         let (tools, problems) = match &config.tools.folder {
             Some(folder) => tools::load_folder(folder, keys::digest::sha256),
@@ -203,6 +213,7 @@ impl Agency {
             None => None,
         };
         let directories = Directories::new(&config);
+        let proxy = config.proxy.as_ref().map(Proxy::open).transpose()?;
         let agency = Self {
             audit_class: audit_class()?,
             version: format!("Bailiwick {} on {}", env!("CARGO_PKG_VERSION"), module.name),
@@ -218,11 +229,16 @@ impl Agency {
             state,
             identity,
             providers,
+            revocation_lists,
+            proxy,
+            flood: Flood::default(),
             live: Arc::default(),
             directories,
             exchange,
         };
         agency.record_start(&module.name, &policy, &problems).await?;
+        // Before anybody is served: without its lists a card does not count.
+        agency.refresh_revocation_lists().await;
         Ok(Arc::new(agency))
     }
 

@@ -16,12 +16,12 @@ use crate::layout::{self, Frame, Group, Link, Person};
 use crate::live::Leash;
 use crate::pages::parts::moment;
 use crate::pages::{
-    audit, documents, exports, home, incoming, ledger, log_out, mine, oidc, people, refusals,
-    retention, sign_in, ssf, tools,
+    audit, certificates, documents, exports, home, incoming, ledger, log_out, mine, oidc, people,
+    refusals, retention, sign_in, ssf, tools,
 };
 use crate::problem::Problem;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
-use crate::{assets, headers, scim};
+use crate::{assets, front, headers, scim};
 
 /// What every handler gets.
 pub type Shared = Arc<Agency>;
@@ -41,6 +41,7 @@ pub fn router(agency: Shared) -> Router {
         .route("/oidc/callback", get(oidc::callback))
         .route("/oidc/jwks", get(oidc::jwks))
         .route("/oidc/logout/{provider}", post(oidc::back_channel))
+        .route("/certificate", get(certificates::ask).post(certificates::consume))
         .route("/ssf/events/{stream}", post(ssf::push))
         .route("/notice", get(sign_in::notice).post(sign_in::accept))
         .route("/step-up", get(sign_in::step_up))
@@ -85,6 +86,7 @@ pub fn router(agency: Shared) -> Router {
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX * 8))
         .layer(middleware::from_fn_with_state(agency.clone(), frame_problems))
         .layer(middleware::from_fn(headers::protect))
+        .layer(middleware::from_fn_with_state(agency.clone(), front::receive))
         .with_state(agency)
 }
 

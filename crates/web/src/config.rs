@@ -4,6 +4,8 @@
 //! value, and relative paths are relative to the file. This is the only place in the product that
 //! reads configuration; the environment is not consulted.
 
+mod certificates;
+mod devices;
 mod directory;
 mod identity;
 mod ledger;
@@ -13,6 +15,7 @@ mod signals;
 mod storage;
 mod words;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +23,10 @@ use std::path::{Path, PathBuf};
 use policy::Ori;
 use serde::Deserialize;
 
+pub(crate) use self::certificates::CLIENT_CERT;
+pub use self::certificates::{CertificateProviderConfig, ProxyConfig, SecondFactorConfig};
+pub use self::devices::DeviceClassConfig;
+pub(crate) use self::devices::classes;
 pub use self::directory::DirectoryConfig;
 pub use self::identity::{
     FunctionsFrom, IdentityProviderConfig, MfaAttribute, SamlConfig, hash_of,
@@ -66,6 +73,11 @@ pub struct Config {
     /// Those of them that speak OpenID Connect.
     #[serde(default, rename = "oidc_provider")]
     pub oidc_providers: Vec<OidcProviderConfig>,
+    /// Whose client certificates count.
+    #[serde(default, rename = "certificate_provider")]
+    pub certificate_providers: Vec<CertificateProviderConfig>,
+    /// The reverse proxy in front, if it may say what clients showed.
+    pub proxy: Option<ProxyConfig>,
     /// Who tells us of revoked sessions and changed authenticators.
     #[serde(default, rename = "event_stream")]
     pub event_streams: Vec<EventStreamConfig>,
@@ -152,11 +164,14 @@ pub struct SessionConfig {
     /// Minutes without activity after which a session ends; 1 to 30 (AC-11).
     #[serde(default = "idle_default")]
     pub idle_minutes: u32,
+    /// Other minutes for classes of devices, by their names.
+    #[serde(default)]
+    pub device_class: BTreeMap<String, DeviceClassConfig>,
 }
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self { idle_minutes: idle_default() }
+        Self { idle_minutes: idle_default(), device_class: BTreeMap::new() }
     }
 }
 
@@ -355,10 +370,12 @@ impl Config {
         if self.ledger.postgres.is_some() && self.ledger.dispose_daily {
             return value("ledger.dispose_daily", "does not reach into `ledger.postgres` yet");
         }
-        if self.identity_providers.is_empty() && self.oidc_providers.is_empty() {
+        let cards = self.certificate_providers.iter().any(|one| one.multi_factor);
+        if self.identity_providers.is_empty() && self.oidc_providers.is_empty() && !cards {
             return value("identity_provider", "is missing: nobody could sign in");
         }
-        let directories = directory::check(&self.directories, &self.identity_providers);
+        self.check_certificates().or_else(|(key, what)| value(key, what))?;
+        let directories = directory::check(self);
         let ours = &self.agency.ori;
         let providers = self.identity_providers.iter().map(|provider| provider.check(ours));
         let oidc = self.oidc_providers.iter().map(|provider| provider.check(ours));
@@ -395,6 +412,8 @@ impl Config {
         self.identity_providers.iter_mut().for_each(|provider| provider.resolve(base));
         self.oidc_providers.iter_mut().for_each(|provider| provider.resolve(base));
         self.event_streams.iter_mut().for_each(|stream| stream.resolve(base));
+        self.certificate_providers.iter_mut().for_each(|provider| provider.resolve(base));
+        self.proxy.iter_mut().for_each(|proxy| proxy.resolve(base));
         for witness in &mut self.witnesses {
             [&mut witness.certificate, &mut witness.authority].into_iter().flatten().for_each(fix);
         }

@@ -3,6 +3,7 @@
 //! Invariant: a certificate of ours is made once and kept, so that what providers have pinned stays true over
 //! restarts.
 
+pub(crate) mod certificates;
 pub mod metadata;
 mod oidc;
 mod signals;
@@ -23,7 +24,9 @@ use keys::{Clock, Random};
 use state::State;
 
 use crate::agency::{StartError, make_folder};
-use crate::config::{Config, FunctionsFrom, IdentityProviderConfig};
+use crate::config::{Config, FunctionsFrom, IdentityProviderConfig, classes};
+use crate::providers::certificates::RevocationLists;
+pub(crate) use crate::providers::certificates::second_factor;
 use crate::providers::metadata::Source;
 use crate::providers::watch::{Providers, Watched};
 
@@ -43,7 +46,7 @@ pub(crate) fn open_identity(
     ring: &Keyring,
     clock: &Arc<dyn Clock>,
     random: &Arc<dyn Random>,
-) -> Result<(Identity, Providers), StartError> {
+) -> Result<(Identity, Providers, RevocationLists), StartError> {
     let now = clock.now();
     let failed = |error: identity::IdentityError| StartError::Identity(Box::new(error));
     let url = &config.listen.public_url;
@@ -68,13 +71,19 @@ pub(crate) fn open_identity(
         }
         watched.push(Watched::new(source, at_hand.as_deref(), now));
     }
+    let (holders, lists) = certificates::open(config, clock)?;
+    let devices = classes(&config.session.device_class);
+    let devices =
+        devices.map_err(|(key, what)| StartError::Identity(format!("`{key}` {what}").into()))?;
     let identity = Identity::new(state, settings, providers, random.clone())
         .and_then(|identity| identity.with_oidc(oidc_providers))
+        .and_then(|identity| identity.with_certificates(holders))
+        .and_then(|identity| identity.with_device_classes(devices))
         .map_err(failed)?
         .with_streams(signals::open(config, clock)?);
     let keys = service_keys(config, ring, now, &**random)?;
     let ours = keys.signing_certificates.first().map_or(Timestamp::MAX, Certificate::not_after);
-    Ok((identity.with_keys(keys), Providers::new(watched, ours)))
+    Ok((identity.with_keys(keys), Providers::new(watched, ours), lists))
 }
 
 /// A provider as its metadata and the agency's settings together describe it.
@@ -92,6 +101,7 @@ fn known(
     known.mfa_contexts.clone_from(&provider.mfa_contexts);
     let attribute = provider.mfa_attribute.as_ref();
     known.mfa_attribute = attribute.map(|by| (by.name.clone(), by.value.clone()));
+    known.second_factor = second_factor(provider.second_factor.as_ref());
     known.oaep_sha1 = provider.oaep_sha1;
     known.name_id_format.clone_from(&provider.name_id_format);
     known.function_attribute.clone_from(&provider.functions_attribute);

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 use wire::IngressBody;
 use wire::serve::{Limits, PlainListener, TlsListener, serve_plain, serve_tls};
-use wire::tls::{Own, server_config};
+use wire::tls::{Own, asking_config, server_config};
 
 use crate::agency::{Agency, Outside, StartError};
 use crate::app::{self, Shared};
@@ -75,6 +75,7 @@ impl Server {
                 tracing::error!(%error, "a listener ended badly");
             }
         }
+        self.agency.record_all_sums().await;
         if let Err(error) = self.agency.ledger.append(Record::platform(Event::ServiceStopped)).await
         {
             tracing::error!(error = %crate::problem::chain(&error), "the stop could not be recorded");
@@ -117,7 +118,13 @@ async fn serve_pages(
     let ended = until(stopped.clone());
     let listen = &agency.config.listen;
     let address = if let Some(own) = own_certificate(listen)? {
-        let tls = server_config(&own, None, agency.clock.clone())?;
+        let tls = if agency.config.asks_for_certificates() {
+            let providers = agency.identity.certificate_providers().iter();
+            let authorities = providers.flat_map(|one| one.settings().authorities.clone());
+            asking_config(&own, &authorities.collect::<Vec<_>>(), agency.clock.clone())?
+        } else {
+            server_config(&own, None, agency.clock.clone())?
+        };
         let listener = TlsListener::bind(listen.pages, &tls).await?;
         let address = listener.address();
         running.push(tokio::spawn(serve_tls(listener, Limits::pages(), service, ended)));

@@ -14,9 +14,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use identity::{Activity, Lookup, Session, Signed};
 use ledger::{Event, Origin, Record};
 use policy::Actor;
-use state::accounts::AccountId;
+use state::accounts::{AccountId, Of};
 
 use crate::app::Shared;
+use crate::front::{Caller, caller_of};
 use crate::headers;
 use crate::live::Leash;
 use crate::problem::Problem;
@@ -98,7 +99,7 @@ impl FromRequestParts<Shared> for BeforeNotice {
         // A page that asks by itself keeps nobody signed in; which routes these are, we decide.
         let polling = parts.uri.path().ends_with("/progress");
         let activity = if polling { Activity::Background } else { Activity::Person };
-        match agency.session(token, activity, &origin).await {
+        match agency.session(token, activity, &origin, &caller_of(parts)).await {
             Ok(Some(mut signed_in)) => {
                 if let Some(leash) = parts.extensions.get::<Leash>() {
                     let account = AccountId::of(signed_in.actor.id.as_str());
@@ -243,10 +244,22 @@ impl crate::agency::Agency {
         token: &str,
         activity: Activity,
         origin: &Origin,
+        caller: &Caller,
     ) -> Result<Option<SignedIn>, Problem> {
         let lookup = self.identity.lookup(token, activity, self.now()).await;
         match lookup.map_err(|error| Problem::internal(&error))? {
-            Lookup::Live(signed) => Ok(Some(self.signed_in(*signed, origin))),
+            Lookup::Live(signed) => {
+                let certificate = self.identity.check_certificate(
+                    &signed.session,
+                    caller.shown.as_ref(),
+                    self.now(),
+                );
+                let who = self.signed_in(*signed, origin);
+                let Err(refusal) = certificate else { return Ok(Some(who)) };
+                let (of, prefix) = (Of::Session(who.session.id()), who.session.prefix());
+                self.end_sessions(&|event| who.record(event), of, &prefix, refusal.code).await?;
+                Ok(None)
+            }
             Lookup::Expired { signed, reason } => {
                 let who = self.signed_in(*signed, origin);
                 let event = Event::SessionEnded { reason: reason.to_owned() };
@@ -279,7 +292,8 @@ impl crate::agency::Agency {
     /// Records that a request was refused before it became a question.
     ///
     /// # Errors
-    /// The [`Problem`] to answer with when the ledger does not take the record.
+    /// The [`Problem`] to answer with when the ledger does not take the record, or when strangers had so many
+    /// refused that this one is counted only.
     pub async fn refuse(
         &self,
         who: Option<&SignedIn>,
@@ -287,6 +301,9 @@ impl crate::agency::Agency {
         route: &str,
         reason: &str,
     ) -> Result<ledger::EntryNumber, Problem> {
+        if who.is_none() {
+            self.check_place("requests", reason)?;
+        }
         let event = Event::RequestRefused { route: route_name(route), reason: reason.to_owned() };
         let who = who.map(SignedIn::who);
         let record = Record { who, origin, ..Record::platform(event) };

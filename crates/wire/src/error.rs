@@ -24,6 +24,14 @@ pub enum WireError {
     /// Trust without a certificate would trust nobody, or, by mistake, everybody.
     #[error("no trusted certificate was given for {of}")]
     NoTrust { of: &'static str },
+    #[error("`{subject}` is not the certificate of an authority")]
+    Authority { subject: String },
+    #[error("the list of revoked certificates of `{issuer}` can't be used")]
+    List {
+        issuer: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The configuration is not in FIPS mode, so it is not given out.
     #[error("the TLS configuration for {of} is not in FIPS mode")]
     NotFips { of: &'static str },
@@ -96,6 +104,8 @@ impl WireError {
             Self::Tls { .. }
             | Self::Trust { .. }
             | Self::NoTrust { .. }
+            | Self::Authority { .. }
+            | Self::List { .. }
             | Self::NotFips { .. }
             | Self::NotDeclared { .. }
             | Self::AddressRefused { .. }

@@ -6,11 +6,13 @@
 //!   before it is connected to.
 //! * [`Client`]: a small HTTP/1.1 (RFC 9112) client with limits and time-outs, and no redirects.
 //! * [`serve`]: listeners. Plain text is served to loopback addresses only, by construction.
+//! * [`chain`]: whether a certificate leads to an authority, under which policy, and is not revoked.
 //!
 //! What is absent: no HTTP/2, no proxy, no redirect following, no cookie jar, no DNS cache, and no
 //! platform trust store: whoever connects says which certificates it trusts.
 
 mod body;
+pub mod chain;
 mod client;
 mod egress;
 mod error;
@@ -23,5 +25,5 @@ pub use body::IngressBody;
 pub use client::{Client, ClientLimits, Connection, Outgoing, Reply};
 pub use egress::{Addresses, Egress, Target, handshake};
 pub use error::WireError;
-pub use serve::{PeerAddress, PeerCertificate};
+pub use serve::{PeerAddress, PeerCertificate, PeerChain};
 pub use stream::Secure;

@@ -2,7 +2,8 @@
 //!
 //! For chains the library's own verifier decides. A pinned leaf need not chain to anything (it may
 //! be self-signed): its bytes must be equal to the pin, its dates must cover the present, and for a
-//! server its name must match. In every case the handshake proves possession of the key.
+//! server its name must match. In every case the handshake proves possession of the key. [`Asking`] believes nothing
+//! but that.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use crate::chain::INTERMEDIATES_MAX;
 use crate::error::WireError;
 use crate::tls::Trust;
 
@@ -194,6 +196,80 @@ impl ClientCertVerifier for ClientPins {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Asks clients for a certificate and takes any, or none: that its holder has the key is proved, that it means
+/// anything is for others to judge, who can say why not.
+pub(crate) struct Asking {
+    hints: Vec<DistinguishedName>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Asking {
+    /// `authorities` are shown to clients, so that browsers offer the right certificates.
+    pub(crate) fn new(
+        authorities: &[Certificate],
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, WireError> {
+        let trust = Trust { authorities: authorities.to_vec(), leaves: Vec::new() };
+        let hints = match authorities.is_empty() {
+            true => Vec::new(),
+            false => roots(&trust, "clients")?.map(|roots| roots.subjects()).unwrap_or_default(),
+        };
+        Ok(Self { hints, provider })
+    }
+}
+
+impl ClientCertVerifier for Asking {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        match intermediates.len() > INTERMEDIATES_MAX {
+            true => Err(CertificateError::BadEncoding.into()),
+            false => Ok(ClientCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl fmt::Debug for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking").field("hints", &self.hints.len()).finish_non_exhaustive()
     }
 }
 

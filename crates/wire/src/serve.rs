@@ -1,8 +1,8 @@
 //! Listeners: plain text for loopback, TLS for everything else, and limits on both.
 //!
-//! A handler finds [`PeerAddress`] and, where a client certificate was demanded,
-//! [`PeerCertificate`] among the request's extensions. They are set here and nowhere else; a
-//! client can't send them.
+//! A handler finds [`PeerAddress`] among the request's extensions, and [`PeerCertificate`] where a client certificate
+//! was demanded or [`PeerChain`] where one was asked for and shown. They are set here and nowhere else; a client
+//! can't send them.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -16,6 +16,9 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::Timestamp;
+use keys::Clock;
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -36,6 +39,14 @@ pub struct PeerAddress(pub SocketAddr);
 /// trust covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCertificate(pub Arc<[u8]>);
+
+/// All that the client showed, its own certificate first (DER), and when the handshake proved that it has the key.
+/// Whether anybody vouches for it is not said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerChain {
+    pub certificates: Arc<[Vec<u8>]>,
+    pub proved_at: Timestamp,
+}
 
 /// What a connection may cost. None has a default; [`Limits::pages`] and [`Limits::partners`] are
 /// two sets that go together.
@@ -116,7 +127,23 @@ impl PlainListener {
 /// A listener that speaks nothing but TLS.
 pub struct TlsListener {
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    acceptor: Acceptor,
+}
+
+/// What makes TLS of a connection, and knows the time.
+#[derive(Clone)]
+struct Acceptor {
+    tls: TlsAcceptor,
+    clock: Arc<dyn Clock>,
+    judges: bool,
+}
+
+/// What a client showed in the handshake.
+enum Shown {
+    Nothing,
+    /// The listener's trust covers it.
+    Judged(PeerCertificate),
+    Unjudged(PeerChain),
 }
 
 impl TlsListener {
@@ -124,7 +151,12 @@ impl TlsListener {
     /// [`WireError::Listen`].
     pub async fn bind(address: SocketAddr, tls: &ServerTls) -> Result<Self, WireError> {
         let listener = listen(address).await?;
-        Ok(Self { listener, acceptor: TlsAcceptor::from(Arc::clone(&tls.0)) })
+        let acceptor = Acceptor {
+            tls: TlsAcceptor::from(Arc::clone(&tls.config)),
+            clock: Arc::clone(&tls.clock),
+            judges: tls.judges,
+        };
+        Ok(Self { listener, acceptor })
     }
 
     /// Where it listens; tells the port when 0 was asked for.
@@ -177,7 +209,7 @@ pub async fn serve_tls<S, B>(
 
 async fn accept_all<S, B>(
     listener: &TcpListener,
-    acceptor: Option<&TlsAcceptor>,
+    acceptor: Option<&Acceptor>,
     limits: Limits,
     service: S,
     shutdown: impl Future<Output = ()>,
@@ -228,6 +260,19 @@ async fn accept_all<S, B>(
     }
 }
 
+impl Acceptor {
+    fn shown(&self, certificates: &[CertificateDer<'_>]) -> Shown {
+        match certificates.first() {
+            None => Shown::Nothing,
+            Some(own) if self.judges => Shown::Judged(PeerCertificate(Arc::from(own.as_ref()))),
+            Some(_) => Shown::Unjudged(PeerChain {
+                certificates: certificates.iter().map(|one| one.to_vec()).collect(),
+                proved_at: self.clock.now(),
+            }),
+        }
+    }
+}
+
 /// One connection's life.
 struct Guest<S> {
     peer: SocketAddr,
@@ -248,24 +293,21 @@ where
     async fn host(
         self,
         stream: TcpStream,
-        acceptor: Option<TlsAcceptor>,
+        acceptor: Option<Acceptor>,
         permit: OwnedSemaphorePermit,
     ) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "could not set TCP_NODELAY");
         }
         match acceptor {
-            None => self.speak(stream, None).await,
+            None => self.speak(stream, Shown::Nothing).await,
             Some(acceptor) => {
-                let handshake = acceptor.accept(stream);
+                let handshake = acceptor.tls.accept(stream);
                 match tokio::time::timeout(self.limits.handshake_wait_max, handshake).await {
                     Ok(Ok(stream)) => {
                         let (_, session) = stream.get_ref();
-                        let certificate = session
-                            .peer_certificates()
-                            .and_then(<[_]>::first)
-                            .map(|one| PeerCertificate(Arc::from(one.as_ref())));
-                        self.speak(stream, certificate).await;
+                        let shown = acceptor.shown(session.peer_certificates().unwrap_or_default());
+                        self.speak(stream, shown).await;
                     }
                     Ok(Err(error)) => {
                         tracing::info!(peer = %self.peer, %error, "a TLS handshake was refused");
@@ -277,7 +319,7 @@ where
         drop(permit);
     }
 
-    async fn speak<I>(mut self, stream: I, certificate: Option<PeerCertificate>)
+    async fn speak<I>(mut self, stream: I, shown: Shown)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -290,8 +332,14 @@ where
             let mut request = request
                 .map(|body| IngressBody::new(body, body_bytes_max, idle_wait_max, body_rate_min));
             request.extensions_mut().insert(peer);
-            if let Some(certificate) = &certificate {
-                request.extensions_mut().insert(certificate.clone());
+            match &shown {
+                Shown::Nothing => {}
+                Shown::Judged(certificate) => {
+                    request.extensions_mut().insert(certificate.clone());
+                }
+                Shown::Unjudged(chain) => {
+                    request.extensions_mut().insert(chain.clone());
+                }
             }
             service.clone().oneshot(request)
         });

@@ -13,13 +13,14 @@ use keys::cert::Certificate;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use zeroize::Zeroizing;
 
 use crate::error::WireError;
-use crate::pin::{ClientPins, ServerPins};
+use crate::pin::{Asking, ClientPins, ServerPins};
 
 /// Protocol versions, newest first.
 const VERSIONS: &[&rustls::SupportedProtocolVersion] =
@@ -70,7 +71,13 @@ impl Own {
 
 /// A server's TLS configuration. Cheap to clone.
 #[derive(Clone)]
-pub struct ServerTls(pub(crate) Arc<ServerConfig>);
+pub struct ServerTls {
+    pub(crate) config: Arc<ServerConfig>,
+    /// When a handshake was made is told to whoever asks how fresh a proof is.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Whether a client certificate that is shown has been judged, or is for others to judge.
+    pub(crate) judges: bool,
+}
 
 /// A client's TLS configuration. Cheap to clone.
 #[derive(Clone)]
@@ -87,14 +94,39 @@ pub fn server_config(
     clients: Option<&Trust>,
     clock: Arc<dyn Clock>,
 ) -> Result<ServerTls, WireError> {
-    let provider = provider();
-    let builder = ServerConfig::builder_with_details(Arc::clone(&provider), now_from(clock))
+    let verifier: Option<Arc<dyn ClientCertVerifier>> = match clients {
+        Some(trust) => Some(Arc::new(ClientPins::new(trust, provider())?)),
+        None => None,
+    };
+    server(own, verifier, true, clock)
+}
+
+/// A server configuration that asks for a client certificate and does without. Any is taken: its holder proves to
+/// have the key, and whoever serves the request judges the rest. `authorities` are named to browsers, which then
+/// offer the certificates of theirs.
+///
+/// # Errors
+/// As [`server_config`].
+pub fn asking_config(
+    own: &Own,
+    authorities: &[Certificate],
+    clock: Arc<dyn Clock>,
+) -> Result<ServerTls, WireError> {
+    server(own, Some(Arc::new(Asking::new(authorities, provider())?)), false, clock)
+}
+
+fn server(
+    own: &Own,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    judges: bool,
+    clock: Arc<dyn Clock>,
+) -> Result<ServerTls, WireError> {
+    let builder = ServerConfig::builder_with_details(provider(), now_from(clock.clone()))
         .with_protocol_versions(VERSIONS)
         .map_err(|source| WireError::Tls { doing: "choose TLS versions", source })?;
-    let builder = match clients {
-        Some(trust) => {
-            builder.with_client_cert_verifier(Arc::new(ClientPins::new(trust, provider)?))
-        }
+    let asks = verifier.is_some();
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
     let mut config = builder
@@ -102,14 +134,14 @@ pub fn server_config(
         .map_err(|source| WireError::Tls { doing: "take the server's certificate", source })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.max_early_data_size = 0;
-    if clients.is_some() {
+    if asks {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     }
     if !config.fips() {
         return Err(WireError::NotFips { of: "a server" });
     }
-    Ok(ServerTls(Arc::new(config)))
+    Ok(ServerTls { config: Arc::new(config), clock, judges })
 }
 
 /// A client configuration that believes `servers` and, where asked, shows `own`.

@@ -21,7 +21,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 28] = [
+pub const TARGETS: [Target; 30] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -42,6 +42,8 @@ pub const TARGETS: [Target; 28] = [
     Target { name: "oidc-discovery", run: oidc_discovery },
     Target { name: "security-event", run: security_event },
     Target { name: "certificate", run: certificate },
+    Target { name: "revocation", run: revocation },
+    Target { name: "proxy-header", run: web::front::fuzz },
     Target { name: "configuration", run: configuration },
     Target { name: "policy", run: policy_file },
     Target { name: "parcel-part", run: parcel_part },
@@ -253,10 +255,32 @@ fn certificate(data: &[u8]) {
     if let Ok(found) = keys::cert::Certificate::from_der(data) {
         drop((found.subject(), found.issuer(), found.alternative_names(), found.pem()));
         std::hint::black_box((found.is_ca(), found.allows_signing(), found.allows_key_agreement()));
+        drop((found.person_names(), found.policies(), found.purposes()));
+        std::hint::black_box(found.has_strong_key());
     }
     let text = text(data);
     drop(keys::cert::Certificate::chain_from_pem(&text));
     drop(keys::cert::private_key_from_pem(&text));
+}
+
+/// Lists of revoked certificates, and a responder's answers.
+fn revocation(data: &[u8]) {
+    if let Ok(lists) = keys::cert::crl::read(data) {
+        drop(wire::chain::Lists::new(lists));
+    }
+    static ASKED: std::sync::OnceLock<Option<(keys::ocsp::Question, keys::cert::Certificate)>> =
+        std::sync::OnceLock::new();
+    let asked = ASKED.get_or_init(|| {
+        let pem = include_str!("../../seeds/certificate/tls.pem");
+        let own = keys::cert::Certificate::from_pem(pem).ok()?;
+        let names = keys::ocsp::NameHash::Sha1;
+        let question = keys::ocsp::Question::new(&own, &own, names, &keys::SystemRandom).ok()?;
+        Some((question, own))
+    });
+    if let Some((question, issuer)) = asked {
+        let at = Timestamp::from_second(SEED_SECONDS).unwrap_or_default();
+        std::hint::black_box(question.read(data, issuer, false, at).is_ok());
+    }
 }
 
 fn configuration(data: &[u8]) {

@@ -7,9 +7,12 @@
     reason = "a test that can not set its stage stops"
 )]
 
+mod cards;
+mod certificates;
 #[expect(dead_code, reason = "the verifier's tests use the rest")]
 #[path = "../../../identity/tests/saml/common.rs"]
 mod common;
+mod devices;
 #[path = "../../../identity/tests/saml/encrypted.rs"]
 mod encrypted;
 #[path = "../../../identity/tests/saml/forge.rs"]
@@ -24,6 +27,7 @@ mod keys;
 mod log_out;
 mod peers;
 mod providers;
+mod proxied;
 mod refusals;
 mod scim;
 mod stage;

@@ -70,8 +70,17 @@ impl Home {
 
     /// Starts the agency with its ledger on this disk.
     pub(crate) async fn start_on(&self, disk: Arc<SimDisk>) -> Agency {
+        self.start_on_changed(disk, str::to_owned).await
+    }
+
+    /// As [`Home::start_on`], with its usual settings changed.
+    pub(crate) async fn start_on_changed(
+        &self,
+        disk: Arc<SimDisk>,
+        change: impl Fn(&str) -> String,
+    ) -> Agency {
         let outside = Outside { ledger_disk: disk, ..Outside::system() };
-        self.start_with(USUAL, outside).await.unwrap()
+        self.start_with(&change(USUAL), outside).await.unwrap()
     }
 
     async fn start_with(&self, text: &str, outside: Outside) -> Result<Agency, String> {
@@ -220,11 +229,16 @@ impl Agency {
 /// What a redirect to a provider holds.
 pub(crate) fn begun(page: &Page) -> Begun {
     assert_eq!(page.status, 303, "{}", page.text());
-    let to = page.header("location").unwrap().to_owned();
+    begun_at(page.header("location").unwrap(), set_cookie(page, "__Host-prelogin"))
+}
+
+/// The same of the address and the cookie.
+pub(crate) fn begun_at(to: &str, cookie: String) -> Begun {
+    let to = to.to_owned();
     let received = identity::saml::redirect::Received::read(to.split_once('?').unwrap().1).unwrap();
     let text = String::from_utf8(received.xml).unwrap();
     let request = text.split_once(" ID=\"").unwrap().1.split_once('"').unwrap().0.to_owned();
-    Begun { cookie: set_cookie(page, "__Host-prelogin"), to, request, relay: received.relay_state }
+    Begun { cookie, to, request, relay: received.relay_state }
 }
 
 /// The cookie that an answer sets, as a browser sends it back.

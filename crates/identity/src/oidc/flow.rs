@@ -192,7 +192,7 @@ impl Identity {
             id_token::add_userinfo(&mut proof, &claims, settings).map_err(refused)?;
         }
         let rules = settings.rules();
-        let signed_in = self.establish(&rules, &proof, stepping_up, browser, now).await?;
+        let signed_in = self.establish(&rules, &proof, stepping_up, browser, None, now).await?;
         Ok(SignedIn { return_to: asked.return_to, ..signed_in })
     }
 

@@ -183,7 +183,8 @@ fn authenticated_at(
     Ok(at)
 }
 
-/// How the person was authenticated, if that stands for more than one factor.
+/// How the person was authenticated, and whether that stands for more than one factor. One alone is refused unless a
+/// certificate is to make two of it.
 fn context(
     claims: &Map<String, Value>,
     settings: &OidcSettings,
@@ -195,19 +196,20 @@ fn context(
     };
     let by_acr = acr.is_some_and(|acr| settings.acr_values.iter().any(|one| one == acr));
     let by_amr = amr.iter().any(|method| settings.amr_values.contains(method));
-    if !by_acr && !by_amr {
+    let mfa = by_acr || by_amr;
+    if !mfa && settings.second_factor.is_none() {
         let detail =
             "neither `acr` nor `amr` states more than one factor as the agency's list has it";
         return refuse("oidc.mfa.missing", detail);
     }
     let stated = match acr {
-        Some(acr) if by_acr => acr.to_owned(),
+        Some(acr) if by_acr || !mfa => acr.to_owned(),
         _ => format!("amr:{}", amr.join("+")),
     };
     if stated.len() > CONTEXT_BYTES_MAX {
         return refuse("oidc.amr", "the methods of authentication are too many");
     }
-    Ok((stated, true))
+    Ok((stated, mfa))
 }
 
 /// The claims that the settings name, as texts.

@@ -17,6 +17,7 @@ use policy::{Function, Ori};
 
 use crate::Refusal;
 use crate::admission::AccountRules;
+use crate::certificates::SecondFactor;
 use crate::establish::{Codes, Rules};
 use crate::saml::metadata::MFA_CONTEXTS;
 
@@ -69,6 +70,8 @@ pub struct OidcSettings {
     pub acr_values: Vec<String>,
     /// Methods any of which, in `amr`, stands for more than one factor.
     pub amr_values: Vec<String>,
+    /// The certificate by which a single factor becomes two, for providers that state no more.
+    pub second_factor: Option<SecondFactor>,
     /// Whether our signed assertions name the token endpoint as audience, and not the issuer.
     pub audience_is_endpoint: bool,
     /// Whether claims are also asked for at the userinfo endpoint.
@@ -102,6 +105,7 @@ impl OidcSettings {
             scopes: Vec::new(),
             acr_values: MFA_CONTEXTS.iter().map(|context| (*context).to_owned()).collect(),
             amr_values: Vec::new(),
+            second_factor: None,
             audience_is_endpoint: false,
             userinfo: false,
             function_claim: "functions".to_owned(),
@@ -125,7 +129,10 @@ impl OidcSettings {
             Err("its issuer is not an https URL, nor an http one on loopback")
         } else if self.client_id.is_empty() || self.client_id.len() > 255 {
             Err("its client id does not have 1 to 255 bytes")
-        } else if self.acr_values.is_empty() && self.amr_values.is_empty() {
+        } else if self.acr_values.is_empty()
+            && self.amr_values.is_empty()
+            && self.second_factor.is_none()
+        {
             Err("it has no way to state more than one factor")
         } else if self.acr_values.iter().chain(&self.scopes).any(|one| one.contains(' ')) {
             Err("one of its values holds a space, which separates values")
@@ -144,6 +151,7 @@ impl OidcSettings {
             name_attribute: &self.name_claim,
             agency_attribute: self.agency_claim.as_deref(),
             accounts: self.accounts,
+            second_factor: self.second_factor.as_ref(),
         }
     }
 
@@ -152,6 +160,7 @@ impl OidcSettings {
         claim == self.function_claim
             || claim == self.name_claim
             || self.agency_claim.as_deref() == Some(claim)
+            || self.second_factor.as_ref().and_then(|by| by.attribute.as_deref()) == Some(claim)
     }
 }
 

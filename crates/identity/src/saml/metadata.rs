@@ -13,6 +13,7 @@ use roxmltree::Node;
 
 use super::scan::{self, elements, text_of, uri_of};
 use super::{ns, profile};
+use crate::certificates::SecondFactor;
 use crate::{AccountRules, Refusal};
 
 /// Contexts that stand for more than one factor wherever they are stated. An agency can narrow them.
@@ -52,6 +53,8 @@ pub struct IdpSettings {
     pub mfa_contexts: Vec<String>,
     /// An attribute, and the value of it that states more than one factor.
     pub mfa_attribute: Option<(String, String)>,
+    /// The certificate by which a single factor becomes two, for providers that state no more.
+    pub second_factor: Option<SecondFactor>,
     /// Whether keys of encrypted assertions may be wrapped by OAEP with SHA-1, for providers that know no
     /// other.
     pub oaep_sha1: bool,
@@ -126,6 +129,7 @@ impl IdpSettings {
             valid_until,
             mfa_contexts: MFA_CONTEXTS.iter().map(|context| (*context).to_owned()).collect(),
             mfa_attribute: None,
+            second_factor: None,
             oaep_sha1: false,
             name_id_format: None,
             function_attribute: "functions".to_owned(),
@@ -158,7 +162,10 @@ impl IdpSettings {
             Err("its address for log-out is not a plain URL")
         } else if self.certificates.is_empty() {
             Err("it has no certificate for signatures")
-        } else if self.mfa_contexts.is_empty() && self.mfa_attribute.is_none() {
+        } else if self.mfa_contexts.is_empty()
+            && self.mfa_attribute.is_none()
+            && self.second_factor.is_none()
+        {
             Err("it has no way to state more than one factor")
         } else {
             Ok(())
@@ -178,6 +185,7 @@ impl IdpSettings {
             || attribute == self.name_attribute
             || self.agency_attribute.as_deref() == Some(attribute)
             || self.mfa_attribute.as_ref().is_some_and(|(name, _)| name == attribute)
+            || self.second_factor.as_ref().and_then(|by| by.attribute.as_deref()) == Some(attribute)
     }
 }
 

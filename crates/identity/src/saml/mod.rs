@@ -80,8 +80,8 @@ pub struct Assertion {
     pub authenticated_at: Timestamp,
     /// The authentication context class that the provider stated.
     pub context: String,
-    /// Whether that context, or the configured attribute, stands for more than one factor. An assertion
-    /// without is refused, so this is true.
+    /// Whether that context, or the configured attribute, stands for more than one factor. Without, an assertion is
+    /// refused unless the provider's settings name a certificate that makes two of one.
     pub mfa: bool,
     /// Attributes by name. Values with element content are left out.
     pub attributes: BTreeMap<String, Vec<String>>,

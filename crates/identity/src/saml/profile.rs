@@ -113,7 +113,7 @@ fn accept(
     let (name_id, name_id_format, confirmed_until) = subject(assertion, expectation)?;
     let statement = authentication(assertion, expectation)?;
     let mfa = is_mfa(&statement.context, &attributes, expectation.idp);
-    if !mfa {
+    if !mfa && expectation.idp.second_factor.is_none() {
         let detail = "the provider does not state more than one factor";
         return refuse("saml.mfa.missing", detail);
     }

@@ -28,9 +28,9 @@ impl AuthnRequest<'_> {
     pub fn xml(&self) -> String {
         let format = self.idp.name_id_format.as_ref();
         let format = format.map_or_else(String::new, |f| format!(" Format=\"{}\"", escape(f)));
-        let contexts: String = self
-            .idp
-            .mfa_contexts
+        // Where a certificate is the second factor, a provider that has one alone is to answer all the same.
+        let asked = if self.idp.second_factor.is_some() { &[] } else { &self.idp.mfa_contexts[..] };
+        let contexts: String = asked
             .iter()
             .map(|context| {
                 let context = escape(context);

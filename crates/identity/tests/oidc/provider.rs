@@ -134,6 +134,7 @@ pub(crate) fn settings() -> OidcSettings {
         scopes: vec!["profile".into()],
         acr_values: vec!["https://refeds.org/profile/mfa".into()],
         amr_values: vec!["mfa".into()],
+        second_factor: None,
         audience_is_endpoint: false,
         userinfo: false,
         function_claim: "functions".into(),
@@ -207,7 +208,7 @@ impl Stage {
 }
 
 pub(crate) fn browser() -> Browser {
-    Browser { address: Some("127.0.0.1".into()), agent: Some("test".into()) }
+    Browser { address: Some("127.0.0.1".into()), agent: Some("test".into()), shown: None }
 }
 
 pub(crate) fn header() -> Value {

@@ -239,6 +239,7 @@ fn provider(issuer: &str, certificate: &str) -> IdpSettings {
         valid_until: None,
         mfa_contexts: MFA_CONTEXTS.iter().map(|context| (*context).to_owned()).collect(),
         mfa_attribute: None,
+        second_factor: None,
         oaep_sha1: true,
         name_id_format: None,
         function_attribute: "functions".into(),

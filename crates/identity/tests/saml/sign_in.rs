@@ -41,7 +41,7 @@ fn minutes(n: i64) -> Timestamp {
 }
 
 fn browser() -> Browser {
-    Browser { address: Some("127.0.0.1".into()), agent: Some("test".into()) }
+    Browser { address: Some("127.0.0.1".into()), agent: Some("test".into()), shown: None }
 }
 
 /// The RelayState that the provider was given.

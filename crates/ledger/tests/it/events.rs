@@ -44,8 +44,15 @@ fn all() -> Vec<Event> {
             context: context.clone(),
             mfa: true,
             authenticated_at: at,
+            device_class: Some(text("vehicle")),
+            certificate: Some(digest.clone()),
         },
         Event::SignInRefused { idp: idp.clone(), reason: text("saml.signature.invalid") },
+        Event::RefusalsSummed {
+            of: idp.clone(),
+            since: at,
+            counts: [(text("saml.time"), 700)].into(),
+        },
         Event::ProviderAlert {
             idp: idp.clone(),
             what: text("its last certificate ends"),
@@ -222,8 +229,9 @@ settings-loaded: loaded policies (abcdef012345)
 tool-loaded: loaded tool vehicle-lookup, version 3 (abcdef012345)
 tool-refused: refused tool file a.toml: line 3; line 9
 sign-in-started: started to sign in through riverton-idp
-signed-in: signed in through riverton-idp with several factors (TOTP)
+signed-in: signed in through riverton-idp with several factors (TOTP), on a device of class vehicle
 sign-in-refused: was refused sign-in through riverton-idp: saml.signature.invalid
+refusals-summed: summed up 700 refusals of riverton-idp since 2026-11-22T14:03:21.417Z: saml.time 700
 provider-alert: warned of identity provider riverton-idp: its last certificate ends, 30 days left
 signal-received: signals told of the event session-revoked: sessions end
 notice-accepted: accepted the system use notice 2026-1
@@ -278,7 +286,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
     let listed: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     assert_eq!(names, listed);
     let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
-    assert_eq!(codes, (1..=39).chain(50..=64).chain([80, 81, 90, 91]).collect());
+    assert_eq!(codes, (1..=39).chain(50..=64).chain([80, 81, 90, 91, 100]).collect());
     for event in all() {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["type"], event.kind());

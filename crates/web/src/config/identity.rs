@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use policy::{Function, Ori};
 use serde::Deserialize;
 
+use super::SecondFactorConfig;
+
 /// The highest number of a service key.
 const KEY_MAX: u32 = 9999;
 
@@ -35,6 +37,8 @@ pub struct IdentityProviderConfig {
     /// An attribute and the value of it that states more than one factor, for providers that do not state
     /// it in the context.
     pub mfa_attribute: Option<MfaAttribute>,
+    /// The client certificate that makes its single factor two, for a provider that states no more.
+    pub second_factor: Option<SecondFactorConfig>,
     /// The attribute that carries job functions.
     #[serde(default = "functions_attribute_default")]
     pub functions_attribute: String,

@@ -8,7 +8,8 @@ use identity::oidc::OidcSettings;
 use policy::{Function, Ori};
 use serde::Deserialize;
 
-use super::FunctionsFrom;
+use super::{FunctionsFrom, SecondFactorConfig};
+use crate::providers::second_factor;
 
 /// One OpenID Connect provider: the agency's own, or a partner's for guests.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,6 +37,8 @@ pub struct OidcProviderConfig {
     /// Methods any of which in `amr` counts as multi-factor, such as `mfa` or `hwk`.
     #[serde(default)]
     pub amr_values: Vec<String>,
+    /// The client certificate that makes its single factor two, for a provider that states no more.
+    pub second_factor: Option<SecondFactorConfig>,
     /// Whom our signed assertions are for: its issuer, or its token endpoint where it demands that.
     #[serde(default)]
     pub assertion_audience: AssertionAudience,
@@ -102,6 +105,7 @@ impl OidcProviderConfig {
             scopes: self.scopes.clone(),
             acr_values: self.acr_values.clone(),
             amr_values: self.amr_values.clone(),
+            second_factor: second_factor(self.second_factor.as_ref()),
             audience_is_endpoint: self.assertion_audience == AssertionAudience::TokenEndpoint,
             userinfo: self.userinfo,
             function_claim: self.functions_claim.clone(),

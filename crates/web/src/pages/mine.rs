@@ -44,7 +44,7 @@ pub async fn sessions(State(agency): State<Shared>, signed_in: SignedIn) -> Answ
                     caption class="usa-sr-only" { "Your live sessions, newest first" }
                     thead { tr {
                         th scope="col" { "Session" } th scope="col" { "Since" } th scope="col" { "Last active" }
-                        th scope="col" { "Ends" } th scope="col" { "Address" } th scope="col" { "Browser" } th scope="col" { "End it" }
+                        th scope="col" { "Ends" } th scope="col" { "Device" } th scope="col" { "Address" } th scope="col" { "Browser" } th scope="col" { "End it" }
                     } }
                     tbody { @for one in &own { (line(one, &signed_in)) } }
                 }
@@ -63,6 +63,10 @@ fn line(SessionSummary { session, current }: &SessionSummary, signed_in: &Signed
             td { (moment(session.created_at)) }
             td { (moment(session.last_seen_at)) }
             td { (moment(session.deadline())) }
+            td {
+                (session.device_class.as_deref().unwrap_or("usual"))
+                @if session.certificate.is_some() { " " span class="badge" { "bound to a certificate" } }
+            }
             td { (session.address.as_deref().unwrap_or("unknown")) }
             td class="small" { (session.agent.as_deref().unwrap_or("unknown")) }
             td {

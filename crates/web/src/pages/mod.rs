@@ -1,6 +1,7 @@
 //! The pages, one module a subject. Each handler asks the gate before it shows anything.
 
 pub mod audit;
+pub mod certificates;
 pub mod documents;
 pub mod exports;
 pub mod home;

@@ -8,14 +8,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use identity::oidc::Callback;
 use identity::oidc::logout::Logout;
-use identity::{Browser, IdentityError, cookie};
+use identity::{IdentityError, cookie};
 use ledger::{Event, Origin, Record};
 use serde_json::json;
 use state::accounts::{AccountId, Of};
 use state::sign_ins::{self, Message};
 
-use super::sign_in::{identity_problem, refused, welcome};
+use super::sign_in::{check_answer, identity_problem, refused, welcome};
 use crate::app::{Answer, Shared};
+use crate::front;
 use crate::problem::Problem;
 use crate::session;
 
@@ -29,6 +30,8 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 128 * 1024;
 pub async fn callback(State(agency): State<Shared>, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
     let origin = session::origin_of(&parts);
+    let prelogin = session::cookie(&parts.headers, cookie::PRELOGIN);
+    check_answer(&agency, &origin, prelogin).await?;
     let fields = session::form_fields(parts.uri.query().unwrap_or_default().as_bytes());
     let answer = Callback {
         code: once(&fields, "code"),
@@ -36,8 +39,7 @@ pub async fn callback(State(agency): State<Shared>, request: Request) -> Answer 
         iss: once(&fields, "iss"),
         error: once(&fields, "error"),
     };
-    let browser = Browser { address: origin.address.clone(), agent: origin.agent.clone() };
-    let prelogin = session::cookie(&parts.headers, cookie::PRELOGIN);
+    let browser = front::browser_of(&parts, &origin);
     match agency.identity.finish_oidc(prelogin, &answer, &browser, agency.now()).await {
         Ok(signed_in) => welcome(&agency, origin, signed_in).await,
         Err(IdentityError::Refused { idp, refusal }) => {
@@ -124,6 +126,10 @@ async fn end(
 
 /// A message that is not good enough: on record, and 400 (Back-Channel Logout, 2.8).
 async fn not_taken(agency: &Shared, origin: Origin, idp: String, code: &str) -> Response {
+    agency.watch_signatures(&idp, code).await;
+    if let Err(problem) = agency.check_place(&idp, code) {
+        return problem.status.into_response();
+    }
     let event = Event::SignInRefused { idp, reason: code.to_owned() };
     match agency.ledger.append(Record { origin, ..Record::platform(event) }).await {
         Ok(_) => {

@@ -3,6 +3,7 @@
 //! Administrators don't read the ledger, which watches them too; here they see one refusal at a time, its code and
 //! what to do about it, and nothing of who or from where. That they looked is on record first.
 
+mod certificates;
 mod signals;
 
 use std::collections::BTreeSet;
@@ -127,7 +128,7 @@ fn explained(found: &Refused) -> Markup {
 
 /// What a code means and what to do, by its longest beginning that is listed.
 fn meaning(code: &str) -> (&'static str, &'static str) {
-    let all = MEANINGS.iter().chain(signals::MEANINGS);
+    let all = MEANINGS.iter().chain(signals::MEANINGS).chain(certificates::MEANINGS);
     let found = all.filter(|(begin, ..)| code.starts_with(begin));
     let found = found.max_by_key(|(begin, ..)| begin.len());
     found.map_or(("It was refused.", "Look the code up in docs/identity.md."), |(_, why, then)| {
@@ -260,6 +261,9 @@ mod tests {
         assert!(meaning("oidc.auth_time.old").1.contains("max_age"));
         assert!(meaning("oidc.sub").0.contains("not built"));
         assert!(meaning("bcl.replay").0.contains("log-out"));
+        assert!(meaning("cert.ocsp.malformed").0.contains("responder"));
+        assert!(meaning("cert.name").1.contains("`name`"));
+        assert!(meaning("cert.name_constraint").1.contains("attack"));
         assert!(meaning("ssf.aud").1.contains("audience"));
         assert!(meaning("else").1.contains("docs/identity.md"));
     }

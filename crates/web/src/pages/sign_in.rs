@@ -7,12 +7,13 @@
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use identity::{Answer as SamlAnswer, Browser, IdentityError, Signed, Started, cookie};
+use identity::{Answer as SamlAnswer, IdentityError, Signed, Started, cookie};
 use ledger::{Event, Origin, Record};
 use maud::html;
 use serde::Deserialize;
 
 use crate::app::{Answer, Shared};
+use crate::front;
 use crate::pages::log_out;
 use crate::problem::Problem;
 use crate::session::{self, BeforeNotice, PostedBeforeNotice, SignedIn};
@@ -28,7 +29,10 @@ const ANSWER_BYTES_MAX: usize = 512 * 1024;
 pub async fn choose(State(agency): State<Shared>) -> Answer {
     let config = &agency.config;
     let saml = config.identity_providers.iter().map(|one| (&one.id, &one.label));
-    let providers = saml.chain(config.oidc_providers.iter().map(|one| (&one.id, &one.label)));
+    let cards = config.certificate_providers.iter().filter(|one| one.multi_factor);
+    let cards = cards.map(|one| (&one.id, &one.label));
+    let oidc = config.oidc_providers.iter().map(|one| (&one.id, &one.label));
+    let providers = cards.chain(saml).chain(oidc);
     let content = html! {
         p class="usa-intro" { "Sign in with your agency account. A second factor is required." }
         ul class="usa-button-group" {
@@ -57,6 +61,8 @@ pub async fn start(
 ) -> Answer {
     let (parts, _) = request.into_parts();
     let origin = session::origin_of(&parts);
+    // Each is a record and a row, and anybody may begin one.
+    agency.check_rate(origin.address.as_deref(), None)?;
     let started = match agency.identity.start_sign_in(&provider, "/", agency.now()).await {
         Ok(started) => started,
         Err(error) => return Err(not_started(&agency, origin, &provider, error).await),
@@ -136,6 +142,8 @@ fn add_cookie(response: &mut Response, cookie: &str) -> Result<(), Problem> {
 pub async fn consume(State(agency): State<Shared>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let origin = session::origin_of(&parts);
+    let prelogin = session::cookie(&parts.headers, cookie::PRELOGIN);
+    check_answer(&agency, &origin, prelogin).await?;
     let Ok(bytes) = axum::body::to_bytes(body, ANSWER_BYTES_MAX).await else {
         return Err(refused(&agency, origin, None, "saml.malformed").await);
     };
@@ -148,8 +156,7 @@ pub async fn consume(State(agency): State<Shared>, request: Request) -> Answer {
     };
     let answer =
         SamlAnswer { saml_response: field("SAMLResponse"), relay_state: field("RelayState") };
-    let browser = Browser { address: origin.address.clone(), agent: origin.agent.clone() };
-    let prelogin = session::cookie(&parts.headers, cookie::PRELOGIN);
+    let browser = front::browser_of(&parts, &origin);
     match agency.identity.finish_sign_in(prelogin, answer, &browser, agency.now()).await {
         Ok(signed_in) => welcome(&agency, origin, signed_in).await,
         Err(IdentityError::Refused { idp, refusal }) => {
@@ -170,6 +177,9 @@ pub(super) async fn welcome(
     let token = signed_in.token.expose().to_owned();
     let assurance = &signed_in.signed.actor.assurance;
     let context = assurance.context.clone();
+    let session = &signed_in.signed.session;
+    let certificate = session.certificate.as_ref().map(|(_, thumbprint)| hex::encode(thumbprint));
+    let device_class = session.device_class.clone();
     let event = match assurance.stepped_up_at {
         Some(authenticated_at) => Event::SteppedUp { idp, context, authenticated_at },
         None => Event::SignedIn {
@@ -177,6 +187,8 @@ pub(super) async fn welcome(
             context,
             mfa: assurance.mfa,
             authenticated_at: assurance.authenticated_at,
+            device_class,
+            certificate,
         },
     };
     let person = agency.signed_in(signed_in.signed, &origin);
@@ -194,16 +206,31 @@ pub(super) async fn welcome(
     Ok(response)
 }
 
+/// Whether another answer is looked at, by where it comes from and by the provider that this browser was sent to.
+pub(super) async fn check_answer(
+    agency: &Shared,
+    origin: &Origin,
+    prelogin: Option<&str>,
+) -> Result<(), Problem> {
+    let provider = agency.identity.provider_under_way(prelogin, agency.now()).await;
+    let provider = provider.map_err(|error| identity_problem(&error))?;
+    agency.check_rate(origin.address.as_deref(), provider.as_deref())
+}
+
 pub(super) async fn refused(
     agency: &Shared,
     origin: Origin,
     idp: Option<String>,
     code: &str,
 ) -> Problem {
-    let event = Event::SignInRefused {
-        idp: idp.unwrap_or_else(|| "unknown".to_owned()),
-        reason: code.to_owned(),
-    };
+    if let Some(idp) = &idp {
+        agency.watch_signatures(idp, code).await;
+    }
+    let idp = idp.unwrap_or_else(|| "unknown".to_owned());
+    if let Err(problem) = agency.check_place(&idp, code) {
+        return problem;
+    }
+    let event = Event::SignInRefused { idp, reason: code.to_owned() };
     let record = Record { origin, ..Record::platform(event) };
     match agency.ledger.append(record).await {
         Ok(receipt) => Problem::new(

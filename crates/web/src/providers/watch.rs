@@ -74,6 +74,8 @@ pub(crate) async fn look_after(agency: Shared, ended: impl Future<Output = ()>) 
     tokio::pin!(ended);
     loop {
         agency.refresh_providers().await;
+        agency.refresh_revocation_lists().await;
+        agency.record_sums().await;
         tokio::select! {
             () = &mut ended => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -185,6 +187,16 @@ impl Agency {
 
     /// Whether it could be recorded.
     async fn alert(&self, idp: &str, what: &str, days_left: Option<u64>) -> bool {
+        self.provider_alert(idp, what, days_left).await
+    }
+
+    /// Tells of something that somebody must see to, on record. Whether it could be.
+    pub(crate) async fn provider_alert(
+        &self,
+        idp: &str,
+        what: &str,
+        days_left: Option<u64>,
+    ) -> bool {
         let (idp, what) = (idp.to_owned(), what.to_owned());
         let record = Record::platform(Event::ProviderAlert { idp, what, days_left });
         match self.ledger.append(record).await {

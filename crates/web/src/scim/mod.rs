@@ -1,12 +1,11 @@
 //! `/scim/v2`: directories keep people and groups current (RFC 7644).
 //!
-//! Invariants: nothing is answered without a token that counts, not even that an address exists; a change
+//! Invariants: nothing is answered without a token or a client certificate that counts, not even that an address exists; a change
 //! is answered with success only after the ledger has it and the state has committed it, and what ran for
 //! whoever lost something is cut by then; a directory sees and changes only what it made.
 
 mod answers;
 mod changes;
-mod rate;
 mod resources;
 pub mod tokens;
 
@@ -21,19 +20,27 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use identity::directory::{Directory, DirectorySettings};
 use identity::scim::BODY_BYTES_MAX;
+use jiff::Timestamp;
+use keys::cert::Certificate;
 use keys::digest::sha256;
 
 use crate::agency::Agency;
 use crate::app::Shared;
-use crate::config::{Config, FunctionsFrom};
+use crate::config::{Config, DirectoryConfig, FunctionsFrom, hash_of};
+use crate::front::{Caller, caller_of};
+use crate::rate::{Rate, Rates};
 use crate::scim::answers::Refused;
-use crate::scim::rate::Rates;
 use crate::session::origin_of;
 
+/// What a directory may ask. Entra ID asks 25 times a second.
+const RATE: Rate = Rate { burst_max: 200, per_second_max: 50 };
+
 /// The directories that an agency has, and how often each has asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Directories {
     settings: BTreeMap<String, Arc<DirectorySettings>>,
+    /// Whose is a client certificate with this SHA-256.
+    pins: BTreeMap<[u8; 32], Arc<DirectorySettings>>,
     rates: Rates,
 }
 
@@ -41,26 +48,60 @@ impl Directories {
     /// As the configuration says.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let mut settings = BTreeMap::new();
+        let (mut settings, mut pins) = (BTreeMap::new(), BTreeMap::new());
         for directory in &config.directories {
-            let mut providers = config.identity_providers.iter();
-            let provider = providers.find(|provider| provider.id == directory.identity_provider);
-            let Some(provider) = provider else { continue };
-            let agency = provider.agency.as_ref().unwrap_or(&config.agency.ori);
-            let allowed = provider.functions.as_ref();
-            let one = DirectorySettings {
-                id: directory.id.clone(),
-                idp: provider.id.clone(),
-                name_from: directory.name_from,
-                guests: *agency != config.agency.ori,
-                groups_give_functions: provider.functions_from == FunctionsFrom::Account,
-                function_map: provider.functions_map.clone(),
-                functions_allowed: allowed.map(|allowed| allowed.iter().cloned().collect()),
-            };
-            settings.insert(directory.id.clone(), Arc::new(one));
+            let Some(one) = settings_of(config, directory) else { continue };
+            let one = Arc::new(one);
+            for pin in directory.certificates_sha256.iter().filter_map(|pin| hash_of(pin)) {
+                pins.insert(pin, one.clone());
+            }
+            settings.insert(directory.id.clone(), one);
         }
-        Self { settings, rates: Rates::default() }
+        Self { settings, pins, rates: Rates::new(RATE) }
     }
+
+    /// The directory whose certificate was shown, in its time.
+    fn by_certificate(&self, caller: &Caller, now: Timestamp) -> Option<Arc<DirectorySettings>> {
+        let shown = caller.shown.as_ref()?;
+        let settings = self.pins.get(&shown.thumbprint()?)?;
+        let own = Certificate::from_der(shown.certificates.first()?).ok()?;
+        own.check_validity(now).is_ok().then(|| settings.clone())
+    }
+
+    /// The directory of a token, if it comes with tokens: one that has certificates comes with nothing else.
+    fn by_token(&self, client: &str) -> Option<Arc<DirectorySettings>> {
+        let settings = self.settings.get(client)?;
+        let pinned = self.pins.values().any(|pinned| pinned.id == settings.id);
+        (!pinned).then(|| settings.clone())
+    }
+}
+
+/// What a directory may do, by the provider whose people it keeps.
+fn settings_of(config: &Config, directory: &DirectoryConfig) -> Option<DirectorySettings> {
+    let id = &directory.identity_provider;
+    let ours = &config.agency.ori;
+    if let Some(cards) = config.certificate_providers.iter().find(|provider| provider.id == *id) {
+        return Some(DirectorySettings {
+            id: directory.id.clone(),
+            idp: cards.id.clone(),
+            name_from: directory.name_from,
+            guests: cards.agency.as_ref().is_some_and(|agency| agency != ours),
+            // A certificate says nothing of functions.
+            groups_give_functions: true,
+            function_map: directory.functions_map.clone(),
+            functions_allowed: cards.functions.as_ref().map(|all| all.iter().cloned().collect()),
+        });
+    }
+    let provider = config.identity_providers.iter().find(|provider| provider.id == *id)?;
+    Some(DirectorySettings {
+        id: directory.id.clone(),
+        idp: provider.id.clone(),
+        name_from: directory.name_from,
+        guests: provider.agency.as_ref().is_some_and(|agency| agency != ours),
+        groups_give_functions: provider.functions_from == FunctionsFrom::Account,
+        function_map: provider.functions_map.clone(),
+        functions_allowed: provider.functions.as_ref().map(|all| all.iter().cloned().collect()),
+    })
 }
 
 /// The directory that asks.
@@ -97,7 +138,7 @@ pub(crate) fn router(agency: &Shared) -> Router<Shared> {
         .layer(middleware::from_fn_with_state(agency.clone(), admit))
 }
 
-/// Lets in whoever shows a token that counts.
+/// Lets in whoever shows a certificate or a token that counts.
 async fn admit(State(agency): State<Shared>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let client = client_of(&agency, &parts).await;
@@ -120,7 +161,8 @@ async fn client_of(agency: &Agency, parts: &axum::http::request::Parts) -> Resul
     };
     let found = found.map_err(|error| Refused::Directory(error.into()))?;
     let counts = found.filter(|token| token.counts(now));
-    let settings = counts.and_then(|token| directories.settings.get(&token.client).cloned());
+    let settings = counts.and_then(|token| directories.by_token(&token.client));
+    let settings = directories.by_certificate(&caller_of(parts), now).or(settings);
     let Some(settings) = settings else {
         let origin = origin_of(parts);
         // Strangers fill neither the ledger nor the disk.

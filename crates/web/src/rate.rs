@@ -8,16 +8,22 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-/// Requests that may come at once.
-pub(super) const BURST_MAX: u32 = 200;
-/// Requests a second, in the long run. Entra ID asks for 25.
-pub(super) const PER_SECOND_MAX: u32 = 50;
 /// Askers that are told apart.
 const ASKERS_MAX: usize = 1_024;
 
+/// How often one asker may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    /// Requests that may come at once.
+    pub(crate) burst_max: u32,
+    /// Requests a second, in the long run.
+    pub(crate) per_second_max: u32,
+}
+
 /// Who asked how often.
-#[derive(Debug, Default)]
-pub(super) struct Rates {
+#[derive(Debug)]
+pub(crate) struct Rates {
+    rate: Rate,
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
@@ -28,20 +34,23 @@ struct Bucket {
     at: Timestamp,
 }
 
-const WHOLE: i64 = BURST_MAX as i64 * 1_000;
-
 impl Rates {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self { rate, buckets: Mutex::default() }
+    }
+
     /// Whether `who` may ask now; that counts as asking.
-    pub(super) fn allows(&self, who: &str, now: Timestamp) -> bool {
+    pub(crate) fn allows(&self, who: &str, now: Timestamp) -> bool {
+        let whole = self.rate.whole();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if !buckets.contains_key(who) && buckets.len() >= ASKERS_MAX {
-            buckets.retain(|_, bucket| bucket.filled(now) < WHOLE);
+            buckets.retain(|_, bucket| bucket.filled(self.rate, now) < whole);
             if buckets.len() >= ASKERS_MAX {
                 return false;
             }
         }
-        let bucket = buckets.entry(who.to_owned()).or_insert(Bucket { left: WHOLE, at: now });
-        bucket.left = bucket.filled(now);
+        let bucket = buckets.entry(who.to_owned()).or_insert(Bucket { left: whole, at: now });
+        bucket.left = bucket.filled(self.rate, now);
         bucket.at = bucket.at.max(now);
         let allowed = bucket.left >= 1_000;
         if allowed {
@@ -51,10 +60,17 @@ impl Rates {
     }
 }
 
+impl Rate {
+    fn whole(self) -> i64 {
+        i64::from(self.burst_max) * 1_000
+    }
+}
+
 impl Bucket {
-    fn filled(&self, now: Timestamp) -> i64 {
+    fn filled(&self, rate: Rate, now: Timestamp) -> i64 {
         let millis = now.as_millisecond().saturating_sub(self.at.as_millisecond()).max(0);
-        self.left.saturating_add(millis.saturating_mul(PER_SECOND_MAX.into())).min(WHOLE)
+        let more = millis.saturating_mul(rate.per_second_max.into());
+        self.left.saturating_add(more).min(rate.whole())
     }
 }
 
@@ -64,10 +80,12 @@ mod tests {
 
     use super::*;
 
+    const RATE: Rate = Rate { burst_max: 200, per_second_max: 50 };
+
     #[test]
     fn whoever_asks_too_often_waits_and_others_do_not() {
-        let (rates, start) = (Rates::default(), Timestamp::UNIX_EPOCH);
-        for _ in 0..BURST_MAX {
+        let (rates, start) = (Rates::new(RATE), Timestamp::UNIX_EPOCH);
+        for _ in 0..RATE.burst_max {
             assert!(rates.allows("a", start));
         }
         assert!(!rates.allows("a", start));
@@ -80,7 +98,7 @@ mod tests {
 
     #[test]
     fn strangers_take_no_more_than_so_much_memory() {
-        let (rates, start) = (Rates::default(), Timestamp::UNIX_EPOCH);
+        let (rates, start) = (Rates::new(RATE), Timestamp::UNIX_EPOCH);
         for stranger in 0..ASKERS_MAX * 2 {
             rates.allows(&stranger.to_string(), start);
         }

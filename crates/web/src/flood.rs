@@ -1,0 +1,322 @@
+//! Too much at once: sign-ins that come faster than people make them, signatures that do not hold one after the other,
+//! and refusals that would fill the ledger.
+//!
+//! Invariants: nobody gets in by it, for what is not judged is refused; of refusals beyond a number the ledger has how
+//! many there were, in one entry, and until it has it they stay counted; an episode is told of once.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use ledger::{Event, Record};
+
+use crate::agency::Agency;
+use crate::problem::{Problem, chain};
+use crate::rate::{Rate, Rates};
+
+/// What one address may begin and answer. A shift of five hundred may stand behind one address.
+const OF_ADDRESS: Rate = Rate { burst_max: 1_000, per_second_max: 10 };
+/// What may come of one provider.
+const OF_PROVIDER: Rate = Rate { burst_max: 1_000, per_second_max: 50 };
+
+/// Signatures of one provider that do not hold, within [`WINDOW`], from which on somebody is told.
+const FAILURES: usize = 20;
+const WINDOW: SignedDuration = SignedDuration::from_mins(5);
+/// Refusals of one provider, or of requests, that are recorded one by one within [`WINDOW`].
+const RECORDED_MAX: u32 = 500;
+/// Providers that are told apart; there are fewer in any configuration.
+const NAMES_MAX: usize = 256;
+/// Codes that are told apart in a sum.
+const CODES_MAX: usize = 64;
+
+/// What is counted.
+pub struct Flood {
+    addresses: Rates,
+    providers: Rates,
+    counted: Mutex<Counted>,
+}
+
+#[derive(Default)]
+struct Counted {
+    failures: HashMap<String, Failures>,
+    refusals: BTreeMap<String, Refusals>,
+}
+
+/// Signatures of a provider that did not hold.
+#[derive(Default)]
+struct Failures {
+    /// The newest, as many as matter.
+    at: VecDeque<Timestamp>,
+    /// Whether this episode was told of.
+    told: bool,
+}
+
+/// Refusals under one name, since a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Refusals {
+    since: Timestamp,
+    recorded: u32,
+    summed: BTreeMap<String, u64>,
+}
+
+/// Refusals that were not recorded one by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sum {
+    of: String,
+    since: Timestamp,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Default for Flood {
+    fn default() -> Self {
+        let (addresses, providers) = (Rates::new(OF_ADDRESS), Rates::new(OF_PROVIDER));
+        Self { addresses, providers, counted: Mutex::default() }
+    }
+}
+
+impl Flood {
+    fn counted(&self) -> std::sync::MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this refusal has a place of its own in the ledger; if not, it is counted.
+    fn has_place(&self, of: &str, code: &str, now: Timestamp) -> bool {
+        let refusals = &mut self.counted().refusals;
+        let of =
+            if refusals.len() < NAMES_MAX || refusals.contains_key(of) { of } else { "others" };
+        let one = refusals.entry(of.to_owned()).or_insert_with(|| Refusals::since(now));
+        if one.is_over(now) && one.summed.is_empty() {
+            *one = Refusals::since(now);
+        }
+        if one.recorded < RECORDED_MAX {
+            one.recorded += 1;
+            return true;
+        }
+        one.count(code, 1);
+        false
+    }
+
+    /// Counts a refusal that is not even judged.
+    fn count(&self, of: &str, code: &str, now: Timestamp) {
+        let refusals = &mut self.counted().refusals;
+        let of =
+            if refusals.len() < NAMES_MAX || refusals.contains_key(of) { of } else { "others" };
+        refusals.entry(of.to_owned()).or_insert_with(|| Refusals::since(now)).count(code, 1);
+    }
+
+    /// The sums whose time is over. They are gone from here: what can't be recorded is given back.
+    fn take_sums(&self, now: Timestamp) -> Vec<Sum> {
+        let refusals = &mut self.counted().refusals;
+        let over = refusals.iter().filter(|(_, one)| one.is_over(now));
+        let over: Vec<String> = over.map(|(of, _)| of.clone()).collect();
+        let taken = over.into_iter().filter_map(|of| refusals.remove_entry(&of));
+        let sums = taken.map(|(of, one)| Sum { of, since: one.since, counts: one.summed });
+        sums.filter(|sum| !sum.counts.is_empty()).collect()
+    }
+
+    fn give_back(&self, sum: Sum) {
+        let refusals = &mut self.counted().refusals;
+        let one = refusals.entry(sum.of).or_insert_with(|| Refusals::since(sum.since));
+        one.since = one.since.min(sum.since);
+        sum.counts.into_iter().for_each(|(code, count)| one.count(&code, count));
+    }
+
+    /// Notes a signature that did not hold. Whether that is to be told: it is the one that makes an episode.
+    fn failed(&self, idp: &str, now: Timestamp) -> bool {
+        let failures = &mut self.counted().failures;
+        if failures.len() >= NAMES_MAX && !failures.contains_key(idp) {
+            return false;
+        }
+        let one = failures.entry(idp.to_owned()).or_default();
+        let recent = |at: &Timestamp| now.duration_since(*at) < WINDOW;
+        if !one.at.back().is_some_and(recent) {
+            // For so long there was none that the next are an episode of their own.
+            one.told = false;
+        }
+        one.at.retain(recent);
+        one.at.push_back(now);
+        if one.at.len() > FAILURES {
+            one.at.pop_front();
+        }
+        let tell = one.at.len() >= FAILURES && !one.told;
+        one.told |= tell;
+        tell
+    }
+
+    fn untold(&self, idp: &str) {
+        if let Some(one) = self.counted().failures.get_mut(idp) {
+            one.told = false;
+        }
+    }
+}
+
+impl Refusals {
+    fn since(now: Timestamp) -> Self {
+        Self { since: now, recorded: 0, summed: BTreeMap::new() }
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        now.duration_since(self.since) >= WINDOW
+    }
+
+    fn count(&mut self, code: &str, more: u64) {
+        let code = if self.summed.len() < CODES_MAX || self.summed.contains_key(code) {
+            code
+        } else {
+            "others"
+        };
+        let count = self.summed.entry(code.to_owned()).or_default();
+        *count = count.saturating_add(more);
+    }
+}
+
+/// What somebody is told who comes too often, or whose refusal has no entry of its own.
+fn too_often() -> Problem {
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "Too many at once",
+        "Too many requests of this kind came from your network or through your identity provider, so this one was not \
+         looked at. Nothing was opened. Wait a minute and try again.",
+    )
+    .with_next("/sign-in", "Sign in")
+}
+
+impl Agency {
+    /// Whether a step of a sign-in may be taken from this address.
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer with, counted.
+    pub(crate) fn check_rate(
+        &self,
+        address: Option<&str>,
+        provider: Option<&str>,
+    ) -> Result<(), Problem> {
+        let now = self.now();
+        if !self.flood.addresses.allows(address.unwrap_or("unknown"), now) {
+            self.flood.count(provider.unwrap_or("unknown"), "flood.address", now);
+            return Err(too_often());
+        }
+        match provider {
+            Some(provider) if !self.flood.providers.allows(provider, now) => {
+                self.flood.count(provider, "flood.provider", now);
+                Err(too_often())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether a refusal is recorded by itself.
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer with when it is counted instead.
+    pub(crate) fn check_place(&self, of: &str, code: &str) -> Result<(), Problem> {
+        if self.flood.has_place(of, code, self.now()) { Ok(()) } else { Err(too_often()) }
+    }
+
+    /// Tells of a provider, once an episode, whose answers bear signatures that do not hold. Nothing changes by it:
+    /// whose key is trusted is for a person to decide.
+    pub(crate) async fn watch_signatures(&self, idp: &str, code: &str) {
+        if !code.contains(".signature") || !self.flood.failed(idp, self.now()) {
+            return;
+        }
+        let what = "saml.flood: twenty signatures within five minutes did not hold";
+        if !self.provider_alert(idp, what, None).await {
+            self.flood.untold(idp);
+        }
+    }
+
+    /// Records the sums of refusals whose time is over.
+    pub async fn record_sums(&self) {
+        self.record_sums_at(self.now()).await;
+    }
+
+    /// Records every sum, before the server stops.
+    pub(crate) async fn record_all_sums(&self) {
+        self.record_sums_at(Timestamp::MAX).await;
+    }
+
+    async fn record_sums_at(&self, now: Timestamp) {
+        for sum in self.flood.take_sums(now) {
+            let event = Event::RefusalsSummed {
+                of: sum.of.clone(),
+                since: sum.since,
+                counts: sum.counts.clone(),
+            };
+            if let Err(error) = self.ledger.append(Record::platform(event)).await {
+                tracing::error!(error = %chain(&error), "a sum of refusals waits until it can be recorded");
+                self.flood.give_back(sum);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start() -> Timestamp {
+        "2026-11-30T09:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn twenty_failures_within_five_minutes_are_told_of_once_an_episode() {
+        let flood = Flood::default();
+        let mut now = start();
+        let mut told = |count: usize, apart: i64| {
+            let mut one = || {
+                now += SignedDuration::from_secs(apart);
+                flood.failed("a", now)
+            };
+            (0..count).filter(|_| one()).count()
+        };
+        assert_eq!(told(19, 1), 0);
+        assert_eq!(told(1, 1), 1);
+        assert_eq!(told(500, 1), 0, "the same episode");
+        assert_eq!(told(1, 300), 0, "a quiet time ends it");
+        assert_eq!(told(19, 1), 1, "and the next is told of");
+        assert_eq!(told(100, 20), 0, "slower ones never make twenty in five minutes");
+        assert!(!flood.failed("b", now));
+    }
+
+    #[test]
+    fn refusals_beyond_a_number_are_counted_and_given_out_once() {
+        let flood = Flood::default();
+        let now = start();
+        let placed = (0..1_000).filter(|_| flood.has_place("a", "saml.time", now)).count();
+        assert_eq!(placed, RECORDED_MAX as usize);
+        flood.count("a", "flood.address", now);
+        assert!(flood.take_sums(now).is_empty(), "not yet");
+        let sums = flood.take_sums(now + WINDOW);
+        let counts =
+            BTreeMap::from([("flood.address".to_owned(), 1), ("saml.time".to_owned(), 500)]);
+        assert_eq!(sums, [Sum { of: "a".to_owned(), since: now, counts }]);
+        assert!(flood.take_sums(now + WINDOW).is_empty());
+        assert!(flood.has_place("a", "saml.time", now + WINDOW));
+    }
+
+    #[test]
+    fn a_sum_that_could_not_be_recorded_is_counted_on() {
+        let flood = Flood::default();
+        let now = start();
+        flood.count("a", "flood.address", now);
+        let mut sums = flood.take_sums(now + WINDOW);
+        flood.count("a", "flood.address", now + WINDOW);
+        flood.give_back(sums.remove(0));
+        let sums = flood.take_sums(now + WINDOW);
+        assert_eq!(sums.first().unwrap().counts.get("flood.address"), Some(&2));
+    }
+
+    #[test]
+    fn names_and_codes_that_strangers_make_up_take_no_more_than_so_much_memory() {
+        let flood = Flood::default();
+        for n in 0..2_000 {
+            flood.count(&format!("idp{n}"), &format!("code{n}"), start());
+            flood.count("one", &format!("code{n}"), start());
+            flood.failed(&format!("idp{n}"), start());
+        }
+        let counted = flood.counted();
+        assert!(counted.refusals.len() <= NAMES_MAX + 1 && counted.failures.len() <= NAMES_MAX);
+        assert!(counted.refusals.values().all(|one| one.summed.len() <= CODES_MAX + 1));
+    }
+}
