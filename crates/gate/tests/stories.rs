@@ -126,6 +126,7 @@ fn question(action: Action) -> Question {
                 authenticated_at: now,
                 stepped_up_at: None,
             },
+            lacking: Vec::new(),
         },
         action,
         resource: Resource {

@@ -25,6 +25,7 @@ pub mod functions;
 mod log_out;
 pub mod oidc;
 mod providers;
+pub mod qualified;
 pub mod saml;
 pub mod scim;
 pub mod session;
@@ -107,6 +108,7 @@ pub struct Identity {
     pub(crate) streams: Arc<[Arc<ssf::Stream>]>,
     pub(crate) certificates: Arc<[Arc<certificates::Provider>]>,
     pub(crate) devices: Arc<[devices::DeviceClass]>,
+    pub(crate) requirements: Arc<qualified::Requirements>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -140,6 +142,7 @@ impl Identity {
             streams: Arc::default(),
             certificates: Arc::default(),
             devices: Arc::default(),
+            requirements: Arc::default(),
         })
     }
 

@@ -14,6 +14,7 @@ use policy::{Actor, ActorId, Assurance};
 use state::accounts::{self, AccountId, Of};
 use state::sessions::{self, StoredSession};
 
+use crate::qualified::{Judged, lacking};
 use crate::{Identity, IdentityError, SessionLimits};
 
 /// Activity is written down at most this often.
@@ -67,6 +68,8 @@ pub enum Activity {
 pub struct Signed {
     pub actor: Actor,
     pub session: Session,
+    /// How the person stands towards what is demanded before CJI; looked up with each request.
+    pub qualified: Vec<Judged>,
 }
 
 /// A live session, without its token.
@@ -206,6 +209,8 @@ impl Identity {
             signed.session.last_seen_at = now;
             signed.session.idle_deadline = later(now, idle_max);
         }
+        signed.qualified = self.qualified(&signed.actor, now).await?;
+        signed.actor.lacking = lacking(&signed.qualified);
         Ok(Lookup::Live(Box::new(signed)))
     }
 
@@ -353,6 +358,8 @@ fn signed(stored: StoredSession, limits: &SessionLimits) -> Result<Signed, Ident
             authenticated_at: details.authenticated_at,
             stepped_up_at: stored.stepped_up_at,
         },
+        // Whoever hands the actor on to the gate looks it up.
+        lacking: Vec::new(),
     };
     let session = Session {
         id: stored.id,
@@ -376,5 +383,5 @@ fn signed(stored: StoredSession, limits: &SessionLimits) -> Result<Signed, Ident
             session_index: details.session_index,
         },
     };
-    Ok(Signed { actor, session })
+    Ok(Signed { actor, session, qualified: Vec::new() })
 }

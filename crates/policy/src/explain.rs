@@ -153,6 +153,13 @@ fn filled(why: &str, question: &Question) -> String {
         .replace("{action}", question.action.words())
         .replace("{record_class}", question.resource.record_class.as_str())
         .replace("{caveats}", &list(&question.resource.caveats))
+        // Last, for its words are an agency's own and may hold braces.
+        .replace("{lacking}", &lacking(question))
+}
+
+fn lacking(question: &Question) -> String {
+    let lacks = question.actor.lacking.iter();
+    lacks.map(|lack| lack.words.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 fn list<'a, T: AsRef<str> + 'a>(texts: impl IntoIterator<Item = &'a T>) -> String {

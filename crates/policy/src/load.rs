@@ -21,7 +21,7 @@ pub const POLICIES_MAX: usize = 10_000;
 
 const SCHEMA_FILE: &str = "schema.cedarschema";
 const PLACEHOLDERS: &[&str] =
-    &["functions", "allowed_functions", "action", "record_class", "caveats"];
+    &["functions", "allowed_functions", "action", "record_class", "caveats", "lacking"];
 
 /// Why a policy set could not be loaded. Names the file and, where there is one, the policy.
 #[derive(Debug, thiserror::Error)]

@@ -26,6 +26,18 @@ pub struct Actor {
     pub functions: BTreeSet<Function>,
     /// How the person signed in.
     pub assurance: Assurance,
+    /// What the agency demands of a person of these functions before they get CJI, and this one has not.
+    #[serde(default)]
+    pub lacking: Vec<Lack>,
+}
+
+/// A training, a screening or an agreement that is missing or out of date.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lack {
+    /// What kind it is and the agency's id for it, such as `training/security-awareness`.
+    pub id: String,
+    /// What is wrong and what to do about it, in plain words for the person.
+    pub words: String,
 }
 
 /// How strongly, and when, an actor proved who they are.

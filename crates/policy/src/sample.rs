@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::load::PolicyError;
 use crate::nouns::Malformed;
 use crate::question::{
-    Action, Actor, AgreementFacts, Assurance, Question, Resource, ResourceKind, Why,
+    Action, Actor, AgreementFacts, Assurance, Lack, Question, Resource, ResourceKind, Why,
 };
 
 #[doc(hidden)]
@@ -28,6 +28,7 @@ fn build(action: Action) -> Result<Question, Malformed> {
             authenticated_at: moment,
             stepped_up_at: Some(moment),
         },
+        lacking: vec![Lack { id: "training/sample".to_owned(), words: "sample".to_owned() }],
     };
     let agreement = AgreementFacts {
         id: "sample".to_owned(),

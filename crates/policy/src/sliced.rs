@@ -55,6 +55,7 @@ fn conditions() -> impl Strategy<Value = &'static str> {
         "true",
         "resource.caveats.contains(\"JUVENILE\")",
         "principal.mfa",
+        "principal.lacking.isEmpty()",
         "!principal.mfa",
         "principal in Bailiwick::Function::\"detective\"",
         "context has purpose && context.purpose == \"C\"",
@@ -87,6 +88,7 @@ prop_compose! {
         juvenile in any::<bool>(),
         mfa in any::<bool>(),
         purpose in any::<bool>(),
+        lacking in any::<bool>(),
         now in 0_i64..4,
     ) -> Question {
         let mut question = sample(action).unwrap();
@@ -96,6 +98,9 @@ prop_compose! {
         question.resource.tool = tool.map(str::to_owned);
         question.actor.functions = BTreeSet::from([function.parse().unwrap()]);
         question.actor.assurance.mfa = mfa;
+        if !lacking {
+            question.actor.lacking.clear();
+        }
         if !juvenile {
             question.resource.caveats.clear();
         }

@@ -83,6 +83,7 @@ impl Names {
             ("agency".to_owned(), self.agency(actor.agency.as_str())),
             ("functions".to_owned(), strings(&actor.functions)),
             ("mfa".to_owned(), RestrictedExpression::new_bool(actor.assurance.mfa)),
+            ("lacking".to_owned(), strings(actor.lacking.iter().map(|lack| &lack.id))),
         ]);
         let functions = actor.functions.iter();
         let parents = functions.map(|function| uid(&self.function, function.as_str())).collect();

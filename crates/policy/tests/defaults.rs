@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use policy::{
-    Action, Actor, AgreementFacts, Assurance, Policy, Question, Resource, ResourceKind, Verdict,
-    Why,
+    Action, Actor, AgreementFacts, Assurance, Lack, Policy, Question, Resource, ResourceKind,
+    Verdict, Why,
 };
 
 /// A stand-in for SHA-256, which this room does not have: a fold that sees every byte.
@@ -44,6 +44,7 @@ fn asks(functions: &[&str], action: Action) -> Question {
                 authenticated_at: ago(3600),
                 stepped_up_at: Some(ago(60)),
             },
+            lacking: Vec::new(),
         },
         action,
         resource: Resource {
@@ -122,6 +123,46 @@ fn a_query_on_cji_without_a_purpose_is_denied() {
         }),
         "permit: your job function reads records",
     );
+}
+
+#[test]
+fn a_person_who_lacks_a_training_gets_no_records_and_reads_what_to_do() {
+    let policy = policy();
+    let lack = |id: &str, words: &str| Lack { id: id.to_owned(), words: words.to_owned() };
+    let training =
+        lack("training/awareness", "the training Awareness ended on 2026-11-01. Take it anew");
+    let screening = lack("screening/prints", "the screening Fingerprints is missing");
+    let lacking = |q: &mut Question| q.actor.lacking = vec![training.clone(), screening.clone()];
+    check(
+        &with(asks(&["detective"], Action::RunQuery), lacking),
+        "deny: you get no criminal justice information before this is in order: the training Awareness \
+         ended on 2026-11-01. Take it anew; the screening Fingerprints is missing",
+    );
+    let cji = [
+        Action::RunQuery,
+        Action::WriteRecord,
+        Action::ReadEvidence,
+        Action::RequestExport,
+        Action::ApproveExport,
+        Action::SealExport,
+        Action::DownloadParcel,
+        Action::ReceiveParcel,
+        Action::OpenParcel,
+    ];
+    for action in Action::ALL {
+        for function in ["supervisor", "auditor", "administrator", "security-officer"] {
+            let question = exports(&[function], *action);
+            let before = policy.decide(&question).verdict;
+            let decision = policy.decide(&with(question, lacking));
+            if cji.contains(action) {
+                assert_eq!(decision.verdict, Verdict::Deny, "{function} {action}");
+                let named = decision.policies.contains(&"qualified-for-cji".to_owned());
+                assert!(named, "{function} {action}");
+            } else {
+                assert_eq!(decision.verdict, before, "{function} {action} is no record");
+            }
+        }
+    }
 }
 
 #[test]

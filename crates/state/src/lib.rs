@@ -22,6 +22,7 @@ pub mod directory;
 pub mod exports;
 mod migrate;
 pub mod parcels;
+pub mod qualifications;
 pub mod sessions;
 pub mod sign_ins;
 #[doc(hidden)]

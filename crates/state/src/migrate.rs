@@ -48,6 +48,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "parcels", steps: crate::parcels::tables },
     Migration { name: "accounts", steps: crate::accounts::tables },
     Migration { name: "directories", steps: crate::directory::tables },
+    Migration { name: "qualifications", steps: crate::qualifications::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.

@@ -51,7 +51,9 @@ pub fn router(agency: Shared) -> Router {
         .route("/me/accesses", get(mine::accesses).post(mine::older))
         .route("/people", get(people::list).post(people::search))
         .route("/people/bulk", post(people::bulk))
+        .route("/people/training", get(people::overview).post(people::take_in))
         .route("/people/{account}", get(people::one).post(people::change))
+        .route("/people/{account}/qualifications", post(people::qualify))
         .route("/tools/{tool}", get(tools::open))
         .route("/tools/{tool}/runs", post(tools::run))
         .route("/tools/{tool}/rows", post(tools::row))
@@ -212,6 +214,9 @@ impl Agency {
             "/people" => {
                 "Who may sign in, as what, and until when. What you change here takes effect at once."
             }
+            "/people/training" => {
+                "What comes before criminal justice information, and who has not got it."
+            }
             "/me/sessions" => "Where you are signed in. End what you do not need.",
             "/me/accesses" => "What the ledger says that you did.",
             _ => path
@@ -244,6 +249,7 @@ impl Agency {
         let mut administration = Vec::new();
         if has(&["administrator", "security-officer", "auditor"]) {
             administration.push(Link::new("/people", "People"));
+            administration.push(Link::new("/people/training", "Training and screening"));
         }
         if has(&["administrator"]) {
             administration.push(Link::new("/refusals", "Why was I refused?"));

@@ -161,6 +161,7 @@ fn test_tool(name: &str, tool: &tools::Tool, report: &mut Report) {
             authenticated_at: now,
             stepped_up_at: Some(now),
         },
+        lacking: Vec::new(),
     };
     let today = now.to_zoned(TimeZone::system()).date();
     let context = Context { agency: &actor.agency, actor: &actor, now, today };

@@ -10,6 +10,7 @@ mod directory;
 mod identity;
 mod ledger;
 mod oidc;
+mod qualifications;
 mod shared_ledger;
 mod signals;
 mod storage;
@@ -33,6 +34,7 @@ pub use self::identity::{
 };
 pub use self::ledger::LedgerConfig;
 pub use self::oidc::{AssertionAudience, OidcProviderConfig};
+pub use self::qualifications::{QualificationsConfig, RequiredConfig};
 pub use self::signals::EventStreamConfig;
 pub use shared_ledger::SharedLedgerConfig;
 pub use storage::{LockMode, StorageConfig};
@@ -87,6 +89,9 @@ pub struct Config {
     /// Our keys towards them.
     #[serde(default)]
     pub saml: SamlConfig,
+    /// What people need before they get CJI.
+    #[serde(default)]
+    pub qualifications: QualificationsConfig,
     /// Sharing with partners; absent means that no parcel leaves or comes in.
     pub exchange: Option<ExchangeConfig>,
     /// Who confirms the ledger from outside.
@@ -381,7 +386,7 @@ impl Config {
         let oidc = self.oidc_providers.iter().map(|provider| provider.check(ours));
         let oidc = oidc.chain(self.event_streams.iter().map(EventStreamConfig::check));
         if let Some((key, what)) =
-            providers.chain([self.saml.check(), directories]).chain(oidc).find_map(Result::err)
+            providers.chain([self.saml.check(), self.qualifications.check(), directories]).chain(oidc).find_map(Result::err)
         {
             return value(key, what);
         }

@@ -19,6 +19,7 @@ pub mod live;
 pub mod pages;
 pub mod problem;
 pub mod providers;
+mod qualifications;
 mod rate;
 mod reading;
 pub mod retention;

@@ -80,7 +80,8 @@ pub(crate) fn open_identity(
         .and_then(|identity| identity.with_certificates(holders))
         .and_then(|identity| identity.with_device_classes(devices))
         .map_err(failed)?
-        .with_streams(signals::open(config, clock)?);
+        .with_streams(signals::open(config, clock)?)
+        .with_requirements(config.qualifications.requirements());
     let keys = service_keys(config, ring, now, &**random)?;
     let ours = keys.signing_certificates.first().map_or(Timestamp::MAX, Certificate::not_after);
     Ok((identity.with_keys(keys), Providers::new(watched, ours), lists))

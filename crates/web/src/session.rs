@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
+use identity::qualified::Judged;
 use identity::{Activity, Lookup, Session, Signed};
 use ledger::{Event, Origin, Record};
 use policy::Actor;
@@ -40,6 +41,8 @@ pub struct SignedIn {
     pub origin: Origin,
     /// Whether the system-use notice was accepted.
     pub accepted_notice: bool,
+    /// How they stand towards what is demanded before CJI.
+    pub qualified: Vec<Judged>,
     /// What cuts this request when the session ends.
     pub leash: Leash,
 }
@@ -272,9 +275,10 @@ impl crate::agency::Agency {
 
     /// The person, as pages take them.
     pub fn signed_in(&self, signed: Signed, origin: &Origin) -> SignedIn {
-        let Signed { actor, session } = signed;
+        let Signed { actor, session, qualified } = signed;
         SignedIn {
             actor,
+            qualified,
             csrf: session.csrf_token(),
             accepted_notice: session.accepted(&self.notice_version()),
             session,
@@ -321,6 +325,12 @@ impl SignedIn {
     pub fn record(&self, event: Event) -> Record {
         let origin = self.origin.clone();
         Record { who: Some(self.who()), origin, ..Record::platform(event) }
+    }
+
+    /// The person and the session, as the sign-in's room takes them.
+    pub(crate) fn signed(&self) -> Signed {
+        let (actor, session) = (self.actor.clone(), self.session.clone());
+        Signed { actor, session, qualified: self.qualified.clone() }
     }
 
     /// The person, as the ledger keeps them.

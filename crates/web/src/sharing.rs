@@ -156,7 +156,11 @@ impl Content for Refetch {
             let voice = export.details.approvals.last().ok_or("nobody has approved it")?;
             let origin =
                 Origin { request: Some(format!("export {}", export.id)), ..Origin::default() };
-            let caller = Caller { actor: voice.actor.clone(), origin, session: None };
+            let mut caller = Caller { actor: voice.actor.clone(), origin, session: None };
+            // It may be long since the approval: what counts is how the person stands now.
+            let standing = agency.identity.qualified(&caller.actor, agency.now()).await;
+            let standing = standing.map_err(|error| chain(&error))?;
+            caller.actor.lacking = identity::qualified::lacking(&standing);
             let mut items = Vec::with_capacity(export.details.items.len());
             for item in &export.details.items {
                 items.push(agency.fetch_item(&caller, item, export.requested_at).await?);

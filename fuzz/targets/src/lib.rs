@@ -21,7 +21,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 30] = [
+pub const TARGETS: [Target; 31] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -41,6 +41,7 @@ pub const TARGETS: [Target; 30] = [
     Target { name: "oidc-keys", run: oidc_keys },
     Target { name: "oidc-discovery", run: oidc_discovery },
     Target { name: "security-event", run: security_event },
+    Target { name: "training-list", run: training_list },
     Target { name: "certificate", run: certificate },
     Target { name: "revocation", run: revocation },
     Target { name: "proxy-header", run: web::front::fuzz },
@@ -237,6 +238,15 @@ fn security_event(data: &[u8]) {
         subject_issuer: "https://idp.example".into(),
     };
     identity::ssf::fuzz_claims(data, &settings, Timestamp::constant(SEED_SECONDS, 0));
+}
+
+/// A list of trainings: read whole, or every wrong line named.
+fn training_list(data: &[u8]) {
+    let today = jiff::civil::Date::constant(2026, 11, 30);
+    match identity::qualified::csv::read(&text(data), today) {
+        Ok(lines) => assert!(!lines.is_empty()),
+        Err(bad) => assert!(!bad.is_empty()),
+    }
 }
 
 fn oidc_keys(data: &[u8]) {

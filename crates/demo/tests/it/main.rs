@@ -7,4 +7,5 @@ mod download;
 mod faults;
 mod people;
 mod postgres;
+mod training;
 mod witnessed;

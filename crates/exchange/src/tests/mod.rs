@@ -309,6 +309,7 @@ fn caller(name: &str, function: &str, agency: (&str, &str)) -> Caller {
                 authenticated_at: now(),
                 stepped_up_at: Some(now()),
             },
+            lacking: Vec::new(),
         },
         origin: Origin { address: Some("127.0.0.1".to_owned()), agent: None, request: None },
         session: Some("5e551071".to_owned()),

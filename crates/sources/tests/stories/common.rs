@@ -69,6 +69,7 @@ fn question(action: Action, source: &str) -> Question {
                 authenticated_at: now,
                 stepped_up_at: None,
             },
+            lacking: Vec::new(),
         },
         action,
         resource: Resource {

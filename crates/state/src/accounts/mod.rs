@@ -12,7 +12,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue, DatabaseTransaction, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 
-use crate::{State, StateError, millis, reading, time, writing};
+use crate::{State, StateError, millis, qualifications, reading, time, writing};
 
 mod change;
 mod end;
@@ -246,6 +246,7 @@ pub(crate) async fn create_in(
             return Ok(Created::Reserved { until });
         }
         Entity::delete_by_id(id.to_string()).exec(transaction).await.map_err(writing(doing))?;
+        qualifications::forget_in(transaction, id).await?;
     }
     let made = Account {
         id,

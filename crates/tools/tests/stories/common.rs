@@ -43,6 +43,7 @@ pub(crate) fn person(function: &str) -> Person {
         agency: agency.clone(),
         functions: [function.parse().unwrap()].into(),
         assurance,
+        lacking: Vec::new(),
     };
     Person { actor, agency }
 }

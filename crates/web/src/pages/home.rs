@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use identity::qualified::Judged;
 use ledger::Health;
 use maud::{Markup, html};
 
@@ -24,6 +25,7 @@ pub async fn home(State(agency): State<Shared>, request: Request) -> Response {
 fn start_page(agency: &Shared, signed_in: &SignedIn) -> Response {
     let mut tools = agency.tools_for(&signed_in.actor).peekable();
     let content = html! {
+        (to_do(signed_in))
         @if tools.peek().is_some() {
             h2 { "Tools" }
             div class="grid" {
@@ -43,6 +45,31 @@ fn start_page(agency: &Shared, signed_in: &SignedIn) -> Response {
         }
     };
     agency.page(signed_in, "Start", "/", &content)
+}
+
+/// What the person has to do before records are open to them, or stay so.
+fn to_do(signed_in: &SignedIn) -> Markup {
+    let all = signed_in.qualified.iter().filter(|one| one.standing.needs_doing());
+    let (barring, soon): (Vec<&Judged>, Vec<&Judged>) = all.partition(|one| one.standing.bars());
+    html! {
+        @if !barring.is_empty() {
+            (alert("usa-alert usa-alert--error", "Records are closed to you until this is in order", &barring))
+        }
+        @if !soon.is_empty() {
+            (alert("usa-alert usa-alert--warning", "Records will be closed to you if you do nothing", &soon))
+        }
+    }
+}
+
+fn alert(class: &str, title: &str, all: &[&Judged]) -> Markup {
+    html! {
+        section class=(class) aria-label=(title) {
+            div class="usa-alert__body" {
+                h2 class="usa-alert__heading" { (title) }
+                ul { @for one in all { li { (one.sentence()) } } }
+            }
+        }
+    }
 }
 
 fn tile(href: &str, title: &str, text: &str) -> Markup {
@@ -65,6 +92,12 @@ pub async fn me(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
             (pair("Strength", if actor.assurance.mfa { "multi-factor" } else { "single factor" }))
             (pair("Confirmed again", &actor.assurance.stepped_up_at.map_or("not in this session".to_owned(), moment)))
             (pair("Address", signed_in.origin.address.as_deref().unwrap_or("unknown")))
+        }
+        @if !signed_in.qualified.is_empty() {
+            section class="card" aria-labelledby="qualified" {
+                h2 id="qualified" { "Training, screening and agreements" }
+                ul class="rows" { @for one in &signed_in.qualified { li { (one.sentence()) } } }
+            }
         }
         div class="cluster" {
             a class="usa-button usa-button--outline" href="/me/sessions" { "My sessions" }

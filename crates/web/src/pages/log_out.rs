@@ -86,7 +86,7 @@ async fn answered(agency: &Shared, origin: Origin, idp: &str, complete: bool) ->
 
 /// The way to the provider's own end of the session, for the page that says that ours is over.
 pub fn onward(agency: &Shared, signed_in: &SignedIn) -> Markup {
-    let signed = Signed { actor: signed_in.actor.clone(), session: signed_in.session.clone() };
+    let signed = signed_in.signed();
     let url = match agency.identity.log_out_url(&signed, agency.now()) {
         Ok(url) => url,
         Err(error) => {

@@ -7,7 +7,7 @@
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use identity::{Answer as SamlAnswer, IdentityError, Signed, Started, cookie};
+use identity::{Answer as SamlAnswer, IdentityError, Started, cookie};
 use ledger::{Event, Origin, Record};
 use maud::html;
 use serde::Deserialize;
@@ -90,7 +90,7 @@ pub async fn step_up(
     signed_in: SignedIn,
     Query(Return { next }): Query<Return>,
 ) -> Answer {
-    let signed = Signed { actor: signed_in.actor.clone(), session: signed_in.session.clone() };
+    let signed = signed_in.signed();
     let idp = &signed_in.session.idp;
     let started = match agency.identity.start_step_up(&signed, &next, agency.now()).await {
         Ok(started) => started,

@@ -9,10 +9,11 @@ use ledger::{Entry, Event, Search};
 use maud::{Markup, html};
 use policy::Action;
 use state::accounts::{Account, AccountId, Of};
+use state::qualifications::{self, Qualification};
 
 use super::act::reason_field;
 use super::act::{Act, Acted, Outcome, act_on, function_boxes, permit_to_manage, reason};
-use super::{PATH, badge, may_act, permit, print_of, step_up};
+use super::{PATH, badge, may_act, permit, print_of, qualified, step_up};
 use crate::app::{Answer, Shared};
 use crate::pages::parts::{moment, pair};
 use crate::problem::Problem;
@@ -25,6 +26,7 @@ const HISTORY_LOOKED_MAX: u32 = 200;
 struct Known {
     account: Account,
     sessions: Vec<SessionSummary>,
+    held: Vec<Qualification>,
     history: Vec<Entry>,
 }
 
@@ -34,7 +36,7 @@ impl gate::Fingerprint for Known {
     }
 }
 
-async fn found(agency: &Shared, id: &str) -> Result<Account, Problem> {
+pub(super) async fn found(agency: &Shared, id: &str) -> Result<Account, Problem> {
     let id = AccountId::parse(id).ok_or_else(Problem::not_found)?;
     agency.account(id).await?.ok_or_else(Problem::not_found)
 }
@@ -56,15 +58,23 @@ pub async fn one(
     let sessions = agency.identity.sessions_of(&actor, Some(&signed_in.session), now).await;
     let sessions = sessions.map_err(|error| Problem::internal(&error))?;
     let history = history(&agency, key).await?;
-    let released = agency.gate.release(permit.hold(Known { account, sessions, history })).await?;
+    let held = qualifications::of(&agency.state, account.id).await;
+    let held = held.map_err(|error| Problem::internal(&error))?;
+    let known = Known { account, sessions, held, history };
+    let released = agency.gate.release(permit.hold(known)).await?;
     let (known, receipt) = released.open();
+    let path = format!("{PATH}/{}", known.account.id);
     let own = known.account.key() == signed_in.actor.id.as_str();
     let acts = may_act(&signed_in) && !own && known.account.removed_at.is_none();
     let content = html! {
         p { a href=(PATH) { "Back to people" } }
         (facts(&known.account, now))
         (sessions_card(known, acts, &signed_in))
-        @if acts { (forms(&known.account, &signed_in, now)) }
+        (qualified::card(&agency.judge(&known.account, &known.held), &known.held))
+        @if acts {
+            (forms(&known.account, &signed_in, now))
+            (qualified::forms(&path, &agency.identity.requirements().all, &known.held, &signed_in))
+        }
         (history_card(&known.history))
         p class="muted small" { "This reading is ledger entry " (receipt.entry) "." }
     };
@@ -218,7 +228,7 @@ pub async fn change(
     Path(id): Path<String>,
     posted: Posted,
 ) -> Answer {
-    let (act, reason) = (Act::read(&posted)?, reason(&posted)?);
+    let (act, reason) = (Act::read(&agency, &posted)?, reason(&posted)?);
     let signed_in = &posted.signed_in;
     let permit = permit_to_manage(&agency, signed_in, "account").await?;
     let account = found(&agency, &id).await?;

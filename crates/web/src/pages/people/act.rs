@@ -5,12 +5,12 @@
 
 use axum::extract::State;
 use gate::{Permit, Print};
-use jiff::Timestamp;
 use maud::{Markup, html};
 use policy::Action;
 use state::accounts::{Account, AccountId, Of, Updated};
+use state::qualifications::Qualification;
 
-use super::{Filter, permit, print_of, show, step_up};
+use super::{Filter, permit, print_of, qualified, show, step_up};
 use crate::app::{Answer, Shared};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
@@ -25,11 +25,12 @@ pub(super) enum Act {
     Enable,
     EndSessions,
     Functions(Vec<String>),
+    Qualify(Box<Qualification>),
 }
 
 impl Act {
     /// What the form asks for. Functions that one person may not join are refused here.
-    pub(super) fn read(posted: &Posted) -> Result<Self, Problem> {
+    pub(super) fn read(agency: &Shared, posted: &Posted) -> Result<Self, Problem> {
         match posted.text("act") {
             "disable" => Ok(Self::Disable),
             "enable" => Ok(Self::Enable),
@@ -43,6 +44,7 @@ impl Act {
                 }
                 Ok(Self::Functions(chosen))
             }
+            "qualify" => Ok(Self::Qualify(Box::new(qualified::read(agency, posted)?))),
             _ => Err(Problem::bad_input("Choose what is to be done.")),
         }
     }
@@ -53,6 +55,7 @@ impl Act {
             Self::Enable => "enabled",
             Self::EndSessions => "put out",
             Self::Functions(_) => "given these functions",
+            Self::Qualify(_) => "written into the list of trainings",
         }
     }
 }
@@ -110,6 +113,14 @@ pub(super) async fn act_on(
             edited.profile.functions.clone_from(functions);
             edited.profile.functions.sort();
         }
+        Act::Qualify(one) => {
+            let mut one = (**one).clone();
+            if one.evidence.is_empty() {
+                reason.clone_into(&mut one.evidence);
+            }
+            agency.qualify(&record, &[(account.clone(), one)]).await?;
+            return Ok(Outcome::Done);
+        }
     }
     if edited == *account {
         return Ok(Outcome::Not("it was so already".to_owned()));
@@ -135,7 +146,7 @@ pub(super) async fn permit_to_manage(
 /// # Errors
 /// A [`Problem`] when nothing was chosen or no reason given, or the policy, the state or the ledger says no.
 pub async fn bulk(State(agency): State<Shared>, posted: Posted) -> Answer {
-    let (act, reason) = (Act::read(&posted)?, reason(&posted)?);
+    let (act, reason) = (Act::read(&agency, &posted)?, reason(&posted)?);
     let rows = posted.fields.iter().filter(|(name, _)| name == "row");
     let chosen: Option<Vec<AccountId>> = rows.map(|(_, id)| AccountId::parse(id)).collect();
     let chosen = chosen.filter(|chosen| !chosen.is_empty());
@@ -171,7 +182,8 @@ pub async fn bulk(State(agency): State<Shared>, posted: Posted) -> Answer {
 }
 
 /// The acts under the list.
-pub(super) fn controls(signed_in: &SignedIn, now: Timestamp) -> Markup {
+pub(super) fn controls(agency: &Shared, signed_in: &SignedIn) -> Markup {
+    let now = agency.now();
     html! {
         div class="toolbar" {
             div class="rows" {
@@ -181,13 +193,17 @@ pub(super) fn controls(signed_in: &SignedIn, now: Timestamp) -> Markup {
                     div class="cluster" {
                         @for (value, label) in [
                             ("disable", "Disable"), ("enable", "Enable"), ("end", "End sessions"),
-                            ("functions", "Give these functions"),
+                            ("functions", "Give these functions"), ("qualify", "Write down this training"),
                         ] {
                             label { input type="radio" name="act" value=(value) required; " " (label) }
                         }
                     }
                 }
                 (function_boxes(&[]))
+                details {
+                    summary { "Training, screening or agreement to write down" }
+                    (qualified::fields(&agency.identity.requirements().all))
+                }
                 (reason_field())
                 button class="usa-button" type="submit" { "Do it" }
             }

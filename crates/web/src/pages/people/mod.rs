@@ -5,6 +5,9 @@
 
 mod account;
 mod act;
+mod filter;
+mod qualified;
+mod training;
 
 use std::collections::BTreeSet;
 
@@ -13,11 +16,14 @@ use gate::{Plan, Print, Released};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use policy::{Action, Resource, ResourceKind, Why};
-use state::accounts::{self, Account, AccountKind, Standing};
+use state::accounts::{self, Account, Standing};
 
 pub(crate) use self::account::end_own;
 pub use self::account::{change, one};
 pub use self::act::bulk;
+use self::filter::Filter;
+pub use self::qualified::change as qualify;
+pub use self::training::{overview, take_in};
 use crate::app::{Answer, Shared};
 use crate::pages::parts::moment;
 use crate::problem::Problem;
@@ -72,61 +78,6 @@ pub(super) async fn permit(
     Ok(agency.authorise(signed_in, question, Plan::None).await?)
 }
 
-/// What is looked for.
-#[derive(Default)]
-struct Filter {
-    text: String,
-    function: String,
-    standing: String,
-    kind: String,
-    page: usize,
-}
-
-const STANDINGS: [(&str, &str); 4] =
-    [("", "Any"), ("good", "Active"), ("disabled", "Disabled"), ("over", "Time over")];
-
-impl Filter {
-    fn read(posted: &Posted) -> Self {
-        let text = |name| posted.text(name).trim().to_owned();
-        Self {
-            text: text("text").to_lowercase(),
-            function: text("function"),
-            standing: text("standing"),
-            kind: text("kind"),
-            page: text("page").parse().unwrap_or(0),
-        }
-    }
-
-    fn takes(&self, account: &Account, now: Timestamp) -> bool {
-        let profile = &account.profile;
-        let texts = [Some(&profile.name), Some(&profile.name_id), profile.email.as_ref()];
-        let more = [profile.user_name.as_ref(), profile.department.as_ref()];
-        let mut texts = texts.into_iter().chain(more).flatten();
-        (self.text.is_empty() || texts.any(|text| text.to_lowercase().contains(&self.text)))
-            && (self.function.is_empty() || profile.functions.contains(&self.function))
-            && (self.kind.is_empty() || account.kind.as_str() == self.kind)
-            && (self.standing.is_empty() || standing_id(account.standing(now)) == self.standing)
-    }
-
-    fn again(&self) -> [(&'static str, &str); 4] {
-        [
-            ("text", &self.text),
-            ("function", &self.function),
-            ("standing", &self.standing),
-            ("kind", &self.kind),
-        ]
-    }
-}
-
-fn standing_id(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Good => "good",
-        Standing::Disabled => "disabled",
-        Standing::Over => "over",
-        Standing::Removed => "removed",
-    }
-}
-
 pub(super) fn badge(account: &Account, now: Timestamp) -> Markup {
     match account.standing(now) {
         Standing::Good => html! { span class="badge badge--permit" { "active" } },
@@ -161,8 +112,11 @@ async fn show(
     let permit = permit(Action::ViewPeople, agency, signed_in, "accounts").await?;
     let now = agency.now();
     let all = accounts::list(&agency.state).await.map_err(|error| Problem::internal(&error))?;
-    let mut found: Vec<Account> =
-        all.into_iter().filter(|account| filter.takes(account, now)).collect();
+    let held = agency.everybodys().await?;
+    let takes = |account: &Account| {
+        filter.takes(account, &agency.judge(account, held.of(account.id)), now)
+    };
+    let mut found: Vec<Account> = all.into_iter().filter(takes).collect();
     found.sort_by(|a, b| a.profile.name.cmp(&b.profile.name).then(a.id.cmp(&b.id)));
     let total = found.len();
     let first = filter.page.saturating_mul(ROWS_MAX);
@@ -170,65 +124,21 @@ async fn show(
     let released = agency.gate.release(permit.hold(Listed(rows))).await?;
     let content = html! {
         @if let Some(said) = said { (said) }
-        (filter_form(filter, signed_in))
-        (table(&released, filter, (first, total), signed_in, now))
+        (filter::form(filter, signed_in))
+        (table(&released, filter, (first, total), agency, signed_in))
     };
     Ok(agency.page(signed_in, "People", PATH, &content))
-}
-
-fn filter_form(filter: &Filter, signed_in: &SignedIn) -> Markup {
-    let kinds = AccountKind::ALL.iter().map(|kind| (kind.as_str(), kind.as_str()));
-    html! {
-        form class="card" method="post" action=(PATH) aria-label="Filter" {
-            input type="hidden" name="csrf" value=(signed_in.csrf);
-            div class="fields" {
-                div class="field" {
-                    label class="usa-label" for="text" { "Name, sign-in name, e-mail or department" }
-                    input class="usa-input" id="text" name="text" value=(filter.text) autocomplete="off" spellcheck="false";
-                }
-                (choice("function", "Job function", functions(), &filter.function))
-                (choice("standing", "State", STANDINGS.into_iter().skip(1), &filter.standing))
-                (choice("kind", "Kind", kinds, &filter.kind))
-                div class="field__actions field--wide" {
-                    button class="usa-button" type="submit" { "Filter" }
-                }
-            }
-        }
-    }
-}
-
-fn functions() -> impl Iterator<Item = (&'static str, &'static str)> {
-    identity::functions::known().map(|name| (name, name))
-}
-
-fn choice<'a>(
-    name: &str,
-    label: &str,
-    options: impl Iterator<Item = (&'a str, &'a str)>,
-    chosen: &str,
-) -> Markup {
-    html! {
-        div class="field" {
-            label class="usa-label" for=(name) { (label) }
-            select class="usa-select" id=(name) name=(name) {
-                option value="" { "Any" }
-                @for (value, label) in options {
-                    option value=(value) selected[value == chosen] { (label) }
-                }
-            }
-        }
-    }
 }
 
 fn table(
     released: &Released<Listed>,
     filter: &Filter,
     (first, total): (usize, usize),
+    agency: &Shared,
     signed_in: &SignedIn,
-    now: Timestamp,
 ) -> Markup {
     let (Listed(rows), receipt) = released.open();
-    let acts = may_act(signed_in);
+    let (acts, now) = (may_act(signed_in), agency.now());
     html! {
         section class="card card--flush" aria-labelledby="accounts" {
             form method="post" action={ (PATH) "/bulk" } {
@@ -251,7 +161,7 @@ fn table(
                             tbody { @for account in rows { (row(account, acts, now)) } }
                         }
                     }
-                    @if acts { (act::controls(signed_in, now)) }
+                    @if acts { (act::controls(agency, signed_in)) }
                 }
             }
             (pager(filter, (first, rows.len(), total), signed_in))

@@ -171,6 +171,7 @@ fn person() -> policy::Actor {
         agency: "NB0010100".parse().unwrap(),
         functions: ["detective".parse().unwrap()].into(),
         assurance,
+        lacking: Vec::new(),
     }
 }
 
