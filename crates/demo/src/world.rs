@@ -271,6 +271,18 @@ functions_attribute = "functions"
 name_attribute = "displayName"
 agency_attribute = "agency"
 
+# Somebody has to write it down for the security officers: it is on their start page until then.
+[qualifications]
+grace_days = 3
+
+[[qualifications.required]]
+id = "security-roles"
+kind = "training"
+title = "Training for security responsibilities"
+functions = ["security-officer"]
+valid_days = 365
+advice = "Take the course, and have an administrator write it down under Training and screening."
+
 [exchange]
 listen = "{partners}"
 tls_certificate = "keys/tls.pem"

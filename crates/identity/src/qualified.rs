@@ -52,18 +52,29 @@ pub struct Requirements {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// In order, until the end of that day if it has one.
-    Good { until: Option<Date> },
+    Good {
+        until: Option<Date>,
+    },
     /// In order, and soon no more.
-    Ending { until: Date },
+    Ending {
+        until: Date,
+    },
     /// Over, and still counted until the end of the day `last`.
-    Grace { until: Date, last: Date },
-    Over { until: Date },
+    Grace {
+        until: Date,
+        last: Date,
+    },
+    Over {
+        until: Date,
+    },
     /// Nothing was written down.
     Missing,
     /// Another version of the agreement was accepted.
     OldVersion,
     /// The newest screening cleared nobody.
-    NotCleared { finding: Finding },
+    NotCleared {
+        finding: Finding,
+    },
 }
 
 impl Standing {
@@ -140,9 +151,8 @@ impl Requirements {
         today: Date,
     ) -> Vec<Judged> {
         let all = self.all.iter();
-        let theirs = all.filter(|one| {
-            one.functions.as_ref().is_none_or(|whose| !whose.is_disjoint(functions))
-        });
+        let theirs = all
+            .filter(|one| one.functions.as_ref().is_none_or(|whose| !whose.is_disjoint(functions)));
         let judged = theirs.map(|one| Judged {
             requirement: one.clone(),
             standing: one.standing(held, today, self.warn_days),
@@ -295,7 +305,11 @@ mod tests {
         let rule = demanded(Kind::Training, Some(365), 10);
         check(&rule, &[], "barred: is missing");
         check(&rule, &training("2026-11-29", None), "may: is in order until 2027-11-29");
-        check(&rule, &training("2026-01-01", Some("2027-06-01")), "may: is in order until 2027-01-01");
+        check(
+            &rule,
+            &training("2026-01-01", Some("2027-06-01")),
+            "may: is in order until 2027-01-01",
+        );
         check(&rule, &training("2025-12-30", None), "may: ends on 2026-12-30");
         check(&rule, &training("2026-01-01", Some("2026-11-30")), "may: ends on 2026-11-30");
         let grace = "may: ended on 2026-11-29, and counts until 2026-12-09 as a grace";
@@ -333,7 +347,7 @@ mod tests {
         };
         let (good, bad) = (Finding::Cleared, Finding::NotCleared);
         let cleared = with("2020-01-01", good);
-        check(&rule, &[cleared.clone()], "may: is in order");
+        check(&rule, std::slice::from_ref(&cleared), "may: is in order");
         let later = with("2026-01-01", bad);
         check(&rule, &[later, cleared.clone()], "barred: did not clear the person");
         let sent = with("2026-01-01", Finding::Pending);

@@ -26,8 +26,8 @@ pub use explain::{Considered, Effect, Explanation, Finding};
 pub use load::{POLICIES_MAX, POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX, PolicyError, defaults};
 pub use nouns::{ActorId, CaseNumber, Caveat, Function, Malformed, Ori, PurposeCode, RecordClass};
 pub use question::{
-    Action, Actor, AgreementFacts, Assurance, Decision, Lack, Question, REASON_CHARS_MAX,
-    Resource, ResourceKind, Verdict, Why,
+    Action, Actor, AgreementFacts, Assurance, Decision, Lack, Question, REASON_CHARS_MAX, Resource,
+    ResourceKind, Verdict, Why,
 };
 #[doc(hidden)]
 pub use sample::sample;

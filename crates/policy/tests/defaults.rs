@@ -412,6 +412,7 @@ fn an_explanation_names_every_policy_that_had_a_say() {
             "always.cedar mfa-always Forbid DoesNotApply",
             "always.cedar own-agency-only Forbid DoesNotApply",
             "always.cedar purpose-for-cji Forbid DoesNotApply",
+            "always.cedar qualified-for-cji Forbid DoesNotApply",
             "functions.cedar read-records Permit Applies",
             "always.cedar sealed-for-supervisors Forbid DoesNotApply",
             "always.cedar tool-access Forbid DoesNotApply",

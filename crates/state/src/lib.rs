@@ -23,6 +23,7 @@ pub mod exports;
 mod migrate;
 pub mod parcels;
 pub mod qualifications;
+pub mod reviews;
 pub mod sessions;
 pub mod sign_ins;
 #[doc(hidden)]

@@ -49,6 +49,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "accounts", steps: crate::accounts::tables },
     Migration { name: "directories", steps: crate::directory::tables },
     Migration { name: "qualifications", steps: crate::qualifications::tables },
+    Migration { name: "access-reviews", steps: crate::reviews::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.

@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't set its stage stops")]
 
 use jiff::{Timestamp, ToSpan};
-use state::accounts::{self, Account, AccountId, AccountKind, Created, NewAccount, Profile, Updated};
+use state::accounts::{
+    self, Account, AccountId, AccountKind, Created, NewAccount, Profile, Updated,
+};
 use state::qualifications::{self, Finding, Kind, OF_ACCOUNT_MAX, Qualification, Withdrawn};
+use state::reviews::{self, Review};
 use state::{State, StateError, testing};
 
 fn at(days: i64) -> Timestamp {
@@ -56,9 +59,8 @@ async fn what_is_written_down_stays_in_order_and_is_at_most_withdrawn_once() {
     let new = [(ruiz.id, training("a")), (hale.id, training("b")), (ruiz.id, training("c"))];
     qualifications::add(&state, &new).await.unwrap();
     qualifications::add(&state, &[(ruiz.id, training("d"))]).await.unwrap();
-    let courses = |all: &[Qualification]| -> String {
-        all.iter().map(|one| one.course.as_str()).collect()
-    };
+    let courses =
+        |all: &[Qualification]| -> String { all.iter().map(|one| one.course.as_str()).collect() };
     let held = qualifications::of(&state, ruiz.id).await.unwrap();
     assert_eq!(courses(&held), "acd");
     assert_eq!(held[0], training("a"));
@@ -125,6 +127,31 @@ async fn each_write_failing_in_turn_adds_and_withdraws_nothing() {
         assert_eq!(qualifications::of(&state, hale.id).await.unwrap(), [training("a")], "{verb}");
         testing::mend_writes(&state, "qualifications", verb).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_last_review_stands_until_another_is_written_and_is_nobody_elses() {
+    let state = memory().await;
+    let ruiz = made(&state, "det.ruiz", at(0)).await;
+    let review = |day: i64, kept| Review {
+        at: at(day),
+        by: "riverton|adm.voss".to_owned(),
+        kept,
+        reason: "asked".to_owned(),
+    };
+    reviews::note(&state, ruiz.id, &review(1, true)).await.unwrap();
+    for verb in ["INSERT", "UPDATE"] {
+        testing::break_writes(&state, "access_reviews", verb).await.unwrap();
+        let error = reviews::note(&state, ruiz.id, &review(2, false)).await.unwrap_err();
+        assert!(matches!(error, StateError::Write { .. }), "{verb}: {error}");
+        assert_eq!(reviews::list(&state).await.unwrap()[&ruiz.id], review(1, true), "{verb}");
+        testing::mend_writes(&state, "access_reviews", verb).await.unwrap();
+    }
+    reviews::note(&state, ruiz.id, &review(2, false)).await.unwrap();
+    assert_eq!(reviews::list(&state).await.unwrap()[&ruiz.id], review(2, false));
+    accounts::remove(&state, &ruiz, "left", at(3)).await.unwrap();
+    made(&state, "det.ruiz", at(400)).await;
+    assert!(reviews::list(&state).await.unwrap().is_empty());
 }
 
 #[tokio::test]

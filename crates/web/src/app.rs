@@ -51,8 +51,11 @@ pub fn router(agency: Shared) -> Router {
         .route("/me/accesses", get(mine::accesses).post(mine::older))
         .route("/people", get(people::list).post(people::search))
         .route("/people/bulk", post(people::bulk))
+        .route("/people/new", get(people::new).post(people::make))
+        .route("/people/review", get(people::due).post(people::review))
         .route("/people/training", get(people::overview).post(people::take_in))
         .route("/people/{account}", get(people::one).post(people::change))
+        .route("/people/{account}/facts", post(people::edit))
         .route("/people/{account}/qualifications", post(people::qualify))
         .route("/tools/{tool}", get(tools::open))
         .route("/tools/{tool}/runs", post(tools::run))
@@ -214,6 +217,7 @@ impl Agency {
             "/people" => {
                 "Who may sign in, as what, and until when. What you change here takes effect at once."
             }
+            "/people/review" => "Whether people still need what they may do, once a year.",
             "/people/training" => {
                 "What comes before criminal justice information, and who has not got it."
             }
@@ -250,6 +254,7 @@ impl Agency {
         if has(&["administrator", "security-officer", "auditor"]) {
             administration.push(Link::new("/people", "People"));
             administration.push(Link::new("/people/training", "Training and screening"));
+            administration.push(Link::new("/people/review", "Review of access"));
         }
         if has(&["administrator"]) {
             administration.push(Link::new("/refusals", "Why was I refused?"));

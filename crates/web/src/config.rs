@@ -385,8 +385,10 @@ impl Config {
         let providers = self.identity_providers.iter().map(|provider| provider.check(ours));
         let oidc = self.oidc_providers.iter().map(|provider| provider.check(ours));
         let oidc = oidc.chain(self.event_streams.iter().map(EventStreamConfig::check));
-        if let Some((key, what)) =
-            providers.chain([self.saml.check(), self.qualifications.check(), directories]).chain(oidc).find_map(Result::err)
+        if let Some((key, what)) = providers
+            .chain([self.saml.check(), self.qualifications.check(), directories])
+            .chain(oidc)
+            .find_map(Result::err)
         {
             return value(key, what);
         }

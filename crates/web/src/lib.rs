@@ -31,6 +31,7 @@ pub mod sharing;
 mod stopped;
 pub mod storage;
 mod tabular;
+pub mod tending;
 pub mod tool_pages;
 pub mod upkeep;
 pub mod witnesses;

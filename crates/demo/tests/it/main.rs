@@ -3,9 +3,12 @@
 #![cfg(test)]
 
 mod alarms;
+mod by_hand;
 mod download;
 mod faults;
+mod notice;
 mod people;
 mod postgres;
+mod reviews;
 mod training;
 mod witnessed;

@@ -11,10 +11,8 @@ use ledger::testing::SimDisk;
 use ledger::{Event, Search};
 use web::agency::Outside;
 
+/// Behind what the demo demands of security officers, with its three days of grace.
 const DEMANDED: &str = r#"
-[qualifications]
-grace_days = 3
-
 [[qualifications.required]]
 id = "awareness"
 kind = "training"
@@ -166,7 +164,8 @@ async fn a_list_counts_whole_after_a_preview_or_not_at_all() {
     let page = list(&mut voss, &wrong).await;
     assert!(page.says("Line 3 names no account."), "{}", page.text());
     assert!(page.says("Line 4 is about yourself"), "{}", page.text());
-    let page = list(&mut voss, &format!("{head}ofc.hale,training,awareness,{},,,", stage.day(1))).await;
+    let page =
+        list(&mut voss, &format!("{head}ofc.hale,training,awareness,{},,,", stage.day(1))).await;
     assert!(page.says("Line 2 `date` is in the future."), "{}", page.text());
     assert_eq!(look_up(&mut hale).await.status, 403, "nothing counts of a list with a bad line");
 

@@ -31,3 +31,4 @@ mod proxied;
 mod refusals;
 mod scim;
 mod stage;
+mod tending;

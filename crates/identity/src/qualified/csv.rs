@@ -212,15 +212,26 @@ fn rows(text: &str) -> Result<Vec<(usize, Vec<String>)>, BadLine> {
                 number += 1;
                 began = number;
             }
-            '"' => return Err(BadLine { number, problem: "has a quote in a field without quotes".to_owned() }),
+            '"' => {
+                return Err(BadLine {
+                    number,
+                    problem: "has a quote in a field without quotes".to_owned(),
+                });
+            }
             _ if closed => {
-                return Err(BadLine { number, problem: "has text after a quoted field".to_owned() });
+                return Err(BadLine {
+                    number,
+                    problem: "has text after a quoted field".to_owned(),
+                });
             }
             _ => field.push(letter),
         }
     }
     if open {
-        return Err(BadLine { number: began, problem: "opens a quote that is never closed".to_owned() });
+        return Err(BadLine {
+            number: began,
+            problem: "opens a quote that is never closed".to_owned(),
+        });
     }
     end_row(&mut rows, began, &mut fields, &mut field);
     Ok(rows)

@@ -15,6 +15,7 @@ mod common;
 mod corpus;
 mod encrypted;
 mod forge;
+mod functions;
 mod generated;
 mod generated_parts;
 mod generated_profile;

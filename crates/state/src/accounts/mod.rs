@@ -12,16 +12,18 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue, DatabaseTransaction, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 
-use crate::{State, StateError, millis, qualifications, reading, time, writing};
+use crate::{State, StateError, millis, qualifications, reading, reviews, time, writing};
 
 mod change;
 mod end;
 mod row;
+mod upkeep;
 
 pub(crate) use change::update_in;
 pub use change::{Change, Updated, changes, forget_new, remove, update};
 pub use end::{Ended, Of, end_sessions, ended_among};
 pub(crate) use row::{Column, Entity, Model, tables};
+pub use upkeep::{over, unused_since};
 
 pub(crate) const TABLE: &str = "accounts";
 
@@ -247,6 +249,7 @@ pub(crate) async fn create_in(
         }
         Entity::delete_by_id(id.to_string()).exec(transaction).await.map_err(writing(doing))?;
         qualifications::forget_in(transaction, id).await?;
+        reviews::forget_in(transaction, id).await?;
     }
     let made = Account {
         id,

@@ -226,14 +226,14 @@ async fn keep(
     state: &State,
     transaction: &DatabaseTransaction,
     account: AccountId,
-    all: &Vec<Qualification>,
+    all: &[Qualification],
 ) -> Result<(), StateError> {
     if all.len() > OF_ACCOUNT_MAX {
         return Err(StateError::Unfit { problem: "an account has more than 500 qualifications" });
     }
     let id = account.to_string();
     let model = row::ActiveModel {
-        sealed: ActiveValue::Set(state.seal(TABLE, &id, all)?),
+        sealed: ActiveValue::Set(state.seal(TABLE, &id, &all)?),
         account: ActiveValue::Set(id),
     };
     let replaces = sea_orm::sea_query::OnConflict::column(row::Column::Account)

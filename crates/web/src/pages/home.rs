@@ -9,23 +9,26 @@ use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
 use crate::pages::parts::{moment, pair};
-use crate::problem::Problem;
+use crate::pages::people;
+use crate::problem::{Problem, chain};
 use crate::session::{NotSignedIn, SignedIn};
 
 /// `GET /`: what this person can do here; the sign-in page for everybody else.
 pub async fn home(State(agency): State<Shared>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     match SignedIn::from_request_parts(&mut parts, &agency).await {
-        Ok(signed_in) => start_page(&agency, &signed_in),
+        Ok(signed_in) => start_page(&agency, &signed_in).await,
         Err(NotSignedIn::Anonymous) => Redirect::to("/sign-in").into_response(),
         Err(other) => other.into_response(),
     }
 }
 
-fn start_page(agency: &Shared, signed_in: &SignedIn) -> Response {
+async fn start_page(agency: &Shared, signed_in: &SignedIn) -> Response {
+    let lapsing = lapsing(agency, signed_in).await;
     let mut tools = agency.tools_for(&signed_in.actor).peekable();
     let content = html! {
         (to_do(signed_in))
+        @if lapsing > 0 { (lapsing_notice(lapsing)) }
         @if tools.peek().is_some() {
             h2 { "Tools" }
             div class="grid" {
@@ -57,6 +60,32 @@ fn to_do(signed_in: &SignedIn) -> Markup {
         }
         @if !soon.is_empty() {
             (alert("usa-alert usa-alert--warning", "Records will be closed to you if you do nothing", &soon))
+        }
+    }
+}
+
+/// For administrators: how many accounts are soon disabled because nobody uses them. Whose they are is
+/// on the page of people, whose reading is on record.
+async fn lapsing(agency: &Shared, signed_in: &SignedIn) -> usize {
+    if !people::may_act(signed_in) {
+        return 0;
+    }
+    agency.lapsing().await.unwrap_or_else(|error| {
+        tracing::error!(error = %chain(&error), "unused accounts could not be looked for");
+        0
+    })
+}
+
+fn lapsing_notice(lapsing: usize) -> Markup {
+    html! {
+        section class="usa-alert usa-alert--warning" aria-label="Accounts that nobody uses" {
+            div class="usa-alert__body" {
+                p class="usa-alert__text" {
+                    (lapsing) @if lapsing == 1 { " account is" } @else { " accounts are" }
+                    " disabled within 14 days, for nobody uses them. "
+                    a href="/people" { "People" } " finds them by their state."
+                }
+            }
         }
     }
 }

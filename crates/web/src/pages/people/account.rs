@@ -8,16 +8,17 @@ use jiff::Timestamp;
 use ledger::{Entry, Event, Search};
 use maud::{Markup, html};
 use policy::Action;
-use state::accounts::{Account, AccountId, Of};
+use state::accounts::{Account, AccountId, AccountKind, Of, Standing};
 use state::qualifications::{self, Qualification};
 
 use super::act::reason_field;
 use super::act::{Act, Acted, Outcome, act_on, function_boxes, permit_to_manage, reason};
-use super::{PATH, badge, may_act, permit, print_of, qualified, step_up};
+use super::{PATH, badge, by_hand, may_act, permit, print_of, qualified, step_up};
 use crate::app::{Answer, Shared};
 use crate::pages::parts::{moment, pair};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
+use crate::tending::lapses_at;
 
 /// Entries about accounts that are looked through for the history of one.
 const HISTORY_LOOKED_MAX: u32 = 200;
@@ -73,6 +74,9 @@ pub async fn one(
         (qualified::card(&agency.judge(&known.account, &known.held), &known.held))
         @if acts {
             (forms(&known.account, &signed_in, now))
+            @if known.account.kind != AccountKind::Emergency {
+                (by_hand::edit_form(&known.account, &signed_in, &path))
+            }
             (qualified::forms(&path, &agency.identity.requirements().all, &known.held, &signed_in))
         }
         (history_card(&known.history))
@@ -131,6 +135,9 @@ fn facts(account: &Account, now: Timestamp) -> Markup {
             @if let Some(owner) = &profile.owner { (pair("Answered for by", owner)) }
             (pair("Made", &moment(account.created_at)))
             (pair("Last sign-in", &when(account.last_sign_in_at)))
+            @if account.standing(now) == Standing::Good && account.kind != AccountKind::Emergency {
+                (pair("Disabled if it is not used until", &moment(lapses_at(account))))
+            }
             @if let Some(ends) = account.ends_at { (pair("Ends", &moment(ends))) }
             (pair("Version", &account.version.to_string()))
         }

@@ -96,6 +96,9 @@ pub(super) async fn act_on(
         let words = "one's own account is changed by another administrator";
         return Ok(Outcome::Not(words.to_owned()));
     }
+    if *act == Act::Enable && account.ends_at.is_some_and(|ends| ends <= agency.now()) {
+        return Ok(Outcome::Not("its time is over: give it a later last day first".to_owned()));
+    }
     let record = |event| signed_in.record(event);
     let mut edited = account.clone();
     match act {

@@ -7,6 +7,7 @@ use state::accounts::{Account, AccountKind, Standing};
 
 use super::PATH;
 use crate::session::{Posted, SignedIn};
+use crate::tending::{NOTICE_DAYS, UNUSED_DAYS_MAX, days_before};
 
 /// What is looked for.
 #[derive(Default)]
@@ -19,11 +20,18 @@ pub(super) struct Filter {
     pub(super) page: usize,
 }
 
-const STANDINGS: [(&str, &str); 3] =
-    [("good", "Active"), ("disabled", "Disabled"), ("over", "Time over")];
+const STANDINGS: [(&str, &str); 4] = [
+    ("good", "Active"),
+    ("idle", "Soon disabled, for nobody uses it"),
+    ("disabled", "Disabled"),
+    ("over", "Time over"),
+];
 
-const QUALIFIED: [(&str, &str); 3] =
-    [("order", "In order"), ("soon", "Ending soon, or in grace"), ("lacking", "Missing or out of date")];
+const QUALIFIED: [(&str, &str); 3] = [
+    ("order", "In order"),
+    ("soon", "Ending soon, or in grace"),
+    ("lacking", "Missing or out of date"),
+];
 
 impl Filter {
     pub(super) fn read(posted: &Posted) -> Self {
@@ -46,7 +54,9 @@ impl Filter {
         (self.text.is_empty() || texts.any(|text| text.to_lowercase().contains(&self.text)))
             && (self.function.is_empty() || profile.functions.contains(&self.function))
             && (self.kind.is_empty() || account.kind.as_str() == self.kind)
-            && (self.standing.is_empty() || standing_id(account.standing(now)) == self.standing)
+            && (self.standing.is_empty()
+                || standing_id(account.standing(now)) == self.standing
+                || (self.standing == "idle" && is_idle(account, now)))
             && (self.qualified.is_empty() || qualified_id(judged) == self.qualified)
     }
 
@@ -60,6 +70,13 @@ impl Filter {
             ("qualified", &self.qualified),
         ]
     }
+}
+
+/// Whether it is disabled within the days of the notice if nobody uses it.
+fn is_idle(account: &Account, now: Timestamp) -> bool {
+    account.standing(now) == Standing::Good
+        && account.kind != AccountKind::Emergency
+        && account.last_used_at() <= days_before(now, UNUSED_DAYS_MAX - NOTICE_DAYS)
 }
 
 fn standing_id(standing: Standing) -> &'static str {

@@ -5,8 +5,10 @@
 
 mod account;
 mod act;
+mod by_hand;
 mod filter;
 mod qualified;
+mod review;
 mod training;
 
 use std::collections::BTreeSet;
@@ -21,8 +23,10 @@ use state::accounts::{self, Account, Standing};
 pub(crate) use self::account::end_own;
 pub use self::account::{change, one};
 pub use self::act::bulk;
+pub use self::by_hand::{edit, form as new, make};
 use self::filter::Filter;
 pub use self::qualified::change as qualify;
+pub use self::review::{due, review};
 pub use self::training::{overview, take_in};
 use crate::app::{Answer, Shared};
 use crate::pages::parts::moment;
@@ -113,9 +117,8 @@ async fn show(
     let now = agency.now();
     let all = accounts::list(&agency.state).await.map_err(|error| Problem::internal(&error))?;
     let held = agency.everybodys().await?;
-    let takes = |account: &Account| {
-        filter.takes(account, &agency.judge(account, held.of(account.id)), now)
-    };
+    let takes =
+        |account: &Account| filter.takes(account, &agency.judge(account, held.of(account.id)), now);
     let mut found: Vec<Account> = all.into_iter().filter(takes).collect();
     found.sort_by(|a, b| a.profile.name.cmp(&b.profile.name).then(a.id.cmp(&b.id)));
     let total = found.len();
@@ -124,6 +127,9 @@ async fn show(
     let released = agency.gate.release(permit.hold(Listed(rows))).await?;
     let content = html! {
         @if let Some(said) = said { (said) }
+        @if may_act(signed_in) {
+            p { a class="usa-button usa-button--outline" href="/people/new" { "Make an account" } }
+        }
         (filter::form(filter, signed_in))
         (table(&released, filter, (first, total), agency, signed_in))
     };
@@ -206,7 +212,7 @@ fn pager(
 }
 
 /// Whether there is a use in showing this person what changes accounts; the policy decides.
-pub(super) fn may_act(signed_in: &SignedIn) -> bool {
+pub(in crate::pages) fn may_act(signed_in: &SignedIn) -> bool {
     signed_in.actor.functions.iter().any(|function| function.as_str() == "administrator")
 }
 

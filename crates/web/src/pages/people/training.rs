@@ -228,7 +228,9 @@ pub async fn take_in(State(agency): State<Shared>, posted: Posted) -> Answer {
     let said = html! {
         div class="usa-alert usa-alert--success" role="status" {
             div class="usa-alert__body" {
-                h2 class="usa-alert__heading" { (new.len()) " lines were taken in" }
+                h2 class="usa-alert__heading" {
+                    (new.len()) @if new.len() == 1 { " line was taken in" } @else { " lines were taken in" }
+                }
                 p class="usa-alert__text" { "They count from now on." }
             }
         }
