@@ -61,7 +61,13 @@ fn providers(agency: &Shared) -> impl Iterator<Item = ProviderFacts<'_>> {
         guests: theirs(&one.agency),
         functions: one.functions.as_deref(),
     });
-    saml.chain(oidc)
+    let cards = agency.config.certificate_providers.iter().map(move |one| ProviderFacts {
+        id: &one.id,
+        label: &one.label,
+        guests: theirs(&one.agency),
+        functions: one.functions.as_deref(),
+    });
+    saml.chain(oidc).chain(cards)
 }
 
 /// `GET /people/new`.
