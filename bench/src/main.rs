@@ -12,6 +12,7 @@ mod decisions;
 mod durable;
 mod floor;
 mod gateway;
+mod identity;
 mod index;
 mod limits;
 mod load;
@@ -87,6 +88,8 @@ enum Part {
     Ledger,
     /// The ledger's search index: building it, and searching by subject.
     Index,
+    /// SAML answers verified a second, beside xmlsec1 and pysaml2; a session found by its cookie.
+    Identity,
 }
 
 impl Arguments {
@@ -132,6 +135,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let real = arguments.index_ledger;
         let measured = tokio::task::spawn_blocking(move || index::measure(&out, entries, real));
         report.index = Some(measured.await??);
+    }
+    if arguments.wants(Part::Identity) {
+        let (out, rounds, seconds) = (arguments.out.clone(), arguments.rounds, arguments.seconds);
+        let measured =
+            tokio::task::spawn_blocking(move || identity::measure(&out, rounds, seconds));
+        report.identity = Some(measured.await??);
     }
     if arguments.wants(Part::Gateway) || arguments.wants(Part::Start) {
         measure_servers(&arguments, &mut report).await?;

@@ -24,6 +24,7 @@ pub(crate) struct Report {
     pub(crate) loaded_mib: Option<f64>,
     pub(crate) start: Option<Start>,
     pub(crate) ledger: Option<Figures>,
+    pub(crate) identity: Option<crate::identity::Figures>,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,6 +117,7 @@ impl Report {
             loaded_mib: None,
             start: None,
             ledger: None,
+            identity: None,
         }
     }
 
@@ -171,6 +173,9 @@ impl Report {
         }
         if let Some(ledger) = &self.ledger {
             ledger.write(out)?;
+        }
+        if let Some(identity) = &self.identity {
+            identity.write(out)?;
         }
         Ok(())
     }

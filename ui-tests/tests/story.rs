@@ -2,62 +2,12 @@
 //! every page on the way held to what holds for every page.
 #![expect(clippy::unwrap_used, reason = "a test's helper fails as the test does")]
 
-use std::time::Duration;
+#[path = "support/demo.rs"]
+#[expect(dead_code, reason = "the pages around signing in use the rest")]
+mod stage;
 
-use tempfile::TempDir;
-use testkit::Process;
-use tokio::process::Command;
+use stage::{audit_refusal, demo, picture, prove, sign_in};
 use ui_tests::{Browser, Page};
-
-const START_WAIT_MAX: Duration = Duration::from_secs(120);
-
-/// The demo, running on free ports until it is dropped.
-struct Demo {
-    riverton: String,
-    lakeside: String,
-    _process: Process,
-    _folder: TempDir,
-}
-
-async fn demo() -> Demo {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(testkit::bailiwick().unwrap());
-    command.args(["demo", "--any-ports", "--folder"]).arg(folder.path());
-    let process = Process::start(command).unwrap();
-    let riverton = process.line("Riverton Police Department   http", START_WAIT_MAX).await.unwrap();
-    let lakeside = process.line("Lakeside County Sheriff      http", START_WAIT_MAX).await.unwrap();
-    let address = |line: &str| line.rsplit(' ').next().unwrap().to_owned();
-    Demo {
-        riverton: address(&riverton),
-        lakeside: address(&lakeside),
-        _process: process,
-        _folder: folder,
-    }
-}
-
-/// Through the pretended identity provider, from where it asks who one is.
-async fn prove(page: &Page, name: &str, agency: &str) {
-    page.audit().await.unwrap();
-    page.follow(name).await.unwrap();
-    page.audit().await.unwrap();
-    page.follow("Approve").await.unwrap();
-    page.follow(&format!("Continue to {agency}")).await.unwrap();
-}
-
-/// A person at the agency's start page, with the notice accepted.
-async fn sign_in(browser: &Browser, base: &str, name: &str, agency: &str) -> Page {
-    let page = browser.person().await.unwrap();
-    page.goto(&format!("{base}/sign-in")).await.unwrap();
-    page.audit().await.unwrap();
-    page.goto(&format!("{base}/sign-in/demo")).await.unwrap();
-    prove(&page, name, agency).await;
-    page.wait_for("System-use notice").await.unwrap();
-    page.audit().await.unwrap();
-    page.follow("I understand and accept").await.unwrap();
-    page.wait_for("Your work").await.unwrap();
-    page.audit().await.unwrap();
-    page
-}
 
 async fn open_case(page: &Page, base: &str) {
     page.goto(&format!("{base}/tools/case-file")).await.unwrap();
@@ -65,14 +15,6 @@ async fn open_case(page: &Page, base: &str) {
     page.fill("Purpose code", "C").await.unwrap();
     page.click("Open the case").await.unwrap();
     page.wait_for("SHA-256").await.unwrap();
-}
-
-/// As the README shows pages: without an audit's marks, from the top.
-async fn picture(page: &Page, name: &str) {
-    page.resize(1366, 800).await.unwrap();
-    page.ask::<bool>("(document.activeElement?.blur(), scrollTo(0, 0), true)").await.unwrap();
-    page.screenshot(name).await.unwrap();
-    page.resize(1366, 768).await.unwrap();
 }
 
 async fn look_up_a_vehicle(page: &Page, base: &str) {
@@ -346,10 +288,7 @@ async fn be_refused(page: &Page, base: &str) -> String {
     page.fill("Case number", "24-000113").await.unwrap();
     page.click("Search").await.unwrap();
     page.wait_js("/entry (\\d+)/i.test(document.body.innerText)").await.unwrap();
-    // The status of a refusal is an error to the console of every browser; nothing else may be found.
-    let found = page.audit().await.err().map(|error| error.to_string()).unwrap_or_default();
-    let others: Vec<&str> = found.lines().skip(1).filter(|line| !line.contains("403")).collect();
-    assert!(others.is_empty(), "{found}");
+    audit_refusal(page, "403").await;
     picture(page, "refused").await;
     page.ask("/entry (\\d+)/i.exec(document.body.innerText)[1]").await.unwrap()
 }

@@ -203,6 +203,7 @@ fn needs_witness(action: Action) -> bool {
         | Action::ViewPosture
         | Action::ViewPeople
         | Action::ManagePeople
+        | Action::ManageProviders
         | Action::ManagePartners => false,
         Action::RunQuery
         | Action::ReadEvidence
@@ -237,6 +238,7 @@ fn overlaps(question: &Question, plan: &Plan) -> bool {
         | Action::ViewPosture
         | Action::ViewPeople
         | Action::ManagePeople
+        | Action::ManageProviders
         | Action::ManagePartners
         | Action::UseTool => false,
     };

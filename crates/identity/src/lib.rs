@@ -31,6 +31,7 @@ pub mod scim;
 pub mod session;
 mod sign_in;
 pub mod ssf;
+pub mod trial;
 
 pub use crate::admission::{AccountNote, AccountRules, Recorder, Recording};
 pub use crate::log_out::LogOut;
@@ -164,6 +165,12 @@ impl Identity {
     #[must_use]
     pub fn metadata(&self) -> String {
         saml::service::metadata(&self.settings, self.keys.as_deref())
+    }
+
+    /// Our certificates for signatures: the present one, and then the one that will follow.
+    #[must_use]
+    pub fn certificates(&self) -> &[keys::cert::Certificate] {
+        self.keys.as_ref().map_or(&[], |keys| &keys.signing_certificates)
     }
 
     pub(crate) fn signing(&self) -> Option<&RsaKey> {

@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use state::sessions;
-use state::sign_ins::{self, Asked, NewSignIn, Taken};
+use state::sign_ins::{self, Asked, NewSignIn, Taken, Trial};
 
 use crate::certificates::Shown;
 use crate::establish::Proof;
@@ -63,6 +63,15 @@ pub struct SignedIn {
     pub notes: Vec<&'static str>,
 }
 
+/// What a request to a provider is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose<'a> {
+    SignIn,
+    /// The session that is to be stepped up.
+    StepUp([u8; 32]),
+    Trial(&'a Trial),
+}
+
 impl Identity {
     /// Begins a sign-in at a provider. `return_to` is a path of our own; anything else becomes `/`.
     ///
@@ -83,7 +92,7 @@ impl Identity {
             return self.start_certificate(provider, return_to, None, now).await;
         }
         let idp = self.usable(idp, now)?;
-        self.start(&idp, return_to, None, now).await
+        self.start(&idp, return_to, Purpose::SignIn, now).await
     }
 
     /// Begins a step-up: the provider is asked to authenticate the person again.
@@ -104,14 +113,14 @@ impl Identity {
             return self.start_certificate(provider, return_to, again, now).await;
         }
         let idp = self.usable(&signed.session.idp, now)?;
-        self.start(&idp, return_to, again, now).await
+        self.start(&idp, return_to, Purpose::StepUp(signed.session.id), now).await
     }
 
-    async fn start(
+    pub(crate) async fn start(
         &self,
         idp: &IdpSettings,
         return_to: &str,
-        step_up_of: Option<[u8; 32]>,
+        purpose: Purpose<'_>,
         now: Timestamp,
     ) -> Result<Started, IdentityError> {
         let random = || keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
@@ -122,7 +131,12 @@ impl Identity {
             idp,
             entity_id: &self.settings.entity_id,
             acs_url: &self.settings.acs_url,
-            force_authn: step_up_of.is_some(),
+            force_authn: matches!(purpose, Purpose::StepUp(_)),
+        };
+        let (step_up_of, trial) = match purpose {
+            Purpose::SignIn => (None, None),
+            Purpose::StepUp(session) => (Some(session), None),
+            Purpose::Trial(trial) => (None, Some(Box::new(trial.clone()))),
         };
         let relay = SessionToken::new(&relay).expose().to_owned();
         let new = NewSignIn {
@@ -136,6 +150,7 @@ impl Identity {
                 return_to: local_path(return_to),
                 step_up_of,
                 verifier: None,
+                trial,
             },
         };
         let redirect = request.redirect_url(&relay, self.signing()).map_err(IdentityError::Sign)?;
@@ -213,6 +228,22 @@ impl Identity {
     /// Takes up the sign-in that the browser began, so that it can't be answered again. The codes are for
     /// one that is unknown, one that took too long, and one that was answered before.
     pub(crate) async fn take(
+        &self,
+        prelogin: Option<&str>,
+        codes: [&'static str; 3],
+        now: Timestamp,
+    ) -> Result<(Asked, Timestamp), IdentityError> {
+        let (asked, issued_at) = self.take_any(prelogin, codes, now).await?;
+        if asked.trial.is_some() {
+            let detail = "the sign-in is a trial, which lets nobody in";
+            let (idp, [unknown, ..]) = (Some(asked.idp), codes);
+            return Err(IdentityError::Refused { idp, refusal: Refusal::new(unknown, detail) });
+        }
+        Ok((asked, issued_at))
+    }
+
+    /// As [`Identity::take`], also of a trial, which lets nobody in.
+    pub(crate) async fn take_any(
         &self,
         prelogin: Option<&str>,
         [unknown, expired, replayed]: [&'static str; 3],

@@ -95,6 +95,14 @@ pub enum Event {
         what: String,
         days_left: Option<u64>,
     },
+    /// Somebody tried to sign in at a provider that is not switched on, which let nobody in. `by` is their
+    /// account, `digest` that of the provider's metadata (hex SHA-256), `outcome` `accepted` or a reason code.
+    ProviderTried {
+        idp: String,
+        by: String,
+        digest: String,
+        outcome: String,
+    },
     /// A provider's transmitter told of a security event, and what follows from it here. `signal` is the
     /// event's own name.
     SignalReceived {
@@ -446,6 +454,7 @@ impl Event {
             | Self::SignInStarted { .. }
             | Self::SignedIn { .. }
             | Self::ProviderAlert { .. }
+            | Self::ProviderTried { .. }
             | Self::SignalReceived { .. }
             | Self::NoticeAccepted { .. }
             | Self::SteppedUp { .. }

@@ -49,6 +49,7 @@ kinds! {
     Event::SignInRefused { .. } => SIGN_IN_REFUSED, "sign-in-refused", 11, Warning, Standard;
     Event::RefusalsSummed { .. } => REFUSALS_SUMMED, "refusals-summed", 100, Warning, Standard;
     Event::ProviderAlert { .. } => PROVIDER_ALERT, "provider-alert", 80, Alert, Standard;
+    Event::ProviderTried { .. } => PROVIDER_TRIED, "provider-tried", 82, Notice, Standard;
     Event::SignalReceived { .. } => SIGNAL_RECEIVED, "signal-received", 81, Notice, Standard;
     Event::NoticeAccepted { .. } => NOTICE_ACCEPTED, "notice-accepted", 12, Info, Standard;
     Event::SteppedUp { .. } => STEPPED_UP, "stepped-up", 13, Notice, Standard;

@@ -56,6 +56,9 @@ impl Event {
                 let days = days_left.map(|days| format!(", {} left", counted(days, "day")));
                 format!("warned of identity provider {idp}: {what}{}", days.unwrap_or_default())
             }
+            Self::ProviderTried { idp, by, outcome, .. } => {
+                format!("tried identity provider {idp} for {by}: {outcome}")
+            }
             Self::SignalReceived { stream, signal, outcome } => {
                 format!("{stream} told of the event {signal}: {outcome}")
             }
@@ -277,6 +280,7 @@ impl Event {
             | Self::SignInRefused { .. }
             | Self::RefusalsSummed { .. }
             | Self::ProviderAlert { .. }
+            | Self::ProviderTried { .. }
             | Self::SignalReceived { .. }
             | Self::NoticeAccepted { .. }
             | Self::SteppedUp { .. }

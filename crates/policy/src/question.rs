@@ -118,6 +118,8 @@ closed_list!(
         ViewPeople = "view-people", "see accounts";
         /// Make, change and disable accounts, and end sessions.
         ManagePeople = "manage-people", "change accounts";
+        /// Draft identity providers and try them.
+        ManageProviders = "manage-providers", "set up identity providers";
         /// Read what the ledger says of oneself.
         ReadOwnAccesses = "read-own-accesses", "read what one did oneself";
         /// See a tool's form, without any record.

@@ -430,6 +430,16 @@ fn administrators_change_accounts_after_a_step_up_and_others_only_look() {
     );
     assert_eq!(policy().decide(&manages(&["security-officer"])).verdict, Verdict::Deny);
     assert_eq!(policy().decide(&manages(&["supervisor"])).verdict, Verdict::Deny);
+    check(
+        &with(asks(&["administrator"], Action::ManageProviders), |q| {
+            q.actor.assurance.stepped_up_at = None;
+        }),
+        "deny: to set up identity providers, prove again who you are, at most 5 minutes before",
+    );
+    let sets_up = asks(&["administrator"], Action::ManageProviders);
+    check(&sets_up, "permit: administrators set up identity providers");
+    let sets_up = asks(&["security-officer"], Action::ManageProviders);
+    assert_eq!(policy().decide(&sets_up).verdict, Verdict::Deny);
     let looks = |functions: &[&str]| asks(functions, Action::ViewPeople);
     check(&looks(&["auditor"]), "permit: your job function sees accounts");
     assert_eq!(policy().decide(&looks(&["detective"])).verdict, Verdict::Deny);

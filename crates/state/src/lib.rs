@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub mod accounts;
 pub mod directory;
+pub mod drafts;
 pub mod exports;
 mod migrate;
 pub mod parcels;

@@ -50,6 +50,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "directories", steps: crate::directory::tables },
     Migration { name: "qualifications", steps: crate::qualifications::tables },
     Migration { name: "access-reviews", steps: crate::reviews::tables },
+    Migration { name: "provider-drafts", steps: crate::drafts::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.

@@ -93,6 +93,19 @@ pub struct Asked {
     /// The PKCE verifier of an OpenID Connect request (RFC 7636).
     #[serde(default)]
     pub verifier: Option<String>,
+    /// What is tried, if this is a trial: nobody is let in by it.
+    #[serde(default)]
+    pub trial: Option<Box<Trial>>,
+}
+
+/// A trial of a provider that is not switched on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// The draft's id.
+    pub draft: String,
+    /// The account of the person who began it.
+    pub by: String,
 }
 
 /// A sign-in as it begins.

@@ -59,6 +59,7 @@ fn sign_in(id: u8) -> NewSignIn {
             return_to: "/tools".into(),
             step_up_of: None,
             verifier: None,
+            trial: None,
         },
     }
 }

@@ -9,6 +9,7 @@
 //   data-all="row"               a checkbox that ticks all checkboxes of that name in its form
 //   data-search                  where the key / goes; ? opens #keys; <html data-keys="off"> stops both
 //   data-print                   prints the page
+//   data-copy="#value" hidden    a button that copies; shown where that is possible
 //
 // The server sees `X-Fragment: 1` (and `X-Poll: 1`, which must not count as the person's activity). It may
 // answer with the fragment or with the whole page. It never redirects a fragment: it sends `X-Go: /path`.
@@ -164,6 +165,11 @@
       return at("dialog").close();
     }
     if (at("[data-print]")) return window.print();
+    const copy = at("[data-copy]");
+    if (copy) {
+      const text = document.querySelector(copy.dataset.copy)?.textContent ?? "";
+      return void navigator.clipboard.writeText(text).then(() => say("Copied."), () => say("It could not be copied. Select it instead."));
+    }
     const link = at("a[data-frag]");
     const into = link && target(link);
     if (!into) return;
@@ -199,6 +205,7 @@
       dialog.removeAttribute("open");
       dialog.showModal();
     }
+    if (navigator.clipboard) for (const button of found("[data-copy]")) button.hidden = false;
     for (const part of found("[data-poll]")) {
       const again = async () => {
         if (!document.contains(part)) return;

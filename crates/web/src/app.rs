@@ -17,7 +17,7 @@ use crate::live::Leash;
 use crate::pages::parts::moment;
 use crate::pages::{
     audit, certificates, documents, exports, home, incoming, ledger, log_out, mine, oidc, people,
-    refusals, retention, sign_in, ssf, tools,
+    providers, refusals, retention, sign_in, ssf, tools,
 };
 use crate::problem::Problem;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
@@ -35,9 +35,15 @@ pub fn router(agency: Shared) -> Router {
         .route("/sign-in", get(sign_in::choose))
         .route("/sign-in/{provider}", get(sign_in::start))
         .route("/saml/metadata", get(sign_in::metadata))
+        .route("/saml/certificate.pem", get(providers::certificate))
         .route("/saml/acs", post(sign_in::consume))
         .route("/saml/slo", get(log_out::receive))
         .route("/refusals", get(refusals::ask))
+        .route("/identity/providers", get(providers::list).post(providers::upload))
+        .route("/identity/guides/{guide}", get(providers::guide))
+        .route("/identity/providers/{draft}", get(providers::one).post(providers::change))
+        .route("/identity/providers/{draft}/try", get(providers::start))
+        .route("/identity/providers/{draft}/metadata", get(providers::metadata))
         .route("/oidc/callback", get(oidc::callback))
         .route("/oidc/jwks", get(oidc::jwks))
         .route("/oidc/logout/{provider}", post(oidc::back_channel))
@@ -221,6 +227,9 @@ impl Agency {
             "/people/training" => {
                 "What comes before criminal justice information, and who has not got it."
             }
+            "/identity/providers" => {
+                "Who proves who people are. Setting one up here lets nobody in."
+            }
             "/me/sessions" => "Where you are signed in. End what you do not need.",
             "/me/accesses" => "What the ledger says that you did.",
             _ => path
@@ -255,6 +264,7 @@ impl Agency {
             administration.push(Link::new("/people", "People"));
             administration.push(Link::new("/people/training", "Training and screening"));
             administration.push(Link::new("/people/review", "Review of access"));
+            administration.push(Link::new("/identity/providers", "Identity providers"));
         }
         if has(&["administrator"]) {
             administration.push(Link::new("/refusals", "Why was I refused?"));

@@ -88,7 +88,7 @@ pub(crate) fn open_identity(
 }
 
 /// A provider as its metadata and the agency's settings together describe it.
-fn known(
+pub(crate) fn known(
     config: &Config,
     provider: &IdentityProviderConfig,
     trust: &Trust,

@@ -152,8 +152,13 @@ pub struct Posted {
 impl Posted {
     /// The first value of a field, or nothing.
     pub fn text(&self, name: &str) -> &str {
-        self.fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        field(&self.fields, name)
     }
+}
+
+/// The first value of a field, or nothing.
+pub(crate) fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
+    fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
 }
 
 impl FromRequest<Shared> for Posted {
@@ -222,7 +227,7 @@ pub(crate) fn ended() -> Problem {
     .with_next("/sign-in", "Sign in")
 }
 
-fn foreign_page() -> Problem {
+pub(crate) fn foreign_page() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "This form is out of date",

@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use ledger::format;
 use policy::{Action, Policy};
 
+pub mod signed;
+
 /// A parser and its name, which is also that of its folder of seeds.
 pub struct Target {
     /// Lower case, with dashes.
@@ -21,7 +23,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 31] = [
+pub const TARGETS: [Target; 33] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -32,6 +34,7 @@ pub const TARGETS: [Target; 31] = [
     Target { name: "tool-file", run: tools::fuzzing::tool_file },
     Target { name: "tool-expression", run: tool_expression },
     Target { name: "saml-response", run: saml_response },
+    Target { name: "saml-signed", run: signed::run },
     Target { name: "saml-metadata", run: saml_metadata },
     Target { name: "saml-redirect", run: saml_redirect },
     Target { name: "scim-filter", run: scim_filter },
@@ -46,6 +49,7 @@ pub const TARGETS: [Target; 31] = [
     Target { name: "revocation", run: revocation },
     Target { name: "proxy-header", run: web::front::fuzz },
     Target { name: "configuration", run: configuration },
+    Target { name: "multipart", run: web::multipart::fuzz },
     Target { name: "policy", run: policy_file },
     Target { name: "parcel-part", run: parcel_part },
     Target { name: "parcel-signature", run: parcel::fuzzing::signature },

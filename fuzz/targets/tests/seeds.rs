@@ -83,7 +83,7 @@ fn run(target: &fuzz_targets::Target, times: usize) {
 
 #[test]
 fn accidents_to_small_formats_make_no_target_panic() {
-    let slow = ["policy", "saml-response", "saml-metadata", "tool-file"];
+    let slow = ["policy", "saml-response", "saml-signed", "saml-metadata", "tool-file"];
     for target in TARGETS.iter().filter(|target| !slow.contains(&target.name)) {
         run(target, 1500);
     }
@@ -98,7 +98,7 @@ fn accidents_to_policies_and_tools_make_no_target_panic() {
 
 #[test]
 fn accidents_to_saml_make_no_target_panic() {
-    for name in ["saml-response", "saml-metadata"] {
+    for name in ["saml-response", "saml-signed", "saml-metadata"] {
         run(fuzz_targets::named(name).unwrap(), 300);
     }
 }

@@ -12,3 +12,4 @@ mod postgres;
 mod reviews;
 mod training;
 mod witnessed;
+mod wizard;

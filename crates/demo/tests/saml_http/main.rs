@@ -32,3 +32,4 @@ mod refusals;
 mod scim;
 mod stage;
 mod tending;
+mod wizard;

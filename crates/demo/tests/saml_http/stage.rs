@@ -201,6 +201,28 @@ impl Agency {
         cookie
     }
 
+    /// An administrator's cookie, with a step-up behind it. Uses the numbers `n` and `n + 1`.
+    pub(crate) async fn stepped_up_administrator(&self, n: u32) -> String {
+        let cookie = self.sign_in_as("adm.voss", "administrator", n).await;
+        let begun = begun(&self.get("/step-up?next=/", &cookie).await);
+        let xml = response(&begun, n + 1, self.server.agency.now())
+            .replace("det.ruiz", "adm.voss")
+            .replace(">detective<", ">administrator<");
+        let page = self.answer(&begun, common::signed(&xml, common::Layout::Both).as_bytes()).await;
+        assert_eq!(page.status, 303, "{:?}", self.newest());
+        set_cookie(&page, "__Host-sid")
+    }
+
+    /// Posts a form with a file as one of our own pages does.
+    pub(crate) async fn upload(&self, path: &str, cookie: &str, body: &[u8], kind: &str) -> Page {
+        let mut raw = self.raw(&Method::POST, path, cookie, &[]);
+        raw.headers.retain(|(name, _)| *name != "content-type");
+        raw.headers.push(("content-type", kind.to_owned()));
+        raw.headers.push(("sec-fetch-site", "same-origin".to_owned()));
+        raw.body = body.to_vec();
+        Browser::new("test").raw(raw).await.unwrap()
+    }
+
     /// Posts an answer of the provider as the browser would.
     pub(crate) async fn answer(&self, begun: &Begun, xml: &[u8]) -> Page {
         let response = STANDARD.encode(xml);

@@ -63,6 +63,7 @@ impl Identity {
                 return_to: local_path(return_to),
                 step_up_of,
                 verifier: None,
+                trial: None,
             },
         };
         sign_ins::begin(&self.state, &new).await?;

@@ -110,6 +110,7 @@ impl Identity {
                 return_to: local_path(return_to),
                 step_up_of,
                 verifier: Some(secrets.verifier),
+                trial: None,
             },
         };
         sign_ins::begin(&self.state, &new).await?;

@@ -144,7 +144,10 @@ impl IdpSettings {
     }
 
     /// Whether the settings are complete.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
+    ///
+    /// # Errors
+    /// What is missing or wrong.
+    pub fn check(&self) -> Result<(), &'static str> {
         let id = self.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         let sound = |text: &str| !text.is_empty() && text.len() <= 1024;
         let plain = |text: &str| {

@@ -28,6 +28,7 @@ pub mod scan;
 pub mod service;
 mod signature;
 pub mod signing;
+pub mod statement;
 pub mod trust;
 
 /// Namespaces of SAML 2.0 (saml-core-2.0), XML Signature and XML Encryption.
@@ -105,12 +106,15 @@ pub fn verify_response(
     response: &[u8],
     expectation: &Expectation<'_>,
 ) -> Result<Assertion, Refusal> {
+    verify_xml(&decoded(response)?, expectation)
+}
+
+fn decoded(response: &[u8]) -> Result<Vec<u8>, Refusal> {
     let malformed = |detail: &str| Refusal::new("saml.malformed", detail);
     if response.len() > RESPONSE_BYTES_MAX.div_ceil(3) * 4 {
         return Err(malformed("the response is larger than 256 KiB"));
     }
-    let xml = STANDARD.decode(response).map_err(|_| malformed("the response is not base64"))?;
-    verify_xml(&xml, expectation)
+    STANDARD.decode(response).map_err(|_| malformed("the response is not base64"))
 }
 
 /// Verifies an answer that has been decoded.

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use keys::cert::Certificate;
 use keys::digest::sha256;
 
@@ -37,6 +39,22 @@ pub fn believed<'a>(xml: &'a [u8], trust: &Trust) -> Result<Cow<'a, [u8]>, Refus
         }
         Trust::Signed(signers) => signed(xml, signers).map(Cow::Owned),
     }
+}
+
+/// The certificates that a metadata document brings along and whose key signed it; none if it is not signed, or not
+/// by them. Who they are is for a person to find out: anybody can sign.
+#[must_use]
+pub fn signers(xml: &[u8]) -> Vec<Certificate> {
+    let offered = |xml: &[u8]| -> Result<Vec<Certificate>, Refusal> {
+        let document = scan::parse(scan::scan(xml, &scan::Limits::METADATA)?)?;
+        let found = gate::signature_of(document.root_element())?;
+        let offered = found.map(|found| found.offered).unwrap_or_default();
+        let der = offered.iter().filter_map(|text| STANDARD.decode(text).ok());
+        Ok(der.filter_map(|der| Certificate::from_der(&der).ok()).collect())
+    };
+    let mut offered = offered(xml).unwrap_or_default();
+    offered.retain(|certificate| signed(xml, std::slice::from_ref(certificate)).is_ok());
+    offered
 }
 
 fn signed(xml: &[u8], signers: &[Certificate]) -> Result<Vec<u8>, Refusal> {

@@ -58,6 +58,12 @@ fn all() -> Vec<Event> {
             what: text("its last certificate ends"),
             days_left: Some(30),
         },
+        Event::ProviderTried {
+            idp: idp.clone(),
+            by: text("riverton|adm.voss"),
+            digest: digest.clone(),
+            outcome: text("saml.mfa.missing"),
+        },
         Event::SignalReceived {
             stream: text("signals"),
             signal: text("session-revoked"),
@@ -233,6 +239,7 @@ signed-in: signed in through riverton-idp with several factors (TOTP), on a devi
 sign-in-refused: was refused sign-in through riverton-idp: saml.signature.invalid
 refusals-summed: summed up 700 refusals of riverton-idp since 2026-11-22T14:03:21.417Z: saml.time 700
 provider-alert: warned of identity provider riverton-idp: its last certificate ends, 30 days left
+provider-tried: tried identity provider riverton-idp for riverton|adm.voss: saml.mfa.missing
 signal-received: signals told of the event session-revoked: sessions end
 notice-accepted: accepted the system use notice 2026-1
 stepped-up: proved identity again through riverton-idp (TOTP)
@@ -286,7 +293,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
     let listed: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     assert_eq!(names, listed);
     let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
-    assert_eq!(codes, (1..=39).chain(50..=64).chain([80, 81, 90, 91, 100]).collect());
+    assert_eq!(codes, (1..=39).chain(50..=64).chain([80, 81, 82, 90, 91, 100]).collect());
     for event in all() {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["type"], event.kind());

@@ -140,7 +140,7 @@ impl SamlConfig {
 }
 
 impl IdentityProviderConfig {
-    pub(super) fn check(&self, ours: &Ori) -> Result<(), (&'static str, &'static str)> {
+    pub(crate) fn check(&self, ours: &Ori) -> Result<(), (&'static str, &'static str)> {
         let guests = self.agency.as_ref().is_some_and(|agency| agency != ours);
         if guests && self.functions.is_none() {
             let what = "must be given where `agency` is another one: it says what guests may be";

@@ -12,6 +12,7 @@ pub mod mine;
 pub mod oidc;
 pub(crate) mod parts;
 pub mod people;
+pub mod providers;
 pub mod refusals;
 pub mod retention;
 pub mod sign_in;

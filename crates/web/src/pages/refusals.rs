@@ -127,7 +127,7 @@ fn explained(found: &Refused) -> Markup {
 }
 
 /// What a code means and what to do, by its longest beginning that is listed.
-fn meaning(code: &str) -> (&'static str, &'static str) {
+pub(super) fn meaning(code: &str) -> (&'static str, &'static str) {
     let all = MEANINGS.iter().chain(signals::MEANINGS).chain(certificates::MEANINGS);
     let found = all.filter(|(begin, ..)| code.starts_with(begin));
     let found = found.max_by_key(|(begin, ..)| begin.len());

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::app::{Answer, Shared};
 use crate::front;
-use crate::pages::log_out;
+use crate::pages::{log_out, providers};
 use crate::problem::Problem;
 use crate::session::{self, BeforeNotice, PostedBeforeNotice, SignedIn};
 
@@ -123,13 +123,13 @@ async fn not_started(
     }
 }
 
-fn to_provider(started: &Started) -> Answer {
+pub(super) fn to_provider(started: &Started) -> Answer {
     let mut response = Redirect::to(&started.redirect).into_response();
     add_cookie(&mut response, &cookie::set_prelogin(&started.prelogin))?;
     Ok(response)
 }
 
-fn add_cookie(response: &mut Response, cookie: &str) -> Result<(), Problem> {
+pub(super) fn add_cookie(response: &mut Response, cookie: &str) -> Result<(), Problem> {
     let value = HeaderValue::from_str(cookie).map_err(|error| Problem::internal(&error))?;
     response.headers_mut().append(header::SET_COOKIE, value);
     Ok(())
@@ -157,6 +157,10 @@ pub async fn consume(State(agency): State<Shared>, request: Request) -> Answer {
     let answer =
         SamlAnswer { saml_response: field("SAMLResponse"), relay_state: field("RelayState") };
     let browser = front::browser_of(&parts, &origin);
+    let trial = agency.identity.trial_under_way(prelogin, agency.now()).await;
+    if let Some(trial) = trial.map_err(|error| identity_problem(&error))? {
+        return providers::arrive(&agency, origin, &trial, prelogin, answer).await;
+    }
     match agency.identity.finish_sign_in(prelogin, answer, &browser, agency.now()).await {
         Ok(signed_in) => welcome(&agency, origin, signed_in).await,
         Err(IdentityError::Refused { idp, refusal }) => {

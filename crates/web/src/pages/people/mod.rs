@@ -224,7 +224,7 @@ pub(super) fn step_up(signed_in: &SignedIn, now: Timestamp, next: &str) -> Marku
                 div class="usa-alert__body" {
                     h3 class="usa-alert__heading" { "First confirm that it is you" }
                     p class="usa-alert__text" {
-                        "Changes of accounts need a sign-in of the last five minutes. Nothing is done by confirming: you come back here."
+                        "What you do here needs a sign-in of the last five minutes. Nothing is done by confirming: you come back here."
                     }
                     p { a class="usa-button" href={ "/step-up?next=" (next) } { "Confirm my identity" } }
                 }

@@ -1,0 +1,79 @@
+//! A form with a file, posted by a signed-in person from one of our pages.
+//!
+//! Invariant: as of [`crate::session::Posted`]: a live session that has accepted the notice, a page of this origin,
+//! the session's own token; and what is refused is in the ledger before it is answered.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::{StatusCode, header};
+
+use crate::app::Shared;
+use crate::multipart;
+use crate::problem::Problem;
+use crate::session::{NotSignedIn, SignedIn, foreign_page};
+use crate::{headers, session};
+
+/// The largest form with a file that is read, in bytes: the largest metadata, and fields beside it.
+pub const UPLOAD_BYTES_MAX: usize = crate::providers::metadata::METADATA_BYTES_MAX + 64 * 1024;
+
+/// What was posted.
+pub struct Uploaded {
+    /// Who.
+    pub signed_in: SignedIn,
+    /// The typed fields, as they came.
+    pub fields: Vec<(String, String)>,
+    /// The file; nothing if none was chosen.
+    pub file: Vec<u8>,
+}
+
+impl FromRequest<Shared> for Uploaded {
+    type Rejection = NotSignedIn;
+
+    async fn from_request(request: Request, agency: &Shared) -> Result<Self, NotSignedIn> {
+        let (mut parts, body) = request.into_parts();
+        let signed_in = SignedIn::from_request_parts(&mut parts, agency).await?;
+        let refuse = async |reason: &str, problem: Problem| {
+            let origin = signed_in.origin.clone();
+            match agency.refuse(Some(&signed_in), origin, parts.uri.path(), reason).await {
+                Ok(entry) => NotSignedIn::Refused(problem.with_entry(entry)),
+                Err(unrecorded) => NotSignedIn::Refused(unrecorded),
+            }
+        };
+        let public_url = &agency.config.listen.public_url;
+        if headers::from_another_site(&parts.method, &parts.headers, public_url) {
+            return Err(refuse("csrf", foreign_page()).await);
+        }
+        let Ok(bytes) = axum::body::to_bytes(body, UPLOAD_BYTES_MAX).await else {
+            return Err(refuse("too-large", too_large()).await);
+        };
+        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let boundary = kind.and_then(multipart::boundary);
+        let read = boundary.and_then(|boundary| multipart::parts(&bytes, boundary).ok());
+        let Some(read) = read else {
+            let problem = Problem::bad_input("The form did not arrive as a browser sends it.");
+            return Err(refuse("malformed-form", problem).await);
+        };
+        let (mut fields, mut file) = (Vec::new(), Vec::new());
+        for part in read {
+            match part.is_file {
+                true => file = part.content.to_vec(),
+                false => {
+                    let text = String::from_utf8_lossy(part.content).into_owned();
+                    fields.push((part.name, text));
+                }
+            }
+        }
+        if !signed_in.session.csrf_matches(session::field(&fields, "csrf")) {
+            return Err(refuse("csrf", foreign_page()).await);
+        }
+        Ok(Self { signed_in, fields, file })
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "The file is too large",
+        "The file has more than 1 MiB, so nothing was done. The metadata of one provider is much smaller: export \
+         that alone, not a federation's.",
+    )
+}
