@@ -7,6 +7,7 @@ mod parcel_commands;
 mod progress;
 mod retention_commands;
 mod scim_commands;
+mod user_commands;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,6 +66,9 @@ enum Command {
     /// Directories (SCIM): their tokens. On a stopped server's ledger and state.
     #[command(subcommand)]
     Scim(scim_commands::ScimCommand),
+    /// Emergency accounts. On a stopped server's ledger and state.
+    #[command(subcommand)]
+    User(user_commands::UserCommand),
     /// Policies: check them.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -192,6 +196,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         })),
         Command::Ledger(command) => ledger_commands::run(command),
         Command::Scim(command) => scim_commands::run(command),
+        Command::User(command) => user_commands::run(command),
         Command::Retention(command) => retention_commands::run(command),
         Command::Parcel(command) => parcel_commands::run(command),
         Command::Keys(KeysCommand::Master { out }) => {

@@ -188,7 +188,8 @@ impl Identity {
             let detail = "the step-up was made with another certificate than the session's";
             return Err(refused(Refusal::new("cert.stepup.person", detail)));
         }
-        let admitted = self.admit(rules.said(proof), now).await?;
+        let asked = self.ask_ldap(rules.id, &proof.name_id).await.map_err(refused)?;
+        let admitted = self.admit(asked.applied(rules.said(proof)), now).await?;
         let secret = || keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
         let (token, csrf) = (secret()?, secret()?);
         let absolute_max = self.settings.limits.absolute_max;

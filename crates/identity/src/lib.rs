@@ -20,8 +20,10 @@ pub mod certificates;
 pub mod cookie;
 pub mod devices;
 pub mod directory;
+pub mod emergency;
 mod establish;
 pub mod functions;
+pub mod ldap;
 mod log_out;
 pub mod oidc;
 mod providers;
@@ -110,6 +112,7 @@ pub struct Identity {
     pub(crate) certificates: Arc<[Arc<certificates::Provider>]>,
     pub(crate) devices: Arc<[devices::DeviceClass]>,
     pub(crate) requirements: Arc<qualified::Requirements>,
+    pub(crate) ldap: Arc<[ldap::Ldap]>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -144,6 +147,7 @@ impl Identity {
             certificates: Arc::default(),
             devices: Arc::default(),
             requirements: Arc::default(),
+            ldap: Arc::default(),
         })
     }
 
@@ -152,6 +156,19 @@ impl Identity {
     pub fn with_keys(mut self, keys: ServiceKeys) -> Self {
         self.keys = Some(Arc::new(keys));
         self
+    }
+
+    /// Gives the room directories that are asked at each sign-in.
+    #[must_use]
+    pub fn with_ldap(mut self, directories: Vec<ldap::Ldap>) -> Self {
+        self.ldap = directories.into();
+        self
+    }
+
+    /// The directories that are asked.
+    #[must_use]
+    pub fn ldap(&self) -> &[ldap::Ldap] {
+        &self.ldap
     }
 
     /// Gives the room a way to record what it does to accounts. Without one it neither makes nor changes any.

@@ -342,7 +342,10 @@ impl Identity {
     }
 }
 
-fn signed(stored: StoredSession, limits: &SessionLimits) -> Result<Signed, IdentityError> {
+pub(crate) fn signed(
+    stored: StoredSession,
+    limits: &SessionLimits,
+) -> Result<Signed, IdentityError> {
     let damaged = |what| move |_| IdentityError::Damaged { what };
     let details = stored.details;
     let functions = details.functions.iter().map(|text| text.parse());

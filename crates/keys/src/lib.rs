@@ -19,6 +19,7 @@ pub mod numbers;
 pub mod ocsp;
 pub mod seal;
 pub mod sign;
+pub mod stretch;
 pub mod transport;
 
 use std::io;

@@ -137,6 +137,54 @@ impl std::fmt::Debug for P384Key {
     }
 }
 
+/// SubjectPublicKeyInfo of a P-256 key up to its 65-byte uncompressed point (RFC 5480).
+const P256_SPKI_HEAD: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
+/// SubjectPublicKeyInfo, DER, of a P-256 point `x`, `y`: the form in which [`verify`] takes it. Whether the
+/// point is on the curve is found there.
+#[must_use]
+pub fn p256_spki(x: &[u8; 32], y: &[u8; 32]) -> Vec<u8> {
+    [P256_SPKI_HEAD.as_slice(), &[4], x, y].concat()
+}
+
+/// A P-256 key pair, for security keys that sign so (tests').
+pub struct P256Key {
+    pair: EcdsaKeyPair,
+}
+
+impl P256Key {
+    /// A new key, from the module's own generator.
+    pub fn generate() -> Result<Self, KeysError> {
+        let algorithm = &signature::ECDSA_P256_SHA256_ASN1_SIGNING;
+        let failed = || KeysError::Module { doing: "generate a P-256 key" };
+        let made = EcdsaKeyPair::generate_pkcs8(algorithm, &rng()).map_err(|_| failed())?;
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, made.as_ref()).map_err(|_| failed())?;
+        Ok(Self { pair })
+    }
+
+    /// The public point, uncompressed: `04 ‖ x ‖ y`, 65 bytes.
+    pub fn public_point(&self) -> [u8; 65] {
+        fixed(self.pair.public_key().as_ref())
+    }
+
+    /// ECDSA over SHA-256 of `message`, as the ASN.1 `SEQUENCE { r, s }`.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeysError> {
+        self.pair
+            .sign(&rng(), message)
+            .map(|signature| signature.as_ref().to_vec())
+            .map_err(|_| KeysError::Module { doing: "sign with P-256" })
+    }
+}
+
+impl std::fmt::Debug for P256Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "P256Key(public {})", hex::encode(self.public_point()))
+    }
+}
+
 /// Size of a new RSA key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RsaBits {

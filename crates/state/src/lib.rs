@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 pub mod accounts;
 pub mod directory;
 pub mod drafts;
+pub mod emergency;
 pub mod exports;
 mod migrate;
 pub mod parcels;

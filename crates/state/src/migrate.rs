@@ -51,6 +51,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "qualifications", steps: crate::qualifications::tables },
     Migration { name: "access-reviews", steps: crate::reviews::tables },
     Migration { name: "provider-drafts", steps: crate::drafts::tables },
+    Migration { name: "emergency-accounts", steps: crate::emergency::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.

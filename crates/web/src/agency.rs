@@ -23,6 +23,7 @@ use tools::Tool;
 use wire::Egress;
 
 use crate::config::{Config, ConfigError, SourceConfig};
+use crate::emergency::EmergencyAccess;
 use crate::flood::Flood;
 use crate::front::Proxy;
 use crate::live::Live;
@@ -153,6 +154,8 @@ pub struct Agency {
     pub proxy: Option<Proxy>,
     /// What comes too often.
     pub flood: Flood,
+    /// Emergency accounts.
+    pub emergency: EmergencyAccess,
     /// What runs for people, so that it can be cut.
     pub live: Arc<Live>,
     /// Who keeps people and groups current.
@@ -201,6 +204,7 @@ impl Agency {
         let (identity, providers, revocation_lists) =
             open_identity(&config, state.clone(), &ring, &clock, &random)?;
         let identity = identity.with_recorder(Self::recorder(&ledger));
+        let identity = identity.with_ldap(crate::ldap::open(&config, &clock)?);
         let (tools, problems) = match &config.tools.folder {
             Some(folder) => tools::load_folder(folder, keys::digest::sha256),
             None => (Vec::new(), Vec::new()),
@@ -214,6 +218,8 @@ impl Agency {
         };
         let directories = Directories::new(&config);
         let proxy = config.proxy.as_ref().map(Proxy::open).transpose()?;
+        let limits = identity.settings().limits;
+        let emergency = EmergencyAccess::open(&config, &state, limits, &random).await?;
         let agency = Self {
             audit_class: audit_class()?,
             version: format!("Bailiwick {} on {}", env!("CARGO_PKG_VERSION"), module.name),
@@ -232,6 +238,7 @@ impl Agency {
             revocation_lists,
             proxy,
             flood: Flood::default(),
+            emergency,
             live: Arc::default(),
             directories,
             exchange,

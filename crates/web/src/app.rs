@@ -16,8 +16,8 @@ use crate::layout::{self, Frame, Group, Link, Person};
 use crate::live::Leash;
 use crate::pages::parts::moment;
 use crate::pages::{
-    audit, certificates, documents, exports, home, incoming, ledger, log_out, mine, oidc, people,
-    providers, refusals, retention, sign_in, ssf, tools,
+    audit, certificates, documents, emergency, exports, home, incoming, ledger, log_out, mine,
+    oidc, people, providers, refusals, retention, sign_in, ssf, tools,
 };
 use crate::problem::Problem;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
@@ -51,6 +51,9 @@ pub fn router(agency: Shared) -> Router {
         .route("/ssf/events/{stream}", post(ssf::push))
         .route("/notice", get(sign_in::notice).post(sign_in::accept))
         .route("/step-up", get(sign_in::step_up))
+        .route("/emergency", get(emergency::form).post(emergency::open))
+        .route("/emergency/key", post(emergency::key))
+        .route("/emergency/uses", get(emergency::list).post(emergency::review))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/me", get(home::me))
         .route("/me/sessions", get(mine::sessions).post(mine::end))
@@ -161,7 +164,7 @@ impl Agency {
             title,
             lede: self.lede(path),
             person,
-            alarm: who.and_then(|signed_in| self.alarm(signed_in)),
+            alarms: who.map(|signed_in| self.alarms(signed_in)).unwrap_or_default(),
             path,
             version: &self.version,
         };
@@ -190,6 +193,11 @@ impl Agency {
                 silent.join(", ")
             ),
         }
+    }
+
+    /// What must be seen to, for those who are to see to it.
+    fn alarms(&self, signed_in: &SignedIn) -> Vec<String> {
+        self.alarm(signed_in).into_iter().chain(self.emergencies(signed_in)).collect()
     }
 
     /// What is wrong with the audit log, for those who are to see to it (AU-5).
@@ -230,6 +238,9 @@ impl Agency {
             "/identity/providers" => {
                 "Who proves who people are. Setting one up here lets nobody in."
             }
+            "/emergency/uses" => {
+                "Sealed accounts for when no identity provider answers, and every use of one."
+            }
             "/me/sessions" => "Where you are signed in. End what you do not need.",
             "/me/accesses" => "What the ledger says that you did.",
             _ => path
@@ -265,6 +276,7 @@ impl Agency {
             administration.push(Link::new("/people/training", "Training and screening"));
             administration.push(Link::new("/people/review", "Review of access"));
             administration.push(Link::new("/identity/providers", "Identity providers"));
+            administration.push(Link::new("/emergency/uses", "Emergency access"));
         }
         if has(&["administrator"]) {
             administration.push(Link::new("/refusals", "Why was I refused?"));

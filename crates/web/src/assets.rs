@@ -32,7 +32,7 @@ macro_rules! assets {
 
 const ASSETS: &[Asset] = assets! {
     "text/css; charset=utf-8": "uswds.css" "app.css";
-    "text/javascript; charset=utf-8": "ui.js";
+    "text/javascript; charset=utf-8": "ui.js" "security-key.js";
     "image/svg+xml":
         "logo.svg" "favicon.svg"
         "img/checkbox-indeterminate-alt.svg" "img/checkbox-indeterminate.svg"

@@ -7,7 +7,10 @@
 mod certificates;
 mod devices;
 mod directory;
+mod emergency;
+mod exchange;
 mod identity;
+mod ldap;
 mod ledger;
 mod oidc;
 mod qualifications;
@@ -29,9 +32,13 @@ pub use self::certificates::{CertificateProviderConfig, ProxyConfig, SecondFacto
 pub use self::devices::DeviceClassConfig;
 pub(crate) use self::devices::classes;
 pub use self::directory::DirectoryConfig;
+pub use self::emergency::EmergencyConfig;
+pub(crate) use self::emergency::host_of;
+pub use self::exchange::ExchangeConfig;
 pub use self::identity::{
     FunctionsFrom, IdentityProviderConfig, MfaAttribute, SamlConfig, hash_of,
 };
+pub use self::ldap::LdapConfig;
 pub use self::ledger::LedgerConfig;
 pub use self::oidc::{AssertionAudience, OidcProviderConfig};
 pub use self::qualifications::{QualificationsConfig, RequiredConfig};
@@ -86,6 +93,11 @@ pub struct Config {
     /// Who keeps their people and groups current.
     #[serde(default, rename = "directory")]
     pub directories: Vec<DirectoryConfig>,
+    /// Who is asked which groups their people are in.
+    #[serde(default)]
+    pub ldap: Vec<LdapConfig>,
+    /// The way in for when nobody proves identities; absent: there is none.
+    pub emergency: Option<EmergencyConfig>,
     /// Our keys towards them.
     #[serde(default)]
     pub saml: SamlConfig,
@@ -222,28 +234,6 @@ pub enum SourceConfig {
         /// The folder.
         folder: PathBuf,
     },
-}
-
-/// Sharing with partners.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExchangeConfig {
-    /// The address of the partner listener (mutual TLS).
-    pub listen: SocketAddr,
-    /// Our TLS certificate chain on that listener and towards partners (PEM).
-    pub tls_certificate: PathBuf,
-    /// Its key (PKCS#8 PEM).
-    pub tls_key: PathBuf,
-    /// The certificate that signs our parcels and receipts.
-    pub signing_certificate: PathBuf,
-    /// Its key.
-    pub signing_key: PathBuf,
-    /// The certificate that partners encrypt to.
-    pub recipient_certificate: PathBuf,
-    /// Its key.
-    pub recipient_key: PathBuf,
-    /// A folder with `partners/*.toml` and `agreements/*.toml`.
-    pub folder: PathBuf,
 }
 
 fn handling_default() -> String {
@@ -384,9 +374,11 @@ impl Config {
         let ours = &self.agency.ori;
         let providers = self.identity_providers.iter().map(|provider| provider.check(ours));
         let oidc = self.oidc_providers.iter().map(|provider| provider.check(ours));
+        let others = [emergency::check(self), ldap::check(self)];
         let oidc = oidc.chain(self.event_streams.iter().map(EventStreamConfig::check));
         if let Some((key, what)) = providers
             .chain([self.saml.check(), self.qualifications.check(), directories])
+            .chain(others)
             .chain(oidc)
             .find_map(Result::err)
         {
@@ -421,22 +413,11 @@ impl Config {
         self.event_streams.iter_mut().for_each(|stream| stream.resolve(base));
         self.certificate_providers.iter_mut().for_each(|provider| provider.resolve(base));
         self.proxy.iter_mut().for_each(|proxy| proxy.resolve(base));
+        self.ldap.iter_mut().for_each(|ldap| ldap.resolve(base));
         for witness in &mut self.witnesses {
             [&mut witness.certificate, &mut witness.authority].into_iter().flatten().for_each(fix);
         }
-        if let Some(exchange) = &mut self.exchange {
-            [
-                &mut exchange.tls_certificate,
-                &mut exchange.tls_key,
-                &mut exchange.signing_certificate,
-                &mut exchange.signing_key,
-                &mut exchange.recipient_certificate,
-                &mut exchange.recipient_key,
-                &mut exchange.folder,
-            ]
-            .into_iter()
-            .for_each(fix);
-        }
+        self.exchange.iter_mut().for_each(|exchange| exchange.resolve(base));
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Frame<'a> {
     /// What concerns everybody on every page just now, such as that nothing is released; may be empty.
     pub notice: &'a str,
     /// What must be seen to, for those who see to it.
-    pub alarm: Option<String>,
+    pub alarms: Vec<String>,
     /// The path of the current page, to mark it in the navigation.
     pub path: &'a str,
     /// The program's version and its cryptographic module.
@@ -99,7 +99,7 @@ pub fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
                     }
                     main class="content" id="main" tabindex="-1" {
                         p id="live" class="usa-sr-only" role="status" aria-live="polite" {}
-                        @if let Some(alarm) = &frame.alarm { (alert(alarm)) }
+                        @for alarm in &frame.alarms { (alert(alarm)) }
                         (head(frame, plain))
                         @if !frame.notice.is_empty() {
                             section class="usa-alert usa-alert--warning" aria-label="Notice" {

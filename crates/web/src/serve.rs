@@ -55,6 +55,7 @@ impl Server {
         running.push(tokio::spawn(look_after(agency.clone(), until(stopped.clone()))));
         running.push(tokio::spawn(watch_for_ends(agency.clone(), stopped.clone())));
         running.push(tokio::spawn(crate::tending::tend(agency.clone(), stopped.clone())));
+        running.push(tokio::spawn(crate::ldap::ask_again(agency.clone(), stopped.clone())));
         let mut partners = None;
         if let Some(sharing) = &agency.exchange {
             let listener = TlsListener::bind(sharing.listen, &sharing.tls).await?;

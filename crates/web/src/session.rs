@@ -236,7 +236,7 @@ pub(crate) fn foreign_page() -> Problem {
     )
 }
 
-fn too_large() -> Problem {
+pub(crate) fn too_large() -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "The form is too large",

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use keys::KeysError;
 use keys::keyring::{Keyring, read_master};
-use ledger::Ledger;
+use keys::seal::SealingKey;
+use ledger::{AppendError, Ledger};
+use state::{State, StateError};
 
-use crate::agency::{Outside, StartError, open_ledger};
+use crate::agency::{Outside, StartError, open_ledger, open_state};
 use crate::config::{Config, ConfigError};
 
 /// Why it can't be opened. Each command says it in its own words.
@@ -73,4 +75,28 @@ fn missing_key(ring: &Keyring) -> Result<Option<&'static str>, KeysError> {
     ]
     .into_iter()
     .find_map(|(name, there)| (!there).then_some(name)))
+}
+
+/// The ledger and the state of a configuration whose server is stopped.
+pub(crate) struct Rooms {
+    pub(crate) ledger: Ledger,
+    pub(crate) state: State,
+    pub(crate) outside: Outside,
+}
+
+impl Rooms {
+    pub(crate) async fn open(config: &Config) -> Result<Self, StoppedError> {
+        let outside = Outside::system();
+        let (ledger, ring) = open(config, &outside)?;
+        let sealing = SealingKey::from_bytes(ring.secret("state", &*outside.random)?);
+        let state = open_state(&config.data.folder, sealing).await;
+        let state = state.map_err(|error| StoppedError::Open(Box::new(error)))?;
+        Ok(Self { ledger, state, outside })
+    }
+
+    pub(crate) async fn close<E: From<StateError> + From<AppendError>>(self) -> Result<(), E> {
+        self.state.close().await?;
+        self.ledger.close()?;
+        Ok(())
+    }
 }

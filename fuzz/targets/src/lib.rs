@@ -23,7 +23,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 33] = [
+pub const TARGETS: [Target; 36] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -45,6 +45,9 @@ pub const TARGETS: [Target; 33] = [
     Target { name: "oidc-discovery", run: oidc_discovery },
     Target { name: "security-event", run: security_event },
     Target { name: "training-list", run: training_list },
+    Target { name: "security-key", run: identity::emergency::security_key::fuzz },
+    Target { name: "emergency-half", run: emergency_half },
+    Target { name: "ldap-message", run: identity::ldap::fuzz },
     Target { name: "certificate", run: certificate },
     Target { name: "revocation", run: revocation },
     Target { name: "proxy-header", run: web::front::fuzz },
@@ -251,6 +254,10 @@ fn training_list(data: &[u8]) {
         Ok(lines) => assert!(!lines.is_empty()),
         Err(bad) => assert!(!bad.is_empty()),
     }
+}
+
+fn emergency_half(data: &[u8]) {
+    drop(identity::emergency::Half::read(&text(data)));
 }
 
 fn oidc_keys(data: &[u8]) {

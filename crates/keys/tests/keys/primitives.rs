@@ -2,9 +2,15 @@
 
 use keys::mac::MacKey;
 use keys::seal::{SealingKey, derive};
-use keys::sign::{Ed25519Key, P384Key, RsaBits, RsaKey, Scheme, ed25519_verify, verify};
+use keys::sign::{
+    Ed25519Key, P256Key, P384Key, RsaBits, RsaKey, Scheme, ed25519_verify, p256_spki, verify,
+};
+use keys::stretch::{self, Stretched};
 use keys::{Clock, FixedClock, KeysError, Random, SystemRandom, agree, digest, module};
 use proptest::prelude::*;
+
+const KNOWN_HASH: &str = "9b623c58f84adc735107108c69b63942a5fe891f2476b2870c66155237118cee\
+    613efacbc0ff1e59571828c41d82e8d02b6659e8115016de85ef84a64a53631c";
 
 #[test]
 fn module_is_in_fips_mode_and_passes_its_self_test() {
@@ -31,6 +37,41 @@ fn derived_keys_are_rfc_5869_and_differ_by_label() {
     assert_eq!(hex::encode(derive(&root, "sessions")), expected);
     assert_ne!(derive(&root, "sessions"), derive(&root, "handles"));
     assert_eq!(derive(&SealingKey::from_bytes(root), "sessions"), derive(&root, "sessions"));
+}
+
+#[test]
+fn stretched_secrets_are_sp_800_132_and_only_within_its_limits() {
+    // PBKDF2-HMAC-SHA-512 of "two sealed halves" and a salt of 32 bytes 7; computed with Python's hashlib.
+    let known = Stretched {
+        salt: [7; 32],
+        iterations: 1_000,
+        hash: hex::decode(KNOWN_HASH).unwrap().try_into().unwrap(),
+    };
+    assert!(known.is_of(b"two sealed halves").unwrap());
+    assert!(!known.is_of(b"two sealed halfs!").unwrap());
+    let other = Stretched { iterations: 1_001, ..known.clone() };
+    assert!(!other.is_of(b"two sealed halves").unwrap());
+    for wrong in [0, 999, stretch::ITERATIONS_MAX + 1] {
+        let weak = Stretched { iterations: wrong, ..known.clone() };
+        assert!(weak.is_of(b"two sealed halves").is_err(), "{wrong} iterations");
+    }
+    assert!(known.is_of(b"short").is_err(), "under 112 bits");
+    let made = Stretched::of(b"two sealed halves", &SystemRandom).unwrap();
+    assert_eq!(made.iterations, 210_000);
+    assert!(made.is_of(b"two sealed halves").unwrap() && made.hash != known.hash);
+}
+
+#[test]
+fn a_p256_point_is_verified_as_a_public_key_and_one_off_the_curve_never() {
+    let key = P256Key::generate().unwrap();
+    let point = key.public_point();
+    let (x, y) = (point[1..33].try_into().unwrap(), point[33..].try_into().unwrap());
+    let signature = key.sign(b"message").unwrap();
+    let spki = p256_spki(&x, &y);
+    verify(Scheme::EcdsaP256Sha256, &spki, b"message", &signature).unwrap();
+    assert!(verify(Scheme::EcdsaP256Sha256, &spki, b"another", &signature).is_err());
+    let off = p256_spki(&y, &x);
+    assert!(verify(Scheme::EcdsaP256Sha256, &off, b"message", &signature).is_err());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod certificates;
 pub mod documents;
+pub mod emergency;
 pub mod exports;
 pub mod home;
 pub mod incoming;

@@ -4,6 +4,7 @@
 //! what to do about it, and nothing of who or from where. That they looked is on record first.
 
 mod certificates;
+mod emergency;
 mod signals;
 
 use std::collections::BTreeSet;
@@ -129,6 +130,7 @@ fn explained(found: &Refused) -> Markup {
 /// What a code means and what to do, by its longest beginning that is listed.
 pub(super) fn meaning(code: &str) -> (&'static str, &'static str) {
     let all = MEANINGS.iter().chain(signals::MEANINGS).chain(certificates::MEANINGS);
+    let all = all.chain(emergency::MEANINGS);
     let found = all.filter(|(begin, ..)| code.starts_with(begin));
     let found = found.max_by_key(|(begin, ..)| begin.len());
     found.map_or(("It was refused.", "Look the code up in docs/identity.md."), |(_, why, then)| {
@@ -245,6 +247,16 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "The provider signs the person in, but gives no job function that counts here.",
         "Compare the person's groups with `functions_map` and `functions`.",
     ),
+    (
+        "ldap.unreachable",
+        "The directory could not be asked who is in which group.",
+        "See the server's log for why. `admits_unasked` says what happens meanwhile.",
+    ),
+    (
+        "ldap.",
+        "By the directory's word the person is unknown, disabled, or more than one.",
+        "Look the person up there; compare `person_filter`.",
+    ),
     ("stale-session", "The session had ended.", "Sign in again."),
     ("csrf", "A form came from another site or from an old page.", "Open the page again."),
 ];
@@ -265,6 +277,8 @@ mod tests {
         assert!(meaning("cert.name").1.contains("`name`"));
         assert!(meaning("cert.name_constraint").1.contains("attack"));
         assert!(meaning("ssf.aud").1.contains("audience"));
+        assert!(meaning("emergency.key.count").1.contains("another key"));
+        assert!(meaning("emergency.key.challenge").1.contains("one window"));
         assert!(meaning("else").1.contains("docs/identity.md"));
     }
 }

@@ -42,6 +42,9 @@ pub async fn choose(State(agency): State<Shared>) -> Answer {
                 }
             }
         }
+        @if agency.emergency.accounts().is_some() {
+            p { a href="/emergency" { "Emergency sign-in, when no identity provider answers" } }
+        }
         p class="usa-hint" {
             "This system holds criminal justice information. Every sign-in, search and view is recorded."
         }
@@ -92,6 +95,10 @@ pub async fn step_up(
 ) -> Answer {
     let signed = signed_in.signed();
     let idp = &signed_in.session.idp;
+    if idp == identity::emergency::PROVIDER {
+        // No provider stands behind it: both halves are asked for again.
+        return Ok(Redirect::to("/emergency").into_response());
+    }
     let started = match agency.identity.start_step_up(&signed, &next, agency.now()).await {
         Ok(started) => started,
         Err(error) => {

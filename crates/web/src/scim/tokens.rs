@@ -9,14 +9,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use keys::Random;
 use keys::digest::sha256;
-use keys::seal::SealingKey;
 use ledger::{AppendError, Event, Ledger, Record};
 use state::State;
 use state::directory::tokens;
 
-use crate::agency::{Outside, StartError, open_state};
+use crate::agency::StartError;
 use crate::config::{Config, ConfigError};
-use crate::stopped::{self, StoppedError};
+use crate::stopped::{Rooms, StoppedError};
 
 pub use state::directory::tokens::Token;
 
@@ -147,30 +146,6 @@ pub async fn revoke(
     }
 }
 
-/// The ledger and the state of a configuration whose server is stopped.
-struct Stopped {
-    ledger: Ledger,
-    state: State,
-    outside: Outside,
-}
-
-impl Stopped {
-    async fn open(config: &Config) -> Result<Self, TokenError> {
-        let outside = Outside::system();
-        let (ledger, ring) = stopped::open(config, &outside)?;
-        let sealing = SealingKey::from_bytes(ring.secret("state", &*outside.random)?);
-        let state = open_state(&config.data.folder, sealing).await;
-        let state = state.map_err(|error| TokenError::Open(Box::new(error)))?;
-        Ok(Self { ledger, state, outside })
-    }
-
-    async fn close(self) -> Result<(), TokenError> {
-        self.state.close().await?;
-        self.ledger.close()?;
-        Ok(())
-    }
-}
-
 fn checked(by: &str) -> Result<(), TokenError> {
     let sound = (1..=NAME_BYTES_MAX).contains(&by.trim().len());
     if sound && !by.chars().any(char::is_control) { Ok(()) } else { Err(TokenError::Name) }
@@ -191,11 +166,11 @@ pub async fn make_stopped(
     if !config.directories.iter().any(|known| known.id == directory) {
         return Err(TokenError::NoDirectory);
     }
-    let open = Stopped::open(&config).await?;
+    let open = Rooms::open(&config).await?;
     let (now, random) = (open.outside.clock.now(), open.outside.random.clone());
     let rooms = (&open.ledger, &open.state);
     let made = make(rooms, directory, (now, days), by, &*random).await;
-    open.close().await?;
+    open.close::<TokenError>().await?;
     made
 }
 
@@ -205,10 +180,10 @@ pub async fn make_stopped(
 /// As [`revoke`].
 pub async fn revoke_stopped(config: &Path, named: &str, by: &str) -> Result<(), TokenError> {
     checked(by)?;
-    let open = Stopped::open(&Config::read(config)?).await?;
+    let open = Rooms::open(&Config::read(config)?).await?;
     let now = open.outside.clock.now();
     let revoked = revoke((&open.ledger, &open.state), named, now, by).await;
-    open.close().await?;
+    open.close::<TokenError>().await?;
     revoked
 }
 
@@ -217,8 +192,8 @@ pub async fn revoke_stopped(config: &Path, named: &str, by: &str) -> Result<(), 
 /// # Errors
 /// [`TokenError`].
 pub async fn list_stopped(config: &Path) -> Result<Vec<Token>, TokenError> {
-    let open = Stopped::open(&Config::read(config)?).await?;
+    let open = Rooms::open(&Config::read(config)?).await?;
     let found = tokens::list(&open.state).await;
-    open.close().await?;
+    open.close::<TokenError>().await?;
     Ok(found?)
 }

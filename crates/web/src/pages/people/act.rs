@@ -7,7 +7,7 @@ use axum::extract::State;
 use gate::{Permit, Print};
 use maud::{Markup, html};
 use policy::Action;
-use state::accounts::{Account, AccountId, Of, Updated};
+use state::accounts::{Account, AccountId, AccountKind, Of, Updated};
 use state::qualifications::Qualification;
 
 use super::{Filter, permit, print_of, qualified, show, step_up};
@@ -112,6 +112,10 @@ pub(super) async fn act_on(
             edited.profile.disabled_because = Some(reason.to_owned());
         }
         Act::Enable => edited.active = true,
+        Act::Functions(_) if account.kind == AccountKind::Emergency => {
+            let words = "an emergency account is an administrator's, and nothing else";
+            return Ok(Outcome::Not(words.to_owned()));
+        }
         Act::Functions(functions) => {
             edited.profile.functions.clone_from(functions);
             edited.profile.functions.sort();
