@@ -16,6 +16,10 @@ use chromiumoxide::cdp::browser_protocol::input::{
     InsertTextParams, MouseButton,
 };
 use chromiumoxide::cdp::browser_protocol::network::{Cookie, Headers, SetExtraHttpHeadersParams};
+use chromiumoxide::cdp::browser_protocol::web_authn::{
+    AddVirtualAuthenticatorParams, AuthenticatorProtocol, AuthenticatorTransport, EnableParams,
+    VirtualAuthenticatorOptions,
+};
 use chromiumoxide::cdp::js_protocol::runtime::EvaluateParams;
 use chromiumoxide::page::ScreenshotParams;
 use serde::Deserialize;
@@ -311,6 +315,41 @@ impl Page {
         }
         let value = answer.result.value.unwrap_or(serde_json::Value::Null);
         serde_json::from_value(value).with_context(|| format!("reading `{expression}`"))
+    }
+
+    /// Puts in a security key whose person touches it and unlocks it whenever it is asked for.
+    pub async fn put_in_security_key(&self) -> anyhow::Result<()> {
+        self.page.execute(EnableParams::default()).await.context("enabling security keys")?;
+        let mut key = VirtualAuthenticatorOptions::new(
+            AuthenticatorProtocol::Ctap2,
+            AuthenticatorTransport::Usb,
+        );
+        key.has_user_verification = Some(true);
+        key.is_user_verified = Some(true);
+        let put_in = AddVirtualAuthenticatorParams::new(key);
+        self.page.execute(put_in).await.context("putting in a security key")?;
+        Ok(())
+    }
+
+    /// Moves the focus by Tab to the control so called, and types there, key by key.
+    pub async fn type_into(&self, control: &str, text: &str) -> anyhow::Result<()> {
+        self.tab_to(control).await?;
+        for letter in text.chars() {
+            self.press(&letter.to_string()).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the focus by Tab to the control whose name begins so.
+    pub async fn tab_to(&self, control: &str) -> anyhow::Result<()> {
+        const CONTROLS_MAX: usize = 60;
+        for _ in 0..CONTROLS_MAX {
+            if self.focused().await?.starts_with(control) {
+                return Ok(());
+            }
+            self.press("Tab").await?;
+        }
+        anyhow::bail!("the keyboard does not reach `{control}`")
     }
 
     /// The window's size in CSS pixels; pages begin at 1366 × 768.

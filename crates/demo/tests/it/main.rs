@@ -5,7 +5,9 @@
 mod alarms;
 mod by_hand;
 mod download;
+mod emergency;
 mod faults;
+mod ldap;
 mod notice;
 mod people;
 mod postgres;
