@@ -257,6 +257,24 @@ async fn make_an_account(page: &Page, base: &str) {
     page.audit().await.unwrap();
 }
 
+/// An administrator makes a token for a directory, which is shown once, and revokes it.
+async fn make_a_token(page: &Page, base: &str) {
+    page.goto(&format!("{base}/people/directories")).await.unwrap();
+    page.wait_for("No token was made").await.unwrap();
+    page.audit().await.unwrap();
+    page.click("Make the token").await.unwrap();
+    page.wait_for("it can't be shown again").await.unwrap();
+    picture(page, "directories").await;
+    page.audit().await.unwrap();
+    page.click("Revoke ").await.unwrap();
+    page.wait_for("no longer counts").await.unwrap();
+    page.audit().await.unwrap();
+    page.goto(&format!("{base}/people/providers")).await.unwrap();
+    page.wait_for("your own session ends too").await.unwrap();
+    picture(page, "identity-providers").await;
+    page.audit().await.unwrap();
+}
+
 /// What was given by one tool, which the entry of a release has from its decision.
 async fn filter_the_audit(page: &Page, base: &str) {
     page.goto(&format!("{base}/audit")).await.unwrap();
@@ -322,5 +340,6 @@ async fn the_story_holds_from_the_first_sign_in_to_the_last_audit_entry() {
     change_accounts(&voss, riverton).await;
     write_trainings_down(&voss, riverton, &lindqvist).await;
     make_an_account(&voss, riverton).await;
+    make_a_token(&voss, riverton).await;
     browser.close().await.unwrap();
 }

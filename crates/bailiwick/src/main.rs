@@ -5,6 +5,7 @@
 mod ledger_commands;
 mod parcel_commands;
 mod progress;
+mod provider_commands;
 mod retention_commands;
 mod scim_commands;
 mod user_commands;
@@ -69,6 +70,9 @@ enum Command {
     /// Emergency accounts. On a stopped server's ledger and state.
     #[command(subcommand)]
     User(user_commands::UserCommand),
+    /// Identity providers: put out whoever came through one, and hold it. On a stopped server's ledger and state.
+    #[command(subcommand)]
+    Provider(provider_commands::ProviderCommand),
     /// Policies: check them.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -197,6 +201,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ledger(command) => ledger_commands::run(command),
         Command::Scim(command) => scim_commands::run(command),
         Command::User(command) => user_commands::run(command),
+        Command::Provider(command) => provider_commands::run(command),
         Command::Retention(command) => retention_commands::run(command),
         Command::Parcel(command) => parcel_commands::run(command),
         Command::Keys(KeysCommand::Master { out }) => {

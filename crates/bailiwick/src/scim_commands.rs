@@ -25,7 +25,7 @@ pub(crate) enum TokenCommand {
     Make {
         /// The id of a [[directory]] of the configuration.
         directory: String,
-        /// For how many days it counts, 366 at most.
+        /// For how many days it counts, 365 at most.
         #[arg(long, default_value_t = 180)]
         days: u16,
         /// Who orders it, for the record.

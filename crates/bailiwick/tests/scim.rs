@@ -34,7 +34,7 @@ fn a_token_is_made_once_listed_without_itself_and_revoked() {
     for wrong in [
         ["make", "okta", "--by", "R. Stone", "--days", "1"],
         ["make", "entra", "--by", "", "--days", "1"],
-        ["make", "entra", "--by", "R. Stone", "--days", "367"],
+        ["make", "entra", "--by", "R. Stone", "--days", "366"],
     ] {
         assert_eq!(run(&agency, &wrong).0, 1, "{wrong:?}");
     }

@@ -283,6 +283,10 @@ functions = ["security-officer"]
 valid_days = 365
 advice = "Take the course, and have an administrator write it down under Training and screening."
 
+[[directory]]
+id = "people"
+identity_provider = "demo"
+
 [exchange]
 listen = "{partners}"
 tls_certificate = "keys/tls.pem"

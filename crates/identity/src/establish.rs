@@ -13,6 +13,7 @@ use state::sign_ins::{self, Admission, Finished, Message};
 
 use crate::admission::{Admitted, Said};
 use crate::certificates::{Held, SecondFactor};
+use crate::providers::{HELD, HELD_DETAIL};
 use crate::saml::Assertion;
 use crate::session::{SessionToken, Signed, later};
 use crate::sign_in::{Browser, SignedIn};
@@ -275,6 +276,7 @@ impl Identity {
             Finished::AccountChanged => {
                 Err(refused("authz.changed", "the account was changed during the sign-in"))
             }
+            Finished::Held => Err(refused(HELD, HELD_DETAIL)),
             Finished::Replayed => {
                 Err(refused(proof.codes.replay, "the provider's message was used before"))
             }

@@ -1,13 +1,17 @@
 //! The identity providers that are known at this moment: replaced one by one when their metadata changes.
 //!
 //! Invariants: two providers never share an id or an entity ID, so that an account key and an issuer each mean
-//! one of them; metadata that has run out signs nobody in.
+//! one of them; metadata that has run out signs nobody in, and neither does a provider that is held.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 
 use crate::{Identity, IdentityError, IdpSettings, Refusal};
+
+/// The code for sign-ins through a provider that is held, and what it means.
+pub(crate) const HELD: &str = "idp.held";
+pub(crate) const HELD_DETAIL: &str = "nobody is let in through the provider until it is released";
 
 /// Shared by all clones of an [`Identity`].
 #[derive(Debug, Default)]
@@ -82,6 +86,15 @@ impl Identity {
             return Err(IdentityError::Refused { idp: Some(idp.id.clone()), refusal });
         }
         Ok(idp)
+    }
+
+    /// Refuses whoever comes through a provider that is held. What such a provider says of log-outs still counts.
+    pub(crate) async fn refuse_held(&self, id: &str) -> Result<(), IdentityError> {
+        if !state::holds::held(&self.state, id).await? {
+            return Ok(());
+        }
+        let refusal = Refusal::new(HELD, HELD_DETAIL);
+        Err(IdentityError::Refused { idp: Some(id.to_owned()), refusal })
     }
 
     /// The provider with this entity ID, if its metadata still holds: for messages that come unasked.

@@ -190,22 +190,37 @@ impl Identity {
         activity: Activity,
         now: Timestamp,
     ) -> Result<Lookup, IdentityError> {
-        let Some(id) = token_hash(token) else { return Ok(Lookup::Unknown) };
-        let Some(stored) = sessions::find(&self.state, &id, now).await? else {
-            let reason = sessions::end_reason(&self.state, &id).await?;
+        match token_hash(token) {
+            Some(id) => self.lookup_id(&id, activity, now).await,
+            None => Ok(Lookup::Unknown),
+        }
+    }
+
+    /// As [`Identity::lookup`], by a session's own id: for what runs in it.
+    ///
+    /// # Errors
+    /// As [`Identity::lookup`].
+    pub async fn lookup_id(
+        &self,
+        id: &[u8; 32],
+        activity: Activity,
+        now: Timestamp,
+    ) -> Result<Lookup, IdentityError> {
+        let Some(stored) = sessions::find(&self.state, id, now).await? else {
+            let reason = sessions::end_reason(&self.state, id).await?;
             return Ok(reason.map_or(Lookup::Unknown, |reason| Lookup::Ended { reason }));
         };
         let idle_max = self.limits_in(stored.details.device_class.as_ref()).idle_max;
         let mut signed = self.signed(stored)?;
         if let Some(reason) = expired(&signed.session, now) {
-            return Ok(match sessions::end(&self.state, &id, reason, now).await? {
+            return Ok(match sessions::end(&self.state, id, reason, now).await? {
                 true => Lookup::Expired { signed: Box::new(signed), reason },
                 false => Lookup::Ended { reason: reason.into() },
             });
         }
         let since = now.duration_since(signed.session.last_seen_at);
         if activity == Activity::Person && since >= SignedDuration::from_secs(TOUCH_SECONDS) {
-            sessions::touch(&self.state, &id, now).await?;
+            sessions::touch(&self.state, id, now).await?;
             signed.session.last_seen_at = now;
             signed.session.idle_deadline = later(now, idle_max);
         }

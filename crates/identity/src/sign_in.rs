@@ -85,6 +85,7 @@ impl Identity {
         return_to: &str,
         now: Timestamp,
     ) -> Result<Started, IdentityError> {
+        self.refuse_held(idp).await?;
         if let Some(provider) = self.oidc_provider(idp) {
             return self.start_oidc(&provider, return_to, None, now).await;
         }
@@ -105,6 +106,7 @@ impl Identity {
         return_to: &str,
         now: Timestamp,
     ) -> Result<Started, IdentityError> {
+        self.refuse_held(&signed.session.idp).await?;
         let again = Some(signed.session.id);
         if let Some(provider) = self.oidc_provider(&signed.session.idp) {
             return self.start_oidc(&provider, return_to, again, now).await;
@@ -256,7 +258,10 @@ impl Identity {
         let unknown = || refused(unknown, "this browser has no sign-in under way");
         let id = prelogin.and_then(token_hash).ok_or_else(unknown)?;
         match sign_ins::take(&self.state, &id, now).await? {
-            Taken::Once { asked, issued_at } => Ok((asked, issued_at)),
+            Taken::Once { asked, issued_at } => {
+                self.refuse_held(&asked.idp).await?;
+                Ok((asked, issued_at))
+            }
             Taken::Unknown => Err(unknown()),
             Taken::Expired => Err(refused(expired, "the sign-in took longer than ten minutes")),
             Taken::Already => Err(refused(replayed, "the sign-in was answered before")),

@@ -20,6 +20,8 @@ use crate::oidc::{Fetch, json, refuse};
 use crate::session::later;
 use crate::{Identity, Refusal};
 
+pub mod poll;
+
 const CLAIMS: ClaimCodes = ClaimCodes {
     malformed: "ssf.malformed",
     algorithm: "ssf.alg",
@@ -108,6 +110,8 @@ pub struct Signal {
     /// The event's own name, for the record.
     pub name: String,
     pub subject: Subject,
+    /// Of [`What::StreamUpdated`]: whether the transmitter sends no more events for now, or for good.
+    pub silenced: bool,
 }
 
 /// A token that was believed.
@@ -126,6 +130,8 @@ pub struct Stream {
     keys: KeySource,
     /// SHA-256 of the bearer token that the transmitter shows, if it must.
     authorization: Option<[u8; 32]>,
+    /// Where its events are asked for, if they are.
+    polled: Option<poll::Polled>,
 }
 
 impl std::fmt::Debug for Stream {
@@ -144,7 +150,7 @@ impl Stream {
         if settings.issuer.is_empty() || settings.audience.is_empty() {
             return Err("its issuer or its audience is empty");
         }
-        Ok(Self { settings, keys: KeySource::new(fetch), authorization: None })
+        Ok(Self { settings, keys: KeySource::new(fetch), authorization: None, polled: None })
     }
 
     /// Demands this bearer token of whoever sends events.
@@ -186,6 +192,11 @@ impl Identity {
     pub fn with_streams(mut self, streams: Vec<Stream>) -> Self {
         self.streams = streams.into_iter().map(Arc::new).collect();
         self
+    }
+
+    #[must_use]
+    pub fn streams(&self) -> &[Arc<Stream>] {
+        &self.streams
     }
 
     /// The stream of this id.
@@ -247,7 +258,10 @@ fn events_of(
             KNOWN.iter().find(|(known, _)| known == name).map_or(What::Other, |(_, what)| *what);
         let stated = claims.get("sub_id").or_else(|| event.get("subject"));
         let subject = subject(stated.and_then(Value::as_object), settings);
-        signals.push(Signal { what, name: name.clone(), subject });
+        // Only `enabled` says that events come (SSF 1.0, 8.1.5).
+        let silenced =
+            what == What::StreamUpdated && json::text(event, "status") != Some("enabled");
+        signals.push(Signal { what, name: name.clone(), subject, silenced });
     }
     let remember_until = later(later(issued, AGE_MAX), skew() + skew());
     Ok(Token { jti, remember_until, signals })

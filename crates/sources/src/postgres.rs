@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt as _;
 use gate::{Outcome, QueryPlan, Rows};
 use tokio::sync::Semaphore;
+use tokio_postgres::CancelToken;
 use tokio_postgres::error::SqlState;
 use wire::Egress;
 use wire::tls::ClientTls;
@@ -34,6 +35,8 @@ use crate::wrap::{Statement, wrap};
 const LINKS_MAX: usize = 8;
 /// What a statement may take beyond its own time-out before the connection is given up.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long the server may take to hear that a statement is of no more use.
+const CANCEL_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// A database and a few connections to it.
 pub(crate) struct Postgres(Arc<Inner>);
@@ -93,7 +96,7 @@ impl Postgres {
     /// Runs a read within its limits.
     pub(crate) async fn read(&self, plan: &QueryPlan, session: &Session) -> Result<Rows, Fault> {
         let wait_max = plan.limits.wait_max;
-        within(wait_max, self.0.read(plan, session)).await
+        within(wait_max, Arc::clone(&self.0).read(plan, session)).await
     }
 
     /// Runs a write in a transaction. It is carried through even if the caller goes away.
@@ -138,13 +141,15 @@ impl Inner {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(link);
     }
 
-    async fn read(&self, plan: &QueryPlan, session: &Session) -> Result<Rows, Fault> {
+    async fn read(self: Arc<Self>, plan: &QueryPlan, session: &Session) -> Result<Rows, Fault> {
         let wrapped = wrap(plan, Dialect::Postgres)?;
         let wait_max = plan.limits.wait_max;
         let started = Instant::now();
         let _seat = self.seats.acquire().await.map_err(|_| Fault::Stopped)?;
         let mut link = self.take(wait_max).await?;
         let left = wait_max.saturating_sub(started.elapsed());
+        let token = Some(link.client.cancel_token());
+        let mut running = Running { inner: Arc::clone(&self), token };
         link.begin("begin isolation level repeatable read, read only", session, left).await?;
         let answer = async {
             let mut rows = collect(&mut link, &wrapped.rows, plan).await?;
@@ -158,6 +163,7 @@ impl Inner {
         if let Err(Fault::TooManyRows { .. } | Fault::TooManyBytes { .. }) = &answer {
             return answer;
         }
+        running.token = None;
         if link.client.batch_execute("rollback").await.is_ok() {
             self.give(link);
         }
@@ -191,6 +197,27 @@ impl Inner {
         };
         self.give(link);
         outcome
+    }
+}
+
+/// A read under way. A server notices only at the end of a statement that nobody waits for it any more, so
+/// it is told when the read is dropped: the time was up, or the person's session ended.
+struct Running {
+    inner: Arc<Inner>,
+    token: Option<CancelToken>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(token) = self.token.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let inner = Arc::clone(&self.inner);
+        runtime.spawn(async move {
+            // The statement has a time-out of its own, should this fail.
+            if let Err(error) = inner.address.cancel(token, CANCEL_WAIT_MAX).await {
+                tracing::warn!(%error, "a statement of no more use could not be stopped");
+            }
+        });
     }
 }
 

@@ -5,6 +5,7 @@
 //! the one connection that may change rows, and nothing else: no tables, no pragmas, no attaching.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -82,9 +83,11 @@ impl Sqlite {
         let deadline = Deadline::new(&plan.limits);
         let seat = deadline.seat(&self.readers).await?;
         let (shared, plan) = (Arc::clone(&self.shared), plan.clone());
+        let waited_for = WaitedFor::default();
+        let gone = waited_for.gone();
         blocking(move || {
             let connection = shared.take()?;
-            let rows = read(&connection, &plan, deadline);
+            let rows = read(&connection, &plan, deadline, gone);
             shared.give(connection);
             drop(seat);
             rows
@@ -130,6 +133,24 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(Fault::Stopped))
 }
 
+/// A read that somebody waits for. A thread goes on when nobody does, so it is told when this is dropped:
+/// the person's session ended, for one.
+#[derive(Default)]
+struct WaitedFor(Arc<AtomicBool>);
+
+impl WaitedFor {
+    /// Becomes true when nobody waits any more.
+    fn gone(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for WaitedFor {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The moment at which a plan's time is up.
 #[derive(Clone, Copy)]
 struct Deadline {
@@ -152,9 +173,10 @@ impl Deadline {
         }
     }
 
-    /// Interrupts what the connection does when the time is up.
-    fn watch(self, connection: &Connection) {
-        connection.progress_handler(STEPS, Some(move || Instant::now() >= self.at));
+    /// Interrupts what the connection does when the time is up, or nobody waits for it.
+    fn watch(self, connection: &Connection, gone: Arc<AtomicBool>) {
+        let over = move || gone.load(Ordering::Relaxed) || Instant::now() >= self.at;
+        connection.progress_handler(STEPS, Some(over));
         // Waiting for another writer counts too.
         let left = self.at.saturating_duration_since(Instant::now());
         if connection.busy_timeout(left).is_err() {
@@ -218,9 +240,14 @@ fn authorise(act: &AuthContext<'_>, rights: Rights) -> Authorization {
     if allowed { Authorization::Allow } else { Authorization::Deny }
 }
 
-fn read(connection: &Connection, plan: &QueryPlan, deadline: Deadline) -> Result<Rows, Fault> {
+fn read(
+    connection: &Connection,
+    plan: &QueryPlan,
+    deadline: Deadline,
+    gone: Arc<AtomicBool>,
+) -> Result<Rows, Fault> {
     let wrapped = wrap(plan, Dialect::Sqlite)?;
-    deadline.watch(connection);
+    deadline.watch(connection, gone);
     // One transaction, so that the page and the count are of the same moment.
     let transaction = connection.unchecked_transaction().map_err(|error| deadline.fault(&error))?;
     let mut rows = collect(&transaction, &wrapped.rows, plan, deadline)?;
@@ -281,7 +308,8 @@ fn write(
         return Err(Fault::Statement { problem: "a write has no pages".to_owned() });
     }
     let statement = wrap(plan, Dialect::Sqlite)?.rows;
-    deadline.watch(connection);
+    // A write is carried through.
+    deadline.watch(connection, Arc::default());
     // A transaction that is dropped before its commit rolls back.
     let transaction = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)

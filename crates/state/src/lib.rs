@@ -22,6 +22,7 @@ pub mod directory;
 pub mod drafts;
 pub mod emergency;
 pub mod exports;
+pub mod holds;
 mod migrate;
 pub mod parcels;
 pub mod qualifications;

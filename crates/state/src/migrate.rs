@@ -52,6 +52,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "access-reviews", steps: crate::reviews::tables },
     Migration { name: "provider-drafts", steps: crate::drafts::tables },
     Migration { name: "emergency-accounts", steps: crate::emergency::tables },
+    Migration { name: "provider-holds", steps: crate::holds::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.

@@ -13,6 +13,10 @@ use crate::migrate::Step;
 use crate::sign_ins::{Message, use_up};
 use crate::{State, StateError, accounts, millis, reading, time, writing};
 
+mod many;
+
+pub(crate) use many::{end_many, live_through};
+
 const TABLE: &str = "sessions";
 
 #[expect(unreachable_pub, reason = "SeaORM derives a public Entity; the module is private")]

@@ -11,6 +11,7 @@ use sea_orm::{ActiveValue, DatabaseTransaction};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{self, Account, Created, NewAccount, Standing, Updated};
+use crate::holds;
 use crate::migrate::Step;
 use crate::sessions::{self, NewSession, hex};
 use crate::{State, StateError, millis, reading, time, writing};
@@ -189,6 +190,8 @@ pub enum Finished {
     Replayed,
     /// The session to be replaced was no longer live; nothing was changed.
     Superseded,
+    /// The provider is held; nothing was changed.
+    Held,
 }
 
 /// Remembers what was asked. Sign-ins that are over by more than their own length are forgotten.
@@ -279,6 +282,9 @@ pub async fn finish(
     let doing = "finish a sign-in";
     let now = session.created_at;
     let transaction = state.write(doing).await?;
+    if holds::is_held(&transaction, &session.details.idp).await? {
+        return Ok(Finished::Held);
+    }
     for used in messages {
         if !use_up(&transaction, used, now, doing).await? {
             return Ok(Finished::Replayed);

@@ -140,7 +140,7 @@ impl Agency {
         match of {
             Of::Account(id) => self.live.cut_account(id),
             Of::Session(id) => self.live.cut_session(&id),
-            Of::Provider { .. } => {}
+            Of::Provider { .. } | Of::Everybody { .. } => {}
         }
         let event = Event::SessionsEnded { of: named.to_owned(), reason: reason.to_owned() };
         self.ledger.append(record(event)).await?;

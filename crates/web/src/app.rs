@@ -58,14 +58,6 @@ pub fn router(agency: Shared) -> Router {
         .route("/me", get(home::me))
         .route("/me/sessions", get(mine::sessions).post(mine::end))
         .route("/me/accesses", get(mine::accesses).post(mine::older))
-        .route("/people", get(people::list).post(people::search))
-        .route("/people/bulk", post(people::bulk))
-        .route("/people/new", get(people::new).post(people::make))
-        .route("/people/review", get(people::due).post(people::review))
-        .route("/people/training", get(people::overview).post(people::take_in))
-        .route("/people/{account}", get(people::one).post(people::change))
-        .route("/people/{account}/facts", post(people::edit))
-        .route("/people/{account}/qualifications", post(people::qualify))
         .route("/tools/{tool}", get(tools::open))
         .route("/tools/{tool}/runs", post(tools::run))
         .route("/tools/{tool}/rows", post(tools::row))
@@ -95,6 +87,7 @@ pub fn router(agency: Shared) -> Router {
         .route("/health", get(home::health))
         .route("/ready", get(home::ready))
         .nest("/scim/v2", scim::router(&agency))
+        .merge(people_pages())
         .merge(assets::router())
         .fallback(home::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX * 8))
@@ -104,8 +97,23 @@ pub fn router(agency: Shared) -> Router {
         .with_state(agency)
 }
 
-/// Cuts what runs in a session that ends. Puts the frame of the page around a [`Problem`], with the person's navigation when a session
-/// was found on the way.
+/// The pages of accounts, and of who keeps and vouches for them.
+fn people_pages() -> Router<Shared> {
+    Router::new()
+        .route("/people", get(people::list).post(people::search))
+        .route("/people/bulk", post(people::bulk))
+        .route("/people/new", get(people::new).post(people::make))
+        .route("/people/review", get(people::due).post(people::review))
+        .route("/people/training", get(people::overview).post(people::take_in))
+        .route("/people/directories", get(people::directories).post(people::change_tokens))
+        .route("/people/providers", get(people::providers).post(people::change_provider))
+        .route("/people/{account}", get(people::one).post(people::change))
+        .route("/people/{account}/facts", post(people::edit))
+        .route("/people/{account}/qualifications", post(people::qualify))
+}
+
+/// Cuts what runs in a session that ends. Puts the frame of the page around a [`Problem`], with the
+/// person's navigation when a session was found on the way.
 pub async fn frame_problems(
     State(agency): State<Shared>,
     mut request: Request,
@@ -241,6 +249,10 @@ impl Agency {
             "/emergency/uses" => {
                 "Sealed accounts for when no identity provider answers, and every use of one."
             }
+            "/people/directories" => "Who keeps accounts current by SCIM, and what lets them in.",
+            "/people/providers" => {
+                "Who vouches for people, and what to do when that can't be trusted any more."
+            }
             "/me/sessions" => "Where you are signed in. End what you do not need.",
             "/me/accesses" => "What the ledger says that you did.",
             _ => path
@@ -277,6 +289,10 @@ impl Agency {
             administration.push(Link::new("/people/review", "Review of access"));
             administration.push(Link::new("/identity/providers", "Identity providers"));
             administration.push(Link::new("/emergency/uses", "Emergency access"));
+            administration.push(Link::new("/people/providers", "Trust in providers"));
+            if !self.config.directories.is_empty() {
+                administration.push(Link::new("/people/directories", "Directories"));
+            }
         }
         if has(&["administrator"]) {
             administration.push(Link::new("/refusals", "Why was I refused?"));

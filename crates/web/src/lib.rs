@@ -31,6 +31,7 @@ pub mod serve;
 pub mod session;
 pub mod shared_ledger;
 pub mod sharing;
+mod signals;
 mod stopped;
 pub mod storage;
 mod tabular;

@@ -1,10 +1,10 @@
 //! What runs for people at this moment, so that it can be cut: queries, streams, downloads, exports.
 //!
 //! Invariants: every request of a session holds a [`Leash`] from the moment that its session is known until
-//! its last byte has been taken; when the session or its account is cut, the request ends within
-//! [`LOOK_EVERY`], even if another process ended it; nothing of it is sent after that.
+//! its last byte has been taken; when the session or its account is cut, or the session's time is over, the
+//! request ends within [`LOOK_EVERY`], even if another process ended it; nothing of it is sent after that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,12 +15,14 @@ use axum::body::{Body, Bytes, HttpBody};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use hyper::body::{Frame, SizeHint};
+use jiff::Timestamp;
 use state::accounts::{AccountId, Ended, ended_among};
 use tokio::sync::watch;
 
 use crate::agency::Agency;
 
-/// How often is looked whether another process ended a session for which something runs here.
+/// How often is looked whether another process ended a session for which something runs here, or whether its
+/// time is over.
 pub const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The most that is handed on at once, so that a cut takes effect in the middle of a large answer.
@@ -34,26 +36,33 @@ pub struct Live {
 }
 
 struct Running {
-    account: AccountId,
-    session: [u8; 32],
+    /// The people for whom it runs; as a rule one.
+    accounts: Vec<AccountId>,
+    /// Absent where it runs in nobody's session, but in somebody's name.
+    session: Option<[u8; 32]>,
+    /// When the session was last known to end if the person does nothing more.
+    deadline: Timestamp,
     cut: watch::Sender<bool>,
 }
 
 impl Live {
     /// Cuts what runs for an account.
     pub fn cut_account(&self, account: AccountId) {
-        self.cut_where(|running| running.account == account);
+        self.cut_where(|running| running.accounts.contains(&account));
     }
 
     /// Cuts what runs in a session.
     pub fn cut_session(&self, session: &[u8; 32]) {
-        self.cut_where(|running| running.session == *session);
+        self.cut_where(|running| running.session.as_ref() == Some(session));
     }
 
     /// Cuts what runs for all that ended.
     pub fn cut(&self, ended: &Ended) {
+        let accounts: HashSet<AccountId> = ended.accounts.iter().copied().collect();
+        let sessions: HashSet<[u8; 32]> = ended.sessions.iter().copied().collect();
         self.cut_where(|running| {
-            ended.accounts.contains(&running.account) || ended.sessions.contains(&running.session)
+            running.accounts.iter().any(|account| accounts.contains(account))
+                || running.session.is_some_and(|session| sessions.contains(&session))
         });
     }
 
@@ -65,10 +74,29 @@ impl Live {
 
     /// The sessions for which something runs, each once.
     fn sessions(&self) -> Vec<[u8; 32]> {
-        let mut sessions: Vec<[u8; 32]> = self.lock().values().map(|one| one.session).collect();
+        let mut sessions: Vec<[u8; 32]> =
+            self.lock().values().filter_map(|one| one.session).collect();
         sessions.sort_unstable();
         sessions.dedup();
         sessions
+    }
+
+    /// Those of them whose time may be over.
+    fn due(&self, now: Timestamp) -> Vec<[u8; 32]> {
+        let running = self.lock();
+        let due = running.values().filter(|one| one.deadline <= now).filter_map(|one| one.session);
+        let mut sessions: Vec<[u8; 32]> = due.collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions
+    }
+
+    /// The person did something elsewhere: the session goes on until then.
+    fn prolong(&self, session: &[u8; 32], deadline: Timestamp) {
+        for running in self.lock().values_mut().filter(|one| one.session.as_ref() == Some(session))
+        {
+            running.deadline = deadline;
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Running>> {
@@ -76,7 +104,7 @@ impl Live {
     }
 }
 
-/// Cuts what runs in sessions that another process ended, until `stopped`.
+/// Cuts what runs in sessions that another process ended or whose time is over, until `stopped`.
 pub(crate) async fn watch_for_ends(agency: Arc<Agency>, mut stopped: watch::Receiver<bool>) {
     loop {
         let stop = tokio::time::timeout(LOOK_EVERY, stopped.wait_for(|stop| *stop)).await.is_ok();
@@ -93,6 +121,16 @@ pub(crate) async fn watch_for_ends(agency: Arc<Agency>, mut stopped: watch::Rece
             Err(error) => {
                 tracing::error!(error = %crate::problem::chain(&error), "sessions could not be looked at");
                 agency.live.cut(&Ended { accounts: Vec::new(), sessions });
+            }
+        }
+        for session in agency.live.due(agency.now()) {
+            match agency.lives_until(&session).await {
+                Ok(Some(deadline)) => agency.live.prolong(&session, deadline),
+                Ok(None) => agency.live.cut_session(&session),
+                Err(problem) => {
+                    tracing::error!(title = problem.title, "the end of a session is not on record");
+                    agency.live.cut_session(&session);
+                }
             }
         }
     }
@@ -129,12 +167,28 @@ impl Leash {
     }
 
     /// Ties the request to a session of an account; the first counts.
-    pub fn tie(&self, account: AccountId, session: [u8; 32]) {
+    /// `deadline` is when the session ends if the person does nothing more.
+    pub fn tie(&self, account: AccountId, session: [u8; 32], deadline: Timestamp) {
+        self.tie_to(vec![account], Some(session), deadline);
+    }
+
+    /// Ties what runs in nobody's session to those in whose name it runs.
+    pub fn tie_in_the_name_of(&self, accounts: Vec<AccountId>) {
+        self.tie_to(accounts, None, Timestamp::MAX);
+    }
+
+    fn tie_to(&self, accounts: Vec<AccountId>, session: Option<[u8; 32]>, deadline: Timestamp) {
         self.0.tied.get_or_init(|| {
             let cut = self.0.cut.clone();
-            let running = Running { account, session, cut };
+            let running = Running { accounts, session, deadline, cut };
             self.0.live.lock().insert(self.0.number, running);
         });
+    }
+
+    /// Whether it was cut.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        *self.0.cut.borrow()
     }
 
     /// The request ends its own session, and is to give its answer all the same.

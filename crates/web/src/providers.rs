@@ -4,6 +4,7 @@
 //! restarts.
 
 pub(crate) mod certificates;
+pub mod holds;
 pub mod metadata;
 mod oidc;
 mod signals;

@@ -1,6 +1,7 @@
 //! A started agency: its listeners and how to stop them.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -20,6 +21,7 @@ use crate::app::{self, Shared};
 use crate::config::{Config, Listen};
 use crate::live::watch_for_ends;
 use crate::providers::watch::look_after;
+use crate::signals;
 use crate::witnesses;
 
 /// Opening reads only the end of the ledger: the whole of it is verified at the start, and daily.
@@ -56,6 +58,10 @@ impl Server {
         running.push(tokio::spawn(watch_for_ends(agency.clone(), stopped.clone())));
         running.push(tokio::spawn(crate::tending::tend(agency.clone(), stopped.clone())));
         running.push(tokio::spawn(crate::ldap::ask_again(agency.clone(), stopped.clone())));
+        for stream in agency.identity.streams().iter().filter(|stream| stream.is_polled()) {
+            let asking = signals::ask(agency.clone(), Arc::clone(stream), stopped.clone());
+            running.push(tokio::spawn(asking));
+        }
         let mut partners = None;
         if let Some(sharing) = &agency.exchange {
             let listener = TlsListener::bind(sharing.listen, &sharing.tls).await?;

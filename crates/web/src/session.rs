@@ -13,6 +13,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use identity::qualified::Judged;
 use identity::{Activity, Lookup, Session, Signed};
+use jiff::Timestamp;
 use ledger::{Event, Origin, Record};
 use policy::Actor;
 use state::accounts::{AccountId, Of};
@@ -106,7 +107,7 @@ impl FromRequestParts<Shared> for BeforeNotice {
             Ok(Some(mut signed_in)) => {
                 if let Some(leash) = parts.extensions.get::<Leash>() {
                     let account = AccountId::of(signed_in.actor.id.as_str());
-                    leash.tie(account, signed_in.session.id());
+                    leash.tie(account, signed_in.session.id(), signed_in.session.deadline());
                     signed_in.leash = leash.clone();
                 }
                 if let Some(PersonSlot(slot)) = parts.extensions.get::<PersonSlot>() {
@@ -255,19 +256,31 @@ impl crate::agency::Agency {
         caller: &Caller,
     ) -> Result<Option<SignedIn>, Problem> {
         let lookup = self.identity.lookup(token, activity, self.now()).await;
-        match lookup.map_err(|error| Problem::internal(&error))? {
-            Lookup::Live(signed) => {
-                let certificate = self.identity.check_certificate(
-                    &signed.session,
-                    caller.shown.as_ref(),
-                    self.now(),
-                );
-                let who = self.signed_in(*signed, origin);
-                let Err(refusal) = certificate else { return Ok(Some(who)) };
-                let (of, prefix) = (Of::Session(who.session.id()), who.session.prefix());
-                self.end_sessions(&|event| who.record(event), of, &prefix, refusal.code).await?;
-                Ok(None)
-            }
+        let signed = match lookup.map_err(|error| Problem::internal(&error))? {
+            Lookup::Live(signed) => signed,
+            other => return self.judged(other, origin).await,
+        };
+        let certificate =
+            self.identity.check_certificate(&signed.session, caller.shown.as_ref(), self.now());
+        let who = self.signed_in(*signed, origin);
+        let Err(refusal) = certificate else { return Ok(Some(who)) };
+        let (of, prefix) = (Of::Session(who.session.id()), who.session.prefix());
+        self.end_sessions(&|event| who.record(event), of, &prefix, refusal.code).await?;
+        Ok(None)
+    }
+
+    /// Until when a session is live in which something runs, if it is. One that is found too old ends here,
+    /// on record.
+    pub(crate) async fn lives_until(&self, id: &[u8; 32]) -> Result<Option<Timestamp>, Problem> {
+        let lookup = self.identity.lookup_id(id, Activity::Background, self.now()).await;
+        let lookup = lookup.map_err(|error| Problem::internal(&error))?;
+        let live = self.judged(lookup, &Origin::default()).await?;
+        Ok(live.map(|signed_in| signed_in.session.deadline()))
+    }
+
+    async fn judged(&self, lookup: Lookup, origin: &Origin) -> Result<Option<SignedIn>, Problem> {
+        match lookup {
+            Lookup::Live(signed) => Ok(Some(self.signed_in(*signed, origin))),
             Lookup::Expired { signed, reason } => {
                 let who = self.signed_in(*signed, origin);
                 let event = Event::SessionEnded { reason: reason.to_owned() };

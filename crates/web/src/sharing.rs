@@ -1,10 +1,12 @@
 //! Sharing, wired: the exchange with this agency's keys, and how an approved export's items are
 //! fetched again through the gate when their time has come.
 //!
-//! Invariant: what is sealed was read in the name of the last person who approved it, and that
-//! reading is on record like any other.
+//! Invariants: what is sealed was read in the name of the last person who approved it, and that
+//! reading is on record like any other; it is not read or sealed once whoever asked for it or approved it may
+//! no longer sign in, and breaks off when they are put out in the middle of it.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -20,12 +22,14 @@ use ledger::{Ledger, Origin};
 use parcel::{Party, Recipient, RecipientKey, Signer};
 use serde::{Deserialize, Serialize};
 use state::State;
+use state::accounts::{self, AccountId, Standing};
 use tools::form::Submission;
 use tools::handle::Handle;
 use tools::plan::Planned;
 
 use crate::agency::{Agency, StartError};
 use crate::config::{Config, ExchangeConfig};
+use crate::live::Leash;
 use crate::problem::chain;
 use crate::serve::read_own;
 use crate::session::SignedIn;
@@ -161,16 +165,70 @@ impl Content for Refetch {
             let standing = agency.identity.qualified(&caller.actor, agency.now()).await;
             let standing = standing.map_err(|error| chain(&error))?;
             caller.actor.lacking = identity::qualified::lacking(&standing);
-            let mut items = Vec::with_capacity(export.details.items.len());
-            for item in &export.details.items {
-                items.push(agency.fetch_item(&caller, item, export.requested_at).await?);
-            }
+            let leash = agency.in_the_name_of(export).await?;
+            let fetching = async {
+                let mut items = Vec::with_capacity(export.details.items.len());
+                for item in &export.details.items {
+                    let item = agency.fetch_item(&caller, item, export.requested_at).await?;
+                    items.push(leashed(item, &leash));
+                }
+                Ok::<_, String>(items)
+            };
+            let broken_off = || BROKEN_OFF.to_owned();
+            let items = leash.unless_cut(fetching).await.ok_or_else(broken_off)??;
             Ok((caller, items))
         })
     }
 }
 
+/// Why an export was not sealed.
+const BROKEN_OFF: &str =
+    "whoever asked for it or approved it was put out while it was being prepared";
+
+/// The item, whose bytes can no longer be read once the leash is cut.
+fn leashed(item: SealItem, leash: &Leash) -> SealItem {
+    let (open, leash) = (item.open, leash.clone());
+    let open: parcel::Source =
+        Box::new(move || Ok(Box::new(OnLeash { bytes: open()?, leash }) as Box<dyn Read + Send>));
+    SealItem { open, ..item }
+}
+
+struct OnLeash {
+    bytes: Box<dyn Read + Send>,
+    leash: Leash,
+}
+
+impl Read for OnLeash {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.leash.is_cut() {
+            return Err(io::Error::other(BROKEN_OFF));
+        }
+        self.bytes.read(into)
+    }
+}
+
 impl Agency {
+    /// What ties an export's preparation to whoever asked for it and approved it, all of whom may still sign in.
+    async fn in_the_name_of(&self, export: &Export) -> Result<Leash, String> {
+        let details = &export.details;
+        let approved = details.approvals.iter().map(|voice| &voice.actor.id);
+        let people: Vec<AccountId> = std::iter::once(&details.requester.id)
+            .chain(approved)
+            .map(|id| AccountId::of(id.as_str()))
+            .collect();
+        let leash = Leash::new(&self.live);
+        // Before they are looked at: whoever is put out from now on cuts it.
+        leash.tie_in_the_name_of(people.clone());
+        for id in people {
+            let account = accounts::find(&self.state, id).await.map_err(|error| chain(&error))?;
+            let standing = account.map(|account| account.standing(self.now()));
+            if standing != Some(Standing::Good) {
+                return Err("whoever asked for it or approved it may no longer sign in".to_owned());
+            }
+        }
+        Ok(leash)
+    }
+
     /// Fetches one approved item anew, through the gate. The error is in words for the export's
     /// page, without CJI.
     async fn fetch_item(

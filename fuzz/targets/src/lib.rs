@@ -23,7 +23,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 36] = [
+pub const TARGETS: [Target; 37] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -48,6 +48,7 @@ pub const TARGETS: [Target; 36] = [
     Target { name: "security-key", run: identity::emergency::security_key::fuzz },
     Target { name: "emergency-half", run: emergency_half },
     Target { name: "ldap-message", run: identity::ldap::fuzz },
+    Target { name: "event-poll", run: event_poll },
     Target { name: "certificate", run: certificate },
     Target { name: "revocation", run: revocation },
     Target { name: "proxy-header", run: web::front::fuzz },
@@ -258,6 +259,13 @@ fn training_list(data: &[u8]) {
 
 fn emergency_half(data: &[u8]) {
     drop(identity::emergency::Half::read(&text(data)));
+}
+
+/// What a transmitter answers when it is asked for events.
+fn event_poll(data: &[u8]) {
+    if let Ok(answer) = identity::ssf::poll::read(data) {
+        assert!(answer.tokens.len() <= identity::ssf::poll::TOKENS_MAX);
+    }
 }
 
 fn oidc_keys(data: &[u8]) {

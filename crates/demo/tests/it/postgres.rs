@@ -10,7 +10,7 @@ use keys::{Clock as _, SystemClock, SystemRandom};
 use sources::SourceKind;
 use testkit::Postgres;
 
-const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 fn certificate(
     name: &str,
@@ -47,7 +47,7 @@ fn tell(line: &str) {
     eprintln!("{line}");
 }
 
-async fn server(folder: &Path) -> Option<(Postgres, SourceKind)> {
+pub(crate) async fn server(folder: &Path) -> Option<(Postgres, SourceKind)> {
     let (authority, authority_key) = certificate("Test Authority", Usage::Ca, None);
     let issuer = Some((&authority, &authority_key));
     let (own, key) = certificate("localhost", Usage::TlsServer, issuer);

@@ -1,14 +1,9 @@
 //! Logout that the provider's server tells us of.
 
-use std::time::Duration;
-
 use demo::story::client::{Browser, Raw};
 use ledger::Event;
 
 use crate::stage::{Stage, get};
-
-/// Longest wait until the provider has told us.
-const TOLD_WAIT_MAX: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn who_signs_out_at_the_provider_is_out_here_too() {
@@ -23,13 +18,7 @@ async fn who_signs_out_at_the_provider_is_out_here_too() {
     let form = page.form("op.logoutForm").unwrap();
     let form = form.forge("logout", "yes");
     browser.submit(&page, &form).await.unwrap();
-    let told = async {
-        while !stage.provider.output().contains("told of a logout") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let told = tokio::time::timeout(TOLD_WAIT_MAX, told).await;
-    assert!(told.is_ok(), "{}", stage.provider.output());
+    stage.wait_for("told of a logout").await;
     let after = stage.open(&mut browser, "/me").await;
     assert_eq!(after.status, 401, "{}", after.text());
     let newest = stage.newest(5);

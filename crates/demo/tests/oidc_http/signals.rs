@@ -16,7 +16,8 @@ use crate::stage::Stage;
 
 static KEY: LazyLock<RsaKey> = LazyLock::new(|| RsaKey::generate(RsaBits::Rsa2048).unwrap());
 
-const REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+pub(crate) const REVOKED: &str =
+    "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
 const CHANGED: &str = "https://schemas.openid.net/secevent/caep/event-type/credential-change";
 const VERIFY: &str = "https://schemas.openid.net/secevent/ssf/event-type/verification";
 
@@ -30,7 +31,7 @@ async fn transmitter(port: u16) {
     tokio::spawn(async move { axum::serve(listener, router).await });
 }
 
-fn token(stage: &Stage, jti: &str, event: &str, subject: &Value) -> String {
+pub(crate) fn token(stage: &Stage, jti: &str, event: &str, subject: &Value) -> String {
     let now = stage.server.agency.now().as_second();
     let payload = json!({
         "iss": "https://signals.example", "aud": "stream-1", "jti": jti, "iat": now,
@@ -43,7 +44,7 @@ fn token(stage: &Stage, jti: &str, event: &str, subject: &Value) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-async fn push(stage: &Stage, token: &str, authorization: &str, kind: &str) -> Page {
+pub(crate) async fn push(stage: &Stage, token: &str, authorization: &str, kind: &str) -> Page {
     let raw = Raw {
         method: Method::POST,
         address: format!("http://{}/ssf/events/signals", stage.server.pages),
@@ -57,10 +58,10 @@ async fn push(stage: &Stage, token: &str, authorization: &str, kind: &str) -> Pa
     Browser::new("transmitter").raw(raw).await.unwrap()
 }
 
-const KIND: &str = "application/secevent+jwt";
-const BEARER: &str = "Bearer stream secret";
+pub(crate) const KIND: &str = "application/secevent+jwt";
+pub(crate) const BEARER: &str = "Bearer stream secret";
 
-async fn stage() -> Option<Stage> {
+pub(crate) async fn stage() -> Option<Stage> {
     let port = testkit::free_port().unwrap();
     transmitter(port).await;
     let more = format!(
@@ -78,7 +79,7 @@ authorization_file = "stream.token"
     Stage::with(&more).await
 }
 
-fn ruiz(stage: &Stage) -> Value {
+pub(crate) fn ruiz(stage: &Stage) -> Value {
     json!({"format": "iss_sub", "iss": stage.provider.issuer, "sub": "ruiz"})
 }
 

@@ -1,5 +1,7 @@
 //! An agency, a provider before it, and a person's browser.
 
+use std::time::Duration;
+
 use demo::story::client::{Browser, Page, Raw};
 use ledger::{Event, Search};
 use serde_json::{Value, json};
@@ -9,6 +11,9 @@ use web::config::Config;
 use web::serve::Server;
 
 pub(crate) const MFA: &str = "https://refeds.org/profile/mfa";
+
+/// Longest wait for what the provider prints.
+const PRINTED_WAIT_MAX: Duration = Duration::from_secs(20);
 
 pub(crate) struct Stage {
     pub(crate) server: Server,
@@ -28,11 +33,12 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         keys::keyring::create_master(&folder.path().join("master.key"), &keys::SystemRandom)
             .unwrap();
+        let films = crate::film::write(folder.path());
         let (ours, theirs) = (testkit::free_port().unwrap(), testkit::free_port().unwrap());
         let base = format!("http://riverton.localhost:{ours}");
         std::fs::write(folder.path().join("stream.token"), "stream secret\n").unwrap();
         let more = more.replace("PROVIDER", &format!("http://127.0.0.1:{theirs}"));
-        let text = format!("{}{more}", configuration(ours, theirs, &base));
+        let text = format!("{}{more}{films}", configuration(ours, theirs, &base));
         let config = Config::parse(&text, &folder.path().join("bailiwick.toml")).unwrap();
         let server = Server::start(config, Outside::system()).await.unwrap();
         let keys = get(&format!("http://127.0.0.1:{ours}/oidc/jwks")).await;
@@ -77,6 +83,17 @@ impl Stage {
         browser.open(&format!("{}{path}", self.base)).await.unwrap()
     }
 
+    /// Waits until the provider has printed this.
+    pub(crate) async fn wait_for(&self, text: &str) {
+        let printed = async {
+            while !self.provider.output().contains(text) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let printed = tokio::time::timeout(PRINTED_WAIT_MAX, printed).await;
+        assert!(printed.is_ok(), "{}", self.provider.output());
+    }
+
     /// The events of the newest entries, newest first.
     pub(crate) fn newest(&self, n: u32) -> Vec<Event> {
         let page = self.server.agency.ledger.search(&Search::newest(n)).unwrap();
@@ -104,7 +121,7 @@ fn client(base: &str, port: u16, keys: &Value) -> Value {
     })
 }
 
-fn configuration(ours: u16, theirs: u16, base: &str) -> String {
+pub(crate) fn configuration(ours: u16, theirs: u16, base: &str) -> String {
     format!(
         r#"
 [agency]

@@ -172,7 +172,7 @@ async fn a_directory_shows_a_certificate_instead_of_a_token() {
         rooms,
         "hr",
         (office.home.now(), 30),
-        "R. Stone",
+        (&ledger::Record::platform, "R. Stone"),
         &keys::SystemRandom,
     )
     .await

@@ -7,14 +7,20 @@
     reason = "a test that can not set its stage stops"
 )]
 
+mod administered;
 mod cards;
 mod certificates;
 #[expect(dead_code, reason = "the verifier's tests use the rest")]
 #[path = "../../../identity/tests/saml/common.rs"]
 mod common;
 mod devices;
+#[path = "../it/download.rs"]
+mod download;
 #[path = "../../../identity/tests/saml/encrypted.rs"]
 mod encrypted;
+mod faults;
+#[path = "../it/film.rs"]
+mod film;
 #[path = "../../../identity/tests/saml/forge.rs"]
 mod forge;
 #[path = "../../../identity/tests/saml/generated.rs"]
@@ -28,7 +34,9 @@ mod log_out;
 mod peers;
 mod providers;
 mod proxied;
+mod races;
 mod refusals;
+mod revoked;
 mod scim;
 mod stage;
 mod tending;

@@ -8,13 +8,13 @@ use web::agency::Outside;
 use web::config::Config;
 use web::serve::Server;
 
-struct Real {
-    base: String,
-    server: Server,
+pub(crate) struct Real {
+    pub(crate) base: String,
+    pub(crate) server: Server,
 }
 
 /// An agency on a port that its public address names, with this provider's metadata and the machine's clock.
-async fn start(folder: &std::path::Path, port: u16, metadata: &str, more: &str) -> Real {
+pub(crate) async fn start(folder: &std::path::Path, port: u16, metadata: &str, more: &str) -> Real {
     std::fs::write(folder.join("idp.xml"), metadata).unwrap();
     keys::keyring::create_master(&folder.join("master.key"), &keys::SystemRandom).unwrap();
     let base = format!("http://127.0.0.1:{port}");
@@ -28,24 +28,24 @@ async fn start(folder: &std::path::Path, port: u16, metadata: &str, more: &str) 
 }
 
 impl Real {
-    fn newest(&self) -> Event {
+    pub(crate) fn newest(&self) -> Event {
         let page = self.server.agency.ledger.search(&Search::newest(1)).unwrap();
         page.entries.into_iter().next().unwrap().record.event
     }
 
     /// Goes to the provider; gives the page that it shows.
-    async fn ask(&self, browser: &mut Browser) -> Page {
+    pub(crate) async fn ask(&self, browser: &mut Browser) -> Page {
         browser.open(&format!("{}/sign-in/riverton", self.base)).await.unwrap()
     }
 
     /// Carries the provider's answer back to us.
-    async fn back(&self, browser: &mut Browser, page: &Page) -> Page {
+    pub(crate) async fn back(&self, browser: &mut Browser, page: &Page) -> Page {
         let form = page.form(&format!("{}/saml/acs", self.base));
         let form = form.map_err(|error| format!("{error}: {}", page.text())).unwrap();
         browser.submit(page, &form).await.unwrap()
     }
 
-    async fn accept(&self, browser: &mut Browser, page: &Page) {
+    pub(crate) async fn accept(&self, browser: &mut Browser, page: &Page) {
         assert!(page.says("System-use notice"), "{:?}: {}", self.newest(), page.text());
         let form = page.form("/notice").unwrap();
         assert_eq!(browser.submit(page, &form).await.unwrap().status, 200);
@@ -62,14 +62,14 @@ impl Real {
     }
 }
 
-async fn text_of(url: &str) -> String {
+pub(crate) async fn text_of(url: &str) -> String {
     let page = Browser::new("test").open(url).await.unwrap();
     assert_eq!(page.status, 200, "{url}: {}", page.text());
     String::from_utf8(page.body.to_vec()).unwrap()
 }
 
 /// The page on which SimpleSAMLphp asks who it is.
-async fn log_in(browser: &mut Browser, page: &Page) -> Page {
+pub(crate) async fn log_in(browser: &mut Browser, page: &Page) -> Page {
     let form = page.form("?");
     let form = form.map_err(|error| format!("{error}: {} {}", page.address, page.text())).unwrap();
     let form = form.set("username", "det.ruiz").unwrap().set("password", "password").unwrap();
@@ -80,7 +80,7 @@ fn asks(page: &Page) -> bool {
     page.form("?").is_ok()
 }
 
-const PERSISTENT: &str =
+pub(crate) const PERSISTENT: &str =
     "name_id_format = \"urn:oasis:names:tc:SAML:2.0:nameid-format:persistent\"";
 
 #[tokio::test(flavor = "multi_thread")]

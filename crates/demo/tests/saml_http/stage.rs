@@ -68,6 +68,16 @@ impl Home {
         self.start_with(&change(USUAL), Outside::system()).await
     }
 
+    /// As [`Home::start_changed`], with this randomness.
+    pub(crate) async fn start_by(
+        &self,
+        change: impl Fn(&str) -> String,
+        random: Arc<dyn keys::Random>,
+    ) -> Agency {
+        let outside = Outside { random, ..Outside::system() };
+        self.start_with(&change(USUAL), outside).await.unwrap()
+    }
+
     /// Starts the agency with its ledger on this disk.
     pub(crate) async fn start_on(&self, disk: Arc<SimDisk>) -> Agency {
         self.start_on_changed(disk, str::to_owned).await

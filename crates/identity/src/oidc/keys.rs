@@ -43,7 +43,8 @@ impl KeySource {
             return Err(Refusal::new(unreachable, "the keys could not be had a minute ago"));
         }
         kept.asking(now);
-        let call = Call { url, form: None, bearer: None, bytes_max: JWKS_BYTES_MAX };
+        let bytes_max = JWKS_BYTES_MAX;
+        let call = Call { url, form: None, json: None, bearer: None, bytes_max };
         let answered = match self.fetch.fetch(call).await {
             Ok(reply) if reply.status == 200 => Jwks::parse(&reply.body).map_err(|what| {
                 Refusal::new(unfit, format!("the set of keys is not taken: {what}"))

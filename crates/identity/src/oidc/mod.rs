@@ -169,8 +169,10 @@ impl OidcSettings {
 pub struct Call {
     /// An address that was held against the issuer and the declared hosts.
     pub url: String,
-    /// The fields of a form to post; none: a GET.
+    /// The fields of a form to post; neither these nor `json`: a GET.
     pub form: Option<Vec<(String, String)>>,
+    /// JSON to post.
+    pub json: Option<String>,
     /// The access token to show.
     pub bearer: Option<String>,
     /// The most that the answer's body may have; more is an error.

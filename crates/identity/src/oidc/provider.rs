@@ -196,7 +196,7 @@ impl Provider {
         bearer: Option<String>,
         bytes_max: usize,
     ) -> Result<Reply, Refusal> {
-        let call = Call { url, form, bearer, bytes_max };
+        let call = Call { url, form, json: None, bearer, bytes_max };
         self.fetch.fetch(call).await.map_err(|error| {
             let causes = chain(&error);
             tracing::warn!(idp = %self.settings.id, error = %causes, "a provider can't be asked");

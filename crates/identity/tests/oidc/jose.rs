@@ -58,3 +58,27 @@ fn a_message_without_a_key_name_needs_the_only_key_that_fits() {
     let message = Jws::parse(&format!("eyJhbGciOiJSUzI1NiJ9.{PAYLOAD}.{RS256}")).unwrap();
     assert_eq!(message.verify(&two), Err(Flaw::Key));
 }
+
+/// Entra ID's older tokens name their key by a certificate's SHA-1 as well (`x5t`), which names nothing here.
+#[test]
+fn a_thumbprint_is_no_name_of_a_key() {
+    use crate::provider::{KEY, OTHER, jwk, jws};
+    let with = |key: &keys::sign::RsaKey, kid: &str| {
+        let mut key = jwk(key, kid);
+        key["x5t"] = json!(kid);
+        key
+    };
+    let both = json!({"keys": [with(&KEY, "one"), with(&OTHER, "two")]});
+    let both = Jwks::parse(both.to_string().as_bytes()).unwrap();
+    let alone = json!({"keys": [with(&KEY, "one")]});
+    let alone = Jwks::parse(alone.to_string().as_bytes()).unwrap();
+    let claims = json!({"iss": "joe"});
+    let verify = |header: &serde_json::Value, keys: &Jwks| {
+        Jws::parse(&jws(header, &claims, &KEY)).unwrap().verify(keys).map(|_| ())
+    };
+    let named = json!({"alg": "RS256", "kid": "one", "x5t": "two"});
+    assert_eq!(verify(&named, &both), Ok(()), "the name counts, whatever stands beside it");
+    let thumbprint = json!({"alg": "RS256", "x5t": "one"});
+    assert_eq!(verify(&thumbprint, &both), Err(Flaw::Key));
+    assert_eq!(verify(&thumbprint, &alone), Ok(()), "it is the only key that fits");
+}

@@ -7,8 +7,10 @@
     reason = "a test that can not set its stage stops"
 )]
 
+mod cases;
 mod discovery;
 mod jose;
+mod logout;
 mod provider;
 mod sign_in;
 mod ssf;

@@ -5,6 +5,7 @@ use identity::{Activity, Lookup};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use crate::cases::{ID_TOKENS, without};
 use crate::provider::{
     CLIENT, ISSUER, KEY, OTHER, Stage, browser, callback, claims, code_of, header, jwk, jws, now,
     parameter, settings,
@@ -57,102 +58,9 @@ async fn outcome(change: impl FnOnce(&mut Value, &mut Value)) -> String {
     code_of(stage.finish(&started, now()).await)
 }
 
-type Change = fn(&mut Value, &mut Value);
-
-fn without(value: &mut Value, name: &str) {
-    value.as_object_mut().unwrap().remove(name);
-}
-
-const TOKENS: &[(&str, &str, Change)] = &[
-    ("nothing", "accepted", |_, _| {}),
-    ("PS256", "accepted", |h, _| h["alg"] = json!("PS256")),
-    ("typ JWT", "accepted", |h, _| h["typ"] = json!("JWT")),
-    ("none", "oidc.alg", |h, _| h["alg"] = json!("none")),
-    ("nOnE", "oidc.alg", |h, _| h["alg"] = json!("nOnE")),
-    ("HS256", "oidc.alg", |h, _| h["alg"] = json!("HS256")),
-    ("RS512", "oidc.alg", |h, _| h["alg"] = json!("RS512")),
-    ("no alg", "oidc.alg", |h, _| without(h, "alg")),
-    ("ES256 with an RSA key", "oidc.key", |h, _| h["alg"] = json!("ES256")),
-    ("unknown kid", "oidc.key", |h, _| h["kid"] = json!("two")),
-    ("kid a number", "oidc.token.malformed", |h, _| h["kid"] = json!(1)),
-    ("crit", "oidc.token.malformed", |h, _| h["crit"] = json!(["exp"])),
-    ("b64", "oidc.token.malformed", |h, _| h["b64"] = json!(false)),
-    ("access token", "oidc.typ", |h, _| h["typ"] = json!("at+jwt")),
-    ("logout token", "oidc.typ", |h, _| h["typ"] = json!("logout+jwt")),
-    ("event", "oidc.typ", |_, c| c["events"] = json!({})),
-    ("no iss", "oidc.iss", |_, c| without(c, "iss")),
-    ("iss with slash", "oidc.iss", |_, c| c["iss"] = json!(format!("{ISSUER}/"))),
-    ("no aud", "oidc.aud", |_, c| without(c, "aud")),
-    ("other aud", "oidc.aud", |_, c| c["aud"] = json!("other")),
-    ("aud a list", "accepted", |_, c| c["aud"] = json!([CLIENT])),
-    ("two without azp", "oidc.aud", |_, c| c["aud"] = json!([CLIENT, "other"])),
-    ("two, azp other", "oidc.aud", |_, c| {
-        c["aud"] = json!([CLIENT, "other"]);
-        c["azp"] = json!("other");
-    }),
-    ("two, azp ours", "accepted", |_, c| {
-        c["aud"] = json!([CLIENT, "other"]);
-        c["azp"] = json!(CLIENT);
-    }),
-    ("azp other", "oidc.aud", |_, c| c["azp"] = json!("other")),
-    ("aud with a number", "oidc.aud", |_, c| c["aud"] = json!([CLIENT, 1])),
-    ("no exp", "oidc.exp", |_, c| without(c, "exp")),
-    ("exp a text", "oidc.exp", |_, c| c["exp"] = json!("1900000000")),
-    ("expired", "oidc.exp", |_, c| c["exp"] = json!(c["iat"].as_i64().unwrap() - 60)),
-    ("just not", "accepted", |_, c| c["exp"] = json!(c["iat"].as_i64().unwrap() - 59)),
-    ("no iat", "oidc.iat", |_, c| without(c, "iat")),
-    ("of tomorrow", "oidc.iat", |_, c| c["iat"] = json!(c["iat"].as_i64().unwrap() + 61)),
-    ("a minute ahead", "accepted", |_, c| c["iat"] = json!(c["iat"].as_i64().unwrap() + 60)),
-    ("old", "oidc.iat", |_, c| c["iat"] = json!(c["iat"].as_i64().unwrap() - 661)),
-    ("not yet", "oidc.iat", |_, c| c["nbf"] = json!(c["iat"].as_i64().unwrap() + 61)),
-    ("iat beyond time", "oidc.iat", |_, c| c["iat"] = json!(i64::MAX)),
-    ("no nonce", "oidc.nonce", |_, c| without(c, "nonce")),
-    ("other nonce", "oidc.nonce", |_, c| c["nonce"] = json!("x")),
-    ("at_hash", "oidc.at_hash", |_, c| c["at_hash"] = json!("x")),
-    ("no sub", "oidc.sub", |_, c| without(c, "sub")),
-    ("empty sub", "oidc.sub", |_, c| c["sub"] = json!("")),
-    ("sub with space", "oidc.sub", |_, c| c["sub"] = json!("a b")),
-    ("sub with zero", "oidc.sub", |_, c| c["sub"] = json!("a\0")),
-    ("long sub", "oidc.sub", |_, c| c["sub"] = json!("a".repeat(256))),
-    ("sid a number", "oidc.sid", |_, c| c["sid"] = json!(1)),
-    ("no auth_time", "oidc.auth_time.missing", |_, c| without(c, "auth_time")),
-    ("auth_time a text", "oidc.auth_time.missing", |_, c| c["auth_time"] = json!("1")),
-    ("auth ahead", "oidc.auth_time.future", |_, c| {
-        c["auth_time"] = json!(c["iat"].as_i64().unwrap() + 61);
-    }),
-    ("auth 12 h ago", "oidc.auth_time.old", |_, c| {
-        c["auth_time"] = json!(c["iat"].as_i64().unwrap() - 12 * 3600 - 61);
-    }),
-    ("no acr", "oidc.mfa.missing", |_, c| without(c, "acr")),
-    ("other acr", "oidc.mfa.missing", |_, c| c["acr"] = json!("urn:password")),
-    ("amr", "accepted", |_, c| {
-        without(c, "acr");
-        c["amr"] = json!(["pwd", "mfa"]);
-    }),
-    ("amr one factor", "oidc.mfa.missing", |_, c| {
-        c["acr"] = json!("0");
-        c["amr"] = json!(["pwd"]);
-    }),
-    ("amr a text", "oidc.mfa.missing", |_, c| {
-        without(c, "acr");
-        c["amr"] = json!("mfa");
-    }),
-    ("long amr", "oidc.amr", |_, c| {
-        without(c, "acr");
-        c["amr"] = json!(["mfa", "x".repeat(256)]);
-    }),
-    ("many functions", "oidc.claim", |_, c| c["functions"] = json!(vec!["x"; 1025])),
-    ("long name", "oidc.claim", |_, c| c["name"] = json!("x".repeat(2049))),
-    ("no function", "authz.not_provisioned", |_, c| without(c, "functions")),
-    ("objects", "oidc.claim", |_, c| c["functions"] = json!([{"a": "detective"}])),
-    ("conflict", "authz.functions.conflict", |_, c| {
-        c["functions"] = json!(["detective", "auditor"]);
-    }),
-];
-
 #[tokio::test]
 async fn each_statement_of_a_token_is_checked_and_refused_for_its_own_reason() {
-    for (name, expected, change) in TOKENS {
+    for (name, expected, change) in ID_TOKENS {
         assert_eq!(outcome(change).await, *expected, "{name}");
     }
 }

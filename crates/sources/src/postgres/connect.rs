@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{CancelToken, Client, Config};
 use wire::tls::ClientTls;
 use wire::{Egress, Secure, WireError};
 
@@ -67,12 +67,7 @@ impl Address {
             .application_name("bailiwick")
             .options("-c default_transaction_read_only=on -c standard_conforming_strings=on")
             .ssl_mode(SslMode::Require);
-        let stream = self
-            .egress
-            .connect(&self.host, self.port, wait_max)
-            .await
-            .map_err(|source| Fault::Connect { source: Box::new(source) })?;
-        let tls = Handshake { host: self.host.clone(), tls: self.tls.clone(), wait_max };
+        let (stream, tls) = self.reach(wait_max).await?;
         let (client, connection) =
             config.connect_raw(stream, tls).await.map_err(|error| refused(error, wait_max))?;
         tokio::spawn(async move {
@@ -83,6 +78,22 @@ impl Address {
         let link = Link { client, prepared: HashMap::new() };
         link.check_role(wait_max).await?;
         Ok(link)
+    }
+
+    /// Has the server stop the statement that runs on a connection.
+    pub(super) async fn cancel(&self, token: CancelToken, wait_max: Duration) -> Result<(), Fault> {
+        let (stream, tls) = self.reach(wait_max).await?;
+        let asked = tokio::time::timeout(wait_max, token.cancel_query_raw(stream, tls)).await;
+        match asked {
+            Ok(asked) => asked.map_err(|error| refused(error, wait_max)),
+            Err(_) => Err(Fault::TimedOut { after: wait_max }),
+        }
+    }
+
+    async fn reach(&self, wait_max: Duration) -> Result<(TcpStream, Handshake), Fault> {
+        let stream = self.egress.connect(&self.host, self.port, wait_max).await;
+        let stream = stream.map_err(|source| Fault::Connect { source: Box::new(source) })?;
+        Ok((stream, Handshake { host: self.host.clone(), tls: self.tls.clone(), wait_max }))
     }
 }
 

@@ -122,6 +122,7 @@ async fn the_query_part_of_the_story_on_postgresql() {
     writes(&harness).await;
     row_level_security_knows_who_asks(&harness).await;
     who_is_not_believed(&peer).await;
+    reads_that_nobody_waits_for_stop_at_the_server(&harness, &peer).await;
     lost_connections(&harness, &peer).await;
 }
 
@@ -310,6 +311,21 @@ async fn who_is_not_believed(peer: &Peer) {
     peer.sql("postgres", superuser).await;
     let fault = outcome(open("localhost", port, "root", &password, &ca)).await;
     assert!(matches!(fault, Fault::Superuser), "{fault}");
+}
+
+async fn reads_that_nobody_waits_for_stop_at_the_server(harness: &Harness, peer: &Peer) {
+    let mut plan = read("rms", "select pg_sleep(30)::text as s", &[]);
+    plan.limits.wait_max = Duration::from_secs(60);
+    let let_go = tokio::time::timeout(Duration::from_secs(1), harness.fetch(plan)).await;
+    assert!(let_go.is_err(), "nobody waits for it now");
+    let dropped = Instant::now();
+    let runs = "do $$ begin for i in 1..50 loop perform pg_stat_clear_snapshot(); if not exists \
+        (select from pg_stat_activity where state = 'active' and usename = 'bailiwick' \
+        and query like '%pg_sleep%') then \
+        return; end if; perform pg_sleep(0.1); end loop; raise 'it still runs'; end $$;";
+    peer.sql("postgres", runs).await;
+    assert!(dropped.elapsed() < Duration::from_secs(5), "{:?}", dropped.elapsed());
+    assert_eq!(count(harness, "true").await, "3");
 }
 
 async fn lost_connections(harness: &Harness, peer: &Peer) {

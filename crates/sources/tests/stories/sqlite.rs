@@ -253,6 +253,21 @@ async fn more_readers_than_seats_wait_and_then_give_up() {
 }
 
 #[tokio::test]
+async fn reads_that_nobody_waits_for_stop_and_give_up_their_seats() {
+    let world = world();
+    let long = || {
+        let mut plan = read("rms", ENDLESS, &[]);
+        plan.limits.wait_max = Duration::from_secs(60);
+        tokio::time::timeout(Duration::from_millis(100), world.harness.fetch(plan))
+    };
+    let (a, b, c, d) = tokio::join!(long(), long(), long(), long());
+    assert!([a, b, c, d].iter().all(Result::is_err), "all four were let go");
+    let started = Instant::now();
+    assert_eq!(world.ids("select count(*) from vehicles", &[]).await, "4");
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
 async fn one_row_or_byte_too_many_is_an_error() {
     let world = world();
     let limited = |rows_max, bytes_max| {

@@ -7,6 +7,9 @@ use sea_orm::{DatabaseTransaction, ExprTrait};
 use super::{AccountId, Column, Entity};
 use crate::{State, StateError, sessions, writing};
 
+/// Rows that one statement changes.
+const AT_ONCE_MAX: usize = 500;
+
 /// Whose sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of<'a> {
@@ -17,6 +20,8 @@ pub enum Of<'a> {
     Provider { idp: &'a str, session: &'a str, account: Option<AccountId> },
     /// One session, by the hash of its token.
     Session([u8; 32]),
+    /// Every session that was begun through a provider, such as one whose keys were stolen.
+    Everybody { idp: &'a str },
 }
 
 /// What ended.
@@ -58,6 +63,7 @@ pub async fn end_sessions(
             end_each(&transaction, live, reason, now).await?
         }
         Of::Session(id) => end_each(&transaction, vec![id], reason, now).await?,
+        Of::Everybody { idp } => everybody(state, &transaction, idp, reason, now).await?,
     };
     transaction.commit().await.map_err(writing(doing))?;
     Ok(ended)
@@ -85,6 +91,34 @@ pub(super) async fn all_of(
 ) -> Result<Vec<[u8; 32]>, StateError> {
     let live = sessions::live_of(transaction, Some(id.to_string()), None).await?;
     Ok(end_each(transaction, live, reason, now).await?.sessions)
+}
+
+/// Ends every session of a provider, and moves on the epochs of the accounts behind them.
+async fn everybody(
+    state: &State,
+    transaction: &DatabaseTransaction,
+    idp: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Ended, StateError> {
+    let live = sessions::live_through(state, transaction, idp).await?;
+    let mut people: Vec<String> = live.iter().map(|(_, person)| person.clone()).collect();
+    people.sort_unstable();
+    people.dedup();
+    for some in people.chunks(AT_ONCE_MAX) {
+        Entity::update_many()
+            .col_expr(Column::Epoch, Expr::col(Column::Epoch).add(1))
+            .filter(Column::Id.is_in(some))
+            .exec(transaction)
+            .await
+            .map_err(writing("end sessions"))?;
+    }
+    let sessions: Vec<[u8; 32]> = live.into_iter().map(|(id, _)| id).collect();
+    for some in sessions.chunks(AT_ONCE_MAX) {
+        sessions::end_many(transaction, some, reason, now).await?;
+    }
+    let accounts = people.iter().filter_map(|person| AccountId::parse(person)).collect();
+    Ok(Ended { accounts, sessions })
 }
 
 async fn end_each(

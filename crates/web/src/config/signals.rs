@@ -6,11 +6,11 @@ use identity::oidc::discovery::Place;
 use identity::ssf::StreamSettings;
 use serde::Deserialize;
 
-/// One stream of security events (Shared Signals Framework), pushed to `/ssf/events/<id>`.
+/// One stream of security events (Shared Signals Framework), pushed to `/ssf/events/<id>` or asked for.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventStreamConfig {
-    /// A short name, part of the address.
+    /// A short name, part of the address that events are pushed to.
     pub id: String,
     /// The transmitter's issuer, exactly as it writes it.
     pub issuer: String,
@@ -18,7 +18,8 @@ pub struct EventStreamConfig {
     pub audience: String,
     /// Where its keys are: `https`, or `http` on this machine.
     pub jwks_url: String,
-    /// The authority (PEM) that the server of `jwks_url` must have its certificate from; needed for `https`.
+    /// The authority (PEM) that the servers of `jwks_url` and `poll_url` must have their certificates from;
+    /// needed for `https`.
     pub ca: Option<PathBuf>,
     /// The identity provider (its `id`) whose people the events are about.
     pub provider: String,
@@ -26,6 +27,10 @@ pub struct EventStreamConfig {
     pub subject_issuer: Option<String>,
     /// A file with the bearer token that the transmitter shows; absent: its signature alone proves it.
     pub authorization_file: Option<PathBuf>,
+    /// Where events are asked for (RFC 8936): `https`, or `http` on this machine. None can be pushed then.
+    pub poll_url: Option<String>,
+    /// A file with the bearer token that is shown there.
+    pub poll_authorization_file: Option<PathBuf>,
 }
 
 impl EventStreamConfig {
@@ -53,11 +58,26 @@ impl EventStreamConfig {
         if place.tls && self.ca.is_none() {
             return Err(("event_stream.ca", "must be given where `jwks_url` is https"));
         }
+        if let Some(url) = &self.poll_url {
+            let Some(place) = Place::of(url) else {
+                return Err(("event_stream.poll_url", "is https, or http on this machine"));
+            };
+            if place.tls && self.ca.is_none() {
+                return Err(("event_stream.ca", "must be given where `poll_url` is https"));
+            }
+            if self.authorization_file.is_some() {
+                let what = "is for events that are pushed; here they are asked for";
+                return Err(("event_stream.authorization_file", what));
+            }
+        } else if self.poll_authorization_file.is_some() {
+            let what = "is for events that are asked for: `poll_url` is missing";
+            return Err(("event_stream.poll_authorization_file", what));
+        }
         Ok(())
     }
 
     pub(super) fn resolve(&mut self, base: &Path) {
-        let paths = [&mut self.ca, &mut self.authorization_file];
+        let paths = [&mut self.ca, &mut self.authorization_file, &mut self.poll_authorization_file];
         paths.into_iter().flatten().for_each(|path| *path = base.join(&*path));
     }
 }

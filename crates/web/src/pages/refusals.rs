@@ -238,6 +238,11 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "Compare our metadata at the provider, and the clocks.",
     ),
     (
+        "idp.held",
+        "Nobody is let in through the provider: an administrator holds it.",
+        "See the page of identity providers for since when; the ledger says why.",
+    ),
+    (
         "idp.metadata",
         "The provider's metadata has run out or has not been fetched.",
         "Renew it, or see why its address does not answer.",

@@ -22,7 +22,7 @@ use super::metadata::certificates;
 use crate::agency::StartError;
 use crate::config::Config;
 
-const LIMITS: ClientLimits = ClientLimits {
+pub(super) const LIMITS: ClientLimits = ClientLimits {
     connect_wait_max: std::time::Duration::from_secs(10),
     idle_wait_max: std::time::Duration::from_secs(20),
     head_bytes_max: 32 << 10,
@@ -67,13 +67,14 @@ impl Network {
         ca: Option<&Path>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
-        Self::to(places(settings), ca, clock)
+        Self::to(places(settings), ca, clock, LIMITS)
     }
 
     pub(crate) fn to(
         places: Vec<Place>,
         ca: Option<&Path>,
         clock: &Arc<dyn Clock>,
+        limits: ClientLimits,
     ) -> Result<Self, StartError> {
         let targets = places.iter().map(|place| Target {
             host: place.host.clone(),
@@ -84,9 +85,9 @@ impl Network {
         let client = match ca {
             Some(file) => {
                 let trust = Trust { authorities: certificates(file)?, leaves: Vec::new() };
-                Client::new(egress, client_config(&trust, None, clock.clone())?, LIMITS)
+                Client::new(egress, client_config(&trust, None, clock.clone())?, limits)
             }
-            None => Client::plain(egress, LIMITS),
+            None => Client::plain(egress, limits),
         };
         Ok(Self { client, places })
     }
@@ -100,17 +101,21 @@ impl Network {
         if let Some(token) = &call.bearer {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = match call.form {
-            Some(fields) => {
+        let post = |kind: &'static str, body: String, request: http::request::Builder| {
+            request
+                .method(Method::POST)
+                .header(header::CONTENT_TYPE, kind)
+                .header(header::CONTENT_LENGTH, body.len())
+                .body(Outgoing::bytes(Bytes::from(body)))
+        };
+        let request = match (call.form, call.json) {
+            (Some(fields), _) => {
                 let mut form = form_urlencoded::Serializer::new(String::new());
                 let body = form.extend_pairs(fields).finish();
-                request
-                    .method(Method::POST)
-                    .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                    .header(header::CONTENT_LENGTH, body.len())
-                    .body(Outgoing::bytes(Bytes::from(body)))?
+                post("application/x-www-form-urlencoded", body, request)?
             }
-            None => request.body(Outgoing::empty())?,
+            (None, Some(json)) => post("application/json", json, request)?,
+            (None, None) => request.body(Outgoing::empty())?,
         };
         let reply = self.client.request(&place.host, place.port, request).await?;
         let status = reply.status.as_u16();

@@ -3,11 +3,13 @@
 //! Invariant: metadata that is not believed changes nothing: the provider stays as it was, until that runs out;
 //! and a change is in the ledger before it counts.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use jiff::{SignedDuration, Timestamp};
 use keys::digest::sha256;
 use ledger::{Event, Record};
+use state::directory::tokens;
 use tokio::sync::Mutex;
 
 use super::known;
@@ -38,6 +40,8 @@ pub struct Providers {
     /// The end of our own certificate.
     ours_until: Timestamp,
     ours_told: Mutex<Told>,
+    /// What was told of the end of each directory's last token, by the directory's id.
+    tokens_told: Mutex<BTreeMap<String, Told>>,
 }
 
 /// One provider's source and what came of it.
@@ -65,7 +69,8 @@ impl Watched {
 impl Providers {
     pub(super) fn new(watched: Vec<Watched>, ours_until: Timestamp) -> Self {
         let watched = watched.into_iter().map(Mutex::new).collect();
-        Self { watched, ours_until, ours_told: Mutex::new(None) }
+        let (ours_told, tokens_told) = (Mutex::new(None), Mutex::default());
+        Self { watched, ours_until, ours_told, tokens_told }
     }
 }
 
@@ -96,6 +101,27 @@ impl Agency {
         let mut told = self.providers.ours_told.lock().await;
         let what = "our own certificate for signatures ends";
         self.tell_end("this service", what, Some(self.providers.ours_until), &mut told).await;
+        self.tell_ends_of_tokens().await;
+    }
+
+    /// A directory whose last token ends can't put anybody out any more.
+    async fn tell_ends_of_tokens(&self) {
+        let tokens = match tokens::list(&self.state).await {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "the directories' tokens could not be looked at");
+                return;
+            }
+        };
+        let mut told = self.providers.tokens_told.lock().await;
+        for directory in &self.config.directories {
+            let own = tokens.iter().filter(|token| token.client == directory.id);
+            let unrevoked = own.filter(|token| token.revoked_at.is_none());
+            let until = unrevoked.map(|token| token.expires_at).max();
+            let what = format!("the last token of its directory {} ends", directory.id);
+            let told = told.entry(directory.id.clone()).or_default();
+            self.tell_end(&directory.identity_provider, &what, until, told).await;
+        }
     }
 
     async fn refresh(&self, provider: &IdentityProviderConfig, watched: &mut Watched) {

@@ -13,6 +13,7 @@ use ledger::{AppendError, Event, Ledger, Record};
 use state::State;
 use state::directory::tokens;
 
+use crate::accounts::Recorded;
 use crate::agency::StartError;
 use crate::config::{Config, ConfigError};
 use crate::stopped::{Rooms, StoppedError};
@@ -20,7 +21,7 @@ use crate::stopped::{Rooms, StoppedError};
 pub use state::directory::tokens::Token;
 
 /// The longest that a token may count.
-pub const DAYS_MAX: u16 = 366;
+pub const DAYS_MAX: u16 = 365;
 /// Longest name of whoever orders something at the command line, in bytes.
 const NAME_BYTES_MAX: usize = 200;
 /// What every token begins with, so that a leaked one is known for what it is.
@@ -83,7 +84,8 @@ pub fn name(token: &Token) -> &str {
     token.id.get(..12).unwrap_or_default()
 }
 
-/// Makes a token for a directory. It is given once, and can't be read again.
+/// Makes a token for a directory. It is given once, and can't be read again. `record` says who makes it, and `by`
+/// names them.
 ///
 /// # Errors
 /// [`TokenError`]; then none counts.
@@ -91,7 +93,7 @@ pub async fn make(
     (ledger, state): (&Ledger, &State),
     directory: &str,
     (now, days): (Timestamp, u16),
-    by: &str,
+    (record, by): (Recorded<'_>, &str),
     random: &dyn Random,
 ) -> Result<String, TokenError> {
     if !(1..=DAYS_MAX).contains(&days) {
@@ -109,7 +111,7 @@ pub async fn make(
         by: by.to_owned(),
         until: Some(until),
     };
-    ledger.append(Record::platform(event)).await?;
+    ledger.append(record(event)).await?;
     tokens::keep(state, &id, directory, now, until).await?;
     Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret)))
 }
@@ -122,7 +124,7 @@ pub async fn revoke(
     (ledger, state): (&Ledger, &State),
     named: &str,
     now: Timestamp,
-    by: &str,
+    (record, by): (Recorded<'_>, &str),
 ) -> Result<(), TokenError> {
     let all = tokens::list(state).await?;
     let mut found = all.iter().filter(|token| {
@@ -139,7 +141,7 @@ pub async fn revoke(
         by: by.to_owned(),
         until: None,
     };
-    ledger.append(Record::platform(event)).await?;
+    ledger.append(record(event)).await?;
     match tokens::revoke(state, &token.id, now).await? {
         true => Ok(()),
         false => Err(TokenError::NoToken),
@@ -169,7 +171,7 @@ pub async fn make_stopped(
     let open = Rooms::open(&config).await?;
     let (now, random) = (open.outside.clock.now(), open.outside.random.clone());
     let rooms = (&open.ledger, &open.state);
-    let made = make(rooms, directory, (now, days), by, &*random).await;
+    let made = make(rooms, directory, (now, days), (&Record::platform, by), &*random).await;
     open.close::<TokenError>().await?;
     made
 }
@@ -182,6 +184,7 @@ pub async fn revoke_stopped(config: &Path, named: &str, by: &str) -> Result<(), 
     checked(by)?;
     let open = Rooms::open(&Config::read(config)?).await?;
     let now = open.outside.clock.now();
+    let by: (Recorded<'_>, &str) = (&Record::platform, by);
     let revoked = revoke((&open.ledger, &open.state), named, now, by).await;
     open.close::<TokenError>().await?;
     revoked

@@ -233,10 +233,15 @@ pub(super) fn function_boxes(held: &[String]) -> Markup {
 }
 
 pub(super) fn reason_field() -> Markup {
+    reason_field_as("reason")
+}
+
+/// `id` tells apart several on one page.
+pub(super) fn reason_field_as(id: &str) -> Markup {
     html! {
         div class="field" {
-            label class="usa-label" for="reason" { "Reason, which is put on record " span class="must" { "*" } }
-            input class="usa-input" id="reason" name="reason" required maxlength=(REASON_CHARS_MAX) autocomplete="off";
+            label class="usa-label" for=(id) { "Reason, which is put on record " span class="must" { "*" } }
+            input class="usa-input" id=(id) name="reason" required maxlength=(REASON_CHARS_MAX) autocomplete="off";
         }
     }
 }

@@ -1,0 +1,95 @@
+//! An export that was approved is sealed only while everybody who stands behind it may still sign in.
+
+use std::time::Duration;
+
+use demo::runner::{Places, World};
+use demo::story::Seat;
+use demo::story::client::Page;
+
+/// Longest wait for what the agency does by itself.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+async fn open_case(seat: &mut Seat) -> Page {
+    let page = seat.open("/tools/case-file").await.unwrap();
+    let form = page.form("/tools/case-file/runs").unwrap();
+    let form = form.set("case_number", "24-000113").unwrap().set("purpose", "C").unwrap();
+    seat.browser.submit(&page, &form).await.unwrap()
+}
+
+async fn step_up(seat: &mut Seat, next: &str) -> Page {
+    let page = seat.open(&format!("/step-up?next={next}")).await.unwrap();
+    seat.prove(&page).await.unwrap()
+}
+
+/// Asks for an export; gives its path.
+async fn ask(seat: &mut Seat) -> String {
+    step_up(seat, "/tools/case-file").await;
+    let page = open_case(seat).await;
+    let form = page.form("/tools/case-file/actions/export").unwrap();
+    let page = seat.browser.submit(&page, &form).await.unwrap();
+    let form = page.form("export").unwrap();
+    let agreement = form.offered("agreement").into_iter().next().unwrap();
+    let form = form.set("agreement", &agreement).unwrap();
+    let form = form.set("reason", "Two open cases with the same method of entry").unwrap();
+    let page = seat.browser.submit(&page, &form).await.unwrap();
+    page.address.path().to_owned()
+}
+
+/// Disables or enables somebody.
+async fn change(seat: &mut Seat, name: &str, act: &str) {
+    let people = step_up(seat, "/people").await;
+    let page = seat.browser.follow(&people, name).await.unwrap();
+    let form = page.pressed("Change it").unwrap();
+    let form = form.set("act", act).unwrap().set("reason", "left the agency").unwrap();
+    assert_eq!(seat.browser.submit(&page, &form).await.unwrap().status, 200);
+}
+
+/// Waits until the export's page is as wanted.
+async fn wait_for(seat: &mut Seat, path: &str, is_so: impl Fn(&Page) -> bool) {
+    let waiting = async {
+        loop {
+            let page = seat.open(path).await.unwrap();
+            if is_so(&page) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let waited = tokio::time::timeout(WAIT_MAX, waiting).await;
+    if waited.is_err() {
+        panic!("{}", seat.open(path).await.unwrap().text());
+    }
+}
+
+fn status(page: &Page) -> String {
+    let named = page.document.with_attribute("data-status");
+    named.and_then(|element| element.attribute("data-status")).unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_of_somebody_who_was_put_out_is_not_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start(folder.path(), Places::free().await.unwrap()).await.unwrap();
+    let base = format!("http://{}", world.riverton.pages);
+    let seat = async |id| {
+        let mut seat = Seat::new(id, &base);
+        seat.sign_in().await.unwrap();
+        seat
+    };
+    let mut ruiz = seat("det.ruiz").await;
+    let export = ask(&mut ruiz).await;
+    let mut voss = seat("adm.voss").await;
+    change(&mut voss, "Elena Ruiz", "disable").await;
+
+    let mut okafor = seat("sgt.okafor").await;
+    let page = step_up(&mut okafor, &export).await;
+    let form = page.form(&format!("{export}/approve")).unwrap();
+    assert_eq!(okafor.browser.submit(&page, &form).await.unwrap().status, 200);
+    wait_for(&mut okafor, &export, |page| page.says("may no longer sign in")).await;
+    let page = okafor.open(&export).await.unwrap();
+    assert_eq!(status(&page), "approved", "{}", page.text());
+
+    change(&mut voss, "Elena Ruiz", "enable").await;
+    wait_for(&mut okafor, &export, |page| status(page) == "acknowledged").await;
+    world.stop().await;
+}
