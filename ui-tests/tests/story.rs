@@ -234,7 +234,7 @@ async fn make_an_account(page: &Page, base: &str) {
     picture(page, "account-new").await;
     page.audit().await.unwrap();
     page.fill("Name at the provider", "tmp.aydin").await.unwrap();
-    page.fill("Name *", "Deniz Aydin").await.unwrap();
+    page.fill("Name", "Deniz Aydin").await.unwrap();
     page.fill("Department", "Records").await.unwrap();
     page.fill("Reason", "summer help").await.unwrap();
     page.click("Make the account").await.unwrap();

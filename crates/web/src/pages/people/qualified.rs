@@ -62,7 +62,7 @@ fn written(held: &[Qualification]) -> Markup {
     html! {
         section class="card card--flush" aria-labelledby="written" {
             div class="toolbar" { h2 id="written" { "What was written down" } }
-            div class="tablebox" role="region" aria-label="What was written down" tabindex="0" {
+            div class="tablebox" role="region" aria-label="List of what was written down" tabindex="0" {
                 table class="table" {
                     caption class="usa-sr-only" { "Trainings, screenings and agreements, newest first" }
                     thead { tr {
