@@ -35,9 +35,9 @@ pub async fn choose(State(agency): State<Shared>) -> Answer {
     let providers = cards.chain(saml).chain(oidc);
     let content = html! {
         p class="usa-intro" { "Sign in with your agency account. A second factor is required." }
-        ul class="usa-button-group" {
+        ul class="doors" {
             @for (id, label) in providers {
-                li class="usa-button-group__item" {
+                li {
                     a class="usa-button usa-button--big" href={ "/sign-in/" (id) } { (label) }
                 }
             }
