@@ -52,6 +52,7 @@ impl Story {
         };
         (question.resource.agreement, question.resource.requested_by) = (None, None);
         question.resource.caveats.clear();
+        question.actor.lacking.clear();
         question.now = self.clock.now();
         question.actor.assurance.authenticated_at = question.now;
         question.actor.assurance.stepped_up_at = Some(question.now);

@@ -93,7 +93,7 @@ async fn what_a_certificate_lacks_is_the_reason_why_it_does_not_count() {
             ("with a space in the name", &["spaced", "ca"], "cert.name"),
             ("without what is between", &["ruiz"], "cert.issuer"),
             ("of an authority of the same name", &["foreign"], "cert.signature"),
-            ("of itself", &["self"], "cert.issuer"),
+            ("an authority's own", &["self"], "cert.purpose"),
             ("none", &[], "cert.missing"),
         ],
     )
