@@ -54,7 +54,7 @@ fn sign_in(id: u8) -> NewSignIn {
         expires_at: at(10),
         asked: Asked {
             idp: "riverton".into(),
-            request: "_q".into(),
+            request: "_q7f3e91".into(),
             relay: "r".into(),
             return_to: "/tools".into(),
             step_up_of: None,
@@ -272,7 +272,7 @@ async fn nothing_in_the_file_names_the_person_and_a_row_moved_to_another_id_does
     state.close().await.unwrap();
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
-        for marker in ["Ruiz", "det.ruiz", "detective", "_q", "/tools"] {
+        for marker in ["Ruiz", "det.ruiz", "detective", "_q7f3e91", "/tools"] {
             let found = bytes.windows(marker.len()).any(|window| window == marker.as_bytes());
             assert!(!found, "`{marker}` is in the clear");
         }
