@@ -51,6 +51,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("object_store", &["ledger", "sources", "web"]),
     ("rusqlite", &["sources", "ledger"]),
     ("tokio-postgres", &["sources", "ledger"]),
+    ("krilla", &["parcel"]),
+    ("skrifa", &["parcel"]),
     ("minijinja", &["tools"]),
     ("sqlparser", &["tools", "sources"]),
     ("roxmltree", &["identity"]),
@@ -266,6 +268,11 @@ fn vendored_files_are_what_was_vendored() {
             assert!(listed.contains(file), "{file} is not in {list}");
         }
     }
+    let fonts = "crates/parcel/assets/fonts/vendored.sha256";
+    let mut command = Command::new("sha256sum");
+    command.args(["--check", "--strict", "--quiet", fonts]).current_dir(root());
+    let checked = command.output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
     assert!(
         listed.contains("crates/web/assets/uswds.css")
             && listed.contains("ui-tests/vendor/axe.min.js")

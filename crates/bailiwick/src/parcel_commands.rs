@@ -330,6 +330,7 @@ fn seal(
                 recipient,
             },
             custody: Vec::new(),
+            custody_document: true,
             now: SystemClock.now(),
             random: &SystemRandom,
             watch,

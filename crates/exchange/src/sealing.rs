@@ -145,6 +145,7 @@ impl Exchange {
                 entries,
                 transfer,
                 custody,
+                custody_document: true,
                 now,
                 random: setup.random.as_ref(),
                 watch: Watch {

@@ -4,12 +4,17 @@
 //! values are plain strings, as CASE asks since 1.4. What CASE has no term for (ledger entries)
 //! stands under our own prefix.
 
+pub(crate) mod paper;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::meta::{IndexedFile, Transfer};
+
+/// What documents name as the program that made them.
+const PROGRAM: &str = concat!("Bailiwick ", env!("CARGO_PKG_VERSION"));
 
 /// Someone who handled the evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -51,6 +51,8 @@ pub enum SealError {
         #[source]
         source: serde_json::Error,
     },
+    #[error("could not write the custody record as a document")]
+    Document(#[from] crate::document::DocumentError),
     #[error("sealing was cancelled")]
     Cancelled,
 }

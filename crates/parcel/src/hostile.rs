@@ -104,6 +104,7 @@ impl World {
                 recipient: party("NB0020000"),
             },
             custody: vec![],
+            custody_document: false,
             now: now(),
             random: &SystemRandom,
             watch: Watch::none(),

@@ -13,6 +13,7 @@ mod bag;
 pub mod bagit;
 mod cms;
 mod custody;
+pub mod document;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -238,6 +239,8 @@ pub struct Seal<'a> {
     pub entries: Vec<Entry>,
     pub transfer: Transfer,
     pub custody: Vec<CustodyEvent>,
+    /// Whether the custody record goes along as PDF/A too. It makes the smallest parcel some 30 KB larger.
+    pub custody_document: bool,
     /// Signing time and bagging date.
     pub now: Timestamp,
     pub random: &'a dyn Random,

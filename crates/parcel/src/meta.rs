@@ -112,6 +112,8 @@ pub(crate) struct Index {
 }
 
 pub(crate) const CUSTODY_FILE: &str = "metadata/custody.jsonld";
+/// The same for people; there if the sender wanted it.
+pub(crate) const CUSTODY_DOCUMENT: &str = "metadata/custody.pdf";
 pub(crate) const INDEX_FILE: &str = "metadata/index.json";
 pub(crate) const TRANSFER_FILE: &str = "metadata/transfer.json";
 

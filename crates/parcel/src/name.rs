@@ -49,7 +49,7 @@ fn component(name: &str) -> Option<&'static str> {
 }
 
 /// Characters without ink, and those that turn or break the line: they make one name look like another.
-fn hidden(letter: char) -> bool {
+pub(crate) fn hidden(letter: char) -> bool {
     matches!(letter,
         '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'

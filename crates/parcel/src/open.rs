@@ -29,12 +29,13 @@ use crate::{
 /// Decrypted parts kept in memory, so that reading on doesn't decrypt again.
 const PARTS_KEPT: usize = 2;
 
-/// The metadata section's files, in its order.
-const TAGS: [&str; 8] = [
+/// The metadata section's files, in its order. One of them may be missing: [`meta::CUSTODY_DOCUMENT`].
+const TAGS: [&str; 9] = [
     bag::INFO_FILE,
     bag::BAGIT_FILE,
     bag::MANIFEST_FILE,
     meta::CUSTODY_FILE,
+    meta::CUSTODY_DOCUMENT,
     meta::INDEX_FILE,
     meta::TRANSFER_FILE,
     bag::TAG_MANIFEST_FILE,
@@ -86,8 +87,7 @@ impl Parcel {
             }
         }
         let tags = self.read_tags(&section)?;
-        let contents: Vec<&[u8]> = tags.iter().map(|(_, content)| content.as_slice()).collect();
-        let (index, record, sender) = self.check_inside(&contents, recipient)?;
+        let (index, record, sender) = self.check_inside(&tags, recipient)?;
         let kept = Mutex::new(kept);
         Ok(Unlocked { parcel: self, recipient, tags, index, record, sender, kept })
     }
@@ -121,6 +121,9 @@ impl Parcel {
         let mut tags = Vec::with_capacity(TAGS.len());
         for tag in TAGS {
             let path = format!("inner/{tag}");
+            if tag == meta::CUSTODY_DOCUMENT && !pax::is_of(rest, &path) {
+                continue;
+            }
             let mut take = |length: u64| {
                 let length = usize::try_from(length).ok()?;
                 let (taken, after) = rest.split_at_checked(length)?;
@@ -145,20 +148,24 @@ impl Parcel {
     /// Checks the inner bag: signature, tag manifest, addressee, index against manifest.
     fn check_inside(
         &self,
-        contents: &[&[u8]],
+        tags: &[(&'static str, Vec<u8>)],
         recipient: &Recipient,
     ) -> Result<(Index, TransferRecord, Certificate), Refused> {
-        let [info, bagit, manifest, custody, index, transfer, tag_manifest, seal] = contents else {
-            return Err(Refused::new("inner", Fault::Malformed("eight metadata files")));
+        let of = |name: &str| {
+            let found = tags.iter().find(|(path, _)| *path == name);
+            found.map(|(_, content)| content.as_slice()).unwrap_or_default()
         };
+        let (tag_manifest, seal) = (of(bag::TAG_MANIFEST_FILE), of(bag::SIGNATURE_FILE));
+        let (index, transfer) = (of(meta::INDEX_FILE), of(meta::TRANSFER_FILE));
         let signed = signature::verify(
             ("inner/tagmanifest-sha256.txt", tag_manifest),
             ("inner/seal/tagmanifest-sha256.txt.p7s", seal),
             &self.trust,
         )?;
-        let listed = [info, bagit, manifest, custody, index, transfer];
-        let listed: Vec<_> = TAGS.into_iter().zip(listed.map(|content| *content)).collect();
-        if bag::tag_manifest(&listed).as_bytes() != *tag_manifest {
+        let unlisted = [bag::TAG_MANIFEST_FILE, bag::SIGNATURE_FILE];
+        let listed = tags.iter().filter(|(path, _)| !unlisted.contains(path));
+        let listed: Vec<_> = listed.map(|(path, content)| (*path, content.as_slice())).collect();
+        if bag::tag_manifest(&listed).as_bytes() != tag_manifest {
             return Err(Refused::new("inner/tagmanifest-sha256.txt", Fault::Altered));
         }
         let record = self.check_record(transfer, &signed, recipient)?;
@@ -172,9 +179,9 @@ impl Parcel {
         let expected =
             bag::inner_info(sender, self.info.id, self.info.sealed_at, bytes, files.len());
         let derived = [
-            ("inner/bag-info.txt", *info, expected),
-            ("inner/bagit.txt", *bagit, bag::BAGIT.to_owned()),
-            ("inner/manifest-sha256.txt", *manifest, inner_manifest(files)),
+            ("inner/bag-info.txt", of(bag::INFO_FILE), expected),
+            ("inner/bagit.txt", of(bag::BAGIT_FILE), bag::BAGIT.to_owned()),
+            ("inner/manifest-sha256.txt", of(bag::MANIFEST_FILE), inner_manifest(files)),
         ];
         for (path, content, expected) in derived {
             if content != expected.as_bytes() {
@@ -259,6 +266,12 @@ impl Unlocked<'_> {
     pub fn custody(&self) -> &[u8] {
         let found = self.tags.iter().find(|(path, _)| *path == meta::CUSTODY_FILE);
         found.map(|(_, content)| content.as_slice()).unwrap_or_default()
+    }
+
+    /// `custody.pdf`, if the sender put it in.
+    pub fn custody_document(&self) -> Option<&[u8]> {
+        let found = self.tags.iter().find(|(path, _)| *path == meta::CUSTODY_DOCUMENT);
+        found.map(|(_, content)| content.as_slice())
     }
 
     /// The certificate that signed the inside.

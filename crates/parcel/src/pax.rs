@@ -77,6 +77,11 @@ fn put(block: &mut [u8; 512], at: usize, bytes: &[u8]) {
     }
 }
 
+/// Whether a plain ustar header of this name begins here. What else it says is compared later.
+pub(crate) fn is_of(archive: &[u8], path: &str) -> bool {
+    archive.strip_prefix(path.as_bytes()).is_some_and(|rest| rest.starts_with(&[0]))
+}
+
 /// The length field of a plain ustar header: all that the reader takes from one, before it
 /// compares the whole.
 pub(crate) fn length_of(block: &[u8]) -> Option<u64> {

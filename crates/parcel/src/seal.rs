@@ -79,6 +79,7 @@ struct Order<'a> {
     sender: &'a Signer,
     transfer: Transfer,
     custody: Vec<CustodyEvent>,
+    custody_document: bool,
     recipients: Vec<String>,
     part_size: u64,
     /// Whole seconds, as every place that holds it can.
@@ -97,6 +98,7 @@ fn write(seal: Seal<'_>, target: &dyn Target) -> Result<Sealed, SealError> {
         sender: seal.sender,
         transfer: seal.transfer,
         custody: seal.custody,
+        custody_document: seal.custody_document,
         recipients: meta::fingerprints(&seal.recipients),
         part_size: seal.part_size,
         sealed_at: Timestamp::from_second(seal.now.as_second()).map_err(failed)?,
@@ -212,14 +214,22 @@ fn tag_files(order: &Order<'_>, index: &Index) -> Result<Vec<(String, Vec<u8>)>,
     let info = bag::inner_info(sender, order.id, order.sealed_at, bytes, files.len());
     let json = |file| move |source| SealError::Json { file, source };
     let custody = custody::write(order.id, &order.transfer, files, &order.custody);
-    let tags: [(&str, Vec<u8>); 6] = [
+    let custody = custody.map_err(json(meta::CUSTODY_FILE))?;
+    let paper = order.custody_document.then(|| {
+        let of = (order.id, order.sealed_at);
+        custody::paper::write(of, &order.transfer, files, &order.custody, &custody)
+    });
+    let mut tags: Vec<(&str, Vec<u8>)> = vec![
         (bag::INFO_FILE, info.into_bytes()),
         (bag::BAGIT_FILE, bag::BAGIT.into()),
         (bag::MANIFEST_FILE, inner_manifest(files).into_bytes()),
-        (meta::CUSTODY_FILE, custody.map_err(json(meta::CUSTODY_FILE))?),
+        (meta::CUSTODY_FILE, custody),
+    ];
+    tags.extend(paper.transpose()?.map(|paper| (meta::CUSTODY_DOCUMENT, paper)));
+    tags.extend([
         (meta::INDEX_FILE, meta::to_json(index).map_err(json(meta::INDEX_FILE))?),
         (meta::TRANSFER_FILE, meta::to_json(&record).map_err(json(meta::TRANSFER_FILE))?),
-    ];
+    ]);
     let listed: Vec<_> = tags.iter().map(|(path, content)| (*path, content.as_slice())).collect();
     let manifest = bag::tag_manifest(&listed);
     let signature = signature::sign(manifest.as_bytes(), order.sender, order.sealed_at)?;

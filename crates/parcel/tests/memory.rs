@@ -67,6 +67,7 @@ fn three_parts_a_thread_are_enough_to_seal_verify_and_open() {
             recipient: party("NB0020000"),
         },
         custody: vec![],
+        custody_document: true,
         now,
         random: &SystemRandom,
         watch: Watch::none(),

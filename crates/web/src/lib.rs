@@ -20,6 +20,7 @@ pub mod ldap;
 pub mod live;
 pub mod multipart;
 pub mod pages;
+mod papers;
 pub mod problem;
 pub mod providers;
 mod qualifications;

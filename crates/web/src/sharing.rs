@@ -33,7 +33,7 @@ use crate::live::Leash;
 use crate::problem::chain;
 use crate::serve::read_own;
 use crate::session::SignedIn;
-use crate::{tabular, witnesses};
+use crate::{papers, tabular, witnesses};
 
 /// The exchange of one agency, and where partners call.
 pub struct Sharing {
@@ -70,6 +70,8 @@ pub enum Piece {
     Csv(String),
     /// A query's rows as JSON.
     Json(String),
+    /// A query's rows as a document for people, PDF/A-3b.
+    Pdf(String),
     /// A document of an evidence part, by its row.
     Document {
         /// The part.
@@ -169,7 +171,7 @@ impl Content for Refetch {
             let fetching = async {
                 let mut items = Vec::with_capacity(export.details.items.len());
                 for item in &export.details.items {
-                    let item = agency.fetch_item(&caller, item, export.requested_at).await?;
+                    let item = agency.fetch_item(&caller, export, item).await?;
                     items.push(leashed(item, &leash));
                 }
                 Ok::<_, String>(items)
@@ -234,8 +236,8 @@ impl Agency {
     async fn fetch_item(
         &self,
         caller: &Caller,
+        export: &Export,
         item: &Item,
-        modified: Timestamp,
     ) -> Result<SealItem, String> {
         let words = |error: &(dyn std::error::Error + 'static)| chain(error);
         let recipe: Recipe =
@@ -243,21 +245,30 @@ impl Agency {
         let tool = self.tools.get(&recipe.tool).ok_or("the tool is no longer there")?;
         let form = Submission { typed: recipe.typed, ..Submission::default() };
         let context = self.context(&caller.actor);
-        let export = tool
+        let plan = tool
             .plan_export(&recipe.action, &form, None, &context)
             .map_err(|error| words(&error))?;
         let (bytes, released) = match recipe.what {
-            Piece::Csv(query) | Piece::Json(query) if !tool_has(&export.reads, &query) => {
+            Piece::Csv(query) | Piece::Json(query) | Piece::Pdf(query)
+                if !tool_has(&plan.reads, &query) =>
+            {
                 return Err(format!("the tool no longer exports `{query}`"));
             }
             Piece::Csv(query) => {
-                self.fetch_rows(caller, export.reads, &query, tabular::csv).await?
+                self.fetch_rows(caller, plan.reads, &query, &|rows, _| Ok(tabular::csv(rows)))
+                    .await?
             }
             Piece::Json(query) => {
-                self.fetch_rows(caller, export.reads, &query, tabular::json).await?
+                self.fetch_rows(caller, plan.reads, &query, &|rows, _| Ok(tabular::json(rows)))
+                    .await?
+            }
+            Piece::Pdf(query) => {
+                let write: &Writer<'_> =
+                    &|rows, entry| papers::rows(self, export, item, rows, entry);
+                self.fetch_rows(caller, plan.reads, &query, write).await?
             }
             Piece::Document { part, values } => {
-                let handle = Handle { values, why: export.why, expires: Timestamp::MAX };
+                let handle = Handle { values, why: plan.why, expires: Timestamp::MAX };
                 let planned = tool
                     .plan_evidence(&part, &handle, None, &context)
                     .map_err(|error| words(&error))?;
@@ -267,7 +278,7 @@ impl Agency {
         Ok(SealItem {
             path: item.path.clone(),
             media_type: item.media_type.clone(),
-            modified,
+            modified: export.requested_at,
             length: bytes.len() as u64,
             open: Box::new(move || Ok(Box::new(std::io::Cursor::new(bytes)))),
             released,
@@ -279,13 +290,13 @@ impl Agency {
         caller: &Caller,
         reads: Vec<(String, Planned)>,
         query: &str,
-        write: fn(&Rows) -> Vec<u8>,
+        write: &Writer<'_>,
     ) -> Result<(Vec<u8>, ledger::EntryNumber), String> {
         let found = reads.into_iter().find(|(id, _)| id == query);
         let (_, planned) = found.ok_or("the query is no longer there")?;
         let released = self.run_read(caller, planned).await.map_err(|problem| problem.words)?;
         let (rows, receipt) = released.open();
-        Ok((write(rows), receipt.entry))
+        Ok((write(rows, receipt.entry)?, receipt.entry))
     }
 
     async fn fetch_document(
@@ -298,6 +309,9 @@ impl Agency {
         Ok((document.bytes, receipt.entry))
     }
 }
+
+/// Rows, and the entry of their release, as a file.
+type Writer<'a> = dyn Fn(&Rows, ledger::EntryNumber) -> Result<Vec<u8>, String> + Sync + 'a;
 
 fn tool_has(reads: &[(String, Planned)], query: &str) -> bool {
     reads.iter().any(|(id, _)| id == query)

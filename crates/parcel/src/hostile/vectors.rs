@@ -95,6 +95,7 @@ fn order<'a>(world: &'a World, id: &str, video: Vec<u8>, kem: &Certificate) -> S
             recipient: party("NB0020000", "Lakeside County Sheriff"),
         },
         custody: vec![],
+        custody_document: false,
         now: now(),
         random: &SystemRandom,
         watch: Watch::none(),
@@ -119,8 +120,10 @@ fn write_the_vectors() {
     let video = vec![7; 9000];
     let good = folder.join("good");
     let sealed = crate::seal(order(&world, ID, video.clone(), &kem_certificate), &good).unwrap();
-    crate::seal_file(order(&world, OTHER, video, &kem_certificate), &folder.join("good.zip"))
-        .unwrap();
+    // The second one carries the custody record as a document too.
+    let with_paper =
+        Seal { custody_document: true, ..order(&world, OTHER, video, &kem_certificate) };
+    crate::seal_file(with_paper, &folder.join("good.zip")).unwrap();
     let mut all = Vectors { world, folder, changes: Vec::new() };
     write_keys(&all, &kem_certificate, &kem);
     let tags = bag::TAG_FILES;

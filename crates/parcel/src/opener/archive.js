@@ -66,8 +66,8 @@ function paxHeader(path, length, seconds) {
   return concat(...out);
 }
 
-const SECTION = ['bag-info.txt', 'bagit.txt', 'manifest-sha256.txt', 'metadata/custody.jsonld', 'metadata/index.json',
-  'metadata/transfer.json', 'tagmanifest-sha256.txt', 'seal/tagmanifest-sha256.txt.p7s'];
+const SECTION = ['bag-info.txt', 'bagit.txt', 'manifest-sha256.txt', 'metadata/custody.jsonld', 'metadata/custody.pdf',
+  'metadata/index.json', 'metadata/transfer.json', 'tagmanifest-sha256.txt', 'seal/tagmanifest-sha256.txt.p7s'];
 
 // The files of the metadata section: path to bytes.
 function readSection(section, seconds) {
@@ -77,6 +77,8 @@ function readSection(section, seconds) {
   for (const path of SECTION) {
     const file = `inner/${path}`;
     const block = section.subarray(at, at + 512);
+    // The one that may be missing.
+    if (path === 'metadata/custody.pdf' && text(block.subarray(0, file.length + 1)) !== `${file}\0`) continue;
     const digits = text(block.subarray(124, 135)) ?? '';
     need(/^[0-7]{11}$/.test(digits), file, form);
     const length = parseInt(digits, 8);

@@ -28,7 +28,7 @@ async function unlockParcel(parcel, recipient) {
   const manifest = tags.get('tagmanifest-sha256.txt');
   const names = ['inner/tagmanifest-sha256.txt', 'inner/seal/tagmanifest-sha256.txt.p7s'];
   const signed = await checkSignature(names[0], manifest, names[1], tags.get('seal/tagmanifest-sha256.txt.p7s'), parcel.trust);
-  const listed = SECTION.slice(0, 6).map((path) => [path, tags.get(path)]);
+  const listed = SECTION.slice(0, -2).filter((path) => tags.has(path)).map((path) => [path, tags.get(path)]);
   need(text(manifest) === (await tagManifest(listed)), names[0], 'altered: its hash is not the signed one');
   const record = await checkRecord(parcel, tags.get('metadata/transfer.json'), signed, recipient);
   const index = json(tags.get('metadata/index.json'));

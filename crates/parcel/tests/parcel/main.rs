@@ -1,10 +1,11 @@
 //! The parcel's stories, with stock tools as the second implementation.
 #![expect(clippy::unwrap_used, reason = "test helpers stop at the first surprise")]
-#![expect(clippy::indexing_slicing, reason = "tests know their lengths")]
 #![expect(clippy::print_stderr, reason = "a skipped check says so")]
+#![expect(clippy::indexing_slicing, reason = "tests know their lengths")]
 
 mod faults;
 mod one_file;
+mod papers;
 mod plain_bags;
 mod resume;
 mod roundtrip;

@@ -7,7 +7,7 @@ use std::process::Command;
 use keys::cert;
 use parcel::{Trust, Watch};
 
-use crate::support::{World, case, files, noise, run};
+use crate::support::{World, case, files, noise, python_tool, run};
 
 /// The command lines of HOW-TO-OPEN.txt: those indented by four spaces.
 fn commands(text: &str) -> Vec<&str> {
@@ -135,11 +135,7 @@ fn openssl_finds_our_signature_to_be_cades() {
 
 #[test]
 fn bagit_py_finds_both_bags_valid() {
-    let probe = run(Command::new("python3").args(["-c", "import bagit"]));
-    if !probe.status.success() {
-        eprintln!("skipped: python3 has no module `bagit` here (pip install bagit==1.9.0)");
-        return;
-    }
+    let Some(python) = python_tool("the check of a bag", "python") else { return };
     let world = World::new();
     let parcel = world.path("parcel");
     parcel::seal(world.order(case(), 4096), &parcel).unwrap();
@@ -147,26 +143,25 @@ fn bagit_py_finds_both_bags_valid() {
     parcel::open(&parcel, &world.recipient, &world.trust(), &opened, None, Watch::none()).unwrap();
     let check = "import bagit, sys; bagit.Bag(sys.argv[1]).validate()";
     for bag in [&parcel, &opened.join("inner")] {
-        let valid = run(Command::new("python3").args(["-c", check]).arg(bag));
+        let valid = run(Command::new(&python).args(["-c", check]).arg(bag));
         assert!(valid.status.success(), "{}", String::from_utf8_lossy(&valid.stderr));
     }
     std::fs::remove_file(parcel.join("data/000/part-000001.p7m")).unwrap();
-    let valid = run(Command::new("python3").args(["-c", check]).arg(&parcel));
+    let valid = run(Command::new(&python).args(["-c", check]).arg(&parcel));
     assert!(!valid.status.success(), "a bag with a missing part is not valid");
 }
 
 #[test]
 fn case_validate_finds_the_custody_record_to_conform() {
-    if Command::new("case_validate").arg("--help").output().is_err() {
-        eprintln!("skipped: no case_validate here (pip install case-utils==0.18.0)");
+    let Some(validate) = python_tool("the check of a custody record", "case_validate") else {
         return;
-    }
+    };
     let world = World::new();
     let parcel = world.sealed("parcel");
     let opened = world.path("opened");
     parcel::open(&parcel, &world.recipient, &world.trust(), &opened, None, Watch::none()).unwrap();
     let record = opened.join("inner/metadata/custody.jsonld");
-    let said = run(Command::new("case_validate").args(["-f", "human"]).arg(&record));
+    let said = run(Command::new(validate).args(["-f", "human"]).arg(&record));
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.status.success() && text.contains("Conforms: True"), "{text}");
 }

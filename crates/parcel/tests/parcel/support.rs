@@ -87,6 +87,7 @@ impl World {
             entries,
             transfer: transfer(),
             custody: custody(),
+            custody_document: false,
             now: now(),
             random: &SystemRandom,
             watch: Watch::none(),
@@ -206,6 +207,12 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
         std::fs::create_dir_all(target.parent().unwrap()).unwrap();
         std::fs::copy(from.join(&file), target).unwrap();
     }
+}
+
+/// A program of those that `make setup` puts into `target/python`; `None` where it is missing, and this is not CI.
+pub(crate) fn python_tool(what: &str, name: &str) -> Option<PathBuf> {
+    let path = testkit::target().unwrap().join("python/bin").join(name);
+    testkit::need(what, &[path.to_str().unwrap()]).unwrap()
 }
 
 pub(crate) fn run(command: &mut Command) -> Output {

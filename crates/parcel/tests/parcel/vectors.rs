@@ -8,7 +8,7 @@ use keys::cert::{Certificate, private_key_from_pem};
 use parcel::{Recipient, RecipientKey, Refused, Trust, Watch};
 use serde_json::Value;
 
-use crate::support::{copy_folder, quick_folder, run};
+use crate::support::{copy_folder, python_tool, quick_folder, run};
 
 fn vectors() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats/vectors/parcel"))
@@ -117,13 +117,9 @@ fn our_reader_judges_the_vectors_as_their_index_says() {
 
 #[test]
 fn python_judges_the_vectors_as_their_index_says() {
-    let probe = run(Command::new("python3").args(["-c", "import cryptography"]));
-    if !probe.status.success() {
-        eprintln!("skipped: python3 has no module `cryptography` here");
-        return;
-    }
+    let Some(python) = python_tool("the second reader of the vectors", "python") else { return };
     let script = vectors().join("../../verify_parcel.py");
-    let said = run(Command::new("python3").arg(script).arg("--vectors").arg(vectors()));
+    let said = run(Command::new(python).arg(script).arg("--vectors").arg(vectors()));
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     let errors = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.status.success() && text.contains("judged as the index says"), "{text}{errors}");

@@ -113,11 +113,12 @@ pub async fn request(
     };
     let mut items = Vec::new();
     for (query, read) in &planned.reads {
-        let both = [
+        let forms = [
             (Piece::Csv(query.clone()), "csv", "text/csv"),
             (Piece::Json(query.clone()), "json", "application/json"),
+            (Piece::Pdf(query.clone()), "pdf", "application/pdf"),
         ];
-        for (what, ending, media_type) in both {
+        for (what, ending, media_type) in forms {
             items.push(Item {
                 path: format!("records/{query}.{ending}"),
                 label: format!("{query} of {}, as {}", tool.title, ending.to_uppercase()),

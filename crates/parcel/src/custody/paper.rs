@@ -1,0 +1,136 @@
+//! `custody.pdf`: what `custody.jsonld` says, for people, with that file inside.
+
+use jiff::Timestamp;
+use keys::digest::sha256;
+use uuid::Uuid;
+
+use super::CustodyEvent;
+use crate::document::{Attached, Block, Document, DocumentError, Table};
+use crate::meta::{self, IndexedFile, Transfer};
+
+/// Files that are printed with their digests. Of more the document says where the list is.
+const FILES_PRINTED_MAX: usize = 1_000;
+/// Bytes of `custody.jsonld` that go inside. A larger one lies beside, and the document has its digest.
+const RECORD_BYTES_MAX: usize = 8 << 20;
+
+/// Writes the document. The same parcel gives the same bytes.
+pub(crate) fn write(
+    (id, sealed_at): (Uuid, Timestamp),
+    transfer: &Transfer,
+    files: &[IndexedFile],
+    events: &[CustodyEvent],
+    record: &[u8],
+) -> Result<Vec<u8>, DocumentError> {
+    let mut blocks = vec![Block::Facts(facts(id, sealed_at, transfer, files))];
+    blocks.push(Block::Heading("What happened to it".to_owned()));
+    blocks.push(Block::Paragraph(
+        "Oldest first. Times are UTC. Each entry of a ledger can be proved with that ledger's signed checkpoint.".to_owned(),
+    ));
+    blocks.push(Block::Table(happened(events)));
+    blocks.push(Block::Heading("Files".to_owned()));
+    if files.len() > FILES_PRINTED_MAX {
+        blocks.push(Block::Paragraph(format!(
+            "{} files, more than are printed here ({FILES_PRINTED_MAX}). manifest-sha256.txt and metadata/custody.jsonld \
+             beside this document list them all.",
+            files.len()
+        )));
+    } else {
+        blocks.push(Block::Table(listed(files)));
+    }
+    blocks.push(Block::Heading("For machines".to_owned()));
+    let inside = record.len() <= RECORD_BYTES_MAX;
+    let place =
+        if inside { "attached to this document, and beside it" } else { "beside this document" };
+    blocks.push(Block::Paragraph(format!(
+        "The same is in metadata/custody.jsonld (CASE 1.5 / UCO), {place}. Its SHA-256: {}",
+        hex::encode(sha256(record))
+    )));
+    let attached = inside.then(|| Attached {
+        name: "custody.jsonld".to_owned(),
+        media_type: "application/ld+json".to_owned(),
+        description: "The chain of custody in CASE 1.5 / UCO".to_owned(),
+        bytes: record.to_vec(),
+    });
+    let document = Document {
+        title: "Chain of custody".to_owned(),
+        author: format!("{} ({})", transfer.sender.name, transfer.sender.ori),
+        program: super::PROGRAM.to_owned(),
+        created: sealed_at,
+        marks: marks(&transfer.handling),
+        reference: format!("Parcel {id}"),
+        blocks,
+        attached: attached.into_iter().collect(),
+    };
+    document.write()
+}
+
+/// The marks, unless they are too long for the head of a page: then where they are.
+fn marks(handling: &[String]) -> Vec<String> {
+    let bytes: usize = handling.iter().map(String::len).sum();
+    if bytes <= 400 {
+        return handling.to_vec();
+    }
+    vec![format!("{} handling marks: see the first page", handling.len())]
+}
+
+fn facts(
+    id: Uuid,
+    sealed_at: Timestamp,
+    transfer: &Transfer,
+    files: &[IndexedFile],
+) -> Vec<(String, String)> {
+    let party = |party: &meta::Party| format!("{} ({})", party.name, party.ori);
+    let bytes: u64 = files.iter().map(|file| file.length).sum();
+    let all = [
+        ("Parcel", Some(id.to_string())),
+        ("Exchange", Some(transfer.exchange_id.clone())),
+        ("From", Some(party(&transfer.sender))),
+        ("To", Some(party(&transfer.recipient))),
+        ("Case number", transfer.case_number.clone()),
+        ("Purpose", Some(transfer.purpose.clone())),
+        ("Authority", Some(transfer.authority.clone())),
+        ("Handling", (!transfer.handling.is_empty()).then(|| transfer.handling.join("\n"))),
+        ("Retention", transfer.retention.clone()),
+        ("Sealed at", Some(sealed_at.to_string())),
+        ("Content", Some(format!("{} files, {bytes} bytes", files.len()))),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn happened(events: &[CustodyEvent]) -> Table {
+    let row = |(number, event): (usize, &CustodyEvent)| {
+        let ended = event.ended.map(|at| format!("\nto {at}")).unwrap_or_default();
+        let person = &event.person;
+        let about = if event.files.is_empty() { "all".to_owned() } else { event.files.join("\n") };
+        let ledger = event.ledger.as_ref();
+        let ledger =
+            ledger.map(|at| format!("entry {} of {}\nleaf {}", at.entry, at.origin, at.leaf));
+        vec![
+            (number + 1).to_string(),
+            format!("{}{ended}", event.started),
+            format!("{}\n{}", event.kind, event.description),
+            format!("{}\n{}, {}\n{}", person.name, person.role, person.agency, person.account),
+            about,
+            ledger.unwrap_or_default(),
+        ]
+    };
+    let columns = ["No.", "When", "What", "Who", "Files", "Ledger"];
+    Table {
+        columns: columns.map(str::to_owned).to_vec(),
+        rows: events.iter().enumerate().map(row).collect(),
+    }
+}
+
+fn listed(files: &[IndexedFile]) -> Table {
+    let row = |file: &IndexedFile| {
+        vec![
+            file.path.clone(),
+            file.media_type.clone(),
+            file.length.to_string(),
+            file.modified.to_string(),
+            file.sha256.clone(),
+        ]
+    };
+    let columns = ["File", "Type", "Bytes", "Modified", "SHA-256"];
+    Table { columns: columns.map(str::to_owned).to_vec(), rows: files.iter().map(row).collect() }
+}
