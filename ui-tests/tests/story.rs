@@ -106,10 +106,59 @@ async fn open_the_parcel(page: &Page, base: &str) {
     page.audit().await.unwrap();
     page.follow("No. ").await.unwrap();
     page.wait_for("How it was verified").await.unwrap();
+    picture(page, "parcel-decision").await;
+    page.audit().await.unwrap();
+    page.click("Accept it").await.unwrap();
+    page.wait_for("What was decided here").await.unwrap();
     page.audit().await.unwrap();
     page.follow("Open the parcel").await.unwrap();
     page.wait_for("What it is for").await.unwrap();
     page.audit().await.unwrap();
+}
+
+/// Loads a page until it says so: what the two agencies tell each other takes a moment.
+async fn reload_until(page: &Page, url: &str, text: &str) {
+    let says = format!("document.body.innerText.includes({text:?})");
+    for _ in 0..100 {
+        page.goto(url).await.unwrap();
+        if page.ask::<bool>(&says).await.unwrap() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    panic!("{url} does not say {text}");
+}
+
+/// The sender takes it back, the receiver destroys it, and the certificate of that comes back.
+async fn recall_and_destroy(ruiz: &Page, export: &str, pell: &Page, lakeside: &str) {
+    reload_until(ruiz, export, "Opened for the first time").await;
+    ruiz.audit().await.unwrap();
+    ruiz.fill("Why it is recalled", "Sent for the wrong case").await.unwrap();
+    ruiz.click("Recall the export").await.unwrap();
+    ruiz.wait_for("took it back on").await.unwrap();
+    reload_until(ruiz, export, "The partner had it already, and has to answer").await;
+    picture(ruiz, "export-recalled").await;
+    ruiz.audit().await.unwrap();
+
+    reload_until(pell, &format!("{lakeside}/incoming"), "recalled: answer it").await;
+    pell.audit().await.unwrap();
+    pell.follow("No. ").await.unwrap();
+    pell.wait_for("The sender recalls this parcel").await.unwrap();
+    picture(pell, "parcel-recalled").await;
+    pell.audit().await.unwrap();
+    pell.follow("Confirm my identity first").await.unwrap();
+    prove(pell, "Jonah Pell", "Lakeside").await;
+    pell.wait_for("The sender recalls this parcel").await.unwrap();
+    pell.fill("Why it is destroyed", "Recalled by its sender").await.unwrap();
+    pell.click("Destroy the parcel").await.unwrap();
+    pell.wait_for("Destroyed by").await.unwrap();
+    picture(pell, "parcel-destroyed").await;
+    pell.audit().await.unwrap();
+
+    reload_until(ruiz, export, "Certificate of destruction").await;
+    ruiz.wait_for("destroyed; the parcel's files").await.unwrap();
+    picture(ruiz, "export-destroyed").await;
+    ruiz.audit().await.unwrap();
 }
 
 async fn read_the_audit(page: &Page, base: &str, refused: &str) {
@@ -335,6 +384,7 @@ async fn the_story_holds_from_the_first_sign_in_to_the_last_audit_entry() {
     let lindqvist = sign_in(&browser, riverton, "Maja Lindqvist", "Riverton").await;
     read_the_audit(&lindqvist, riverton, &refused).await;
 
+    recall_and_destroy(&ruiz, &export, &pell, lakeside).await;
     look_at_own_sessions(&ruiz, riverton).await;
     let voss = sign_in(&browser, riverton, "Petra Voss", "Riverton").await;
     change_accounts(&voss, riverton).await;

@@ -59,6 +59,8 @@ impl Exchange {
         if let Some(content) = content {
             self.seal_waiting(content).await?;
         }
+        self.tend_when_due().await?;
+        self.work_on_notices().await?;
         let waiting = self.exports(&[ExportStatus::Sealed, ExportStatus::Sending], None).await?;
         // Oldest first, so that a partner gets its numbers in their order where it can be.
         for export in waiting.into_iter().rev() {
@@ -67,6 +69,8 @@ impl Exchange {
                 continue;
             }
             match self.deliver(export.id).await {
+                // It was taken back meanwhile, or its time is over: that is all.
+                Err(ExchangeError::WrongState { .. }) => {}
                 // It waits for a witness, not for the partner: no attempt was made that could fail.
                 Ok(_) | Err(ExchangeError::Changed { .. } | ExchangeError::NotReleasable(_)) => {}
                 Err(error) => {
@@ -100,12 +104,25 @@ impl Exchange {
                 }
             };
         let partner = self.partner(&row.partner)?.clone();
+        if self.is_over(row.details.sealed.as_ref()) {
+            self.expire(&mut row).await?;
+            return Export::of(row);
+        }
         self.0.setup.ledger.releasable()?;
+        // Before the state is looked at again: whoever takes it back from now on is heard.
+        let stop = self.stop_of(export);
         if row.details.delivery.sent_entry.is_none() {
             self.record_sending(&mut row, exchange, parcel, &sealed).await?;
         }
         let offer = self.offer(&row, exchange, parcel, number, &sealed).await?;
-        let answer = self.push(export, &partner, &offer).await?;
+        let answer = tokio::select! {
+            biased;
+            () = stop.rung() => {
+                let (is, needs) = ("recalled".to_owned(), "sending");
+                return Err(ExchangeError::WrongState { what: "export", is, needs });
+            }
+            answer = self.push(export, &partner, &offer) => answer?,
+        };
         // What moved was noted meanwhile; the claim keeps everybody else away.
         let mut row = self.export_row(export).await?;
         match answer {
@@ -160,6 +177,13 @@ impl Exchange {
         sealed: &SealedFacts,
         answer: &Answer,
     ) -> Result<Export, ExchangeError> {
+        if matches!(answer.state, AnswerState::Recalled | AnswerState::Expired) {
+            // Over there the offer is over; so it is here, if nobody has taken it back.
+            if row.status == ExportStatus::Sending.as_str() {
+                self.expire(&mut row).await?;
+            }
+            return Export::of(row);
+        }
         let missing = ExchangeError::Protocol { what: "a final answer without a receipt" };
         let text = answer.receipt.as_ref().ok_or(missing)?;
         let receipt = self.read_receipt(&row, partner, sealed, text)?;
@@ -180,6 +204,28 @@ impl Exchange {
             self.store_export(&mut row, now).await?;
             return Export::of(row);
         }
+        self.anchor_receipt(&mut row, partner, sealed, text).await?;
+        row.details.delivery.last_problem = None;
+        row.details.delivery.next_attempt_at = None;
+        // It may have been taken back while it arrived.
+        if row.status == ExportStatus::Sending.as_str() {
+            row.status = ExportStatus::Acknowledged.as_str().to_owned();
+        }
+        let now = self.now();
+        self.store_export(&mut row, now).await?;
+        self.report(row.id, Phase::Done, sealed.bytes, sealed.bytes);
+        Export::of(row)
+    }
+
+    /// Records the receipt of a parcel that arrived; the caller stores the row.
+    pub(crate) async fn anchor_receipt(
+        &self,
+        row: &mut ExportRow,
+        partner: &Partner,
+        sealed: &SealedFacts,
+        text: &SignedText,
+    ) -> Result<(), ExchangeError> {
+        let receipt = self.read_receipt(row, partner, sealed, text)?;
         let no_entry = ExchangeError::Protocol { what: "a receipt without the receiver's entry" };
         let event = Event::ReceiptAnchored {
             exchange: receipt.exchange_id.clone(),
@@ -190,12 +236,7 @@ impl Exchange {
         };
         let anchored = self.record(None, &row.details.why, event).await?;
         row.details.receipt = Some(facts(&receipt, text, anchored.entry.0, anchored.at));
-        row.details.delivery.last_problem = None;
-        row.details.delivery.next_attempt_at = None;
-        row.status = ExportStatus::Acknowledged.as_str().to_owned();
-        self.store_export(&mut row, anchored.at).await?;
-        self.report(row.id, Phase::Done, sealed.bytes, sealed.bytes);
-        Export::of(row)
+        Ok(())
     }
 
     /// A receipt that the partner signed, about this exchange, this parcel and these bytes.
@@ -235,6 +276,7 @@ impl Exchange {
     ) -> Result<u64, ExchangeError> {
         let (place, reason) = (short(place), short(reason));
         let event = Event::ParcelRefused {
+            exchange: row.exchange.map(|exchange| exchange.to_string()),
             parcel: row.parcel.map(|parcel| parcel.to_string()).unwrap_or_default(),
             partner: row.partner.clone(),
             where_: place.clone(),
@@ -244,7 +286,9 @@ impl Exchange {
         let entry = receipt.entry.0;
         row.details.refusal =
             Some(RefusalFacts { at: receipt.at, place, reason, entry, partner_entry });
-        row.status = ExportStatus::Refused.as_str().to_owned();
+        if row.status != ExportStatus::Recalled.as_str() {
+            row.status = ExportStatus::Refused.as_str().to_owned();
+        }
         self.store_export(row, receipt.at).await?;
         Ok(entry)
     }
@@ -256,7 +300,13 @@ impl Exchange {
         error: &ExchangeError,
     ) -> Result<(), ExchangeError> {
         let mut row = self.export_row(export).await?;
-        let settled = [ExportStatus::Refused, ExportStatus::Failed, ExportStatus::Acknowledged];
+        let settled = [
+            ExportStatus::Refused,
+            ExportStatus::Failed,
+            ExportStatus::Acknowledged,
+            ExportStatus::Recalled,
+            ExportStatus::Expired,
+        ];
         if settled.iter().any(|status| status.as_str() == row.status) {
             return Ok(());
         }

@@ -81,7 +81,8 @@ impl Exchange {
             let (is, needs) = (row.status, "sealed");
             return Err(ExchangeError::WrongState { what: "export", is, needs });
         };
-        if row.status == ExportStatus::Rejected.as_str() {
+        let gone = [ExportStatus::Rejected, ExportStatus::Recalled, ExportStatus::Expired];
+        if gone.iter().any(|status| status.as_str() == row.status) {
             let (is, needs) = (row.status, "sealed");
             return Err(ExchangeError::WrongState { what: "export", is, needs });
         }

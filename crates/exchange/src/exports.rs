@@ -79,6 +79,8 @@ impl Exchange {
                 delivery: DeliveryFacts::default(),
                 receipt: None,
                 refusal: None,
+                recall: None,
+                told: Vec::new(),
             },
         };
         state::exports::insert(&self.0.setup.state, &mut row).await?;

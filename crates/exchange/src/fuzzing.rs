@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use crate::book;
-use crate::protocol::{Answer, Fault, Offer, Refusal, SignedText, numbers, read_repr_digest};
+use crate::protocol::{
+    Answer, Fault, NoticeAnswer, Offer, Refusal, SignedText, numbers, read_repr_digest,
+};
 
 /// Any bytes as what a partner says, in a body or in a header.
 pub fn message(data: &[u8]) {
@@ -13,6 +15,7 @@ pub fn message(data: &[u8]) {
         serde_json::from_slice::<SignedText>(data),
         serde_json::from_slice::<Refusal>(data),
         serde_json::from_slice::<Fault>(data),
+        serde_json::from_slice::<NoticeAnswer>(data),
     ));
     if let Ok(ranges) = serde_json::from_slice::<Vec<[u64; 2]>>(data) {
         drop(numbers(&ranges, 1_000));

@@ -13,20 +13,26 @@
 //! What is absent: this room fetches nothing. What is to be sealed comes in already released. The HTTP
 //! protocol between two agencies is in `docs/formats/delivery.md`.
 
+mod afterwards;
 mod book;
 mod delivery;
+mod destruction;
 mod download;
 mod error;
+mod expiry;
 mod exports;
 #[doc(hidden)]
 pub mod fuzzing;
 mod model;
 mod nearest;
+mod notices;
+mod notified;
 mod offers;
 mod opening;
 mod progress;
 mod protocol;
 mod push;
+mod recall;
 mod receive;
 mod record;
 mod sealing;
@@ -54,6 +60,7 @@ use state::State;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+pub use afterwards::{ActFacts, Afterwards, RecallFacts, RecalledFacts, Told, ToldFacts};
 pub use book::{Agreement, Book, Clause, Partner, Problem};
 pub use download::{Download, Form};
 pub use error::ExchangeError;
@@ -63,7 +70,9 @@ pub use model::{
     ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Voice,
 };
 pub use opening::Contents;
+pub use parcel::notice::Matter;
 pub use progress::{Phase, Progress};
+pub use recall::recallable;
 pub use sealing::{Content, Fetched, SealItem};
 pub use store::{Disk, DiskFile, SystemDisk};
 
@@ -81,6 +90,10 @@ pub struct Settings {
     pub retry_wait_max: Duration,
     /// Attempts without progress after which a person has to say "again".
     pub failures_max: u32,
+    /// From sealing on; what the partner has not taken by then is dropped on both sides.
+    pub offer_life: Duration,
+    /// How often a partner is reminded of a recall that it has not answered.
+    pub remind_every: Duration,
     pub client: wire::ClientLimits,
 }
 
@@ -92,6 +105,8 @@ impl Settings {
             retry_wait_first: Duration::from_secs(5),
             retry_wait_max: Duration::from_secs(3600),
             failures_max: 40,
+            offer_life: Duration::from_secs(14 * 24 * 3600),
+            remind_every: Duration::from_secs(7 * 24 * 3600),
             client: wire::ClientLimits {
                 connect_wait_max: Duration::from_secs(10),
                 idle_wait_max: Duration::from_secs(60),
@@ -149,6 +164,10 @@ pub(crate) struct Inner {
     busy: Mutex<std::collections::HashSet<Uuid>>,
     /// Rung when there may be work.
     bell: Notify,
+    /// Rung for an export that is being sent and was taken back.
+    stops: Mutex<HashMap<Uuid, Arc<Notify>>>,
+    /// When the slow work was looked through last.
+    tended: Mutex<Option<Timestamp>>,
 }
 
 impl Exchange {
@@ -164,6 +183,8 @@ impl Exchange {
             progress: Mutex::default(),
             busy: Mutex::default(),
             bell: Notify::new(),
+            stops: Mutex::default(),
+            tended: Mutex::default(),
         })))
     }
 

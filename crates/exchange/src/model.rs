@@ -7,6 +7,7 @@ use policy::{Actor, Caveat, RecordClass, Why};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::afterwards::{Afterwards, RecallFacts, ToldFacts};
 use crate::error::ExchangeError;
 
 macro_rules! states {
@@ -53,6 +54,10 @@ states! {
         Sending = "sending";
         /// The partner's receipt is anchored.
         Acknowledged = "acknowledged";
+        /// Somebody took it back, before or after the partner had it.
+        Recalled = "recalled";
+        /// The partner did not take it before its time was over.
+        Expired = "expired";
         /// Somebody said no.
         Rejected = "rejected";
         /// The partner said no, for a reason that another attempt won't change.
@@ -67,8 +72,18 @@ states! {
     IncomingStatus {
         /// Announced; its parts are coming.
         Receiving = "receiving";
-        /// Verified, recorded, acknowledged: it can be opened.
+        /// Verified, recorded, acknowledged: it waits for a person to accept it.
         Received = "received";
+        /// A person accepted it: it can be opened.
+        Accepted = "accepted";
+        /// Its destruction is recorded; its files are being removed.
+        Destroying = "destroying";
+        /// Its files are gone, and the sender has, or gets, a certificate of that.
+        Destroyed = "destroyed";
+        /// Its sender took it back before it was whole here. Nothing of it was kept.
+        Recalled = "recalled";
+        /// It was not whole before its offer's time was over. Nothing of it was kept.
+        Expired = "expired";
         /// It did not hold. Its bytes are gone.
         Refused = "refused";
     }
@@ -178,6 +193,11 @@ pub struct ExportDetails {
     pub delivery: DeliveryFacts,
     pub receipt: Option<ReceiptFacts>,
     pub refusal: Option<RefusalFacts>,
+    #[serde(default)]
+    pub recall: Option<RecallFacts>,
+    /// What the partner told us of it since.
+    #[serde(default)]
+    pub told: Vec<ToldFacts>,
 }
 
 /// An export, for pages.
@@ -259,6 +279,11 @@ pub(crate) struct IncomingDetails {
     pub inside: Option<Inside>,
     pub receipt: Option<ReceiptFacts>,
     pub refusal: Option<RefusalFacts>,
+    /// When the sender's offer ends, where it does.
+    #[serde(default)]
+    pub expires: Option<Timestamp>,
+    #[serde(default)]
+    pub afterwards: Afterwards,
 }
 
 /// A partner's parcel, for pages. What is in it needs [`crate::Exchange::contents`].
@@ -285,6 +310,8 @@ pub struct Incoming {
     pub files: Option<usize>,
     pub receipt: Option<ReceiptFacts>,
     pub refusal: Option<RefusalFacts>,
+    /// What people here, and its sender, did about it since.
+    pub afterwards: Afterwards,
 }
 
 pub(crate) type IncomingRow = state::parcels::Parcel<IncomingDetails>;
@@ -309,6 +336,7 @@ impl Incoming {
             files: details.inside.map(|inside| inside.files.len()),
             receipt: details.receipt,
             refusal: details.refusal,
+            afterwards: details.afterwards,
         })
     }
 }

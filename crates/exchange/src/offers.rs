@@ -14,6 +14,7 @@ use state::parcels::Offered;
 use uuid::Uuid;
 use wire::IngressBody;
 
+use crate::afterwards::Afterwards;
 use crate::delivery::short;
 use crate::model::{IncomingDetails, IncomingRow, IncomingStatus};
 use crate::protocol::{Fault, OFFER_BYTES_MAX, Offer, PROFILE};
@@ -41,6 +42,10 @@ impl Exchange {
             Ok(row) => return self.offer_again(&guest, row, &offer).await,
             Err(ExchangeError::NoSuch { .. }) => {}
             Err(error) => return self.trouble(&error),
+        }
+        if let Some(ends) = offer.expires.filter(|ends| *ends <= self.now()) {
+            let detail = format!("the offer ended at {ends}, and here it is {}", self.now());
+            return self.refuse(guest.peer, StatusCode::CONFLICT, "expired", &detail).await;
         }
         let checked = match self.check_offer(&guest, &offer).await {
             Ok(checked) => checked,
@@ -104,6 +109,7 @@ impl Exchange {
             }
             Ok(Err(Unfit::Parcel(place, reason))) => {
                 let event = Event::ParcelRefused {
+                    exchange: Some(offer.exchange.to_string()),
                     parcel: offer.parcel.to_string(),
                     partner: guest.partner.ori.to_string(),
                     where_: place.clone(),
@@ -156,6 +162,8 @@ impl Exchange {
                 inside: None,
                 receipt: None,
                 refusal: None,
+                expires: offer.expires,
+                afterwards: Afterwards::default(),
             },
         };
         let quota = guest.partner.quota_bytes;
@@ -253,7 +261,7 @@ fn announced(
 }
 
 /// A whole body of at most so many bytes.
-async fn whole(mut body: IngressBody, bytes_max: usize) -> Result<Vec<u8>, Told> {
+pub(crate) async fn whole(mut body: IngressBody, bytes_max: usize) -> Result<Vec<u8>, Told> {
     let mut all = Vec::new();
     while let Some(piece) = body.chunk().await {
         let Ok(piece) = piece else {

@@ -1,6 +1,6 @@
 //! Opening what a partner sent: its list of files, and one file or a range of it.
 //!
-//! Invariant: only what was received can be opened, and what is opened is decided, recorded and released
+//! Invariant: only what a person accepted can be opened, and what is opened is decided, recorded and released
 //! by the gate like anything else. Bytes are decrypted in memory and never put on a disk.
 
 use std::collections::BTreeSet;
@@ -8,9 +8,12 @@ use std::collections::BTreeSet;
 use gate::{Document, Fingerprint, Plan, Print, Released};
 use ledger::{Event, Subject};
 use parcel::Trust;
+use parcel::notice::Matter;
 use policy::{Action, Caveat, RecordClass, ResourceKind, Why};
 use uuid::Uuid;
 
+use crate::afterwards::ActFacts;
+use crate::destruction::draft;
 use crate::error::ExchangeError;
 use crate::model::{IncomingRow, IncomingStatus, Inside, ReceivedFile};
 use crate::record::About;
@@ -46,17 +49,20 @@ impl Exchange {
     ///
     /// # Errors
     /// [`ExchangeError::Denied`], [`ExchangeError::Unrecorded`]; [`ExchangeError::WrongState`] before it
-    /// was received.
+    /// was accepted.
     pub async fn contents(
         &self,
         caller: &Caller,
         exchange: Uuid,
         why: &Why,
     ) -> Result<Released<Contents>, ExchangeError> {
-        let (row, inside) = self.received(exchange).await?;
+        let (mut row, inside) = self.accepted(exchange).await?;
         let plan = Plan::Parcel(format!("list the files of exchange {exchange}"));
         let about = about(&row, &inside)?;
         let permit = self.ask(caller, Action::OpenParcel, about, why, plan).await?;
+        if row.details.afterwards.opened.is_none() {
+            self.note_opening(caller, &mut row, why, ("the list of its files", 0)).await?;
+        }
         let held = permit.hold(Contents { exchange, inside });
         Ok(self.0.setup.gate.release(held).await?)
     }
@@ -75,7 +81,7 @@ impl Exchange {
         range: Option<(u64, u64)>,
         why: &Why,
     ) -> Result<Released<Document>, ExchangeError> {
-        let (row, inside) = self.received(exchange).await?;
+        let (mut row, inside) = self.accepted(exchange).await?;
         let file = inside.files.iter().find(|file| file.path == path).cloned();
         let file = file.ok_or(ExchangeError::NoSuch { what: "file in the parcel" })?;
         let (from, to) = range.unwrap_or((0, file.length));
@@ -94,14 +100,41 @@ impl Exchange {
                 return Err(error);
             }
         };
+        self.note_opening(caller, &mut row, why, (path, to - from)).await?;
+        Ok(self.0.setup.gate.release(permit.hold(document)).await?)
+    }
+
+    /// Records an opening. The first one is told to the sender.
+    async fn note_opening(
+        &self,
+        caller: &Caller,
+        row: &mut IncomingRow,
+        why: &Why,
+        (path, bytes): (&str, u64),
+    ) -> Result<(), ExchangeError> {
         let event = Event::ParcelOpened {
-            exchange: exchange.to_string(),
+            exchange: row.exchange.to_string(),
             parcel: row.parcel.to_string(),
             path: path.to_owned(),
-            bytes: to - from,
+            bytes,
         };
-        self.record(Some(caller), why, event).await?;
-        Ok(self.0.setup.gate.release(permit.hold(document)).await?)
+        let receipt = self.record(Some(caller), why, event).await?;
+        if row.details.afterwards.opened.is_some() {
+            return Ok(());
+        }
+        let act = ActFacts {
+            by: caller.actor.clone(),
+            at: receipt.at,
+            entry: receipt.entry.0,
+            leaf: hex::encode(receipt.leaf),
+            reason: None,
+        };
+        row.details.afterwards.opened = Some(act.clone());
+        match self.store_incoming_and_tell(row, draft(&act, Matter::Opened {})).await {
+            // Somebody else opened it in the same moment, and told it.
+            Ok(()) | Err(ExchangeError::Changed { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn decrypt(
@@ -132,12 +165,12 @@ impl Exchange {
         })
     }
 
-    async fn received(&self, exchange: Uuid) -> Result<(IncomingRow, Inside), ExchangeError> {
-        let mut row = self.incoming_row(exchange).await?;
-        match row.details.inside.take() {
-            Some(inside) if row.status == IncomingStatus::Received.as_str() => Ok((row, inside)),
+    async fn accepted(&self, exchange: Uuid) -> Result<(IncomingRow, Inside), ExchangeError> {
+        let row = self.incoming_row(exchange).await?;
+        match row.details.inside.clone() {
+            Some(inside) if row.status == IncomingStatus::Accepted.as_str() => Ok((row, inside)),
             Some(_) | None => {
-                let (is, needs) = (row.status, "received");
+                let (is, needs) = (row.status, "accepted");
                 Err(ExchangeError::WrongState { what: "parcel", is, needs })
             }
         }

@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The version of the protocol.
 pub(crate) const PROFILE: &str = "bailiwick-delivery/1.0";
 pub(crate) const ROOT: &str = "/v1/parcels";
+pub(crate) const NOTICES: &str = "/v1/notices";
+/// The longest signed notice on its way.
+pub(crate) const NOTICE_BODY_BYTES_MAX: usize = 256 << 10;
 /// An offer's longest JSON: the manifest of a million parts in Base64 would be 120 MB, of 250,000 parts
 /// (16 TB) 30 MB.
 pub(crate) const OFFER_BYTES_MAX: usize = 32 << 20;
@@ -38,6 +42,9 @@ pub(crate) struct Offer {
     pub(crate) agreement: String,
     /// The sender's record of the sending.
     pub(crate) ledger: LedgerPlace,
+    /// When the offer ends, if it does: what is not whole by then is dropped on both sides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<Timestamp>,
     /// The outer bag's files that are not parts, Base64 (RFC 4648).
     pub(crate) files: BTreeMap<String, String>,
 }
@@ -75,13 +82,31 @@ pub(crate) enum AnswerState {
     Verifying,
     Received,
     Refused,
+    /// The sender took it back, or let its offer end.
+    Recalled,
+    Expired,
 }
 
-/// A signed receipt on its way.
+/// The answer to `POST /v1/notices`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoticeAnswer {
+    pub(crate) number: u64,
+    /// The record of the notice in the ledger of whoever was told.
+    pub(crate) ledger: LedgerPlace,
+    /// How far the parcel had come there, for a notice of the parcel's sender.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stood: Option<String>,
+    /// The receipt, where there is one: the sender may not have it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) receipt: Option<SignedText>,
+}
+
+/// A signed receipt, or a signed notice, on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignedText {
-    /// `receipt.json`, as it was signed.
+    /// `receipt.json` or `notice.json`, as it was signed.
     pub(crate) json: String,
     /// Its detached CMS signature, Base64 of DER.
     pub(crate) signature: String,
@@ -102,7 +127,7 @@ pub(crate) struct Refusal {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fault {
     /// A word to go by: `not-a-partner`, `bad-offer`, `unknown-exchange`, `conflict`, `quota`, `disk`,
-    /// `unrecorded`, `bad-part`, `unknown-path`.
+    /// `unrecorded`, `bad-part`, `unknown-path`, `expired`, `bad-notice`.
     pub(crate) code: String,
     pub(crate) detail: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

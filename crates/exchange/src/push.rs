@@ -101,6 +101,7 @@ impl Exchange {
             recipient: row.partner.clone(),
             agreement: row.agreement.clone(),
             ledger: place,
+            expires: self.offer_ends(sealed),
             files,
         };
         let json = serde_json::to_vec(&offer)
@@ -249,7 +250,10 @@ async fn end_of(line: &Line, offered: &Offered) -> Option<Pushed> {
 
 fn is_final(answer: &Answer) -> bool {
     match answer.state {
-        AnswerState::Received | AnswerState::Refused => true,
+        AnswerState::Received
+        | AnswerState::Refused
+        | AnswerState::Recalled
+        | AnswerState::Expired => true,
         AnswerState::Receiving | AnswerState::Verifying => false,
     }
 }
@@ -268,14 +272,14 @@ async fn part_sizes(folder: &Path, missing: &[u64]) -> Result<Vec<(u64, u64)>, E
 
 /// How a partner is reached: its address, its certificate, ours.
 #[derive(Clone)]
-struct Line {
+pub(crate) struct Line {
     client: Client,
     host: String,
     port: u16,
 }
 
 impl Line {
-    fn to(exchange: &Exchange, partner: &Partner) -> Result<Self, ExchangeError> {
+    pub(crate) fn to(exchange: &Exchange, partner: &Partner) -> Result<Self, ExchangeError> {
         let setup = &exchange.0.setup;
         let trust = wire::tls::Trust::leaf(partner.tls.clone());
         let clock = Arc::clone(&setup.clock);
@@ -286,7 +290,7 @@ impl Line {
         Ok(Self { client, host, port })
     }
 
-    async fn open(&self) -> Result<Connection, ExchangeError> {
+    pub(crate) async fn open(&self) -> Result<Connection, ExchangeError> {
         Ok(self.client.open(&self.host, self.port).await?)
     }
 }
@@ -307,6 +311,7 @@ impl Hand {
         let Some(mut next) = self.next() else { return Ok(None) };
         let mut connection = self.line.open().await?;
         loop {
+            self.exchange.still_sending(self.export).await?;
             if let Some(refused) = self.send(&mut connection, next).await? {
                 return Ok(Some(refused));
             }
@@ -381,7 +386,7 @@ impl Hand {
 }
 
 /// An answer that was not the one hoped for.
-enum Said {
+pub(crate) enum Said {
     Fault(StatusCode, Fault),
     Other(StatusCode),
     Wire(wire::WireError),
@@ -405,7 +410,10 @@ impl From<Said> for ExchangeError {
 }
 
 /// Reads an answer of one of the hoped-for statuses, or says what came instead.
-async fn said<T: DeserializeOwned>(reply: Reply, fine: &[StatusCode]) -> Result<T, Said> {
+pub(crate) async fn said<T: DeserializeOwned>(
+    reply: Reply,
+    fine: &[StatusCode],
+) -> Result<T, Said> {
     let status = reply.status;
     let bytes = reply.bytes(ANSWER_BYTES_MAX).await.map_err(Said::Wire)?;
     if fine.contains(&status)

@@ -18,7 +18,7 @@ use crate::delivery::short;
 use crate::model::{IncomingRow, IncomingStatus, ReceiptFacts, RefusalFacts};
 use crate::progress::Phase;
 use crate::protocol::{
-    Answer, AnswerState, Fault, JSON, REPR_DIGEST, ROOT, Refusal, SignedText, ranges,
+    Answer, AnswerState, Fault, JSON, NOTICES, REPR_DIGEST, ROOT, Refusal, SignedText, ranges,
     read_repr_digest,
 };
 use crate::store::Unkept;
@@ -60,6 +60,9 @@ impl Exchange {
         let id = |text: &str| Uuid::parse_str(text).ok();
         let method = request.method().clone();
         match (&method, rest, steps.as_slice()) {
+            (&Method::POST, _, _) if path == NOTICES => {
+                self.take_notice(guest, request.into_body()).await
+            }
             (&Method::POST, "", _) => self.take_offer(guest, request.into_body()).await,
             (&Method::GET, _, [exchange, "missing"]) => match id(exchange) {
                 Some(exchange) => self.tell_missing(guest, exchange).await,
@@ -304,8 +307,17 @@ impl Exchange {
 fn answer_of(row: &IncomingRow) -> Answer {
     let details = &row.details;
     let state = match IncomingStatus::parse(&row.status) {
-        Ok(IncomingStatus::Received) => AnswerState::Received,
+        Ok(
+            IncomingStatus::Received
+            | IncomingStatus::Accepted
+            | IncomingStatus::Destroying
+            | IncomingStatus::Destroyed,
+        ) => AnswerState::Received,
+        // A person's no is told by a notice; the receipt says what verification found.
+        Ok(IncomingStatus::Refused) if details.refusal.is_none() => AnswerState::Received,
         Ok(IncomingStatus::Refused) => AnswerState::Refused,
+        Ok(IncomingStatus::Recalled) => AnswerState::Recalled,
+        Ok(IncomingStatus::Expired) => AnswerState::Expired,
         Ok(IncomingStatus::Receiving) | Err(_) => AnswerState::Receiving,
     };
     let receipt = |facts: &ReceiptFacts| SignedText {

@@ -174,6 +174,7 @@ impl Exchange {
     ) -> Result<(), ExchangeError> {
         let (place, reason) = (short(&place), short(&reason));
         let event = Event::ParcelRefused {
+            exchange: Some(row.exchange.to_string()),
             parcel: row.parcel.to_string(),
             partner: row.partner.clone(),
             where_: place.clone(),
@@ -289,7 +290,7 @@ impl Exchange {
         found.ok_or(ExchangeError::NoSuch { what: "exchange" })
     }
 
-    async fn store_incoming(&self, row: &mut IncomingRow) -> Result<(), ExchangeError> {
+    pub(crate) async fn store_incoming(&self, row: &mut IncomingRow) -> Result<(), ExchangeError> {
         row.updated_at = self.now();
         if state::parcels::replace(&self.0.setup.state, row).await? {
             return Ok(());

@@ -204,7 +204,10 @@ fn needs_witness(action: Action) -> bool {
         | Action::ViewPeople
         | Action::ManagePeople
         | Action::ManageProviders
-        | Action::ManagePartners => false,
+        | Action::ManagePartners
+        // Both only take something away.
+        | Action::RecallExport
+        | Action::DestroyParcel => false,
         Action::RunQuery
         | Action::ReadEvidence
         | Action::WriteRecord
@@ -233,6 +236,8 @@ fn overlaps(question: &Question, plan: &Plan) -> bool {
         | Action::DownloadParcel
         | Action::ReceiveParcel
         | Action::OpenParcel
+        | Action::RecallExport
+        | Action::DestroyParcel
         | Action::HoldRecords
         | Action::DisposeRecords
         | Action::ViewPosture

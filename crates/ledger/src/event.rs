@@ -281,6 +281,8 @@ pub enum Event {
     },
     /// A parcel did not hold, ours at the partner's or the partner's here; `where_` names the part and the place.
     ParcelRefused {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exchange: Option<String>,
         parcel: String,
         partner: String,
         where_: String,
@@ -303,6 +305,66 @@ pub enum Event {
         partner: String,
         digest: String,
         partner_entry: u64,
+    },
+    /// A person takes an export back: nothing more of it leaves, and a partner who has it must answer.
+    ExportRecalled {
+        export: String,
+        exchange: Option<String>,
+        partner: String,
+        reason: String,
+    },
+    /// An offer was not taken up, or not to its end, before its time was over. Its bytes are removed.
+    OfferExpired {
+        exchange: String,
+        parcel: String,
+        partner: String,
+    },
+    /// A person accepts a partner's parcel that was verified.
+    ParcelAccepted {
+        exchange: String,
+        parcel: String,
+        partner: String,
+    },
+    /// A partner's parcel is destroyed here: recorded before its files go. `digest` names what it was.
+    ParcelDestroyed {
+        exchange: String,
+        parcel: String,
+        partner: String,
+        digest: String,
+        method: String,
+        reason: String,
+    },
+    /// A partner asked for its parcel back, and a person keeps it.
+    ParcelKept {
+        exchange: String,
+        parcel: String,
+        partner: String,
+        reason: String,
+    },
+    /// We signed a notice about an exchange for a partner. `number` counts all notices to that partner, from
+    /// 1 without gaps.
+    NoticeIssued {
+        exchange: String,
+        partner: String,
+        number: u64,
+        what: String,
+        digest: String,
+    },
+    /// A partner's signed notice about an exchange; `partner_entry` is the entry that it rests on.
+    NoticeAnchored {
+        exchange: String,
+        partner: String,
+        number: u64,
+        what: String,
+        digest: String,
+        partner_entry: u64,
+    },
+    /// Something between us and a partner needs a person: a number that never came, a recall without an
+    /// answer, a parcel past its time.
+    ExchangeAlert {
+        partner: String,
+        exchange: Option<String>,
+        what: String,
     },
     /// A witness confirmed this ledger for the first time since it was opened.
     CheckpointCosigned {
@@ -424,72 +486,6 @@ impl Event {
         match self.outcome() {
             Outcome::Permit => listed(self).severity,
             Outcome::Deny | Outcome::Fail => listed(self).severity.max(Severity::Warning),
-        }
-    }
-
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            Self::Decided { verdict: Verdict::Deny, .. }
-            | Self::ToolRefused { .. }
-            | Self::SignInRefused { .. }
-            | Self::RefusalsSummed { .. }
-            | Self::RequestRefused { .. }
-            | Self::ExportRejected { .. }
-            | Self::ParcelRefused { .. } => Outcome::Deny,
-            Self::Withheld { .. }
-            | Self::LedgerStalled { .. }
-            | Self::WitnessStale { .. }
-            | Self::WitnessForgot { .. }
-            | Self::RollbackDetected { .. }
-            | Self::EquivocationDetected { .. } => Outcome::Fail,
-            Self::Decided { verdict: Verdict::Permit, .. }
-            | Self::LedgerOpened { .. }
-            | Self::LedgerRecovered { .. }
-            | Self::LedgerNearlyFull { .. }
-            | Self::LedgerChecked
-            | Self::ServiceStarted { .. }
-            | Self::ServiceStopped
-            | Self::SettingsLoaded { .. }
-            | Self::ToolLoaded { .. }
-            | Self::SignInStarted { .. }
-            | Self::SignedIn { .. }
-            | Self::ProviderAlert { .. }
-            | Self::ProviderTried { .. }
-            | Self::SignalReceived { .. }
-            | Self::NoticeAccepted { .. }
-            | Self::SteppedUp { .. }
-            | Self::SignedOut
-            | Self::SessionEnded { .. }
-            | Self::SessionsEnded { .. }
-            | Self::AccountCreated { .. }
-            | Self::AccountChanged { .. }
-            | Self::QualificationRecorded { .. }
-            | Self::DirectoryChanged { .. }
-            | Self::DirectoryToken { .. }
-            | Self::EmergencyAccess { .. }
-            | Self::Released { .. }
-            | Self::Written { .. }
-            | Self::AuditRead { .. }
-            | Self::IndexKeyRotated { .. }
-            | Self::ExportRequested { .. }
-            | Self::ExportApproved { .. }
-            | Self::ParcelSealed { .. }
-            | Self::ParcelOffered { .. }
-            | Self::ParcelSent { .. }
-            | Self::ParcelDownloaded { .. }
-            | Self::ParcelReceived { .. }
-            | Self::ParcelOpened { .. }
-            | Self::ReceiptIssued { .. }
-            | Self::ReceiptAnchored { .. }
-            | Self::CheckpointCosigned { .. }
-            | Self::WitnessRecovered { .. }
-            | Self::WitnessedCheckpoint { .. }
-            | Self::StopLifted { .. }
-            | Self::HoldPlaced { .. }
-            | Self::HoldReleased { .. }
-            | Self::DispositionStarted { .. }
-            | Self::Disposed { .. }
-            | Self::DisposedReturned { .. } => Outcome::Permit,
         }
     }
 }

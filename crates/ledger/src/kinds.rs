@@ -85,6 +85,16 @@ kinds! {
     Event::ReceiptIssued { .. } => RECEIPT_ISSUED, "receipt-issued", 32, Notice, Dissemination;
     Event::ReceiptAnchored { .. } =>
         RECEIPT_ANCHORED, "receipt-anchored", 33, Notice, Dissemination;
+    Event::ExportRecalled { .. } =>
+        EXPORT_RECALLED, "export-recalled", 110, Warning, Dissemination;
+    Event::OfferExpired { .. } => OFFER_EXPIRED, "offer-expired", 111, Warning, Dissemination;
+    Event::ParcelAccepted { .. } => PARCEL_ACCEPTED, "parcel-accepted", 112, Notice, Dissemination;
+    Event::ParcelDestroyed { .. } =>
+        PARCEL_DESTROYED, "parcel-destroyed", 113, Notice, Dissemination;
+    Event::ParcelKept { .. } => PARCEL_KEPT, "parcel-kept", 114, Warning, Dissemination;
+    Event::NoticeIssued { .. } => NOTICE_ISSUED, "notice-issued", 115, Notice, Dissemination;
+    Event::NoticeAnchored { .. } => NOTICE_ANCHORED, "notice-anchored", 116, Notice, Dissemination;
+    Event::ExchangeAlert { .. } => EXCHANGE_ALERT, "exchange-alert", 117, Alert, Dissemination;
     Event::CheckpointCosigned { .. } =>
         CHECKPOINT_COSIGNED, "checkpoint-cosigned", 50, Info, Standard;
     Event::WitnessStale { .. } => WITNESS_STALE, "witness-stale", 51, Alert, Standard;

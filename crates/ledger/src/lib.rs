@@ -30,6 +30,7 @@ mod local;
 pub mod merkle;
 pub mod note;
 mod opening;
+mod outcomes;
 mod postgres;
 mod proofs;
 mod queue;

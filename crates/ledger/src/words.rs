@@ -156,7 +156,7 @@ impl Event {
             Self::ParcelReceived { exchange, parcel, partner, .. } => {
                 format!("received parcel {parcel} from {partner} in exchange {exchange}; it holds")
             }
-            Self::ParcelRefused { parcel, partner, where_, reason } => {
+            Self::ParcelRefused { parcel, partner, where_, reason, .. } => {
                 format!("parcel {parcel} was refused ({partner}): {reason}, at {where_}")
             }
             Self::ParcelOpened { parcel, path, bytes, .. } => {
@@ -168,6 +168,34 @@ impl Event {
             Self::ReceiptAnchored { exchange, partner, partner_entry, .. } => format!(
                 "anchored {partner}'s receipt for exchange {exchange}, its entry {partner_entry}"
             ),
+            Self::ExportRecalled { export, partner, reason, .. } => {
+                format!("recalled export {export} to {partner}: {reason}")
+            }
+            Self::OfferExpired { exchange, parcel, .. } => {
+                format!("let the offer of parcel {parcel} in exchange {exchange} expire")
+            }
+            Self::ParcelAccepted { exchange, parcel, partner } => {
+                format!("accepted parcel {parcel} from {partner} in exchange {exchange}")
+            }
+            Self::ParcelDestroyed { exchange, parcel, partner, reason, .. } => {
+                format!("destroyed parcel {parcel} from {partner} in exchange {exchange}: {reason}")
+            }
+            Self::ParcelKept { exchange, parcel, partner, reason } => format!(
+                "kept parcel {parcel} of exchange {exchange}, which {partner} recalled: {reason}"
+            ),
+            Self::NoticeIssued { exchange, partner, number, what, .. } => {
+                format!("signed notice no. {number} to {partner}: exchange {exchange} {what}")
+            }
+            Self::NoticeAnchored { exchange, partner, number, what, partner_entry, .. } => {
+                format!(
+                    "anchored {partner}'s notice no. {number}: exchange {exchange} {what}, its entry \
+                     {partner_entry}"
+                )
+            }
+            Self::ExchangeAlert { partner, exchange, what } => {
+                let exchange = exchange.as_ref().map(|id| format!(", exchange {id}"));
+                format!("needs somebody: {what} ({partner}{})", exchange.unwrap_or_default())
+            }
             Self::CheckpointCosigned { witness, size } => {
                 format!("was confirmed by the witness {witness} at {}", entries(*size))
             }
@@ -238,7 +266,10 @@ impl Event {
             | Self::Withheld { decided, .. }
             | Self::Written { decided, .. } => Facts { decided: Some(*decided), ..none },
             Self::ExportRequested { partner, .. } => Facts { partner: Some(partner), ..none },
-            Self::ParcelOffered { exchange, parcel, partner, .. } => Facts {
+            Self::ParcelOffered { exchange, parcel, partner, .. }
+            | Self::OfferExpired { exchange, parcel, partner }
+            | Self::ParcelAccepted { exchange, parcel, partner }
+            | Self::ParcelKept { exchange, parcel, partner, .. } => Facts {
                 exchange: Some(exchange),
                 parcel: Some(parcel),
                 partner: Some(partner),
@@ -246,7 +277,8 @@ impl Event {
             },
             Self::ParcelSent { exchange, parcel, partner, digest, .. }
             | Self::ParcelReceived { exchange, parcel, partner, digest, .. }
-            | Self::ReceiptAnchored { exchange, parcel, partner, digest, .. } => Facts {
+            | Self::ReceiptAnchored { exchange, parcel, partner, digest, .. }
+            | Self::ParcelDestroyed { exchange, parcel, partner, digest, .. } => Facts {
                 exchange: Some(exchange),
                 parcel: Some(parcel),
                 partner: Some(partner),
@@ -257,9 +289,23 @@ impl Event {
             | Self::ParcelDownloaded { parcel, digest, .. } => {
                 Facts { parcel: Some(parcel), digest: Some(digest), ..none }
             }
-            Self::ParcelRefused { parcel, partner, .. } => {
-                Facts { parcel: Some(parcel), partner: Some(partner), ..none }
+            Self::ExportRecalled { exchange, partner, .. }
+            | Self::ExchangeAlert { exchange, partner, .. } => {
+                Facts { exchange: exchange.as_deref(), partner: Some(partner), ..none }
             }
+            Self::NoticeIssued { exchange, partner, digest, .. }
+            | Self::NoticeAnchored { exchange, partner, digest, .. } => Facts {
+                exchange: Some(exchange),
+                partner: Some(partner),
+                digest: Some(digest),
+                ..none
+            },
+            Self::ParcelRefused { exchange, parcel, partner, .. } => Facts {
+                exchange: exchange.as_deref(),
+                parcel: Some(parcel),
+                partner: Some(partner),
+                ..none
+            },
             Self::ParcelOpened { exchange, parcel, .. } => {
                 Facts { exchange: Some(exchange), parcel: Some(parcel), ..none }
             }

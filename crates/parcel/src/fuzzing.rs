@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::notice::{self, SignedNotice};
 use crate::receipt::{self, SignedReceipt};
 use crate::{Trust, bag, bagit, cms, name, pax, timestamp, zip};
 
@@ -16,7 +17,10 @@ pub fn part(data: &[u8]) {
 pub fn signature(data: &[u8]) {
     let trust = Trust { senders: Vec::new(), now: Timestamp::UNIX_EPOCH };
     let signed = SignedReceipt { json: data.to_vec(), signature: data.to_vec() };
+    let notice = SignedNotice { json: data.to_vec(), signature: data.to_vec() };
     timestamp::fuzz(data);
+    notice::fuzz(data);
+    drop(notice::verify(&notice, &trust));
     drop((receipt::verify(&signed, &trust), cms::signature::certificates(data)));
 }
 

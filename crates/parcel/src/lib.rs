@@ -19,6 +19,7 @@ mod error;
 pub mod fuzzing;
 mod meta;
 mod name;
+pub mod notice;
 mod open;
 pub mod opener;
 mod pax;

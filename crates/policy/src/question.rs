@@ -104,6 +104,10 @@ closed_list!(
         ReceiveParcel = "receive-parcel", "accept a parcel";
         /// Open a partner's parcel and view what is in it.
         OpenParcel = "open-parcel", "open a parcel";
+        /// Take back what was, or is about to be, sent to a partner.
+        RecallExport = "recall-export", "recall an export";
+        /// Destroy a partner's parcel for good.
+        DestroyParcel = "destroy-parcel", "destroy a parcel";
         /// Read or search the ledger.
         ReadAudit = "read-audit", "read the audit log";
         /// Place or release a hold on records of the ledger.

@@ -341,6 +341,27 @@ fn exports_need_a_fresh_proof_of_identity() {
 }
 
 #[test]
+fn a_recall_is_open_to_who_may_export_and_destruction_needs_a_fresh_proof_of_identity() {
+    let recall = |function: &str| exports(&[function], Action::RecallExport);
+    check(&recall("detective"), "permit: your job function takes exports back");
+    let destroy = |function: &str, seconds: i64| {
+        with(asks(&[function], Action::DestroyParcel), |q| {
+            q.actor.assurance.stepped_up_at = Some(now() - SignedDuration::from_secs(seconds));
+        })
+    };
+    let permitted = "permit: your job function accepts, opens and destroys parcels";
+    check(&destroy("investigator", 300), permitted);
+    let late = "deny: to destroy a parcel, prove again who you are, at most 5 minutes before";
+    check(&destroy("investigator", 301), late);
+    let policy = policy();
+    for function in ["patrol-officer", "security-officer", "auditor", "administrator"] {
+        for question in [recall(function), destroy(function, 0)] {
+            assert_eq!(policy.decide(&question).verdict, Verdict::Deny, "{function}");
+        }
+    }
+}
+
+#[test]
 fn nobody_approves_their_own_export() {
     let approves = |requester: Option<&str>| {
         with(exports(&["supervisor"], Action::ApproveExport), |q| {

@@ -155,6 +155,21 @@ pub async fn find<T: DeserializeOwned>(
     found.map_err(reading("read an export"))?.map(|model| stored(state, model)).transpose()
 }
 
+/// Finds an export by the exchange that it is in.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_by_exchange<T: DeserializeOwned>(
+    state: &State,
+    exchange: Uuid,
+) -> Result<Option<Export<T>>, StateError> {
+    let found = row::Entity::find()
+        .filter(row::Column::Exchange.eq(exchange.to_string()))
+        .one(state.database())
+        .await;
+    found.map_err(reading("read an export"))?.map(|model| stored(state, model)).transpose()
+}
+
 /// Exports in any of the given states (all of them where none is given), newest first, from before
 /// `before` where that is given. At most `max`.
 ///
@@ -253,7 +268,7 @@ async fn next_number(transaction: &DatabaseTransaction, partner: &str) -> Result
     Ok(next)
 }
 
-async fn replace_in<T: Serialize>(
+pub(crate) async fn replace_in<T: Serialize>(
     state: &State,
     database: &impl ConnectionTrait,
     export: &Export<T>,

@@ -24,6 +24,7 @@ pub mod emergency;
 pub mod exports;
 pub mod holds;
 mod migrate;
+pub mod notices;
 pub mod parcels;
 pub mod qualifications;
 pub mod reviews;

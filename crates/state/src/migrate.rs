@@ -53,6 +53,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "provider-drafts", steps: crate::drafts::tables },
     Migration { name: "emergency-accounts", steps: crate::emergency::tables },
     Migration { name: "provider-holds", steps: crate::holds::tables },
+    Migration { name: "exchange-notices", steps: crate::notices::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.

@@ -151,29 +151,38 @@ pub async fn offer<T: Serialize + DeserializeOwned>(
     if taken.saturating_add(parcel.bytes) > quota {
         return Ok(Offered::NoRoom { taken });
     }
-    let sealed = state.seal(TABLE, &exchange, &parcel.details)?;
+    insert_in(state, &transaction, parcel).await?;
+    transaction.commit().await.map_err(writing("take an offer"))?;
+    parcel.version = 1;
+    Ok(Offered::New)
+}
+
+/// Stores a new row, whose version becomes 1.
+pub(crate) async fn insert_in<T: Serialize>(
+    state: &State,
+    database: &impl ConnectionTrait,
+    parcel: &Parcel<T>,
+) -> Result<(), StateError> {
+    let exchange = parcel.exchange.to_string();
     let model = row::ActiveModel {
+        sealed: Set(state.seal(TABLE, &exchange, &parcel.details)?),
         exchange: Set(exchange),
         parcel: Set(parcel.parcel.to_string()),
         partner: Set(parcel.partner.clone()),
-        number: Set(number),
+        number: Set(signed(parcel.number, "number")?),
         digest: Set(hex(&parcel.digest)),
         bytes: Set(signed(parcel.bytes, "bytes")?),
-        holds_room: Set(true),
+        holds_room: Set(parcel.holds_room),
         status: Set(parcel.status.clone()),
         offered_at: Set(millis(parcel.offered_at)),
         updated_at: Set(millis(parcel.updated_at)),
         version: Set(1),
-        sealed: Set(sealed),
     };
     row::Entity::insert(model)
-        .exec_without_returning(&transaction)
+        .exec_without_returning(database)
         .await
-        .map_err(writing("take an offer"))?;
-    transaction.commit().await.map_err(writing("take an offer"))?;
-    parcel.version = 1;
-    parcel.holds_room = true;
-    Ok(Offered::New)
+        .map_err(writing("store a parcel"))
+        .map(|_| ())
 }
 
 /// Bytes that a partner's parcels take in the store.
@@ -261,6 +270,11 @@ pub async fn gaps(state: &State, partner: &str, max: usize) -> Result<Vec<u64>, 
         .all(state.database())
         .await
         .map_err(reading("look for gaps in a partner's sequence"))?;
+    Ok(missing_below(numbers, max))
+}
+
+/// What is missing from ascending numbers that begin at 1. At most `max`.
+pub(crate) fn missing_below(numbers: Vec<i64>, max: usize) -> Vec<u64> {
     let mut missing = Vec::new();
     let mut expected = 1_u64;
     for number in numbers.into_iter().filter_map(|number| u64::try_from(number).ok()) {
@@ -268,7 +282,7 @@ pub async fn gaps(state: &State, partner: &str, max: usize) -> Result<Vec<u64>, 
         missing.extend((expected..number).take(room));
         expected = number.saturating_add(1);
     }
-    Ok(missing)
+    missing
 }
 
 /// Stores status, room, time and details, if the row still has the version that `parcel` has, and then
@@ -280,6 +294,18 @@ pub async fn replace<T: Serialize>(
     state: &State,
     parcel: &mut Parcel<T>,
 ) -> Result<bool, StateError> {
+    if !replace_in(state, state.database(), parcel).await? {
+        return Ok(false);
+    }
+    parcel.version += 1;
+    Ok(true)
+}
+
+pub(crate) async fn replace_in<T: Serialize>(
+    state: &State,
+    database: &impl ConnectionTrait,
+    parcel: &Parcel<T>,
+) -> Result<bool, StateError> {
     let exchange = parcel.exchange.to_string();
     let sealed = state.seal(TABLE, &exchange, &parcel.details)?;
     let done = row::Entity::update_many()
@@ -290,14 +316,10 @@ pub async fn replace<T: Serialize>(
         .col_expr(row::Column::Sealed, Expr::value(sealed))
         .filter(row::Column::Exchange.eq(exchange))
         .filter(row::Column::Version.eq(parcel.version))
-        .exec(state.database())
+        .exec(database)
         .await
         .map_err(writing("store a parcel"))?;
-    if done.rows_affected != 1 {
-        return Ok(false);
-    }
-    parcel.version += 1;
-    Ok(true)
+    Ok(done.rows_affected == 1)
 }
 
 fn signed(value: u64, column: &'static str) -> Result<i64, StateError> {

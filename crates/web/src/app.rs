@@ -14,6 +14,7 @@ use maud::Markup;
 use crate::agency::Agency;
 use crate::layout::{self, Frame, Group, Link, Person};
 use crate::live::Leash;
+use crate::pages::incoming::deciding;
 use crate::pages::parts::moment;
 use crate::pages::{
     audit, certificates, documents, emergency, exports, home, incoming, ledger, log_out, mine,
@@ -70,9 +71,14 @@ pub fn router(agency: Shared) -> Router {
         .route("/exports/{export}/progress", get(exports::progress))
         .route("/exports/{export}/approve", post(exports::approve))
         .route("/exports/{export}/reject", post(exports::reject))
+        .route("/exports/{export}/recall", post(exports::recall))
         .route("/exports/{export}/parcel", post(exports::download))
         .route("/incoming", get(incoming::list))
         .route("/incoming/{parcel}", get(incoming::one).post(incoming::open))
+        .route("/incoming/{parcel}/accept", post(deciding::accept))
+        .route("/incoming/{parcel}/reject", post(deciding::reject))
+        .route("/incoming/{parcel}/keep", post(deciding::keep))
+        .route("/incoming/{parcel}/destroy", post(deciding::destroy))
         .route("/incoming/{parcel}/files/{handle}", get(incoming::file))
         .route("/audit", get(audit::timeline).post(audit::search))
         .route("/audit/entries/{entry}", get(audit::entry))

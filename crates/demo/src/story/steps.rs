@@ -195,7 +195,9 @@ pub(crate) async fn parcel_is_opened(cast: &mut Cast) -> Step {
     let path = link(&page, |_, href| href.starts_with("/incoming/"))?;
     cast.exchange = path.trim_start_matches("/incoming/").to_owned();
     let page = seat.browser.go(&page, &path).await?;
-    let page = seat.browser.submit(&page, &page.form(&path)?).await?;
+    let page = seat.browser.submit(&page, &page.form(&format!("{path}/accept"))?).await?;
+    ok(&page)?;
+    let page = seat.browser.submit(&page, &page.form("open")?).await?;
     ok(&page)?;
     let number = page
         .links()
@@ -208,7 +210,9 @@ pub(crate) async fn parcel_is_opened(cast: &mut Cast) -> Step {
         link(&page, |text, href| text.contains("statement.pdf") && href.contains("/files/"))?;
     let document = seat.browser.go(&page, &file).await?;
     is_pdf(&document)?;
-    Ok(format!("Lakeside's inv.pell opens the parcel and views one of its {number} PDF files"))
+    Ok(format!(
+        "Lakeside's inv.pell accepts and opens the parcel and views one of its {number} PDF files"
+    ))
 }
 
 /// Searches the ledger.

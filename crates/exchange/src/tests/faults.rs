@@ -111,6 +111,7 @@ async fn each_write_of_an_opening_failing_in_turn_shows_nothing() {
     let export = world.riverton.sealed().await.unwrap();
     world.riverton.exchange.deliver(export.id).await.unwrap();
     let exchange = export.exchange.unwrap();
+    world.lakeside.accepted(exchange).await;
     let path = "evidence/statement.pdf";
     let mut failed = 0;
     for appends in 0..10 {

@@ -1,7 +1,7 @@
 //! A TCP line that a story can cut after so many bytes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 pub(super) struct Line {
     pub(super) port: u16,
+    far: Arc<AtomicU16>,
     forth: Arc<Way>,
     back: Arc<Way>,
 }
@@ -31,13 +32,16 @@ impl Line {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let line = Self {
             port: listener.local_addr().unwrap().port(),
+            far: Arc::new(AtomicU16::new(port)),
             forth: Way::new(),
             back: Way::new(),
         };
         let (forth, back) = (Arc::clone(&line.forth), Arc::clone(&line.back));
+        let far = Arc::clone(&line.far);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let (forth, back) = (Arc::clone(&forth), Arc::clone(&back));
+                let port = far.load(Ordering::SeqCst);
                 tokio::spawn(async move {
                     let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await else { return };
                     carry(near, far, &forth, &back).await;
@@ -45,6 +49,11 @@ impl Line {
             }
         });
         line
+    }
+
+    /// From now on the line leads to that port.
+    pub(super) fn aim(&self, port: u16) {
+        self.far.store(port, Ordering::SeqCst);
     }
 
     /// Carries so many more bytes to the far end, and then breaks every connection.

@@ -1,5 +1,6 @@
 //! Stories of two agencies in one process, over real mutual TLS on loopback.
 
+mod afterwards;
 mod agreements;
 mod faults;
 mod in_turn;
@@ -268,13 +269,15 @@ impl Agency {
     }
 }
 
-/// Riverton, Lakeside, and the line between them, which a story can cut.
+/// Riverton, Lakeside, and the lines between them, which a story can cut: by `line` Riverton calls, by `back`
+/// Lakeside.
 struct World {
     clock: Arc<FixedClock>,
     riverton: Agency,
     lakeside: Agency,
     line: line::Line,
-    _stop: oneshot::Sender<()>,
+    back: line::Line,
+    _stop: [oneshot::Sender<()>; 2],
 }
 
 async fn world() -> World {
@@ -284,7 +287,8 @@ async fn world() -> World {
 async fn world_with(change: impl FnOnce(&mut Stage, &mut Stage)) -> World {
     let clock = Arc::new(FixedClock::new(now()));
     let mut riverton = Stage::usual(&clock, vec![partner(LAKESIDE, 0)]);
-    let mut lakeside = Stage::usual(&clock, vec![partner(RIVERTON, 1)]);
+    let back = line::Line::to(1).await;
+    let mut lakeside = Stage::usual(&clock, vec![partner(RIVERTON, back.port)]);
     change(&mut riverton, &mut lakeside);
     let lakeside = lakeside.agency(LAKESIDE).await;
     let (port, stop) = lakeside.listen().await;
@@ -293,7 +297,9 @@ async fn world_with(change: impl FnOnce(&mut Stage, &mut Stage)) -> World {
         partner.port = line.port;
     }
     let riverton = riverton.agency(RIVERTON).await;
-    World { clock, riverton, lakeside, line, _stop: stop }
+    let (port, stop_riverton) = riverton.listen().await;
+    back.aim(port);
+    World { clock, riverton, lakeside, line, back, _stop: [stop, stop_riverton] }
 }
 
 fn caller(name: &str, function: &str, agency: (&str, &str)) -> Caller {
@@ -417,6 +423,11 @@ impl Agency {
             });
         }
         Ok(sealed)
+    }
+
+    /// Has somebody accept a parcel that arrived.
+    async fn accepted(&self, exchange: Uuid) {
+        self.exchange.accept_parcel(&pell(), exchange).await.unwrap();
     }
 
     /// Asked for, approved and sealed; not yet sent.

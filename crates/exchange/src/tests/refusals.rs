@@ -256,6 +256,7 @@ async fn a_parcel_damaged_after_its_arrival_is_not_shown_and_the_part_is_named()
     let export = world.riverton.sealed().await.unwrap();
     world.riverton.exchange.deliver(export.id).await.unwrap();
     let exchange = export.exchange.unwrap();
+    world.lakeside.accepted(exchange).await;
     let store = world.lakeside.arrived(exchange);
     flip(&store.join("data/000/part-000004.p7m"));
     let open = |path, range| {
@@ -278,6 +279,7 @@ async fn a_person_without_the_function_does_not_open_a_parcel() {
     let export = world.riverton.sealed().await.unwrap();
     world.riverton.exchange.deliver(export.id).await.unwrap();
     let exchange = export.exchange.unwrap();
+    world.lakeside.accepted(exchange).await;
     for who in [caller("so.grant", "security-officer", LAKESIDE), ruiz()] {
         let denied = world.lakeside.exchange.contents(&who, exchange, &why()).await;
         assert!(matches!(denied, Err(ExchangeError::Denied { .. })), "{}", who.actor.name);
@@ -344,7 +346,7 @@ async fn an_offer_for_somebody_else_is_refused_before_any_part() {
 
 #[tokio::test]
 async fn an_agreement_that_ends_after_sealing_stops_the_sending() {
-    let world = world().await;
+    let world = world_with(|riverton, _| riverton.settings.offer_life = Duration::MAX).await;
     let export = world.riverton.sealed().await.unwrap();
     world.clock.set("2027-01-01T00:00:00Z".parse().unwrap());
     let error = world.riverton.exchange.deliver(export.id).await.unwrap_err();

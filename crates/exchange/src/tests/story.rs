@@ -20,6 +20,7 @@ async fn evidence_crosses_to_a_partner_and_both_ledgers_name_the_exchange() {
     assert_eq!(incoming.files, Some(3));
 
     let why = why();
+    lakeside.accepted(exchange).await;
     let contents = lakeside.exchange.contents(&pell(), exchange, &why).await.unwrap();
     let (contents, _) = contents.open();
     let paths: Vec<&str> = contents.inside.files.iter().map(|file| file.path.as_str()).collect();
@@ -42,7 +43,8 @@ async fn evidence_crosses_to_a_partner_and_both_ledgers_name_the_exchange() {
                   decided decided parcel-sealed written written parcel-sent receipt-anchored";
     assert_eq!(riverton.story().join(" "), record);
     let record = "parcel-offered parcel-received receipt-issued \
-                  decided released decided parcel-opened released decided parcel-opened released";
+                  decided parcel-accepted written decided parcel-opened released \
+                  decided parcel-opened released decided parcel-opened released";
     assert_eq!(lakeside.story().join(" "), record);
     let numbers = |agency: &Agency| -> Vec<u64> {
         let number_of = |event: &Event| match event {
@@ -61,13 +63,14 @@ async fn evidence_crosses_to_a_partner_and_both_ledgers_name_the_exchange() {
             | Event::ParcelReceived { exchange, .. }
             | Event::ReceiptIssued { exchange, .. }
             | Event::ReceiptAnchored { exchange, .. }
+            | Event::ParcelAccepted { exchange, .. }
             | Event::ParcelOpened { exchange, .. } => Some(exchange.clone()),
             _ => None,
         };
         agency.events().iter().filter_map(exchange_of).collect()
     };
     assert_eq!(named(riverton), vec![exchange.to_string(); 2]);
-    assert_eq!(named(lakeside), vec![exchange.to_string(); 5]);
+    assert_eq!(named(lakeside), vec![exchange.to_string(); 7]);
 }
 
 #[tokio::test]
@@ -143,7 +146,7 @@ impl Content for Platform {
 #[tokio::test]
 async fn what_a_crash_left_is_taken_up_again_without_a_person() {
     let world = world().await;
-    let World { riverton, lakeside, line: _line, _stop, clock } = world;
+    let World { riverton, lakeside, line: _line, back: _back, _stop, clock } = world;
     let approved = riverton.exchange.request(&ruiz(), new_export()).await.unwrap();
     riverton.exchange.approve(&okafor(), approved.id).await.unwrap();
     // As a crash in the middle of sealing leaves it: numbered, `sealing`, half a parcel in the store.
@@ -255,6 +258,7 @@ async fn nothing_on_the_disks_of_either_side_is_in_the_clear() {
     let export = world.riverton.sealed().await.unwrap();
     world.riverton.exchange.deliver(export.id).await.unwrap();
     let (exchange, path) = (export.exchange.unwrap(), "evidence/statement.pdf");
+    world.lakeside.accepted(exchange).await;
     world.lakeside.exchange.document(&pell(), exchange, path, None, &why()).await.unwrap();
     let mut looked = 0;
     for agency in [&world.riverton, &world.lakeside] {

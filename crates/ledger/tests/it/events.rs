@@ -172,6 +172,7 @@ fn all() -> Vec<Event> {
             checkpoint: text("c"),
         },
         Event::ParcelRefused {
+            exchange: Some(exchange.clone()),
             parcel: parcel.clone(),
             partner: partner.clone(),
             where_: text("part 2, byte 512"),
@@ -184,7 +185,63 @@ fn all() -> Vec<Event> {
             bytes: 900,
         },
         Event::ReceiptIssued { exchange: exchange.clone(), digest: digest.clone() },
-        Event::ReceiptAnchored { exchange, parcel, partner, digest, partner_entry: 41 },
+        Event::ReceiptAnchored {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            digest: digest.clone(),
+            partner_entry: 41,
+        },
+        Event::ExportRecalled {
+            export: text("e-7"),
+            exchange: Some(exchange.clone()),
+            partner: partner.clone(),
+            reason: text("the wrong case"),
+        },
+        Event::OfferExpired {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+        },
+        Event::ParcelAccepted {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+        },
+        Event::ParcelDestroyed {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            digest: digest.clone(),
+            method: text("the sealed files were removed"),
+            reason: text("recalled"),
+        },
+        Event::ParcelKept {
+            exchange: exchange.clone(),
+            parcel,
+            partner: partner.clone(),
+            reason: text("in evidence at a trial"),
+        },
+        Event::NoticeIssued {
+            exchange: exchange.clone(),
+            partner: partner.clone(),
+            number: 3,
+            what: text("destroyed"),
+            digest: digest.clone(),
+        },
+        Event::NoticeAnchored {
+            exchange: exchange.clone(),
+            partner: partner.clone(),
+            number: 3,
+            what: text("destroyed"),
+            digest,
+            partner_entry: 43,
+        },
+        Event::ExchangeAlert {
+            partner,
+            exchange: Some(exchange),
+            what: text("no answer to a recall for 7 days"),
+        },
         Event::CheckpointCosigned { witness: text("lakeside"), size: 1204 },
         Event::WitnessStale { witness: text("lakeside"), minutes: 16, last: Some(1204) },
         Event::WitnessRecovered { witness: text("lakeside"), size: 1207 },
@@ -271,6 +328,14 @@ parcel-refused: parcel p-7 was refused (NB0020000): digest differs, at part 2, b
 parcel-opened: opened statement.pdf in parcel p-7 (900 bytes)
 receipt-issued: issued the receipt for exchange x-7 (abcdef012345)
 receipt-anchored: anchored NB0020000's receipt for exchange x-7, its entry 41
+export-recalled: recalled export e-7 to NB0020000: the wrong case
+offer-expired: let the offer of parcel p-7 in exchange x-7 expire
+parcel-accepted: accepted parcel p-7 from NB0020000 in exchange x-7
+parcel-destroyed: destroyed parcel p-7 from NB0020000 in exchange x-7: recalled
+parcel-kept: kept parcel p-7 of exchange x-7, which NB0020000 recalled: in evidence at a trial
+notice-issued: signed notice no. 3 to NB0020000: exchange x-7 destroyed
+notice-anchored: anchored NB0020000's notice no. 3: exchange x-7 destroyed, its entry 43
+exchange-alert: needs somebody: no answer to a recall for 7 days (NB0020000, exchange x-7)
 checkpoint-cosigned: was confirmed by the witness lakeside at 1204 entries
 witness-stale: has not heard of the witness lakeside for 16 minutes; it confirmed 1204 entries last
 witness-recovered: hears of the witness lakeside again: it confirmed 1207 entries
@@ -293,7 +358,10 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
     let listed: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     assert_eq!(names, listed);
     let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
-    assert_eq!(codes, (1..=39).chain(50..=64).chain([80, 81, 82, 90, 91, 100]).collect());
+    assert_eq!(
+        codes,
+        (1..=39).chain(50..=64).chain([80, 81, 82, 90, 91, 100]).chain(110..=117).collect()
+    );
     for event in all() {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["type"], event.kind());

@@ -5,6 +5,7 @@
 //! fetched anew when they are sealed.
 
 mod asking;
+mod recalling;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -14,9 +15,11 @@ use exchange::{Export, ExportStatus, Form, Phase};
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
+use crate::pages::notices;
 use crate::pages::parts::{bytes_words, id, moment, pair, sharing};
 use crate::session::{Posted, SignedIn};
 pub use asking::{ask, request};
+pub use recalling::recall;
 
 /// The steps of an export's life, as the page shows them.
 const STEPS: [(&str, &[ExportStatus]); 5] = [
@@ -65,7 +68,10 @@ fn row(agency: &Shared, export: &Export) -> Markup {
             td { (partner_name(agency, &export.partner)) }
             td { (export.details.requester.name) }
             td { (moment(export.requested_at)) }
-            td { (badge(export.status)) }
+            td {
+                (badge(export.status))
+                @if export.awaits_answer() { " " span class="badge badge--warn" { "recall not answered" } }
+            }
         }
     }
 }
@@ -78,7 +84,11 @@ fn partner_name(agency: &Shared, ori: &str) -> String {
 fn badge(status: ExportStatus) -> Markup {
     let tone = match status {
         ExportStatus::Acknowledged => "permit",
-        ExportStatus::Rejected | ExportStatus::Refused | ExportStatus::Failed => "deny",
+        ExportStatus::Rejected
+        | ExportStatus::Refused
+        | ExportStatus::Recalled
+        | ExportStatus::Expired
+        | ExportStatus::Failed => "deny",
         ExportStatus::Requested => "warn",
         ExportStatus::Approved
         | ExportStatus::Sealing
@@ -106,12 +116,19 @@ pub async fn one(
     Path(export): Path<String>,
 ) -> Answer {
     let export = sharing(&agency)?.exchange.export(id(&export)?).await?;
+    let told = match export.exchange {
+        Some(exchange) => sharing(&agency)?.exchange.told(exchange).await?,
+        None => Vec::new(),
+    };
     let content = html! {
         p { a href="/exports" { "All exports" } }
+        (recalling::state(&agency, &export))
         (life(&agency, &export))
         (facts(&agency, &export))
         (decision(&agency, &signed_in, &export))
         (items(&export))
+        (notices::table(&told, &partner_name(&agency, &export.partner)))
+        (recalling::form(&signed_in, &export))
     };
     Ok(agency.page(&signed_in, &export.details.title, "/exports", &content))
 }
@@ -257,7 +274,7 @@ fn decision(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Markup {
         @if export.status == ExportStatus::Requested && own {
             div class="card" { p { "Somebody else has to approve it: nobody approves their own request." } }
         }
-        @if export.details.sealed.is_some() {
+        @if export.details.sealed.is_some() && export.details.recall.is_none() {
             form class="card" method="post" action={ "/exports/" (export.id) "/parcel" } {
                 h2 { "The sealed parcel" }
                 p { "For a medium, or for a partner without Bailiwick. Only the partner's key opens it." }

@@ -1,5 +1,7 @@
 //! Parcels that partners sent: the list, one parcel with its files, and one file shown.
 
+pub mod deciding;
+
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
@@ -11,6 +13,7 @@ use policy::Why;
 
 use crate::app::{Answer, Shared};
 use crate::pages::documents::{PIECE_BYTES_MAX, range_of, shown};
+use crate::pages::notices;
 use crate::pages::parts::{bytes_words, id, moment, pair, sharing};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
@@ -54,7 +57,10 @@ fn row(parcel: &Incoming) -> Markup {
             td { (parcel.sender_name) }
             td { (moment(parcel.offered_at)) }
             td class="num" { (bytes_words(parcel.bytes)) }
-            td { (badge(parcel.status)) }
+            td {
+                (badge(parcel.status))
+                @if let Some(words) = deciding::wants(parcel) { " " span class="badge badge--warn" { (words) } }
+            }
         }
     }
 }
@@ -63,6 +69,11 @@ fn badge(status: IncomingStatus) -> Markup {
     let (class, words) = match status {
         IncomingStatus::Receiving => ("badge badge--info", "arriving"),
         IncomingStatus::Received => ("badge badge--permit", "verified and acknowledged"),
+        IncomingStatus::Accepted => ("badge badge--permit", "accepted"),
+        IncomingStatus::Destroying => ("badge badge--info", "is being destroyed"),
+        IncomingStatus::Destroyed => ("badge", "destroyed"),
+        IncomingStatus::Recalled => ("badge", "recalled before it was here"),
+        IncomingStatus::Expired => ("badge", "not sent in time"),
         IncomingStatus::Refused => ("badge badge--deny", "refused"),
     };
     html! { span class=(class) { (words) } }
@@ -79,12 +90,13 @@ pub async fn one(
     Path(exchange): Path<String>,
 ) -> Answer {
     let parcel = sharing(&agency)?.exchange.incoming(id(&exchange)?).await?;
+    let told = sharing(&agency)?.exchange.told(parcel.exchange).await?;
     let csrf = &signed_in.csrf;
     let content = html! {
         p { a href="/incoming" { "All received parcels" } }
-        (facts(&parcel))
-        @if parcel.status == IncomingStatus::Received {
-            form class="card" method="post" action={ "/incoming/" (exchange) } {
+        (deciding::so_far(&parcel))
+        @if parcel.status == IncomingStatus::Accepted {
+            form class="card" id="open" method="post" action={ "/incoming/" (exchange) } {
                 h2 { "Open it" }
                 p { "The list of files is shown, and that you saw it is recorded." }
                 input type="hidden" name="csrf" value=(csrf);
@@ -103,6 +115,9 @@ pub async fn one(
                 }
             }
         }
+        (deciding::forms(&agency, &signed_in, &parcel))
+        (facts(&parcel))
+        (notices::table(&told, &parcel.sender_name))
     };
     Ok(agency.page(&signed_in, &title(&parcel), "/incoming", &content))
 }

@@ -10,6 +10,7 @@ pub mod incoming;
 pub mod ledger;
 pub mod log_out;
 pub mod mine;
+mod notices;
 pub mod oidc;
 pub(crate) mod parts;
 pub mod people;

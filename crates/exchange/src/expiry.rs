@@ -1,0 +1,120 @@
+//! Offers end: what was not taken in time is dropped, at the sender and at the receiver; and the slow work
+//! that nobody rings for.
+//!
+//! Invariant: the end is recorded before anything is dropped, and the sender tells the receiver of it by a
+//! notice, so that the exchange's number is accounted for.
+
+use std::sync::PoisonError;
+
+use jiff::{SignedDuration, Timestamp};
+use ledger::Event;
+use parcel::notice::Matter;
+use policy::Why;
+
+use crate::afterwards::RecallFacts;
+use crate::model::{ExportRow, ExportStatus, IncomingStatus, SealedFacts};
+use crate::notices::Draft;
+use crate::{Exchange, ExchangeError};
+
+/// How often offers, recalls and destructions are looked through.
+const TEND_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// How far a partner's clock may be from ours before we drop what it is still sending.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
+
+impl Exchange {
+    /// When the offer of a sealed parcel ends.
+    pub(crate) fn offer_ends(&self, sealed: &SealedFacts) -> Option<Timestamp> {
+        let life = SignedDuration::try_from(self.0.setup.settings.offer_life).ok()?;
+        sealed.at.checked_add(life).ok()
+    }
+
+    /// Whether an export's offer is over.
+    pub(crate) fn is_over(&self, sealed: Option<&SealedFacts>) -> bool {
+        let ends = sealed.and_then(|sealed| self.offer_ends(sealed));
+        ends.is_some_and(|ends| ends <= self.now())
+    }
+
+    /// Ends an offer: recorded, told, dropped.
+    pub(crate) async fn expire(&self, row: &mut ExportRow) -> Result<(), ExchangeError> {
+        let exchange = row.exchange.ok_or(ExchangeError::NoSuch { what: "exchange" })?;
+        let parcel = row.parcel.ok_or(ExchangeError::NoSuch { what: "parcel" })?;
+        let event = Event::OfferExpired {
+            exchange: exchange.to_string(),
+            parcel: parcel.to_string(),
+            partner: row.partner.clone(),
+        };
+        let receipt = self.record(None, &row.details.why, event).await?;
+        row.status = ExportStatus::Expired.as_str().to_owned();
+        row.details.delivery.next_attempt_at = None;
+        row.details.recall = Some(RecallFacts {
+            by: None,
+            at: receipt.at,
+            entry: receipt.entry.0,
+            reason: "the partner did not take it in time".to_owned(),
+            stood: None,
+            partner_entry: None,
+            reminders: 0,
+            remind_at: None,
+        });
+        let draft = Draft {
+            matter: Matter::Expired {},
+            person: None,
+            at: receipt.at,
+            entry: receipt.entry.0,
+            leaf: hex::encode(receipt.leaf),
+        };
+        self.store_export_and_tell(row, draft).await?;
+        self.drop_sealed(Some(parcel)).await;
+        Ok(())
+    }
+
+    /// Drops what partners offered and did not bring to its end in time.
+    async fn drop_expired(&self) -> Result<(), ExchangeError> {
+        for parcel in self.all_incoming(&[IncomingStatus::Receiving], None).await? {
+            let Some(_claim) = self.claim(parcel.exchange) else { continue };
+            let mut row = self.incoming_row(parcel.exchange).await?;
+            let late = |ends: Timestamp| ends.saturating_add(CLOCKS_APART).ok();
+            let ends = row.details.expires.and_then(late);
+            if row.status != IncomingStatus::Receiving.as_str()
+                || ends.is_none_or(|ends| ends > self.now())
+            {
+                continue;
+            }
+            let event = Event::OfferExpired {
+                exchange: row.exchange.to_string(),
+                parcel: row.parcel.to_string(),
+                partner: row.partner.clone(),
+            };
+            self.record(None, &Why::default(), event).await?;
+            row.status = IncomingStatus::Expired.as_str().to_owned();
+            row.holds_room = false;
+            self.store_incoming(&mut row).await?;
+            self.drop_incoming(row.exchange).await;
+        }
+        Ok(())
+    }
+
+    /// The slow work, at most once a minute.
+    pub(crate) async fn tend_when_due(&self) -> Result<(), ExchangeError> {
+        let now = self.now();
+        {
+            let mut tended = self.0.tended.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = tended.is_none_or(|last| now.duration_since(last).abs() >= TEND_EVERY);
+            if !due {
+                return Ok(());
+            }
+            *tended = Some(now);
+        }
+        self.tend().await
+    }
+
+    /// Drops offers that are over, reminds of recalls, and finishes destructions.
+    ///
+    /// # Errors
+    /// [`ExchangeError::State`], [`ExchangeError::Unrecorded`]: it is done again in a minute.
+    pub async fn tend(&self) -> Result<(), ExchangeError> {
+        self.drop_expired().await?;
+        self.destroy_on().await?;
+        self.remind().await
+    }
+}

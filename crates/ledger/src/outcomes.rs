@@ -1,0 +1,82 @@
+//! How each event ended: permitted, denied, failed.
+//!
+//! Invariant: as in [`crate::event`], no match on [`Event`] has a `_` arm.
+
+use crate::event::{Event, Outcome, Verdict};
+
+impl Event {
+    /// How it ended.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Decided { verdict: Verdict::Deny, .. }
+            | Self::ToolRefused { .. }
+            | Self::SignInRefused { .. }
+            | Self::RefusalsSummed { .. }
+            | Self::RequestRefused { .. }
+            | Self::ExportRejected { .. }
+            | Self::ParcelRefused { .. } => Outcome::Deny,
+            Self::Withheld { .. }
+            | Self::LedgerStalled { .. }
+            | Self::WitnessStale { .. }
+            | Self::WitnessForgot { .. }
+            | Self::RollbackDetected { .. }
+            | Self::EquivocationDetected { .. }
+            | Self::ExchangeAlert { .. } => Outcome::Fail,
+            Self::Decided { verdict: Verdict::Permit, .. }
+            | Self::LedgerOpened { .. }
+            | Self::LedgerRecovered { .. }
+            | Self::LedgerNearlyFull { .. }
+            | Self::LedgerChecked
+            | Self::ServiceStarted { .. }
+            | Self::ServiceStopped
+            | Self::SettingsLoaded { .. }
+            | Self::ToolLoaded { .. }
+            | Self::SignInStarted { .. }
+            | Self::SignedIn { .. }
+            | Self::ProviderAlert { .. }
+            | Self::ProviderTried { .. }
+            | Self::SignalReceived { .. }
+            | Self::NoticeAccepted { .. }
+            | Self::SteppedUp { .. }
+            | Self::SignedOut
+            | Self::SessionEnded { .. }
+            | Self::SessionsEnded { .. }
+            | Self::AccountCreated { .. }
+            | Self::AccountChanged { .. }
+            | Self::QualificationRecorded { .. }
+            | Self::DirectoryChanged { .. }
+            | Self::DirectoryToken { .. }
+            | Self::EmergencyAccess { .. }
+            | Self::Released { .. }
+            | Self::Written { .. }
+            | Self::AuditRead { .. }
+            | Self::IndexKeyRotated { .. }
+            | Self::ExportRequested { .. }
+            | Self::ExportApproved { .. }
+            | Self::ParcelSealed { .. }
+            | Self::ParcelOffered { .. }
+            | Self::ParcelSent { .. }
+            | Self::ParcelDownloaded { .. }
+            | Self::ParcelReceived { .. }
+            | Self::ParcelOpened { .. }
+            | Self::ReceiptIssued { .. }
+            | Self::ReceiptAnchored { .. }
+            | Self::ExportRecalled { .. }
+            | Self::OfferExpired { .. }
+            | Self::ParcelAccepted { .. }
+            | Self::ParcelDestroyed { .. }
+            | Self::ParcelKept { .. }
+            | Self::NoticeIssued { .. }
+            | Self::NoticeAnchored { .. }
+            | Self::CheckpointCosigned { .. }
+            | Self::WitnessRecovered { .. }
+            | Self::WitnessedCheckpoint { .. }
+            | Self::StopLifted { .. }
+            | Self::HoldPlaced { .. }
+            | Self::HoldReleased { .. }
+            | Self::DispositionStarted { .. }
+            | Self::Disposed { .. }
+            | Self::DisposedReturned { .. } => Outcome::Permit,
+        }
+    }
+}
