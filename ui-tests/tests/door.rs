@@ -55,7 +55,7 @@ async fn the_keyboard_alone_signs_in_and_out() {
         enter(&page, "Continue to Riverton").await;
         page.wait_for("System-use notice").await.unwrap();
         enter(&page, "I understand and accept").await;
-        page.wait_for("Your work").await.unwrap();
+        page.wait_for("Yourself").await.unwrap();
         tab_to(&page, "Elena Ruiz").await;
         page.press("Enter").await.unwrap();
         enter(&page, "Sign out").await;

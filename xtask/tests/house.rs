@@ -7,37 +7,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The arrows of ARCHITECTURE.md. A room may depend only on the rooms listed for it.
-const ARROWS: &[(&str, &[&str])] = &[
-    ("keys", &[]),
-    ("policy", &[]),
-    ("wire", &["keys"]),
-    ("state", &["keys"]),
-    ("ledger", &["keys"]),
-    ("gate", &["ledger", "policy"]),
-    ("identity", &["keys", "policy", "state", "wire"]),
-    ("sources", &["gate", "wire"]),
-    ("tools", &["gate", "policy", "state"]),
-    ("parcel", &["keys", "ledger"]),
-    ("exchange", &["gate", "parcel", "ledger", "policy", "state", "wire", "keys"]),
-    (
-        "web",
-        &[
-            "keys", "policy", "wire", "state", "ledger", "gate", "identity", "sources", "tools",
-            "parcel", "exchange",
-        ],
-    ),
-    // Stands for the agencies' own systems and their identity provider; only the demo feature has it.
-    (
-        "demo",
-        &[
-            "keys", "policy", "wire", "state", "ledger", "gate", "identity", "sources", "tools",
-            "parcel", "exchange", "web",
-        ],
-    ),
-    ("bailiwick", &["web", "exchange", "parcel", "ledger", "keys", "demo"]),
-];
-
 /// What only some rooms may name, so that each engine can be changed in one place. The demo stands outside.
 const HOMES: &[(&str, &[&str])] = &[
     ("aws-lc-rs", &["keys"]),
@@ -92,6 +61,23 @@ fn rooms() -> BTreeMap<String, toml::Table> {
     folders.map(|folder| (name(&folder), manifest(&folder.join("Cargo.toml")))).collect()
 }
 
+/// The arrows, as the table of ARCHITECTURE.md draws them: each room, and the rooms that it may depend on.
+fn arrows() -> Vec<(String, BTreeSet<String>)> {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut arrows: Vec<(String, BTreeSet<String>)> = Vec::new();
+    for line in text.lines().skip_while(|line| *line != "| room | uses | what it is |").skip(2) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let &["", room, uses, _, ""] = cells.as_slice() else { break };
+        let above = || arrows.iter().map(|(name, _)| name.clone()).collect();
+        let allowed = match uses {
+            "all of the above" | "web and below" => above(),
+            rooms => rooms.split_whitespace().map(str::to_owned).collect(),
+        };
+        arrows.push((room.trim_matches('`').to_owned(), allowed));
+    }
+    arrows
+}
+
 /// What a manifest depends on in a shipped build.
 fn needs(manifest: &toml::Table) -> BTreeSet<&str> {
     let tables =
@@ -128,25 +114,36 @@ fn sources() -> Vec<(PathBuf, String)> {
 
 #[test]
 fn arrows_point_down() {
-    let rooms = rooms();
-    let known: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
+    let (rooms, arrows) = (rooms(), arrows());
+    let known: BTreeSet<&str> = arrows.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         rooms.keys().map(String::as_str).collect::<BTreeSet<_>>(),
         known,
         "every room has its line"
     );
     let mut placed = BTreeSet::new();
-    for (name, allowed) in ARROWS {
-        if *name != "bailiwick" {
-            assert!(
-                allowed.iter().all(|below| placed.contains(below)),
-                "the table itself points up at {name}"
-            );
+    for (name, allowed) in &arrows {
+        assert!(
+            allowed.iter().all(|below| placed.contains(below)),
+            "the table itself points up at {name}"
+        );
+        placed.insert(name);
+        for needed in needs(&rooms[name]).intersection(&known) {
+            assert!(allowed.contains(*needed), "{name} must not depend on {needed}");
         }
-        placed.insert(*name);
-        for needed in needs(&rooms[*name]).intersection(&known) {
-            assert!(allowed.contains(needed), "{name} must not depend on {needed}");
-        }
+    }
+}
+
+#[test]
+fn each_decision_has_a_number_of_its_own() {
+    let folder = fs::read_dir(root().join("docs/decisions")).unwrap();
+    let mut seen = BTreeSet::new();
+    for path in folder.map(|entry| entry.unwrap().path()) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let number: u32 = name.split('-').next().unwrap().parse().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(&format!("# {number}. ")), "{}", path.display());
+        assert!(seen.insert(number), "decision {number} stands twice");
     }
 }
 

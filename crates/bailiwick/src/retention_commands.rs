@@ -12,6 +12,7 @@ use ledger::retention::{BucketState, Disposal, DisposeError, Disposition, Hold, 
 use ledger::{Ledger, Subject};
 use serde_json::{Value, json};
 use web::agency::Outside;
+use web::problem::chain;
 use web::retention::{dispose_due, open_stopped, ordered_by, record_look};
 
 use crate::progress::say;
@@ -319,14 +320,4 @@ fn disposal_words((of, done): &(Bucket, Result<Disposal, DisposeError>)) -> Stri
         Ok(Disposal::Nothing) => format!("{bucket}: holds keep all that is left"),
         Err(error) => format!("{bucket}: not disposed of: {}", chain(error)),
     }
-}
-
-fn chain(error: &DisposeError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

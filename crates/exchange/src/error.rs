@@ -120,14 +120,8 @@ impl ExchangeError {
 
     /// The error and its causes in one line, for the log and for the export's page.
     pub(crate) fn chain(&self) -> String {
-        chain(self)
+        wire::causes(self)
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl From<GateError> for ExchangeError {

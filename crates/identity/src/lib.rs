@@ -1,5 +1,5 @@
-//! Who is asking, and how strongly they proved it: SAML, OpenID Connect, client certificates and sessions, in; an
-//! `Actor`, out.
+//! Who is asking, and how strongly they proved it: SAML, OpenID Connect, client certificates, LDAP, emergency accounts
+//! and sessions, in; an `Actor`, out. SCIM documents and security events (CAEP, RISC) say whom that no longer holds for.
 //!
 //! Invariants: an identity is read only from bytes whose signature was verified with a key pinned in the
 //! agency's metadata; a session outlives neither its sign-in nor [`SessionLimits`]; a token is stored

@@ -1,4 +1,5 @@
-//! The platform's own state: accounts, sign-ins under way, sessions, exports, parcels; never an agency's records.
+//! The platform's own state: accounts and what qualifies them, directories, providers' drafts and holds, emergency
+//! accounts, sign-ins under way, sessions, exports, parcels; never an agency's records.
 //!
 //! Invariants: an entity is private to its module, so that nothing outside reads a row that was not
 //! checked; what names a person or is a secret lies in a column sealed under the agency's key, bound to

@@ -256,10 +256,11 @@ impl Agency {
         policy: &Policy,
         problems: &[tools::Problem],
     ) -> Result<(), StartError> {
-        let version = format!("{} on {module}", env!("CARGO_PKG_VERSION"));
+        let program = env!("CARGO_PKG_VERSION");
+        let version = format!("{program} on {module}");
         let address = self.config.listen.pages.to_string();
         let mut events = vec![
-            Event::LedgerOpened { version: version.clone(), module: module.to_owned() },
+            Event::LedgerOpened { version: program.to_owned(), module: module.to_owned() },
             Event::ServiceStarted { version, address },
             Event::SettingsLoaded {
                 what: "policies".into(),

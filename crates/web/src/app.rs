@@ -230,7 +230,7 @@ impl Agency {
     }
 
     /// The sentence under the title of the pages that have one.
-    fn lede(&self, path: &str) -> &str {
+    pub(crate) fn lede(&self, path: &str) -> &str {
         match path {
             "/" => "Everything that you open here is put on record, with its purpose.",
             "/audit" => "Who saw what, when and why. Reading this is on record too.",
@@ -259,6 +259,7 @@ impl Agency {
             "/people/providers" => {
                 "Who vouches for people, and what to do when that can't be trusted any more."
             }
+            "/refusals" => "What stood in somebody's way, by the number that they quote.",
             "/me/sessions" => "Where you are signed in. End what you do not need.",
             "/me/accesses" => "What the ledger says that you did.",
             _ => path
@@ -269,7 +270,7 @@ impl Agency {
     }
 
     /// What this person has a use for. It is a convenience: each page asks the policy itself.
-    fn navigation(&self, signed_in: &SignedIn) -> Vec<Group> {
+    pub(crate) fn navigation(&self, signed_in: &SignedIn) -> Vec<Group> {
         let has = |names: &[&str]| {
             signed_in.actor.functions.iter().any(|function| names.contains(&function.as_str()))
         };

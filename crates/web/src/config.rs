@@ -439,11 +439,29 @@ mod tests {
         assert_eq!(config.data.folder, Path::new("etc/data"));
     }
 
+    /// What is commented out is meant to be switched on by taking the `# ` away.
+    #[test]
+    fn every_commented_line_of_the_example_is_a_known_key() {
+        let is_toml = |line: &str| {
+            let key = line.split_once(" = ").map_or(line, |(key, _)| key);
+            let head = key.starts_with('[') && key.ends_with(']');
+            head || (key != line
+                && key.chars().all(|c| c.is_ascii_lowercase() || "_0123456789".contains(c)))
+        };
+        let lines = SMALL.lines().map(|line| match line.strip_prefix("# ") {
+            Some(hidden) if is_toml(hidden) => hidden,
+            _ => line,
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let config: Config = toml::from_str(&text).unwrap();
+        assert!(config.exchange.is_some() && config.emergency.is_some() && !config.ldap.is_empty());
+    }
+
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_one() {
         refused(
             &SMALL.replace("public_url", "pubic_url"),
-            "configuration `agency/bailiwick.toml`, line 12: unknown key `pubic_url`; did you mean `public_url`?",
+            "configuration `agency/bailiwick.toml`, line 14: unknown key `pubic_url`; did you mean `public_url`?",
         );
     }
 

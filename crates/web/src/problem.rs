@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use gate::GateError;
 use ledger::EntryNumber;
 use maud::{Markup, html};
+pub use wire::causes as chain;
 
 /// What a person is told when something was not done.
 #[derive(Debug, Clone)]
@@ -245,12 +246,6 @@ pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
     letters
         .next()
         .map_or(String::new(), |first| first.to_uppercase().chain(letters).chain(['.']).collect())
-}
-
-/// An error with its causes, joined by colons, for the log.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl IntoResponse for Problem {

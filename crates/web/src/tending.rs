@@ -47,9 +47,11 @@ pub(crate) fn lapses_at(account: &Account) -> Timestamp {
 }
 
 impl Agency {
-    /// Disables the accounts whose time is over or that nobody uses. What fails is tried again.
+    /// Disables the accounts whose time is over or that nobody uses, and forgets sessions of days ago. What
+    /// fails is tried again.
     pub async fn tend_accounts(&self) {
         let now = self.now();
+        self.forget_old_sessions(now).await;
         match accounts::over(&self.state, now).await {
             Ok(over) => self.disable_each(&over, "its time is over").await,
             Err(error) => {
@@ -68,6 +70,13 @@ impl Agency {
             Err(error) => {
                 tracing::error!(error = %chain(&error), "unused accounts could not be looked for");
             }
+        }
+    }
+
+    /// Sessions that ended long ago are only rows. What they did is in the ledger.
+    async fn forget_old_sessions(&self, now: Timestamp) {
+        if let Err(error) = self.identity.forget_old(now).await {
+            tracing::error!(error = %chain(&error), "old sessions could not be forgotten");
         }
     }
 

@@ -4,6 +4,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// An error and its causes in one line, joined by colons, for a log.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// One error for the room. A variant says what was being done.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {

@@ -24,6 +24,6 @@ pub mod tls;
 pub use body::IngressBody;
 pub use client::{Client, ClientLimits, Connection, Outgoing, Reply};
 pub use egress::{Addresses, Egress, Target, handshake};
-pub use error::WireError;
+pub use error::{WireError, causes};
 pub use serve::{PeerAddress, PeerCertificate, PeerChain};
 pub use stream::Secure;

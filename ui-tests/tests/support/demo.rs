@@ -56,7 +56,7 @@ pub(crate) async fn sign_in(browser: &Browser, base: &str, name: &str, agency: &
     page.wait_for("System-use notice").await.unwrap();
     page.audit().await.unwrap();
     page.follow("I understand and accept").await.unwrap();
-    page.wait_for("Your work").await.unwrap();
+    page.wait_for("Yourself").await.unwrap();
     page.audit().await.unwrap();
     page
 }

@@ -8,6 +8,7 @@ use ledger::format::Half;
 use ledger::note::{Checkpoint, VerifierKey};
 use ledger::{Damage, KINDS, Verified};
 use serde_json::{Value, json};
+use web::problem::chain;
 
 use crate::progress;
 
@@ -209,14 +210,4 @@ fn reason(error: &EvidenceError) -> Value {
         | EvidenceError::Checkpoint(_)
         | EvidenceError::Proof(_) => json!({ "verified": false, "what": what }),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -78,6 +78,13 @@ async fn a_temporary_account_is_over_at_its_end_and_its_session_with_it() {
     assert_eq!(disabled(&agency), recorded);
     agency.server.agency.tend_accounts().await;
     assert_eq!(disabled(&agency).len(), 1, "once");
+
+    // A session that ended is only a row: it goes after a day.
+    let state = &agency.server.agency.state;
+    assert_eq!(state::testing::count(state, "sessions").await.unwrap(), 1);
+    home.clock.set(ends + days(2));
+    agency.server.agency.tend_accounts().await;
+    assert_eq!(state::testing::count(state, "sessions").await.unwrap(), 0);
     agency.stop().await;
 }
 

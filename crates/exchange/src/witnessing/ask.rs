@@ -11,7 +11,6 @@ use ledger::{Event, Ledger, Record};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
-use crate::error::chain;
 use crate::witnessing::WitnessLine;
 
 /// How often one question may be put again from another size: a witness that is asked by nobody but us
@@ -116,7 +115,10 @@ async fn record(ledger: &Ledger, events: Vec<Event>) {
             tracing::error!(witness, minutes, "a witness has fallen silent");
         }
         if let Err(error) = ledger.append(Record::platform(event)).await {
-            tracing::error!(error = chain(&error), "how a witness stands could not be recorded");
+            tracing::error!(
+                error = wire::causes(&error),
+                "how a witness stands could not be recorded"
+            );
         }
     }
 }
@@ -141,12 +143,12 @@ async fn ask_once(ledger: &Ledger, line: &WitnessLine, old: Option<u64>) -> Aske
             let why = ledger.releasable().err().map(|why| why.to_string());
             return Asked::Failed(why.unwrap_or_else(|| "it is not one of ours".to_owned()));
         }
-        Ok(Err(error)) => return failed(ledger, line, chain(&error)),
+        Ok(Err(error)) => return failed(ledger, line, wire::causes(&error)),
         Err(_) => return Asked::Failed("the work was stopped before its end".to_owned()),
     };
     let answer = match line.submit(submission.request.encode()).await {
         Ok(answer) => answer,
-        Err(error) => return failed(ledger, line, chain(&error)),
+        Err(error) => return failed(ledger, line, wire::causes(&error)),
     };
     let theirs = match &answer {
         Answer::Conflict(_) | Answer::BadProof => line.newest(ledger.origin()).await,

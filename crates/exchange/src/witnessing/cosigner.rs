@@ -11,7 +11,6 @@ use ledger::witness::{AddCheckpoint, Answer, Judged, Noted, REQUEST_BYTES_MAX, W
 use ledger::{Event, Ledger, Record};
 use wire::{IngressBody, Outgoing};
 
-use crate::error::chain;
 use crate::witnessing::ROOT;
 
 /// One kind of thing about one log is put on record so often at most: a log that submits every minute,
@@ -119,7 +118,10 @@ impl Cosigner {
             return;
         }
         if let Err(error) = ledger.append(Record::platform(event)).await {
-            tracing::error!(error = chain(&error), "what a witness noted could not be recorded");
+            tracing::error!(
+                error = wire::causes(&error),
+                "what a witness noted could not be recorded"
+            );
             self.lock().remove(&(log, kind));
         }
     }

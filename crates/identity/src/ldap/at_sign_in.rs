@@ -7,7 +7,6 @@ use policy::Function;
 use super::{LdapError, Person};
 use crate::admission::{AccountRules, Said};
 use crate::functions::granted;
-use crate::oidc::provider::chain;
 use crate::{Identity, Refusal};
 
 /// What came of asking.
@@ -48,7 +47,7 @@ impl Identity {
             Ok(person) => Err(person.refusal().unwrap_or_else(|| unreachable(&LdapError::Unasked))),
             Err(error) => {
                 let id = &ldap.settings().id;
-                tracing::warn!(error = %chain(&error), %id, "a directory can't be asked");
+                tracing::warn!(error = %wire::causes(&error), %id, "a directory can't be asked");
                 match ldap.settings().admits_unasked {
                     true => Ok(Asked::Silent),
                     false => Err(unreachable(&error)),

@@ -7,7 +7,6 @@ use tokio::sync::Mutex;
 
 use super::jose::Jws;
 use super::jwks::{JWKS_BYTES_MAX, Jwks, Kept};
-use super::provider::chain;
 use super::{Call, Fetch};
 use crate::Refusal;
 
@@ -54,7 +53,7 @@ impl KeySource {
                 Err(Refusal::new(unreachable, detail))
             }
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "published keys can't be asked for");
+                tracing::warn!(error = %wire::causes(&error), "published keys can't be asked for");
                 Err(Refusal::new(unreachable, "the server of the keys could not be asked"))
             }
         };

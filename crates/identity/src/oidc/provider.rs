@@ -198,15 +198,9 @@ impl Provider {
     ) -> Result<Reply, Refusal> {
         let call = Call { url, form, json: None, bearer, bytes_max };
         self.fetch.fetch(call).await.map_err(|error| {
-            let causes = chain(&error);
+            let causes = wire::causes(&error);
             tracing::warn!(idp = %self.settings.id, error = %causes, "a provider can't be asked");
             Refusal::new("oidc.provider.unreachable", "the provider's server could not be asked")
         })
     }
-}
-
-/// An error with its causes, for the log.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -12,7 +12,6 @@ use super::{Stream, push_error};
 use crate::Refusal;
 use crate::oidc::discovery::Place;
 use crate::oidc::id_token::is_name;
-use crate::oidc::provider::chain;
 use crate::oidc::{Call, Fetch, json, refuse};
 
 /// Most tokens of one answer: so many are asked for.
@@ -144,7 +143,7 @@ impl Stream {
             Ok(reply) if reply.status == 200 => read(&reply.body),
             Ok(reply) => unreachable(format!("the transmitter answers {}", reply.status)),
             Err(error) => {
-                tracing::debug!(error = %chain(&error), "a transmitter can't be asked");
+                tracing::debug!(error = %wire::causes(&error), "a transmitter can't be asked");
                 unreachable("the transmitter could not be asked".to_owned())
             }
         }

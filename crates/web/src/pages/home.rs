@@ -25,26 +25,22 @@ pub async fn home(State(agency): State<Shared>, request: Request) -> Response {
 
 async fn start_page(agency: &Shared, signed_in: &SignedIn) -> Response {
     let lapsing = lapsing(agency, signed_in).await;
-    let mut tools = agency.tools_for(&signed_in.actor).peekable();
     let content = html! {
         (to_do(signed_in))
         @if lapsing > 0 { (lapsing_notice(lapsing)) }
-        @if tools.peek().is_some() {
-            h2 { "Tools" }
+        // The pages of the navigation, each with its sentence: nothing that would be refused.
+        @for group in agency.navigation(signed_in).iter().filter(|group| !group.title.is_empty()) {
+            h2 { (group.title) }
             div class="grid" {
-                @for tool in tools {
-                    (tile(&format!("/tools/{}", tool.id), &tool.title, &tool.summary))
+                @for link in &group.links {
+                    (tile(&link.href, &link.text, agency.lede(&link.href)))
                 }
             }
         }
-        h2 { "Your work" }
+        h2 { "Yourself" }
         div class="grid" {
-            @if agency.exchange.is_some() {
-                (tile("/exports", "Exports", "Send records to a partner agency, and approve what others ask to send."))
-                (tile("/incoming", "Received parcels", "Evidence that partner agencies sent, verified on arrival."))
-            }
-            (tile("/audit", "Audit", "Who saw what, when and why. For security officers and auditors."))
             (tile("/me", "My session", "How you are signed in, and until when."))
+            (tile("/me/accesses", "My accesses", agency.lede("/me/accesses")))
         }
     };
     agency.page(signed_in, "Start", "/", &content)

@@ -2,7 +2,7 @@
 //!
 //! The wizard says what to enter at the provider, takes its metadata, has a person try to sign in, and prints the block
 //! for `bailiwick.toml`. It changes nothing about who may sign in: that is done by whoever keeps the machine's
-//! configuration (docs/decisions/0013-the-set-up-wizard-prints-its-block.md). No address that was typed here is asked
+//! configuration (docs/decisions/0015-the-set-up-wizard-prints-its-block.md). No address that was typed here is asked
 //! by this server.
 
 mod draft;
