@@ -79,6 +79,14 @@ async fn ask_for_an_export(page: &Page, base: &str) -> String {
     page.wait_for("Why the partner needs it").await.unwrap();
     page.audit().await.unwrap();
     page.fill("Why the partner needs it", "Joint burglary investigation").await.unwrap();
+    page.follow("Show what would leave").await.unwrap();
+    page.wait_for("The agreement, clause by clause").await.unwrap();
+    picture(page, "export-preview").await;
+    page.audit().await.unwrap();
+    page.click("dob").await.unwrap();
+    page.follow("Show again what would leave").await.unwrap();
+    page.wait_for("Ask for it").await.unwrap();
+    page.audit().await.unwrap();
     page.click("Ask for approval").await.unwrap();
     page.wait_for("Somebody else has to approve it").await.unwrap();
     page.audit().await.unwrap();
@@ -193,6 +201,30 @@ async fn read_the_audit(page: &Page, base: &str, refused: &str) {
 }
 
 /// A hold on the case, which only somebody may place who has just proved who they are.
+/// Reads what waits, proves who one is, and accepts it.
+async fn review_an_agreement(page: &Page, base: &str) {
+    page.goto(&format!("{base}/partners")).await.unwrap();
+    page.wait_for("Partners and agreements").await.unwrap();
+    picture(page, "partners").await;
+    page.audit().await.unwrap();
+    page.goto(&format!("{base}/partners/NB0020000")).await.unwrap();
+    page.wait_for("Its certificates").await.unwrap();
+    picture(page, "partner").await;
+    page.audit().await.unwrap();
+    page.goto(&format!("{base}/agreements/riverton-lakeside-chri")).await.unwrap();
+    page.audit().await.unwrap();
+    page.follow("Confirm my identity").await.unwrap();
+    prove(page, "Maja Lindqvist", "Riverton").await;
+    page.wait_for("waits for its review").await.unwrap();
+    page.fill("What you compared it with", "The letter of 3 March 2026").await.unwrap();
+    picture(page, "agreement-waits").await;
+    page.audit().await.unwrap();
+    page.follow("Accept this text").await.unwrap();
+    page.wait_for("What counts: version 1").await.unwrap();
+    picture(page, "agreement").await;
+    page.audit().await.unwrap();
+}
+
 async fn hold_records(page: &Page, base: &str) {
     page.goto(&format!("{base}/audit/retention")).await.unwrap();
     page.wait_for("What is kept").await.unwrap();
@@ -383,6 +415,7 @@ async fn the_story_holds_from_the_first_sign_in_to_the_last_audit_entry() {
 
     let lindqvist = sign_in(&browser, riverton, "Maja Lindqvist", "Riverton").await;
     read_the_audit(&lindqvist, riverton, &refused).await;
+    review_an_agreement(&lindqvist, riverton).await;
 
     recall_and_destroy(&ruiz, &export, &pell, lakeside).await;
     look_at_own_sessions(&ruiz, riverton).await;

@@ -294,8 +294,34 @@ def receipt():
     return pdf([page], "Property receipt, case 24-000113", "Form RPD-031")
 
 
+def memorandum():
+    page = Page()
+    head(page, "MEMORANDUM OF UNDERSTANDING", "Property crimes, mutual assistance", 1, 1)
+    y = 122
+    for number, (title, text) in enumerate([
+        ("Parties", "Riverton Police Department (NB0010100) and Lakeside County Sheriff (NB0020000)."),
+        ("Authority", "Interlocal assistance statute; CJIS Security Policy, CA-3 (made up)."),
+        ("Scope", "Incident records and evidence of property crimes, for criminal justice (purpose C)."),
+        ("Exclusions", "Records marked JUVENILE or SEALED do not cross."),
+        ("Redistribution", "Only with the written consent of the agency that gave the record, each time."),
+        ("Retention", "Until the case is closed, then three years; then destroyed, and the destruction certified."),
+        ("Audit", "Each agency may audit the other's handling, announced thirty days before."),
+        ("Term", "Reviewed at least every three years. Either party ends it by thirty days' written notice."),
+    ], 1):
+        page.text(54, y, f"{number}.  {title}", 10, "Bold")
+        page.text(72, y + 15, text, 9)
+        y += 44
+    for x, name in ((54, "A. MARSH, Chief of Police"), (330, "D. COLE, Sheriff")):
+        page.rule(x, 580, x + 228, 580)
+        page.text(x, 589, "Signed for the agency", 7, "Sans", 0.3)
+        page.text(x + 4, 576, name, 10, "Typed")
+    signature(page, 66, 560)
+    signature(page, 342, 560)
+    return pdf([page], "Memorandum of understanding (made up)", "MOU")
+
+
 if __name__ == "__main__":
     folder = sys.argv[1]
-    for name, content in (("statement.pdf", statement()), ("receipt.pdf", receipt())):
+    for name, content in (("statement.pdf", statement()), ("receipt.pdf", receipt()), ("memorandum.pdf", memorandum())):
         with open(f"{folder}/{name}", "wb") as file:
             file.write(content)

@@ -3,6 +3,7 @@
 //!
 //! Nothing of this crate serves a real agency.
 
+pub mod agreements;
 pub mod idp;
 mod log;
 pub mod personas;
@@ -44,6 +45,8 @@ pub enum DemoError {
     Wire(#[from] wire::WireError),
     #[error("an agency could not be started")]
     Start(#[from] web::agency::StartError),
+    #[error("the agreements could not be reviewed")]
+    Agreements(#[from] exchange::ExchangeError),
     #[error("the work was interrupted")]
     Interrupted,
     #[error("could not start the runtime")]

@@ -32,7 +32,7 @@ const PEOPLE: &[(&str, &str, &AgencySpec, &[&str], &str)] = &[
         "Maja Lindqvist",
         &RIVERTON,
         &["security-officer"],
-        "reads the audit log, and nothing else",
+        "reads the audit log, and reviews agreements",
     ),
     (
         "adm.voss",

@@ -18,7 +18,7 @@ use web::serve::Server;
 use crate::DemoError;
 use crate::idp::{self, DemoIdp, DemoOnly, IdpKeys, Service};
 use crate::world::{AgencySpec, Home, LAKESIDE, Ports, RIVERTON, own_records};
-use crate::{personas, seed};
+use crate::{agreements, personas, seed};
 
 /// Where everything listens. Port 0 takes a free one.
 #[derive(Debug, Clone, Copy)]
@@ -150,6 +150,13 @@ impl World {
         let (idp, idp_task) = serve_provider(provider, places.idp, stopped).await?;
         let riverton = start_agency(first, staging.outside).await?;
         let lakeside = start_agency(second, outside).await?;
+        for (server, home) in [(&riverton, first), (&lakeside, second)] {
+            let Some(sharing) = &server.agency.exchange else { continue };
+            let reviewed = agreements::review(&sharing.exchange, home.spec, clock.now()).await;
+            if let Err(error) = reviewed {
+                tracing::warn!(%error, "the agreements were not reviewed: nothing can be exported");
+            }
+        }
         let ready_ms = begun.elapsed().as_millis();
         Ok(Self { riverton, lakeside, homes, idp, ready_ms, stop, idp_task })
     }

@@ -16,7 +16,7 @@ use keys::sign::P384Key;
 use sources::SourceKind;
 use web::witnesses::PublicKeys;
 
-use crate::{DemoError, seed};
+use crate::{DemoError, agreements, seed};
 
 /// How long the demo's certificates are good for.
 const CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
@@ -31,6 +31,10 @@ pub struct AgencySpec {
     pub ori: &'static str,
     /// Its made-up records.
     pub data: seed::Agency,
+    /// Whose rules it is under.
+    pub jurisdiction: &'static str,
+    /// Who reviews its agreements: sign-in name and name.
+    pub reviewer: (&'static str, &'static str),
 }
 
 /// Who asks and sends.
@@ -39,6 +43,8 @@ pub static RIVERTON: AgencySpec = AgencySpec {
     name: "Riverton Police Department",
     ori: "NB0010100",
     data: seed::Agency::Riverton,
+    jurisdiction: "City of Riverton",
+    reviewer: ("so.lindqvist", "Maja Lindqvist"),
 };
 /// Who receives.
 pub static LAKESIDE: AgencySpec = AgencySpec {
@@ -46,6 +52,8 @@ pub static LAKESIDE: AgencySpec = AgencySpec {
     name: "Lakeside County Sheriff",
     ori: "NB0020000",
     data: seed::Agency::Lakeside,
+    jurisdiction: "Lakeside County",
+    reviewer: ("so.grant", "Ruth Grant"),
 };
 
 /// Where an agency listens.
@@ -123,8 +131,16 @@ impl Home {
     /// # Errors
     /// [`DemoError::Write`] names the file.
     pub fn write(&self, name: &str, text: &str) -> Result<(), DemoError> {
+        self.write_bytes(name, text.as_bytes())
+    }
+
+    /// As [`Home::write`].
+    ///
+    /// # Errors
+    /// [`DemoError::Write`] names the file.
+    pub fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<(), DemoError> {
         let path = self.folder.join(name);
-        fs::write(&path, text).map_err(|source| DemoError::Write { path, source })
+        fs::write(&path, bytes).map_err(|source| DemoError::Write { path, source })
     }
 
     /// Reads a file of this home.
@@ -311,10 +327,11 @@ folder = "sharing"
 }
 
 /// The tool files that come with the demo.
-const TOOLS: [(&str, &str); 3] = [
+const TOOLS: [(&str, &str); 4] = [
     ("vehicle-lookup.toml", include_str!("../tools/vehicle-lookup.toml")),
     ("person-search.toml", include_str!("../tools/person-search.toml")),
     ("case-file.toml", include_str!("../tools/case-file.toml")),
+    ("criminal-history.toml", include_str!("../tools/criminal-history.toml")),
 ];
 
 impl Home {
@@ -342,7 +359,7 @@ impl Home {
             let pem = other.read(&format!("keys/{kind}.pem"))?;
             self.write(&format!("sharing/partners/{id}-{kind}.pem"), &pem)?;
         }
-        let AgencySpec { name, ori, .. } = other.spec;
+        let AgencySpec { name, ori, jurisdiction, .. } = other.spec;
         let ledger_key = other.public_keys(random)?.ledger;
         let (host, port) = (other.ports.partners.ip(), other.ports.partners.port());
         let partner = format!(
@@ -355,24 +372,10 @@ tls_certificate = "{id}-tls.pem"
 signing_certificate = "{id}-signing.pem"
 sealing_certificate = "{id}-recipient.pem"
 ledger_key = "{ledger_key}"
+jurisdiction = "{jurisdiction}"
 "#
         );
         self.write(&format!("sharing/partners/{id}.toml"), &partner)?;
-        let (starts, ends) = (now - SignedDuration::from_hours(24), now + CERTIFICATE_LIFE);
-        let agreement = format!(
-            r#"id = "riverton-lakeside-2026"
-title = "Property crimes, mutual assistance"
-authority = "Memorandum of understanding of 5 January 2026 (made up)"
-partner = "{ori}"
-record_classes = ["INCIDENT", "EVIDENCE"]
-caveats_barred = ["JUVENILE", "SEALED"]
-purposes = ["C"]
-starts = "{starts}"
-ends = "{ends}"
-approvals = 1
-retention = "Until the case is closed, then three years"
-"#
-        );
-        self.write("sharing/agreements/riverton-lakeside-2026.toml", &agreement)
+        agreements::write(self, other.spec, now)
     }
 }

@@ -143,11 +143,11 @@ impl Exchange {
         parcel: Uuid,
         sealed: &SealedFacts,
     ) -> Result<(), ExchangeError> {
-        let agreement = self.agreement(&row.agreement)?;
-        if let Err(clause) = agreement.in_force(self.now()) {
+        let agreement = self.agreement(&row.agreement).await?;
+        if let Some(clause) = self.stands_against(&agreement).await? {
             let event = Event::RequestRefused {
                 route: format!("delivery of export {}", row.id),
-                reason: clause.to_string(),
+                reason: format!("{}: {clause}", clause.code()),
             };
             let receipt = self.record(None, &row.details.why, event).await?;
             row.status = ExportStatus::Failed.as_str().to_owned();

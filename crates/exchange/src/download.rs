@@ -99,7 +99,8 @@ impl Exchange {
             requested_by: Some(details.requester.id.clone()),
             agreement: None,
         };
-        about.agreement = Some(self.agreement(&row.agreement)?);
+        let agreement = self.agreement(&row.agreement).await?;
+        about.agreement = Some(&agreement);
         let marks = about.caveats.iter().map(ToString::to_string).collect();
         let plan = Plan::Parcel(format!("download parcel {parcel}"));
         let action = Action::DownloadParcel;

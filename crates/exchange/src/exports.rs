@@ -33,6 +33,10 @@ pub struct NewExport {
     pub agreement: String,
     pub items: Vec<Item>,
     pub why: Why,
+    /// Who at the partner asked for it: a must where it is secondary dissemination.
+    pub requestor: Option<String>,
+    /// What of the records stays here, in words.
+    pub left_out: Vec<String>,
 }
 
 impl Exchange {
@@ -43,7 +47,11 @@ impl Exchange {
     /// [`ExchangeError::Input`]; [`ExchangeError::Unrecorded`], and then there is no export.
     pub async fn request(&self, caller: &Caller, new: NewExport) -> Result<Export, ExchangeError> {
         check_new(&new)?;
-        let agreement = self.agreement(&new.agreement)?;
+        let agreement = &self.agreement(&new.agreement).await?;
+        if is_secondary(agreement, &new.items) && new.requestor.is_none() {
+            let expected = "who at the partner asks for it, for this goes to the log of secondary dissemination";
+            return Err(ExchangeError::Input { field: "requestor", expected });
+        }
         let id = self.new_id()?;
         let why = &new.why;
         let permits = self
@@ -73,6 +81,9 @@ impl Exchange {
                 request_entry: receipt.entry.0,
                 why: new.why,
                 items: new.items,
+                requestor: new.requestor,
+                left_out: new.left_out,
+                settled: Vec::new(),
                 approvals: Vec::new(),
                 rejection: None,
                 sealed: None,
@@ -95,6 +106,19 @@ impl Exchange {
     /// [`ExchangeError::SamePerson`] or [`ExchangeError::Denied`] for the requester's own yes;
     /// otherwise as [`Exchange::request`].
     pub async fn approve(&self, caller: &Caller, export: Uuid) -> Result<Export, ExchangeError> {
+        self.approve_settling(caller, export, None).await
+    }
+
+    /// As [`Exchange::approve`]; where rules of jurisdictions can't all be kept, with the decision which is.
+    ///
+    /// # Errors
+    /// As [`Exchange::approve`]; [`ExchangeError::Input`] where there is such a conflict and no decision.
+    pub async fn approve_settling(
+        &self,
+        caller: &Caller,
+        export: Uuid,
+        decision: Option<&str>,
+    ) -> Result<Export, ExchangeError> {
         let mut row = self.export_row(export).await?;
         let permits = self.judge(caller, &row).await?;
         needs(&row, ExportStatus::Requested, "requested")?;
@@ -102,6 +126,9 @@ impl Exchange {
         if details.approvals.iter().any(|voice| voice.actor.id == caller.actor.id) {
             return Err(ExchangeError::ApprovedBefore);
         }
+        let agreement = self.agreement(&row.agreement).await?;
+        self.settle_conflicts(caller, &mut row, &agreement, decision).await?;
+        let details = &mut row.details;
         let requested_by = details.requester.id.to_string();
         let event = Event::ExportApproved { export: export.to_string(), requested_by };
         let receipt = self.record(Some(caller), &details.why, event).await?;
@@ -112,7 +139,7 @@ impl Exchange {
             entry: receipt.entry.0,
             reason: None,
         });
-        let needed = self.agreement(&row.agreement)?.facts.approvals;
+        let needed = self.stricter_for(&row.details, &agreement).approvals;
         if row.details.approvals.len() >= usize::from(needed) {
             row.status = ExportStatus::Approved.as_str().to_owned();
         }
@@ -166,7 +193,7 @@ impl Exchange {
     pub async fn again(&self, caller: &Caller, export: Uuid) -> Result<Export, ExchangeError> {
         let mut row = self.export_row(export).await?;
         needs(&row, ExportStatus::Failed, "failed")?;
-        let agreement = self.agreement(&row.agreement)?;
+        let agreement = &self.agreement(&row.agreement).await?;
         let details = &row.details;
         let (items, why) = ((export, details.items.as_slice()), &details.why);
         let requester = Some(details.requester.id.clone());
@@ -242,7 +269,7 @@ impl Exchange {
 
     /// Whether somebody may say yes or no to an export: the policy, and once more here.
     async fn judge(&self, caller: &Caller, row: &ExportRow) -> Result<Vec<Permit>, ExchangeError> {
-        let agreement = self.agreement(&row.agreement)?;
+        let agreement = &self.agreement(&row.agreement).await?;
         let details = &row.details;
         let (items, why) = ((row.id, details.items.as_slice()), &details.why);
         let requester = Some(details.requester.id.clone());
@@ -293,10 +320,6 @@ impl Exchange {
         Ok(permits)
     }
 
-    pub(crate) fn agreement(&self, id: &str) -> Result<&Agreement, ExchangeError> {
-        self.book().agreement(id).ok_or(ExchangeError::NoSuch { what: "agreement" })
-    }
-
     pub(crate) async fn export_row(&self, export: Uuid) -> Result<ExportRow, ExchangeError> {
         let found = state::exports::find(&self.0.setup.state, export).await?;
         found.ok_or(ExchangeError::NoSuch { what: "export" })
@@ -327,6 +350,17 @@ pub(crate) fn needs(
     Err(ExchangeError::WrongState { what: "export", is: row.status.clone(), needs })
 }
 
+/// Whether CHRI would leave outside the agency's primary agreements (CA-3 d).
+pub(crate) fn is_secondary(agreement: &Agreement, items: &[Item]) -> bool {
+    !agreement.terms.primary && items.iter().any(is_chri)
+}
+
+/// Whether an item is criminal history record information, by its class or by a mark.
+pub(crate) fn is_chri(item: &Item) -> bool {
+    item.record_class.as_str() == "CHRI"
+        || item.caveats.iter().any(|mark| ["CHRI", "III"].contains(&mark.as_str()))
+}
+
 fn check_new(new: &NewExport) -> Result<(), ExchangeError> {
     let title = new.title.chars().count();
     if new.title.trim().is_empty() || title > TITLE_CHARS_MAX {
@@ -334,6 +368,10 @@ fn check_new(new: &NewExport) -> Result<(), ExchangeError> {
     }
     if new.items.is_empty() || new.items.len() > ITEMS_MAX {
         return Err(ExchangeError::Input { field: "items", expected: "1 to 10000 items" });
+    }
+    let requestor = new.requestor.as_ref().map_or(1, |name| name.trim().chars().count());
+    if requestor == 0 || requestor > TITLE_CHARS_MAX {
+        return Err(ExchangeError::Input { field: "requestor", expected: "1 to 200 characters" });
     }
     let mut paths = BTreeSet::new();
     if new.items.iter().any(|item| item.path.is_empty() || !paths.insert(&item.path)) {

@@ -28,5 +28,6 @@ pub fn message(data: &[u8]) {
 pub fn book_file(data: &[u8]) {
     let (file, text) = (Path::new("fuzz.toml"), String::from_utf8_lossy(data));
     drop((book::partner(file, &text), book::agreement(file, &text)));
+    drop(book::jurisdictions(file, &text));
     crate::witnessing::fuzz(data);
 }

@@ -14,6 +14,8 @@
 //! protocol between two agencies is in `docs/formats/delivery.md`.
 
 mod afterwards;
+mod agreements;
+mod aloud;
 mod book;
 mod delivery;
 mod destruction;
@@ -36,7 +38,9 @@ mod recall;
 mod receive;
 mod record;
 mod sealing;
+mod settling;
 mod store;
+mod templates;
 #[doc(hidden)]
 pub mod testing;
 mod verifying;
@@ -61,20 +65,27 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 pub use afterwards::{ActFacts, Afterwards, RecallFacts, RecalledFacts, Told, ToldFacts};
-pub use book::{Agreement, Book, Clause, Partner, Problem};
+pub use agreements::{AgreementVersion, Held, Text};
+pub use aloud::aloud;
+pub use book::{
+    Agreement, Asked, Book, Clause, Conflict, Judged, Jurisdictions, NEAR_DAYS, Partner, Problem,
+    Redistribution, Rule, Signatory, SignedDocument, Sort, Stricter, Terms,
+};
 pub use download::{Download, Form};
 pub use error::ExchangeError;
 pub use exports::NewExport;
 pub use model::{
     DeliveryFacts, Export, ExportDetails, ExportStatus, Incoming, IncomingStatus, Inside, Item,
-    ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Voice,
+    ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Settled, Voice,
 };
 pub use opening::Contents;
 pub use parcel::notice::Matter;
 pub use progress::{Phase, Progress};
 pub use recall::recallable;
 pub use sealing::{Content, Fetched, SealItem};
+pub use settling::asked;
 pub use store::{Disk, DiskFile, SystemDisk};
+pub use templates::{Filled, Template};
 
 use crate::store::Store;
 
@@ -191,6 +202,14 @@ impl Exchange {
     /// The partners and agreements in force.
     pub fn book(&self) -> &Book {
         &self.0.setup.book
+    }
+
+    /// Our own certificates, as partners know us: our end of TLS, what signs, what is sealed to.
+    pub fn own_certificates(&self) -> Vec<&keys::cert::Certificate> {
+        let setup = &self.0.setup;
+        let tls = setup.tls.chain.iter().take(1);
+        let signs = setup.signer.chain.iter().take(1);
+        tls.chain(signs).chain([&setup.recipient.certificate]).collect()
     }
 
     /// The TLS configuration of the listener for partners: a client certificate of one of them is

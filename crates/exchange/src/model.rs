@@ -116,6 +116,15 @@ pub struct Voice {
     pub reason: Option<String>,
 }
 
+/// A conflict of rules, in words, and the decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settled {
+    pub conflict: String,
+    /// Who decided; the reason is the decision.
+    pub voice: Voice,
+}
+
 /// What sealing made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -187,6 +196,15 @@ pub struct ExportDetails {
     pub request_entry: u64,
     pub why: Why,
     pub items: Vec<Item>,
+    /// Who at the partner asked for it.
+    #[serde(default)]
+    pub requestor: Option<String>,
+    /// What of the records stayed here, in words.
+    #[serde(default)]
+    pub left_out: Vec<String>,
+    /// Conflicts of jurisdictions' rules, and what somebody decided.
+    #[serde(default)]
+    pub settled: Vec<Settled>,
     pub approvals: Vec<Voice>,
     pub rejection: Option<Voice>,
     pub sealed: Option<SealedFacts>,

@@ -57,10 +57,17 @@ impl Exchange {
         plan: Plan,
     ) -> Result<Permit, ExchangeError> {
         let now = self.now();
-        let clause = about.agreement.and_then(|agreement| {
-            let purpose = why.purpose.as_ref();
-            agreement.covers(&about.record_class, &about.caveats, purpose, now).err()
-        });
+        let clause = match about.agreement {
+            None => None,
+            Some(agreement) => self.stands_against(agreement).await?.or_else(|| {
+                let purpose = why.purpose.as_ref();
+                let covers = agreement.covers(&about.record_class, &about.caveats, purpose, now);
+                covers.err().or_else(|| {
+                    let asked = [(about.record_class.clone(), about.caveats.clone())];
+                    self.stricter(agreement, &asked, purpose).against
+                })
+            }),
+        };
         let question = Question {
             actor: caller.actor.clone(),
             action,
@@ -84,7 +91,8 @@ impl Exchange {
         match (asked.await, clause) {
             (Ok(permit), None) => Ok(permit),
             (Ok(permit), Some(clause)) => {
-                let receipt = gate.withhold(permit.ticket(), &clause.to_string()).await?;
+                let receipt =
+                    gate.withhold(permit.ticket(), &format!("{}: {clause}", clause.code())).await?;
                 Err(ExchangeError::Clause { entry: receipt.entry, clause })
             }
             (Err(gate::GateError::Denied { entry, reason }), clause) => {

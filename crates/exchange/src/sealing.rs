@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::book::{Agreement, Partner};
 use crate::error::store;
-use crate::exports::needs;
+use crate::exports::{is_chri, is_secondary, needs};
 use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, SealedFacts};
 use crate::progress::Phase;
 use crate::{Caller, Exchange, ExchangeError};
@@ -69,17 +69,21 @@ impl Exchange {
             needs(&row, ExportStatus::Approved, "approved")?;
         }
         check_items(&row.details, &items)?;
-        let agreement = self.agreement(&row.agreement)?;
+        let agreement = &self.agreement(&row.agreement).await?;
         let partner = self.partner(&row.partner)?;
         let details = &row.details;
         let (asked, why) = ((export, details.items.as_slice()), &details.why);
         let requester = Some(details.requester.id.clone());
         let permits =
             self.ask_each(caller, Action::SealExport, asked, agreement, requester, why).await?;
+        let permits = self.refuse_unsettled(&row, agreement, permits).await?;
         self.begin(&mut row).await?;
         let outcome = self.seal_into_store(caller, &row, agreement, partner, items).await;
         let outcome = match outcome {
-            Ok(sealed) => self.record_sealed(caller, &mut row, &sealed).await,
+            Ok(sealed) => match self.record_secondary(caller, &row, agreement).await {
+                Ok(()) => self.record_sealed(caller, &mut row, &sealed).await,
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         if let Err(error) = outcome {
@@ -161,6 +165,33 @@ impl Exchange {
         tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)?
     }
 
+    /// CHRI that leaves outside the primary agreements goes to the log of secondary dissemination, before it can.
+    async fn record_secondary(
+        &self,
+        caller: &Caller,
+        row: &ExportRow,
+        agreement: &Agreement,
+    ) -> Result<(), ExchangeError> {
+        let details = &row.details;
+        if !is_secondary(agreement, &details.items) {
+            return Ok(());
+        }
+        let records: Vec<&str> = details
+            .items
+            .iter()
+            .filter(|item| is_chri(item))
+            .map(|item| item.label.as_str())
+            .collect();
+        let event = Event::SecondaryDissemination {
+            export: row.id.to_string(),
+            records: crate::delivery::short(&records.join("; ")),
+            partner: row.partner.clone(),
+            requestor: details.requestor.clone().unwrap_or_default(),
+            method: "sealed parcel".to_owned(),
+        };
+        self.record(Some(caller), &details.why, event).await.map(|_| ())
+    }
+
     async fn record_sealed(
         &self,
         caller: &Caller,
@@ -224,7 +255,7 @@ impl Exchange {
             authority: format!("{} ({})", agreement.facts.id, agreement.authority),
             case_number: details.why.case_number.as_ref().map(ToString::to_string),
             handling: marks.into_iter().collect(),
-            retention: agreement.retention.clone(),
+            retention: self.retention(details, agreement),
             sender: self.0.setup.agency.clone(),
             recipient: parcel::Party { ori: partner.ori.to_string(), name: partner.name.clone() },
         }

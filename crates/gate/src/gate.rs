@@ -205,6 +205,7 @@ fn needs_witness(action: Action) -> bool {
         | Action::ManagePeople
         | Action::ManageProviders
         | Action::ManagePartners
+        | Action::ReviewAgreements
         // Both only take something away.
         | Action::RecallExport
         | Action::DestroyParcel => false,
@@ -245,6 +246,7 @@ fn overlaps(question: &Question, plan: &Plan) -> bool {
         | Action::ManagePeople
         | Action::ManageProviders
         | Action::ManagePartners
+        | Action::ReviewAgreements
         | Action::UseTool => false,
     };
     let fetches = match plan {

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::classes::{Outcome, Retention, Severity, Verdict};
 use crate::envelope::Bucket;
-use crate::kinds::listed;
 pub use crate::kinds::{KINDS, Kind};
 use crate::retention::{HoldScope, Statement};
 
@@ -223,6 +222,48 @@ pub enum Event {
     /// From the next opening on, subjects and names are blinded under the index key of this epoch.
     IndexKeyRotated {
         epoch: u32,
+    },
+    /// A text of an agreement that is new here waits for its review. `digest` is of what it says (hex SHA-256).
+    AgreementProposed {
+        agreement: String,
+        version: u64,
+        digest: String,
+    },
+    /// Somebody accepted a version of an agreement, which counts from here on, or refused it.
+    AgreementReviewed {
+        agreement: String,
+        version: u64,
+        digest: String,
+        accepted: bool,
+        reason: String,
+    },
+    /// An agreement is near its review or its end; nothing crosses under it from then on.
+    AgreementDue {
+        agreement: String,
+        what: String,
+        at: Timestamp,
+        days_left: u64,
+    },
+    /// CHRI goes to an agency that is not party to one of our primary agreements (CA-3 d): what, to whom there, and
+    /// how.
+    SecondaryDissemination {
+        export: String,
+        records: String,
+        partner: String,
+        requestor: String,
+        method: String,
+    },
+    /// The rules of two jurisdictions can't both be kept for an export; a person said which is.
+    JurisdictionSettled {
+        export: String,
+        conflict: String,
+        decision: String,
+    },
+    /// A template for exports was kept or removed.
+    ExportTemplate {
+        template: String,
+        title: String,
+        what: String,
     },
     ExportRequested {
         export: String,
@@ -453,39 +494,4 @@ pub struct FieldChange {
     pub field: String,
     pub before: String,
     pub after: String,
-}
-
-impl Event {
-    /// Whether it is for [`crate::retention`] alone to record.
-    pub(crate) fn is_retention(&self) -> bool {
-        matches!(
-            self,
-            Self::HoldPlaced { .. }
-                | Self::HoldReleased { .. }
-                | Self::DispositionStarted { .. }
-                | Self::Disposed { .. }
-                | Self::DisposedReturned { .. }
-        )
-    }
-
-    /// The kind's name, as searches and SIEM maps know it: `decided`, `parcel-sent`.
-    pub fn kind(&self) -> &'static str {
-        listed(self).name
-    }
-
-    pub(crate) fn code(&self) -> u8 {
-        listed(self).code
-    }
-
-    pub(crate) fn retention(&self) -> Retention {
-        listed(self).retention
-    }
-
-    /// A refusal weighs more than the same act permitted.
-    pub fn severity(&self) -> Severity {
-        match self.outcome() {
-            Outcome::Permit => listed(self).severity,
-            Outcome::Deny | Outcome::Fail => listed(self).severity.max(Severity::Warning),
-        }
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: names and codes are written to disk: they are never changed and never reused.
 
-use crate::classes::{Retention, Severity};
+use crate::classes::{Outcome, Retention, Severity};
 use crate::event::Event;
 
 /// One line of the list: the kind's name, its code in the envelope, how much it matters, how long
@@ -70,6 +70,16 @@ kinds! {
     Event::RequestRefused { .. } => REQUEST_REFUSED, "request-refused", 20, Warning, Standard;
     Event::AuditRead { .. } => AUDIT_READ, "audit-read", 21, Notice, Standard;
     Event::IndexKeyRotated { .. } => INDEX_KEY_ROTATED, "index-key-rotated", 39, Notice, Standard;
+    Event::AgreementProposed { .. } =>
+        AGREEMENT_PROPOSED, "agreement-proposed", 70, Notice, Permanent;
+    Event::AgreementReviewed { .. } =>
+        AGREEMENT_REVIEWED, "agreement-reviewed", 71, Notice, Permanent;
+    Event::AgreementDue { .. } => AGREEMENT_DUE, "agreement-due", 72, Warning, Standard;
+    Event::SecondaryDissemination { .. } =>
+        SECONDARY_DISSEMINATION, "secondary-dissemination", 73, Notice, Dissemination;
+    Event::JurisdictionSettled { .. } =>
+        JURISDICTION_SETTLED, "jurisdiction-settled", 74, Warning, Dissemination;
+    Event::ExportTemplate { .. } => EXPORT_TEMPLATE, "export-template", 75, Notice, Standard;
     Event::ExportRequested { .. } =>
         EXPORT_REQUESTED, "export-requested", 22, Notice, Dissemination;
     Event::ExportApproved { .. } => EXPORT_APPROVED, "export-approved", 23, Notice, Dissemination;
@@ -113,4 +123,39 @@ kinds! {
     Event::Disposed { .. } => DISPOSED, "disposed", 37, Notice, Permanent;
     Event::DisposedReturned { .. } =>
         DISPOSED_RETURNED, "disposed-returned", 38, Alert, Permanent;
+}
+
+impl Event {
+    /// Whether it is for [`crate::retention`] alone to record.
+    pub(crate) fn is_retention(&self) -> bool {
+        matches!(
+            self,
+            Self::HoldPlaced { .. }
+                | Self::HoldReleased { .. }
+                | Self::DispositionStarted { .. }
+                | Self::Disposed { .. }
+                | Self::DisposedReturned { .. }
+        )
+    }
+
+    /// The kind's name, as searches and SIEM maps know it: `decided`, `parcel-sent`.
+    pub fn kind(&self) -> &'static str {
+        listed(self).name
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        listed(self).code
+    }
+
+    pub(crate) fn retention(&self) -> Retention {
+        listed(self).retention
+    }
+
+    /// A refusal weighs more than the same act permitted.
+    pub fn severity(&self) -> Severity {
+        match self.outcome() {
+            Outcome::Permit => listed(self).severity,
+            Outcome::Deny | Outcome::Fail => listed(self).severity.max(Severity::Warning),
+        }
+    }
 }

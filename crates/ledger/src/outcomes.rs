@@ -6,6 +6,7 @@ use crate::event::{Event, Outcome, Verdict};
 
 impl Event {
     /// How it ended.
+    #[expect(clippy::too_many_lines, reason = "one list of all events")]
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Decided { verdict: Verdict::Deny, .. }
@@ -51,6 +52,12 @@ impl Event {
             | Self::Written { .. }
             | Self::AuditRead { .. }
             | Self::IndexKeyRotated { .. }
+            | Self::AgreementProposed { .. }
+            | Self::AgreementReviewed { .. }
+            | Self::AgreementDue { .. }
+            | Self::SecondaryDissemination { .. }
+            | Self::JurisdictionSettled { .. }
+            | Self::ExportTemplate { .. }
             | Self::ExportRequested { .. }
             | Self::ExportApproved { .. }
             | Self::ParcelSealed { .. }

@@ -127,6 +127,31 @@ impl Event {
             Self::IndexKeyRotated { epoch } => {
                 format!("rotated the search index's key: epoch {epoch} begins")
             }
+            Self::AgreementProposed { agreement, version, digest } => format!(
+                "version {version} of agreement {agreement} waits for its review (SHA-256 {}…)",
+                short(digest)
+            ),
+            Self::AgreementReviewed { agreement, version, accepted, reason, .. } => {
+                let did = if *accepted { "accepted" } else { "refused" };
+                format!("{did} version {version} of agreement {agreement}: {reason}")
+            }
+            Self::AgreementDue { agreement, what, at, days_left } => format!(
+                "the {what} of agreement {agreement} is on {}: {} left",
+                day(*at),
+                counted(*days_left, "day")
+            ),
+            Self::SecondaryDissemination { export, records, partner, requestor, method } => {
+                format!(
+                    "gave {records} to {partner} for {requestor} by {method}, outside the primary agreements, as \
+                 export {export}"
+                )
+            }
+            Self::JurisdictionSettled { export, conflict, decision } => {
+                format!("settled for export {export} where rules disagree ({conflict}): {decision}")
+            }
+            Self::ExportTemplate { title, what, .. } => {
+                format!("{what} the template for exports {title}")
+            }
             Self::ExportRequested { export, agreement, partner } => {
                 format!("asked to export {export} to {partner} under agreement {agreement}")
             }
@@ -265,7 +290,10 @@ impl Event {
             Self::Released { decided, .. }
             | Self::Withheld { decided, .. }
             | Self::Written { decided, .. } => Facts { decided: Some(*decided), ..none },
-            Self::ExportRequested { partner, .. } => Facts { partner: Some(partner), ..none },
+            Self::ExportRequested { partner, .. }
+            | Self::SecondaryDissemination { partner, .. } => {
+                Facts { partner: Some(partner), ..none }
+            }
             Self::ParcelOffered { exchange, parcel, partner, .. }
             | Self::OfferExpired { exchange, parcel, partner }
             | Self::ParcelAccepted { exchange, parcel, partner }
@@ -342,6 +370,11 @@ impl Event {
             | Self::RequestRefused { .. }
             | Self::AuditRead { .. }
             | Self::IndexKeyRotated { .. }
+            | Self::AgreementProposed { .. }
+            | Self::AgreementReviewed { .. }
+            | Self::AgreementDue { .. }
+            | Self::JurisdictionSettled { .. }
+            | Self::ExportTemplate { .. }
             | Self::ExportApproved { .. }
             | Self::ExportRejected { .. }
             | Self::CheckpointCosigned { .. }

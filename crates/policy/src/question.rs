@@ -118,6 +118,8 @@ closed_list!(
         ViewPosture = "view-posture", "view the posture";
         /// Add, change or end partners and agreements.
         ManagePartners = "manage-partners", "manage partners";
+        /// Put a version of an agreement in force, or refuse it.
+        ReviewAgreements = "review-agreements", "review an agreement";
         /// See who has an account, and as what.
         ViewPeople = "view-people", "see accounts";
         /// Make, change and disable accounts, and end sessions.
@@ -185,10 +187,14 @@ pub struct AgreementFacts {
     pub record_classes: BTreeSet<RecordClass>,
     /// The handling marks that may not cross.
     pub caveats_barred: BTreeSet<Caveat>,
+    /// The only handling marks that may cross, where the agreement lists them.
+    pub caveats_allowed: Option<BTreeSet<Caveat>>,
     /// The purposes for which records may cross.
     pub purposes: BTreeSet<PurposeCode>,
     /// From this moment.
     pub starts: Timestamp,
+    /// When it has to be reviewed: from this moment nothing crosses until it was.
+    pub review: Timestamp,
     /// Until just before this moment.
     pub ends: Timestamp,
     /// How many people other than the requester must approve.

@@ -35,8 +35,10 @@ fn build(action: Action) -> Result<Question, Malformed> {
         partner: "YY0000000".parse()?,
         record_classes: BTreeSet::from(["CJI".parse()?]),
         caveats_barred: BTreeSet::from(["SEALED".parse()?]),
+        caveats_allowed: Some(BTreeSet::from(["JUVENILE".parse()?])),
         purposes: BTreeSet::from(["C".parse()?]),
         starts: moment,
+        review: moment,
         ends: moment,
         approvals: 1,
     };

@@ -114,16 +114,20 @@ impl Names {
     }
 
     fn agreement(&self, agreement: &AgreementFacts) -> Result<RestrictedExpression, Unfit> {
-        let fields = [
+        let mut fields = vec![
             ("id".to_owned(), string(&agreement.id)),
             ("partner".to_owned(), self.agency(agreement.partner.as_str())),
             ("record_classes".to_owned(), strings(&agreement.record_classes)),
             ("caveats_barred".to_owned(), strings(&agreement.caveats_barred)),
             ("purposes".to_owned(), strings(&agreement.purposes)),
             ("starts".to_owned(), seconds(agreement.starts)),
+            ("review".to_owned(), seconds(agreement.review)),
             ("ends".to_owned(), seconds(agreement.ends)),
             ("approvals".to_owned(), RestrictedExpression::new_long(agreement.approvals.into())),
         ];
+        if let Some(allowed) = &agreement.caveats_allowed {
+            fields.push(("caveats_allowed".to_owned(), strings(allowed)));
+        }
         RestrictedExpression::new_record(fields).map_err(cedar)
     }
 

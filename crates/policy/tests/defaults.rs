@@ -77,8 +77,10 @@ fn exports(functions: &[&str], action: Action) -> Question {
         partner: "NB0020000".parse().unwrap(),
         record_classes: ["CJI", "INCIDENT"].iter().map(|name| name.parse().unwrap()).collect(),
         caveats_barred: BTreeSet::from(["SEALED".parse().unwrap(), "JUVENILE".parse().unwrap()]),
+        caveats_allowed: None,
         purposes: BTreeSet::from(["C".parse().unwrap()]),
         starts: "2026-01-01T00:00:00Z".parse().unwrap(),
+        review: "2026-12-15T00:00:00Z".parse().unwrap(),
         ends: "2027-01-01T00:00:00Z".parse().unwrap(),
         approvals: 1,
     });
@@ -393,6 +395,8 @@ fn an_export_stays_within_its_agreement() {
     check(&facts(&|a| a.ends = now()), not_in_force);
     check(&facts(&|a| a.starts = now()), permitted);
     check(&facts(&|a| a.starts = now() + second), not_in_force);
+    let late = "deny: the agreement with the partner is overdue for its review";
+    check(&facts(&|a| a.review = now()), late);
     check(&facts(&|a| a.partner = "NB0010100".parse().unwrap()), not_in_force);
     check(
         &seals(&|q| q.resource.record_class = "CHRI".parse().unwrap()),
@@ -402,6 +406,15 @@ fn an_export_stays_within_its_agreement() {
         &seals(&|q| q.resource.caveats = BTreeSet::from(["JUVENILE".parse().unwrap()])),
         "deny: the agreement with the partner bars records marked JUVENILE",
     );
+    let listed = |mark: &str| {
+        let intel = BTreeSet::from(["INTEL".parse().unwrap()]);
+        with(facts(&|a| a.caveats_allowed = Some(intel.clone())), |q| {
+            q.resource.caveats = BTreeSet::from([mark.parse().unwrap()]);
+        })
+    };
+    check(&listed("INTEL"), permitted);
+    let unlisted = "deny: the agreement with the partner does not let records marked GANG cross";
+    check(&listed("GANG"), unlisted);
     let purpose = "deny: the agreement with the partner does not cover that purpose";
     check(&seals(&|q| q.why.purpose = Some("E".parse().unwrap())), purpose);
     check(&seals(&|q| q.why.purpose = None), purpose);
@@ -467,5 +480,19 @@ fn administrators_change_accounts_after_a_step_up_and_others_only_look() {
     check(
         &asks(&["detective"], Action::ReadOwnAccesses),
         "permit: everybody reads what the ledger says of themselves",
+    );
+}
+
+#[test]
+fn security_officers_review_agreements_and_those_who_write_them_do_not() {
+    let reviews = |functions: &[&str]| asks(functions, Action::ReviewAgreements);
+    check(&reviews(&["security-officer"]), "permit: security officers review agreements");
+    check(
+        &with(reviews(&["security-officer"]), |q| q.actor.assurance.stepped_up_at = None),
+        "deny: to review an agreement, prove again who you are, at most 5 minutes before",
+    );
+    check(
+        &reviews(&["security-officer", "administrator"]),
+        "deny: administrators write agreements, and do not review what they wrote",
     );
 }

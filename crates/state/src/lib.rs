@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub mod accounts;
+pub mod agreements;
 pub mod directory;
 pub mod drafts;
 pub mod emergency;
@@ -31,6 +32,7 @@ pub mod qualifications;
 pub mod reviews;
 pub mod sessions;
 pub mod sign_ins;
+pub mod templates;
 #[doc(hidden)]
 pub mod testing;
 

@@ -54,6 +54,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "emergency-accounts", steps: crate::emergency::tables },
     Migration { name: "provider-holds", steps: crate::holds::tables },
     Migration { name: "exchange-notices", steps: crate::notices::tables },
+    Migration { name: "agreement-versions", steps: crate::agreements::tables },
+    Migration { name: "export-templates", steps: crate::templates::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.

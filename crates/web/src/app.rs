@@ -18,7 +18,7 @@ use crate::pages::incoming::deciding;
 use crate::pages::parts::moment;
 use crate::pages::{
     audit, certificates, documents, emergency, exports, home, incoming, ledger, log_out, mine,
-    oidc, people, providers, refusals, retention, sign_in, ssf, tools,
+    oidc, partners, people, providers, refusals, retention, sign_in, ssf, tools,
 };
 use crate::problem::Problem;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
@@ -65,25 +65,12 @@ pub fn router(agency: Shared) -> Router {
         .route("/tools/{tool}/actions/{action}", post(tools::action))
         .route("/tools/{tool}/evidence/{part}/{handle}", get(documents::viewer_page))
         .route("/tools/{tool}/documents/{part}/{handle}", get(documents::document))
-        .route("/exports", get(exports::list))
-        .route("/exports/opener", get(exports::opener))
-        .route("/exports/{export}", get(exports::one))
-        .route("/exports/{export}/progress", get(exports::progress))
-        .route("/exports/{export}/approve", post(exports::approve))
-        .route("/exports/{export}/reject", post(exports::reject))
-        .route("/exports/{export}/recall", post(exports::recall))
-        .route("/exports/{export}/parcel", post(exports::download))
-        .route("/incoming", get(incoming::list))
-        .route("/incoming/{parcel}", get(incoming::one).post(incoming::open))
-        .route("/incoming/{parcel}/accept", post(deciding::accept))
-        .route("/incoming/{parcel}/reject", post(deciding::reject))
-        .route("/incoming/{parcel}/keep", post(deciding::keep))
-        .route("/incoming/{parcel}/destroy", post(deciding::destroy))
-        .route("/incoming/{parcel}/files/{handle}", get(incoming::file))
         .route("/audit", get(audit::timeline).post(audit::search))
         .route("/audit/entries/{entry}", get(audit::entry))
         .route("/audit/entries/{entry}/proof", get(audit::proof::sealed))
         .route("/audit/entries/{entry}/proof/disclosed", get(audit::proof::disclosed))
+        .route("/audit/dissemination", get(audit::dissemination::page))
+        .route("/audit/dissemination.csv", get(audit::dissemination::file))
         .route("/audit/ledger", get(ledger::state))
         .route("/audit/retention", get(retention::overview))
         .route("/audit/retention/dispose", post(retention::dispose))
@@ -94,6 +81,7 @@ pub fn router(agency: Shared) -> Router {
         .route("/ready", get(home::ready))
         .nest("/scim/v2", scim::router(&agency))
         .merge(people_pages())
+        .merge(sharing_pages())
         .merge(assets::router())
         .fallback(home::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX * 8))
@@ -101,6 +89,35 @@ pub fn router(agency: Shared) -> Router {
         .layer(middleware::from_fn(headers::protect))
         .layer(middleware::from_fn_with_state(agency.clone(), front::receive))
         .with_state(agency)
+}
+
+/// The pages of what leaves and what comes, and of what is agreed with partners.
+fn sharing_pages() -> Router<Shared> {
+    Router::new()
+        .route("/exports", get(exports::list))
+        .route("/exports/opener", get(exports::opener))
+        .route(
+            "/exports/templates/{template}",
+            get(exports::templates::one).post(exports::templates::remove),
+        )
+        .route("/exports/{export}/template", post(exports::templates::keep))
+        .route("/exports/{export}", get(exports::one))
+        .route("/exports/{export}/progress", get(exports::progress))
+        .route("/exports/{export}/approve", post(exports::approve))
+        .route("/exports/{export}/reject", post(exports::reject))
+        .route("/exports/{export}/recall", post(exports::recall))
+        .route("/exports/{export}/parcel", post(exports::download))
+        .route("/partners", get(partners::list))
+        .route("/partners/{ori}", get(partners::one))
+        .route("/agreements/{id}", get(partners::agreement).post(partners::review))
+        .route("/agreements/{id}/document", get(partners::document))
+        .route("/incoming", get(incoming::list))
+        .route("/incoming/{parcel}", get(incoming::one).post(incoming::open))
+        .route("/incoming/{parcel}/accept", post(deciding::accept))
+        .route("/incoming/{parcel}/reject", post(deciding::reject))
+        .route("/incoming/{parcel}/keep", post(deciding::keep))
+        .route("/incoming/{parcel}/destroy", post(deciding::destroy))
+        .route("/incoming/{parcel}/files/{handle}", get(incoming::file))
 }
 
 /// The pages of accounts, and of who keeps and vouches for them.
@@ -234,6 +251,9 @@ impl Agency {
         match path {
             "/" => "Everything that you open here is put on record, with its purpose.",
             "/audit" => "Who saw what, when and why. Reading this is on record too.",
+            "/audit/dissemination" => {
+                "Criminal history that went to agencies outside the primary agreements."
+            }
             "/audit/ledger" => {
                 "The log itself: its tree, its signatures, and how to verify it elsewhere."
             }
@@ -241,6 +261,7 @@ impl Agency {
                 "How long records are kept, what holds keep longer, and what was disposed of."
             }
             "/exports" => "Records and evidence that leave for a partner agency.",
+            "/partners" => "With whom the agency shares, and under which agreement.",
             "/incoming" => "Evidence that partner agencies sent, verified on arrival.",
             "/people" => {
                 "Who may sign in, as what, and until when. What you change here takes effect at once."
@@ -283,9 +304,16 @@ impl Agency {
         if self.exchange.is_some() && has(&["investigator", "detective", "supervisor"]) {
             sharing.push(Link::new("/incoming", "Received parcels"));
         }
+        if self.exchange.is_some() {
+            sharing.push(Link::new("/partners", "Partners and agreements"));
+        }
         let mut oversight = Vec::new();
         if oversees(signed_in) {
             oversight.push(Link::new("/audit", "Audit"));
+            if self.exchange.is_some() {
+                let log = "/audit/dissemination";
+                oversight.push(Link::new(log, "Secondary dissemination"));
+            }
             oversight.push(Link::new("/audit/ledger", "Ledger"));
             oversight.push(Link::new("/audit/retention", "Retention"));
         }

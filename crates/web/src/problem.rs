@@ -208,12 +208,14 @@ impl From<ledger::retention::DisposeError> for Problem {
 impl From<exchange::ExchangeError> for Problem {
     fn from(error: exchange::ExchangeError) -> Self {
         use exchange::ExchangeError as E;
+        let of = |clause: &exchange::Clause| format!("The clause: {clause} ({}).", clause.code());
         match error {
             E::Denied { entry, ref reason, ref clause } => {
-                let clause = clause.as_ref().map_or(String::new(), |clause| format!(" {clause}."));
+                let clause =
+                    clause.as_ref().map_or(String::new(), |clause| format!(". {}", of(clause)));
                 Self::refused(format!("{reason}{clause}"), entry)
             }
-            E::Clause { entry, clause } => Self::refused(format!("{clause}."), entry),
+            E::Clause { entry, clause } => Self::refused(of(&clause), entry),
             E::SamePerson { entry } => Self::refused(
                 "An export is approved by somebody other than the person who asked for it.",
                 entry,

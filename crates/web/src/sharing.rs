@@ -60,6 +60,9 @@ pub struct Recipe {
     pub typed: BTreeMap<String, String>,
     /// What of it.
     pub what: Piece,
+    /// Columns that stay here.
+    #[serde(default)]
+    pub without: Vec<String>,
 }
 
 /// One item of an export.
@@ -120,6 +123,7 @@ impl Sharing {
         })
         .map_err(failed)?;
         exchange.record_book().await.map_err(failed)?;
+        exchange.take_in_agreements().await.map_err(failed)?;
         let tls = exchange.listener_tls().map_err(failed)?;
         let content = Arc::new(Refetch(OnceLock::new()));
         Ok(Self { exchange, listen: settings.listen, tls, cosigner, content })
@@ -255,16 +259,20 @@ impl Agency {
                 return Err(format!("the tool no longer exports `{query}`"));
             }
             Piece::Csv(query) => {
-                self.fetch_rows(caller, plan.reads, &query, &|rows, _| Ok(tabular::csv(rows)))
-                    .await?
+                let write: &Writer<'_> =
+                    &|rows, _| Ok(tabular::csv(&tabular::without(rows, &recipe.without)));
+                self.fetch_rows(caller, plan.reads, &query, write).await?
             }
             Piece::Json(query) => {
-                self.fetch_rows(caller, plan.reads, &query, &|rows, _| Ok(tabular::json(rows)))
-                    .await?
+                let write: &Writer<'_> =
+                    &|rows, _| Ok(tabular::json(&tabular::without(rows, &recipe.without)));
+                self.fetch_rows(caller, plan.reads, &query, write).await?
             }
             Piece::Pdf(query) => {
-                let write: &Writer<'_> =
-                    &|rows, entry| papers::rows(self, export, item, rows, entry);
+                let write: &Writer<'_> = &|rows, entry| {
+                    let rows = tabular::without(rows, &recipe.without);
+                    papers::rows(self, export, item, &rows, entry)
+                };
                 self.fetch_rows(caller, plan.reads, &query, write).await?
             }
             Piece::Document { part, values } => {

@@ -2,6 +2,23 @@
 
 use gate::{Rows, Value};
 
+/// The rows without some of their columns.
+pub(crate) fn without(rows: &Rows, columns: &[String]) -> Rows {
+    let kept: Vec<bool> = rows.columns.iter().map(|name| !columns.contains(name)).collect();
+    let is_kept = |column: &String| !columns.contains(column);
+    Rows {
+        columns: keep(&rows.columns, &kept),
+        rows: rows.rows.iter().map(|row| keep(row, &kept)).collect(),
+        total: rows.total,
+        subjects: rows.subjects.iter().filter(|one| is_kept(&one.column)).cloned().collect(),
+        caveat_column: rows.caveat_column.clone().filter(is_kept),
+    }
+}
+
+fn keep<T: Clone>(all: &[T], kept: &[bool]) -> Vec<T> {
+    all.iter().zip(kept).filter(|(_, kept)| **kept).map(|(one, _)| one.clone()).collect()
+}
+
 /// CSV with a header line. A field that a spreadsheet would take for a formula gets an apostrophe
 /// in front, so that opening the file runs nothing.
 pub(crate) fn csv(rows: &Rows) -> Vec<u8> {
@@ -72,6 +89,22 @@ fn line<'a>(out: &mut String, fields: impl Iterator<Item = &'a str>) {
 mod tests {
     use super::*;
     use gate::Total;
+
+    #[test]
+    fn a_column_that_stays_is_in_no_form_of_the_rows() {
+        let rows = Rows {
+            columns: vec!["name".into(), "dob".into(), "caveat".into()],
+            rows: vec![vec![Value::Text("Marlow".into()), Value::Text("1990".into()), Value::Null]],
+            total: Total::Exact(1),
+            subjects: vec![],
+            caveat_column: Some("caveat".into()),
+        };
+        let left = without(&rows, &["dob".to_owned(), "caveat".to_owned()]);
+        assert_eq!(String::from_utf8(csv(&left)).unwrap(), "name\r\nMarlow\r\n");
+        assert_eq!(String::from_utf8(json(&left)).unwrap(), "[{\"name\":\"Marlow\"}]\n");
+        assert_eq!(left.caveat_column, None);
+        assert_eq!(without(&rows, &[]), rows);
+    }
 
     #[test]
     fn fields_are_quoted_and_formulas_are_disarmed() {

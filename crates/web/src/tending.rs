@@ -4,6 +4,7 @@
 //! Invariants: each is disabled as by an administrator's hand: recorded, changed, sessions ended, and what runs
 //! is cut. Nobody is disabled for not having been here while the clock may have jumped.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,10 +25,16 @@ pub const UNUSED_DAYS_MAX: i64 = 90;
 /// Administrators are told so many days before.
 pub const NOTICE_DAYS: i64 = 14;
 
-/// Tends to the accounts until the server stops.
+/// Tends to the accounts until the server stops, and tells of agreements that are near their review or end.
 pub(crate) async fn tend(agency: Shared, mut stopped: watch::Receiver<bool>) {
+    let mut told = BTreeMap::new();
     loop {
         agency.tend_accounts().await;
+        if let Some(sharing) = &agency.exchange
+            && let Err(error) = sharing.exchange.tell_of_due_agreements(&mut told).await
+        {
+            tracing::error!(error = %chain(&error), "agreements that are due could not be told of");
+        }
         let stop = stopped.wait_for(|stop| *stop);
         if tokio::time::timeout(EVERY, stop).await.is_ok() {
             return;

@@ -5,7 +5,6 @@
 //! its SHA-256. Whatever changes it changes the digest, and with it the marker that lets a file
 //! made earlier be used again.
 
-pub mod book;
 mod dice;
 mod evidence;
 mod fixed;

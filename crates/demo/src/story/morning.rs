@@ -73,6 +73,7 @@ async fn with_people(cast: &mut Cast, told: &mut Told) -> bool {
         && told.tell(&steps::audit_lists_who_looked(cast).await)
         && told.tell(&steps::both_ledgers_agree(cast).await)
         && told.tell(&steps::ledgers_are_witnessed(cast).await)
+        && told.tell(&steps::agreement_is_reviewed(cast).await)
 }
 
 async fn with_ill_intent(cast: &mut Cast, told: &mut Told) -> bool {

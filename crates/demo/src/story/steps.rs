@@ -9,6 +9,7 @@ use ledger::evidence::Evidence;
 use ledger::format::Half;
 use ledger::note::VerifierKey;
 
+use crate::agreements::WAITING;
 use crate::seed::story::{CASE, FAMILY, PLATE, VEHICLE};
 use crate::story::cast::{
     Cast, FLAG_REASON, Failed, Seat, Step, entry, is_pdf, link, ok, reads, refused, status,
@@ -137,6 +138,10 @@ pub(crate) async fn export_is_asked_for(cast: &mut Cast) -> Step {
     let form = form.set("agreement", &agreement)?;
     let form = form.set("reason", "Two open cases with the same method of entry")?;
     let page = seat.browser.submit(&page, &form).await?;
+    ok(&page)?;
+    reads(&page, "The agreement, clause by clause")?;
+    reads(&page, "Brandt Hardware")?;
+    let page = seat.browser.submit(&page, &page.pressed("Ask for approval")?).await?;
     ok(&page)?;
     let path = page.address.path().to_owned();
     if !path.starts_with("/exports/") {
@@ -300,6 +305,22 @@ pub(crate) async fn ledgers_are_witnessed(cast: &mut Cast) -> Step {
     Ok(format!(
         "Lakeside has cosigned Riverton's checkpoint of {ours} entries, and Riverton Lakeside's of {theirs}"
     ))
+}
+
+/// 13.
+pub(crate) async fn agreement_is_reviewed(cast: &mut Cast) -> Step {
+    let seat = &mut cast.lindqvist;
+    let page = seat.open("/partners").await?;
+    reads(&page, "waits for a security officer")?;
+    let path = format!("/agreements/{WAITING}");
+    let page = seat.browser.go(&page, &path).await?;
+    let page = seat.browser.follow(&page, "Confirm my identity").await?;
+    let page = seat.prove(&page).await?;
+    let form = page.pressed("Accept this text")?.set("reason", "Compared with the letter")?;
+    let page = seat.browser.submit(&page, &form).await?;
+    ok(&page)?;
+    reads(&page, "What counts: version 1")?;
+    Ok(format!("so.lindqvist reviews agreement {WAITING}, which counts from then on"))
 }
 
 /// The size at which this witness has confirmed the ledger, as its page tells.

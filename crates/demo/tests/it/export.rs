@@ -32,6 +32,8 @@ async fn ask(seat: &mut Seat) -> String {
     let form = form.set("agreement", &agreement).unwrap();
     let form = form.set("reason", "Two open cases with the same method of entry").unwrap();
     let page = seat.browser.submit(&page, &form).await.unwrap();
+    let form = page.pressed("Ask for approval").unwrap();
+    let page = seat.browser.submit(&page, &form).await.unwrap();
     page.address.path().to_owned()
 }
 

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod agreements;
 mod alarms;
 mod by_hand;
 #[expect(dead_code, reason = "sessions whose time is over are told of elsewhere")]
@@ -17,6 +18,7 @@ mod people;
 mod postgres;
 mod query;
 mod reviews;
+mod sending;
 mod training;
 mod witnessed;
 mod wizard;

@@ -13,14 +13,28 @@ sealing_certificate = "sealing.pem"
 
 const AGREEMENT: &str = r#"id = "lakeside-2026"
 title = "Joint burglary task force"
+kind = "information-exchange"
 authority = "Interlocal agreement 2026-17"
 partner = "NB0020000"
 record_classes = ["INCIDENT", "EVIDENCE"]
 caveats_barred = ["SEALED"]
 purposes = ["C"]
+redistribution = "with-consent"
+audit = "each may audit the other, announced 30 days before"
 starts = "2026-01-01T00:00:00Z"
+review = "2027-01-01T00:00:00Z"
 ends = "2027-01-01T00:00:00Z"
 approvals = 1
+[[party]]
+ori = "NB0010100"
+name = "Riverton Police Department"
+signed_by = "Chief A. Marsh"
+signed_at = "2025-12-01T00:00:00Z"
+[[party]]
+ori = "NB0020000"
+name = "Lakeside County Sheriff"
+signed_by = "Sheriff D. Cole"
+signed_at = "2025-12-01T00:00:00Z"
 "#;
 
 fn load(partner: &str, agreement: &str) -> (Book, Vec<String>) {
@@ -87,32 +101,47 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
     let agreements = [
         (
             ("caveats_barred", "caveat_barred"),
-            "agreements/lakeside.toml:6: `caveat_barred`: an unknown key; did you mean `caveats_barred`?",
+            "agreements/lakeside.toml:7: `caveat_barred`: an unknown key; did you mean `caveats_barred`?",
         ),
         (
             ("approvals = 1", "approvals = 1\ncolour = \"red\""),
-            "agreements/lakeside.toml:11: `colour`: an unknown key; known are id, title, authority, \
-             partner, record_classes, caveats_barred, purposes, starts, ends, approvals, retention",
+            "agreements/lakeside.toml:15: `colour`: an unknown key; known are id, title, kind, authority, \
+             partner, record_classes, caveats_barred, caveats_allowed, purposes, redistribution, retention, \
+             retention_days, approvals, audit, incidents, encryption, certificates, primary, starts, review, \
+             ends, document, party",
         ),
         (
             ("approvals = 1", "approvals = 0"),
-            "agreements/lakeside.toml:10: `approvals`: 1 or more: nobody approves their own request",
+            "agreements/lakeside.toml:14: `approvals`: 1 or more: nobody approves their own request",
         ),
         (
             ("ends = \"2027", "ends = \"2025"),
-            "agreements/lakeside.toml:9: `ends`: a time after `starts`",
+            "agreements/lakeside.toml:13: `ends`: a time after `starts`",
+        ),
+        (
+            ("review = \"2027-01", "review = \"2029-06"),
+            "agreements/lakeside.toml:12: `review`: a time after `starts`, within three years",
         ),
         (
             ("\"C\"", "\"crime\""),
-            "agreements/lakeside.toml:7: `purposes`: not a purpose code: expected one upper-case letter",
+            "agreements/lakeside.toml:8: `purposes`: not a purpose code: expected one upper-case letter",
         ),
         (
-            ("partner = \"NB0020000\"", "partner = \"NB0090000\""),
-            "agreements/lakeside.toml:4: `partner`: the ORI of a partner that has a file in partners/",
+            ("\npartner = \"NB0020000\"", "\npartner = \"NB0090000\""),
+            "agreements/lakeside.toml:0: `party`: at least two parties, `partner` among them, each with who signed",
         ),
         (
             ("starts = \"2026-01-01T00:00:00Z\"\n", ""),
             "agreements/lakeside.toml:1: `id`: missing field `starts`",
+        ),
+        (
+            ("approvals = 1", "approvals = 1\ncertificates = [\"AB\"]"),
+            "agreements/lakeside.toml:15: `certificates`: SHA-256 as 64 lower-case hex digits",
+        ),
+        (
+            ("approvals = 1", "approvals = 1\ndocument = { file = \"../x.pdf\", sha256 = \"ab\" }"),
+            "agreements/lakeside.toml:15: `document`: the name of a file in this folder, and its SHA-256 in \
+             lower-case hex",
         ),
     ];
     for ((from, to), expected) in agreements {
@@ -136,4 +165,94 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         assert!(book.partner("NB0020000").is_none());
         assert!(book.agreement("lakeside-2026").is_none(), "an agreement without its partner");
     }
+}
+
+#[test]
+fn an_agreement_of_a_partner_who_has_no_file_is_refused() {
+    let stranger = AGREEMENT.replace("NB0020000", "NB0090000");
+    let (book, problems) = load(PARTNER, &stranger);
+    let expected =
+        "agreements/lakeside.toml:5: `partner`: the ORI of a partner that has a file in partners/";
+    assert_eq!(problems, [expected]);
+    assert!(book.agreement("lakeside-2026").is_none());
+}
+
+#[test]
+fn the_signed_document_is_held_by_its_hash() {
+    let hash = hex::encode(keys::digest::sha256(b"%PDF-1.7 signed"));
+    let held =
+        format!("approvals = 1\ndocument = {{ file = \"lakeside.pdf\", sha256 = \"{hash}\" }}");
+    let text = AGREEMENT.replace("approvals = 1", &held);
+    let (_, problems) = load(PARTNER, &text);
+    let expected = "agreements/lakeside.toml:15: `document`: a file of at most 32 MiB beside this one, with the \
+                    given SHA-256";
+    assert_eq!(problems, [expected], "it is not there");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lakeside.toml");
+    let document = crate::book::agreement(&file, &text).unwrap().terms.document.unwrap();
+    std::fs::write(folder.path().join("lakeside.pdf"), b"%PDF-1.7 signed").unwrap();
+    assert!(document.is_at(&file));
+    std::fs::write(folder.path().join("lakeside.pdf"), b"%PDF-1.7 forged").unwrap();
+    assert!(!document.is_at(&file));
+}
+
+/// Each clause, and what stands against it.
+#[test]
+fn each_clause_is_judged_and_has_a_code() {
+    let usual = agreement(LAKESIDE.0);
+    let marks = |marks: &[&str]| -> BTreeSet<policy::Caveat> {
+        marks.iter().map(|mark| mark.parse().unwrap()).collect()
+    };
+    let codes =
+        |agreement: &Agreement, class: &str, with: &[&str], purpose: Option<&str>, at: &str| {
+            let purpose = purpose.map(|purpose| purpose.parse().unwrap());
+            let (class, at) = (class.parse().unwrap(), at.parse().unwrap());
+            let partner = partner(LAKESIDE, 0);
+            let (with, purpose) = (marks(with), purpose.as_ref());
+            let judged = agreement.judge(&class, &with, purpose, Some(&partner), at);
+            let first = agreement.covers(&class, &with, purpose, at).err();
+            let found: Vec<Clause> = judged.into_iter().filter_map(|one| one.against).collect();
+            if agreement.terms.certificates.is_none() {
+                assert_eq!(found.first(), first.as_ref(), "judge and covers agree");
+            }
+            found.iter().map(Clause::code).collect::<Vec<_>>()
+        };
+    let now = STORY_TIME;
+    assert_eq!(codes(&usual, "INCIDENT", &[], Some("C"), now), [""; 0]);
+    assert_eq!(codes(&usual, "CHRI", &[], Some("C"), now), ["agreement.record-class"]);
+    assert_eq!(codes(&usual, "INCIDENT", &["SEALED"], Some("C"), now), ["agreement.caveat-barred"]);
+    assert_eq!(
+        codes(&usual, "CHRI", &["SEALED"], None, "2025-12-31T00:00:00Z"),
+        [
+            "agreement.not-started",
+            "agreement.record-class",
+            "agreement.caveat-barred",
+            "agreement.purpose"
+        ]
+    );
+    assert_eq!(
+        codes(&usual, "INCIDENT", &[], Some("C"), "2027-01-01T00:00:00Z"),
+        ["agreement.ended"]
+    );
+    let mut strict = usual.clone();
+    strict.facts.caveats_allowed = Some(marks(&["GANG"]));
+    strict.facts.review = "2026-11-01T00:00:00Z".parse().unwrap();
+    strict.terms.certificates = Some(BTreeSet::new());
+    assert_eq!(
+        codes(&strict, "INCIDENT", &["INTEL"], Some("C"), now),
+        ["agreement.review-overdue", "agreement.caveat-not-allowed", "agreement.certificate"]
+    );
+    let all =
+        [partner(LAKESIDE, 0).tls, partner(LAKESIDE, 0).signing, partner(LAKESIDE, 0).sealing];
+    strict.terms.certificates = Some(all.iter().map(|one| one.fingerprint_text()).collect());
+    assert_eq!(strict.knows(&partner(LAKESIDE, 0)), Ok(()));
+    let near = usual.judge(
+        &"INCIDENT".parse().unwrap(),
+        &marks(&[]),
+        Some(&"C".parse().unwrap()),
+        None,
+        "2026-12-10T00:00:00Z".parse().unwrap(),
+    );
+    let near: Vec<&str> = near.iter().filter(|one| one.near).map(|one| one.key).collect();
+    assert_eq!(near, ["ends", "review"]);
 }

@@ -45,7 +45,7 @@ async fn deliver_over(cut: Cut) -> bool {
 /// The newest entry of a kind.
 fn last_of(agency: &Agency, kind: &str) -> Option<u64> {
     let kinds: Vec<&str> = agency.events().iter().map(Event::kind).collect();
-    kinds.iter().rposition(|found| *found == kind).map(|at| at as u64)
+    kinds.iter().rposition(|found| *found == kind).map(|at| agency.begins + at as u64)
 }
 
 #[tokio::test]

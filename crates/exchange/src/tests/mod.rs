@@ -4,8 +4,10 @@ mod afterwards;
 mod agreements;
 mod faults;
 mod in_turn;
+mod jurisdictions;
 mod line;
 mod refusals;
+mod reviewed;
 mod story;
 mod witnessed;
 
@@ -105,6 +107,7 @@ fn partner(of: (&str, &str), port: u16) -> Partner {
         sealing: identity.sealing.certificate.clone(),
         quota_bytes: 64 << 20,
         ledger_key: None,
+        jurisdiction: Some("LAKE".to_owned()),
     }
 }
 
@@ -113,13 +116,34 @@ fn agreement(partner: &str) -> Agreement {
         title: "Joint burglary task force".to_owned(),
         authority: "Interlocal agreement 2026-17".to_owned(),
         retention: Some("until the case is closed".to_owned()),
+        terms: Terms {
+            kind: Sort::InformationExchange,
+            parties: [(RIVERTON, "Chief A. Marsh"), (LAKESIDE, "Sheriff D. Cole")]
+                .map(|((ori, name), signed_by)| Signatory {
+                    ori: ori.parse().unwrap(),
+                    name: name.to_owned(),
+                    signed_by: signed_by.to_owned(),
+                    signed_at: "2025-12-01T00:00:00Z".parse().unwrap(),
+                })
+                .into(),
+            redistribution: Redistribution::WithConsent,
+            retention_days: None,
+            audit: "each may audit the other, announced 30 days before".to_owned(),
+            incidents: None,
+            encryption: None,
+            certificates: None,
+            primary: true,
+            document: None,
+        },
         facts: AgreementFacts {
             id: "lakeside-2026".to_owned(),
             partner: partner.parse().unwrap(),
             record_classes: ["INCIDENT", "EVIDENCE"].map(|text| text.parse().unwrap()).into(),
             caveats_barred: BTreeSet::from(["SEALED".parse().unwrap()]),
+            caveats_allowed: None,
             purposes: BTreeSet::from(["C".parse().unwrap()]),
             starts: "2026-01-01T00:00:00Z".parse().unwrap(),
+            review: "2027-01-01T00:00:00Z".parse().unwrap(),
             ends: "2027-01-01T00:00:00Z".parse().unwrap(),
             approvals: 1,
         },
@@ -134,6 +158,8 @@ struct Agency {
     gate: Gate,
     folder: TempDir,
     disk: testing::SmallDisk,
+    /// The first entry after its agreements were reviewed.
+    begins: u64,
 }
 
 /// The default policies, read once for all stories.
@@ -155,6 +181,10 @@ struct Stage {
     appends_max: Option<usize>,
     ledger: Option<Ledger>,
     cosigner: Option<Arc<witnessing::Cosigner>>,
+    agreements: Vec<Agreement>,
+    /// Whether somebody has accepted the agreements.
+    is_reviewed: bool,
+    rules: Jurisdictions,
 }
 
 impl Stage {
@@ -179,6 +209,9 @@ impl Stage {
             appends_max: None,
             ledger: None,
             cosigner: None,
+            agreements: vec![agreement(LAKESIDE.0)],
+            is_reviewed: true,
+            rules: Jurisdictions::default(),
         }
     }
 
@@ -188,9 +221,6 @@ impl Stage {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let usual = || ledger::testing::ledger_on(&ledger_disk, Arc::clone(&clock));
         let ledger = self.ledger.unwrap_or_else(usual);
-        if let Some(appends_max) = self.appends_max {
-            ledger_disk.fail_writes_after("journal", appends_max);
-        }
         let asked = Arc::clone(&clock);
         let gate = Gate::new(self.policy, ledger.clone(), Arc::new(move || asked.now()));
         let disk = testing::SmallDisk::new(u64::MAX);
@@ -217,12 +247,25 @@ impl Stage {
                 chain: vec![identity.tls.certificate.clone()],
                 pkcs8: identity.tls.key.to_pkcs8(),
             },
-            book: Book::new(self.partners, vec![agreement(LAKESIDE.0)]),
+            book: Book::new(self.partners, self.agreements).with_rules(self.rules),
             cosigner: self.cosigner,
             settings: self.settings,
         };
         let exchange = Exchange::open(setup).unwrap();
-        Agency { exchange, ledger, ledger_disk, gate, folder, disk }
+        let mut reviewer = caller("so.lindqvist", "security-officer", of);
+        reviewer.actor.assurance.stepped_up_at = Some(self.clock.now());
+        if self.is_reviewed {
+            exchange.take_in_agreements().await.unwrap();
+            for held in exchange.held_agreements().await.unwrap() {
+                let (id, digest) = (&held.id, &held.waiting().unwrap().digest);
+                exchange.review_agreement(&reviewer, id, digest, true, "as signed").await.unwrap();
+            }
+        }
+        if let Some(appends_max) = self.appends_max {
+            ledger_disk.fail_writes_after("journal", appends_max);
+        }
+        let begins = if self.is_reviewed { ledger.size() } else { 0 };
+        Agency { exchange, ledger, ledger_disk, gate, folder, disk, begins }
     }
 }
 
@@ -234,7 +277,7 @@ impl Agency {
 
     fn events(&self) -> Vec<Event> {
         let entry = |n| self.ledger.read(EntryNumber(n)).unwrap().record.event;
-        (0..self.ledger.size()).map(entry).collect()
+        (self.begins..self.ledger.size()).map(entry).collect()
     }
 
     fn count(&self, kind: &str) -> usize {
@@ -363,6 +406,8 @@ fn new_export() -> NewExport {
             item("evidence/door.mp4", "video/mp4", "EVIDENCE"),
         ],
         why: why(),
+        requestor: None,
+        left_out: Vec::new(),
     }
 }
 

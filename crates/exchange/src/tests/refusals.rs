@@ -143,12 +143,9 @@ async fn nobody_approves_their_own_export_whatever_the_policy_says() {
 #[tokio::test]
 async fn where_two_must_approve_one_person_counts_once() {
     let clock = Arc::new(FixedClock::new(now()));
-    let stage = Stage::usual(&clock, vec![partner(LAKESIDE, 1)]);
-    let mut agency = stage.agency(RIVERTON).await;
-    let mut two = super::agreement(LAKESIDE.0);
-    two.facts.approvals = 2;
-    let Some(inner) = Arc::get_mut(&mut agency.exchange.0) else { panic!() };
-    inner.setup.book = Book::new(vec![partner(LAKESIDE, 1)], vec![two]);
+    let mut stage = Stage::usual(&clock, vec![partner(LAKESIDE, 1)]);
+    stage.agreements[0].facts.approvals = 2;
+    let agency = stage.agency(RIVERTON).await;
     let export = agency.exchange.request(&ruiz(), new_export()).await.unwrap();
     let export = agency.exchange.approve(&okafor(), export.id).await.unwrap();
     assert_eq!(export.status, ExportStatus::Requested);

@@ -126,6 +126,28 @@ fn all() -> Vec<Event> {
         Event::RequestRefused { route: text("/tools/x/runs"), reason: text("csrf") },
         Event::AuditRead { what: text("timeline"), count: 1 },
         Event::IndexKeyRotated { epoch: 2 },
+        Event::AgreementProposed { agreement: text("a-1"), version: 2, digest: digest.clone() },
+        Event::AgreementReviewed {
+            agreement: text("a-1"),
+            version: 2,
+            digest: digest.clone(),
+            accepted: true,
+            reason: text("as signed"),
+        },
+        Event::AgreementDue { agreement: text("a-1"), what: text("review"), at, days_left: 30 },
+        Event::SecondaryDissemination {
+            export: export.clone(),
+            records: text("CHRI"),
+            partner: partner.clone(),
+            requestor: text("Ann Lee"),
+            method: text("parcel"),
+        },
+        Event::JurisdictionSettled {
+            export: export.clone(),
+            conflict: text("keep 5 years, destroy after 3"),
+            decision: text("keep 5 years, by counsel"),
+        },
+        Event::ExportTemplate { template: text("t-1"), title: text("Weekly"), what: text("kept") },
         Event::ExportRequested {
             export: export.clone(),
             agreement: text("a-1"),
@@ -316,6 +338,12 @@ written: changed 1 row under entry 15
 request-refused: sent a request to /tools/x/runs that was refused: csrf
 audit-read: read the audit ledger (timeline): 1 entry shown
 index-key-rotated: rotated the search index's key: epoch 2 begins
+agreement-proposed: version 2 of agreement a-1 waits for its review (SHA-256 abcdef012345…)
+agreement-reviewed: accepted version 2 of agreement a-1: as signed
+agreement-due: the review of agreement a-1 is on 2026-11-22: 30 days left
+secondary-dissemination: gave CHRI to NB0020000 for Ann Lee by parcel, outside the primary agreements, as export e-7
+jurisdiction-settled: settled for export e-7 where rules disagree (keep 5 years, destroy after 3): keep 5 years, by counsel
+export-template: kept the template for exports Weekly
 export-requested: asked to export e-7 to NB0020000 under agreement a-1
 export-approved: approved export e-7, which det.ruiz had asked for
 export-rejected: rejected export e-7, which det.ruiz had asked for: too wide
@@ -360,7 +388,12 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
     let codes: BTreeSet<u8> = KINDS.iter().map(|kind| kind.code).collect();
     assert_eq!(
         codes,
-        (1..=39).chain(50..=64).chain([80, 81, 82, 90, 91, 100]).chain(110..=117).collect()
+        (1..=39)
+            .chain(50..=64)
+            .chain(70..=75)
+            .chain([80, 81, 82, 90, 91, 100])
+            .chain(110..=117)
+            .collect()
     );
     for event in all() {
         let json = serde_json::to_value(&event).unwrap();

@@ -23,7 +23,7 @@ pub struct ExchangeConfig {
     pub recipient_certificate: PathBuf,
     /// Its key.
     pub recipient_key: PathBuf,
-    /// A folder with `partners/*.toml` and `agreements/*.toml`.
+    /// A folder with `partners/*.toml`, `agreements/*.toml` and `jurisdictions.toml`.
     pub folder: PathBuf,
 }
 

@@ -3,6 +3,7 @@
 //! Reading the ledger is itself a question to the gate and on record, like any other read. Searches
 //! are POST: neither a name nor a case number comes into an address bar.
 
+pub mod dissemination;
 mod explained;
 mod filter;
 pub mod proof;

@@ -5,7 +5,12 @@
 //! fetched anew when they are sealed.
 
 mod asking;
+mod gathered;
+mod preview;
 mod recalling;
+mod rules;
+pub mod templates;
+mod wanted;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -16,10 +21,14 @@ use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
 use crate::pages::notices;
+use crate::pages::partners::partner_name;
 use crate::pages::parts::{bytes_words, id, moment, pair, sharing};
+use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 pub use asking::{ask, request};
+pub use preview::preview;
 pub use recalling::recall;
+pub(crate) use wanted::FIELDS;
 
 /// The steps of an export's life, as the page shows them.
 const STEPS: [(&str, &[ExportStatus]); 5] = [
@@ -35,8 +44,10 @@ const STEPS: [(&str, &[ExportStatus]); 5] = [
 /// # Errors
 /// A [`Problem`] when sharing is not configured or the state cannot be read.
 pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
-    let exports = sharing(&agency)?.exchange.exports(&[], None).await?;
+    let exchange = &sharing(&agency)?.exchange;
+    let exports = exchange.exports(&[], None).await?;
     let content = html! {
+        (templates::list_card(&exchange.templates().await?))
         section class="card card--flush" aria-labelledby="exports" {
             div class="toolbar" { h2 id="exports" { (exports.len()) " exports" } }
             @if exports.is_empty() {
@@ -76,11 +87,6 @@ fn row(agency: &Shared, export: &Export) -> Markup {
     }
 }
 
-fn partner_name(agency: &Shared, ori: &str) -> String {
-    let partner = agency.exchange.as_ref().and_then(|sharing| sharing.exchange.book().partner(ori));
-    partner.map_or_else(|| ori.to_owned(), |partner| partner.name.clone())
-}
-
 fn badge(status: ExportStatus) -> Markup {
     let tone = match status {
         ExportStatus::Acknowledged => "permit",
@@ -99,7 +105,7 @@ fn badge(status: ExportStatus) -> Markup {
 }
 
 /// To another page: a header for `ui.js`, which follows no redirects, and 303 for all others.
-fn go(posted: &Posted, path: &str) -> Response {
+pub(crate) fn go(posted: &Posted, path: &str) -> Response {
     if posted.fragment {
         return ([("x-go", path.to_owned())], "").into_response();
     }
@@ -125,12 +131,32 @@ pub async fn one(
         (recalling::state(&agency, &export))
         (life(&agency, &export))
         (facts(&agency, &export))
-        (decision(&agency, &signed_in, &export))
+        (judged(&agency, &export).await?)
+        (decision(&agency, &signed_in, &export).await?)
         (items(&export))
         (notices::table(&told, &partner_name(&agency, &export.partner)))
         (recalling::form(&signed_in, &export))
+        (templates::keep_card(&signed_in, &export))
     };
     Ok(agency.page(&signed_in, &export.details.title, "/exports", &content))
+}
+
+/// How the agreement stands to it, while it can still be stopped.
+async fn judged(agency: &Shared, export: &Export) -> Result<Markup, Problem> {
+    if !matches!(export.status, ExportStatus::Requested | ExportStatus::Approved) {
+        return Ok(html! {});
+    }
+    let exchange = &sharing(agency)?.exchange;
+    let held = match exchange.held_agreement(&export.agreement).await {
+        Err(exchange::ExchangeError::NoSuch { .. }) => return Ok(html! {}),
+        held => held?,
+    };
+    let Some(shown) = held.shown() else { return Ok(html! {}) };
+    let (items, purpose) = (&export.details.items, export.details.why.purpose.as_ref());
+    let agreement = &shown.details.agreement;
+    let judged = preview::judged(exchange, agreement, items, purpose, agency.now());
+    let stricter = exchange.stricter_for(&export.details, agreement);
+    Ok(html! { (preview::clauses(&judged)) (rules::card(&stricter)) })
 }
 
 /// `GET /exports/{export}/progress`: the part of the page that moves, for `ui.js`.
@@ -213,11 +239,14 @@ fn facts(agency: &Shared, export: &Export) -> Markup {
             h2 { "What, to whom, and why" }
             dl class="kv" {
                 (pair("To", &format!("{} ({})", partner_name(agency, &export.partner), export.partner)))
-                (pair("Agreement", &export.agreement))
+                div { dt { "Agreement" } dd { a href={ "/agreements/" (export.agreement) } { (export.agreement) } } }
+                @if let Some(name) = &details.requestor { (pair("Asked for there by", name)) }
+                @if !details.left_out.is_empty() { (pair("Left out", &details.left_out.join("; "))) }
                 (pair("Asked for by", &format!("{}, entry {}", details.requester.name, details.request_entry)))
                 @if let Some(purpose) = &details.why.purpose { (pair("Purpose code", purpose.as_str())) }
                 @if let Some(case) = &details.why.case_number { (pair("Case number", case.as_str())) }
                 @if let Some(reason) = &details.why.reason { (pair("Reason", reason)) }
+                (rules::settled(details))
                 @for voice in &details.approvals {
                     (pair("Approved by", &format!("{}, entry {}", voice.actor.name, voice.entry)))
                 }
@@ -242,11 +271,24 @@ fn facts(agency: &Shared, export: &Export) -> Markup {
 }
 
 /// Approve or reject, for others; download, once it is sealed. The policy decides, not this page.
-fn decision(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Markup {
+async fn decision(
+    agency: &Shared,
+    signed_in: &SignedIn,
+    export: &Export,
+) -> Result<Markup, Problem> {
+    let exchange = &sharing(agency)?.exchange;
+    let open = match export.status {
+        ExportStatus::Requested => match exchange.open_conflicts(export).await {
+            // Its agreement has no file any more: nobody can approve it.
+            Err(exchange::ExchangeError::NoSuch { .. }) => Vec::new(),
+            found => found?,
+        },
+        _ => Vec::new(),
+    };
     let csrf = &signed_in.csrf;
     let own = export.details.requester.id == signed_in.actor.id;
     let fresh = signed_in.session.is_stepped_up(agency.now());
-    html! {
+    Ok(html! {
         @if export.status == ExportStatus::Requested && !own {
             div class="card card--warn" {
                 h2 { "Your decision" }
@@ -259,6 +301,7 @@ fn decision(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Markup {
                     div class="cluster" {
                         form method="post" action={ "/exports/" (export.id) "/approve" } data-once {
                             input type="hidden" name="csrf" value=(csrf);
+                            (rules::field(&open))
                             button class="usa-button" type="submit" { "Approve" }
                         }
                         form method="post" action={ "/exports/" (export.id) "/reject" } data-once {
@@ -284,7 +327,7 @@ fn decision(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Markup {
                     a href="/exports/opener" download="open.html" { "open.html" } ". Send that page by another way than the parcel." }
             }
         }
-    }
+    })
 }
 
 fn items(export: &Export) -> Markup {
@@ -319,7 +362,9 @@ pub async fn approve(
     posted: Posted,
 ) -> Answer {
     let caller = posted.signed_in.caller();
-    let export = sharing(&agency)?.exchange.approve(&caller, id(&export)?).await?;
+    let export_of = &sharing(&agency)?.exchange;
+    let decision = Some(posted.text("decision")).filter(|words| !words.is_empty());
+    let export = export_of.approve_settling(&caller, id(&export)?, decision).await?;
     Ok(go(&posted, &format!("/exports/{}", export.id)))
 }
 

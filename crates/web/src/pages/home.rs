@@ -8,8 +8,8 @@ use ledger::Health;
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
-use crate::pages::parts::{moment, pair};
-use crate::pages::people;
+use crate::pages::parts::{day, moment, pair};
+use crate::pages::{partners, people};
 use crate::problem::{Problem, chain};
 use crate::session::{NotSignedIn, SignedIn};
 
@@ -25,9 +25,11 @@ pub async fn home(State(agency): State<Shared>, request: Request) -> Response {
 
 async fn start_page(agency: &Shared, signed_in: &SignedIn) -> Response {
     let lapsing = lapsing(agency, signed_in).await;
+    let agreements = agreements(agency, signed_in).await;
     let content = html! {
         (to_do(signed_in))
         @if lapsing > 0 { (lapsing_notice(lapsing)) }
+        (agreements)
         // The pages of the navigation, each with its sentence: nothing that would be refused.
         @for group in agency.navigation(signed_in).iter().filter(|group| !group.title.is_empty()) {
             h2 { (group.title) }
@@ -70,6 +72,36 @@ async fn lapsing(agency: &Shared, signed_in: &SignedIn) -> usize {
         tracing::error!(error = %chain(&error), "unused accounts could not be looked for");
         0
     })
+}
+
+/// For those who write or review agreements: what waits, and what is near its review or its end.
+async fn agreements(agency: &Shared, signed_in: &SignedIn) -> Markup {
+    const TOLD: [&str; 2] = ["security-officer", "administrator"];
+    let mut functions = signed_in.actor.functions.iter();
+    let is_told = functions.any(|function| TOLD.contains(&function.as_str()));
+    let Some(sharing) = agency.exchange.as_ref().filter(|_| is_told) else { return html! {} };
+    let held = match sharing.exchange.held_agreements().await {
+        Ok(held) => held,
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "agreements could not be looked at");
+            return html! {};
+        }
+    };
+    let now = agency.now();
+    html! {
+        @for one in &held {
+            @if one.waiting().is_some() { (partners::waits(&one.id)) }
+            @if let Some((what, at, left)) = one.due(now, partners::REMIND_DAYS) {
+                section class="usa-alert usa-alert--warning" aria-label={ "Agreement " (one.id) } {
+                    div class="usa-alert__body" { p class="usa-alert__text" {
+                        "The " (what) " of " a href={ "/agreements/" (one.id) } { "agreement " (one.id) }
+                        @if left < 0 { " was on " } @else { " is on " } (day(at)) ". "
+                        @if left < 0 { "Nothing crosses under it." } @else { "From then on nothing crosses under it." }
+                    } }
+                }
+            }
+        }
+    }
 }
 
 fn lapsing_notice(lapsing: usize) -> Markup {

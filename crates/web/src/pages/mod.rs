@@ -12,6 +12,7 @@ pub mod log_out;
 pub mod mine;
 mod notices;
 pub mod oidc;
+pub mod partners;
 pub(crate) mod parts;
 pub mod people;
 pub mod providers;

@@ -18,6 +18,11 @@ pub(crate) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
+/// A day in words.
+pub(crate) fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
 /// A size in words, with decimal units.
 pub(super) fn bytes_words(bytes: u64) -> String {
     match bytes {

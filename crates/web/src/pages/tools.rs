@@ -21,9 +21,6 @@ use crate::session::{Posted, SignedIn};
 use crate::tool_pages::view::{Message, Mood};
 use drawing::{Drawing, OpenRow};
 
-/// Fields of our own that a tool knows nothing of.
-const OWN_FIELDS: [&str; 1] = ["agreement"];
-
 fn find<'a>(agency: &'a Shared, id: &str) -> Option<&'a Tool> {
     agency.tools.get(id)
 }
@@ -74,7 +71,7 @@ fn submission(posted: &Posted, tool: &Tool) -> Result<Submission, Vec<FieldError
     let fields: Vec<(String, String)> = posted
         .fields
         .iter()
-        .filter(|(name, _)| !OWN_FIELDS.contains(&name.as_str()))
+        .filter(|(name, _)| !exports::FIELDS.contains(&name.as_str()))
         .cloned()
         .collect();
     Submission::read(tool, &fields)
@@ -250,6 +247,9 @@ pub async fn action(
     match &action.kind {
         ActionKind::Export { .. } if step == "do" => {
             exports::request(&agency, &posted, tool, action, asked).await
+        }
+        ActionKind::Export { .. } if step == "preview" => {
+            exports::preview(&agency, &posted, tool, action, &asked).await
         }
         ActionKind::Export { .. } => {
             exports::ask(&agency, &posted, tool, action, &asked, &[]).await

@@ -55,7 +55,8 @@ impl Stage<'_> {
         })
     }
 
-    fn field(&self, input: &Input) -> Field {
+    /// One input, with what was typed.
+    pub fn field(&self, input: &Input) -> Field {
         let value = self.asked.typed.get(&input.id).cloned().unwrap_or_default();
         let control = match &input.kind {
             InputKind::Text { chars_max } => Control::Text { value, chars_max: *chars_max },

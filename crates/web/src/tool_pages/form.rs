@@ -30,6 +30,11 @@ pub fn form(view: &FormView) -> Markup {
     }
 }
 
+/// One field without errors, for forms elsewhere.
+pub fn plain_field(prefix: &str, one: &Field) -> Markup {
+    field(prefix, one, &[])
+}
+
 /// The summary above a form: each error leads to its field. It takes the focus when it appears.
 /// Errors whose field is not on this form are said without a link.
 pub fn errors(prefix: &str, fields: &[Field], errors: &[FieldError]) -> Markup {

@@ -32,7 +32,7 @@ pub mod view;
 
 pub use detail::{closed_drawer, confirm, drawer, record};
 pub use evidence::{evidence, viewer};
-pub use form::{errors, form};
+pub use form::{errors, form, plain_field};
 pub use message::{message, refused};
 pub use table::table;
 

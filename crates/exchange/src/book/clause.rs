@@ -1,0 +1,236 @@
+//! The clauses of an agreement that an export is held to, each with a code that tests and searches go by.
+//!
+//! Invariant: [`Agreement::covers`] and [`Agreement::judge`] go through the same list, in the same order.
+
+use jiff::{SignedDuration, Timestamp};
+use policy::{Caveat, PurposeCode, RecordClass};
+
+use super::{Agreement, Partner};
+
+/// A date that is so near is shown as near.
+pub const NEAR_DAYS: i64 = 30;
+
+/// The clause of an agreement that stands against an export. Its text names file, key and value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Clause {
+    #[error("agreement `{agreement}` has no version that was reviewed")]
+    Unreviewed { agreement: String },
+    #[error("agreement `{agreement}` starts on {starts}")]
+    Starts { agreement: String, starts: Timestamp },
+    #[error("agreement `{agreement}` ended on {ends}")]
+    Ends { agreement: String, ends: Timestamp },
+    #[error("agreement `{agreement}` had to be reviewed by {review}")]
+    Review { agreement: String, review: Timestamp },
+    #[error("agreement `{agreement}` does not have {class} among its record_classes")]
+    RecordClasses { agreement: String, class: RecordClass },
+    #[error("agreement `{agreement}` has {caveat} among its caveats_barred")]
+    CaveatsBarred { agreement: String, caveat: Caveat },
+    #[error("agreement `{agreement}` does not have {caveat} among its caveats_allowed")]
+    CaveatsAllowed { agreement: String, caveat: Caveat },
+    #[error("agreement `{agreement}` does not have purpose {purpose} among its purposes")]
+    Purposes { agreement: String, purpose: String },
+    #[error("agreement `{agreement}` does not name the partner's {usage} certificate")]
+    Certificates { agreement: String, usage: &'static str },
+    #[error("rule {rule} bars {records} ({citation})")]
+    Barred { rule: String, citation: String, records: String },
+    #[error("rule {rule} does not let such records cross for purpose {purpose} ({citation})")]
+    RulePurpose { rule: String, citation: String, purpose: String },
+    #[error("nobody has settled which rule is kept: {conflict}")]
+    Unsettled { conflict: String },
+}
+
+impl Clause {
+    /// A word for it that does not change.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreviewed { .. } => "agreement.unreviewed",
+            Self::Starts { .. } => "agreement.not-started",
+            Self::Ends { .. } => "agreement.ended",
+            Self::Review { .. } => "agreement.review-overdue",
+            Self::RecordClasses { .. } => "agreement.record-class",
+            Self::CaveatsBarred { .. } => "agreement.caveat-barred",
+            Self::CaveatsAllowed { .. } => "agreement.caveat-not-allowed",
+            Self::Purposes { .. } => "agreement.purpose",
+            Self::Certificates { .. } => "agreement.certificate",
+            Self::Barred { .. } => "jurisdiction.barred",
+            Self::RulePurpose { .. } => "jurisdiction.purpose",
+            Self::Unsettled { .. } => "jurisdiction.conflict",
+        }
+    }
+}
+
+/// How one clause stands to something that would cross.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The key in the agreement's file.
+    pub key: &'static str,
+    /// What the clause says, in words.
+    pub says: String,
+    /// What stands against it, if it does.
+    pub against: Option<Clause>,
+    /// It holds, and not for much longer.
+    pub near: bool,
+}
+
+impl Agreement {
+    /// Whether the agreement is in force.
+    ///
+    /// # Errors
+    /// The clause that says otherwise.
+    pub fn in_force(&self, now: Timestamp) -> Result<(), Clause> {
+        let agreement = || self.facts.id.clone();
+        if now < self.facts.starts {
+            return Err(Clause::Starts { agreement: agreement(), starts: self.facts.starts });
+        }
+        if now >= self.facts.ends {
+            return Err(Clause::Ends { agreement: agreement(), ends: self.facts.ends });
+        }
+        if now >= self.facts.review {
+            return Err(Clause::Review { agreement: agreement(), review: self.facts.review });
+        }
+        Ok(())
+    }
+
+    /// Whether records of a class with these marks may cross for a purpose.
+    ///
+    /// # Errors
+    /// The first clause that stands against it.
+    pub fn covers<'a>(
+        &self,
+        class: &RecordClass,
+        caveats: impl IntoIterator<Item = &'a Caveat>,
+        purpose: Option<&PurposeCode>,
+        now: Timestamp,
+    ) -> Result<(), Clause> {
+        self.in_force(now)?;
+        self.class(class)?;
+        caveats.into_iter().try_for_each(|caveat| self.caveat(caveat))?;
+        self.purpose(purpose)
+    }
+
+    fn class(&self, class: &RecordClass) -> Result<(), Clause> {
+        let (agreement, class) = (self.facts.id.clone(), class.clone());
+        match self.facts.record_classes.contains(&class) {
+            true => Ok(()),
+            false => Err(Clause::RecordClasses { agreement, class }),
+        }
+    }
+
+    fn caveat(&self, caveat: &Caveat) -> Result<(), Clause> {
+        let (agreement, caveat) = (self.facts.id.clone(), caveat.clone());
+        if self.facts.caveats_barred.contains(&caveat) {
+            return Err(Clause::CaveatsBarred { agreement, caveat });
+        }
+        match &self.facts.caveats_allowed {
+            Some(allowed) if !allowed.contains(&caveat) => {
+                Err(Clause::CaveatsAllowed { agreement, caveat })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn purpose(&self, purpose: Option<&PurposeCode>) -> Result<(), Clause> {
+        if purpose.is_some_and(|purpose| self.facts.purposes.contains(purpose)) {
+            return Ok(());
+        }
+        let purpose = purpose.map_or_else(|| "(none)".to_owned(), ToString::to_string);
+        Err(Clause::Purposes { agreement: self.facts.id.clone(), purpose })
+    }
+
+    /// Whether the partner's certificates are those that the agreement names, where it names any.
+    ///
+    /// # Errors
+    /// [`Clause::Certificates`].
+    pub fn knows(&self, partner: &Partner) -> Result<(), Clause> {
+        let Some(named) = &self.terms.certificates else { return Ok(()) };
+        let all =
+            [("TLS", &partner.tls), ("signing", &partner.signing), ("sealing", &partner.sealing)];
+        for (usage, certificate) in all {
+            if !named.contains(&certificate.fingerprint_text()) {
+                return Err(Clause::Certificates { agreement: self.facts.id.clone(), usage });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every clause, and how it stands to records of a class with these marks that would cross for a purpose.
+    pub fn judge(
+        &self,
+        class: &RecordClass,
+        caveats: &std::collections::BTreeSet<Caveat>,
+        purpose: Option<&PurposeCode>,
+        partner: Option<&Partner>,
+        now: Timestamp,
+    ) -> Vec<Judged> {
+        let facts = &self.facts;
+        let near = |end: Timestamp| {
+            let left = end.duration_since(now);
+            !left.is_negative() && left <= SignedDuration::from_hours(24 * NEAR_DAYS)
+        };
+        let judged = |key, says, against: Result<(), Clause>, near| {
+            let against = against.err();
+            Judged { key, says, near: near && against.is_none(), against }
+        };
+        let marks = caveats.iter().try_for_each(|caveat| self.caveat(caveat));
+        let in_force = self.in_force(now);
+        let only = |wanted: fn(&Clause) -> bool| match &in_force {
+            Err(clause) if wanted(clause) => Err(clause.clone()),
+            Err(_) | Ok(()) => Ok(()),
+        };
+        let dates = only(|clause| matches!(clause, Clause::Starts { .. } | Clause::Ends { .. }));
+        let review = only(|clause| matches!(clause, Clause::Review { .. }));
+        let mut all = vec![
+            judged(
+                "ends",
+                format!("holds from {} until {}", day(facts.starts), day(facts.ends)),
+                dates,
+                near(facts.ends),
+            ),
+            judged(
+                "review",
+                format!("is reviewed by {}", day(facts.review)),
+                review,
+                near(facts.review),
+            ),
+            judged(
+                "record_classes",
+                format!("covers {}", listed(&facts.record_classes)),
+                self.class(class),
+                false,
+            ),
+            judged("caveats_barred", self.marks(), marks, false),
+            judged(
+                "purposes",
+                format!("covers purposes {}", listed(&facts.purposes)),
+                self.purpose(purpose),
+                false,
+            ),
+        ];
+        if let (Some(partner), Some(_)) = (partner, &self.terms.certificates) {
+            let says = "names the partner's certificates".to_owned();
+            all.push(judged("certificates", says, self.knows(partner), false));
+        }
+        all
+    }
+
+    /// What it says about marks, in words.
+    pub fn marks(&self) -> String {
+        let barred = match self.facts.caveats_barred.is_empty() {
+            true => "bars no marks".to_owned(),
+            false => format!("bars records marked {}", listed(&self.facts.caveats_barred)),
+        };
+        match &self.facts.caveats_allowed {
+            Some(allowed) if allowed.is_empty() => format!("{barred}; no marked record may cross"),
+            Some(allowed) => format!("{barred}; of marked records only {}", listed(allowed)),
+            None => barred,
+        }
+    }
+}
+
+fn listed<T: ToString>(all: &std::collections::BTreeSet<T>) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}

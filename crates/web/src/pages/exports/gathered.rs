@@ -1,0 +1,199 @@
+//! What an export would hold, listed through the gate in the name of the person who asks: rows with their columns,
+//! and documents.
+
+use exchange::Item;
+use gate::{Rows, Value};
+use jiff::Timestamp;
+use tools::Tool;
+use tools::definition::Action;
+use tools::form::Submission;
+use tools::plan::PlanError;
+
+use super::wanted::Wanted;
+use crate::app::Shared;
+use crate::problem::Problem;
+use crate::session::Posted;
+use crate::sharing::{Piece, Recipe};
+use crate::tabular;
+
+/// One query's rows.
+pub(super) struct Table {
+    pub(super) query: String,
+    /// All columns, those too that are left out.
+    pub(super) columns: Vec<String>,
+    /// As they would leave.
+    pub(super) rows: Rows,
+    pub(super) items: Vec<Item>,
+}
+
+/// Everything of one export.
+pub(super) struct Gathered {
+    pub(super) why: policy::Why,
+    pub(super) tables: Vec<Table>,
+    pub(super) documents: Vec<Item>,
+}
+
+impl Gathered {
+    /// All items, those too that are left out.
+    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+        self.tables.iter().flat_map(|table| &table.items).chain(&self.documents)
+    }
+
+    /// What would leave.
+    pub(super) fn sent(&self, wanted: &Wanted) -> Vec<Item> {
+        self.items().filter(|item| wanted.sends(item)).cloned().collect()
+    }
+
+    /// What would not, in words.
+    pub(super) fn left_out(&self, wanted: &Wanted) -> Vec<String> {
+        let columns = self.tables.iter().filter(|table| wanted.sends_table(table));
+        let columns = columns.flat_map(|table| {
+            let without = wanted.without(&table.query).into_iter();
+            without.map(|column| format!("column {column} of {}", table.query)).collect::<Vec<_>>()
+        });
+        let mut parts: Vec<String> = columns.collect();
+        let mut skipped: Vec<String> =
+            self.items().filter(|item| !wanted.sends(item)).map(super::wanted::part_of).collect();
+        skipped.dedup();
+        parts.extend(skipped);
+        parts
+    }
+}
+
+impl Wanted {
+    pub(super) fn sends_table(&self, table: &Table) -> bool {
+        table.items.iter().any(|item| self.sends(item))
+    }
+}
+
+/// Why nothing was gathered.
+pub(super) enum Ungathered {
+    Plan(PlanError),
+    Problem(Problem),
+}
+
+impl From<Problem> for Ungathered {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// Reads what the action exports. Each reading is on record.
+pub(super) async fn gather(
+    agency: &Shared,
+    posted: &Posted,
+    (tool, action): (&Tool, &Action),
+    form: &Submission,
+    wanted: &Wanted,
+) -> Result<Gathered, Ungathered> {
+    let caller = posted.signed_in.caller();
+    let context = agency.context(&posted.signed_in.actor);
+    let planned = tool.plan_export(&action.id, form, None, &context).map_err(Ungathered::Plan)?;
+    let recipe = |what: Piece, without: Vec<String>| -> Result<serde_json::Value, Problem> {
+        let (tool, action) = (tool.id.clone(), action.id.clone());
+        let recipe = Recipe { tool, action, typed: form.typed.clone(), what, without };
+        serde_json::to_value(recipe).map_err(|error| Problem::internal(&error))
+    };
+    let mut tables = Vec::new();
+    for (query, read) in planned.reads {
+        let (class, caveats) = (read.resource.record_class.clone(), read.resource.caveats.clone());
+        let released = agency.run_read(&caller, read).await?;
+        let (all, _) = released.open();
+        let without = wanted.without(&query);
+        if let Some(unknown) = without.iter().find(|column| all.position(column).is_none()) {
+            return Err(
+                Problem::bad_input(format!("There is no column {unknown} in {query}.")).into()
+            );
+        }
+        let rows = tabular::without(all, &without);
+        if rows.columns.is_empty() {
+            return Err(Problem::bad_input(format!(
+                "Nothing of {query} is left; leave it out whole."
+            ))
+            .into());
+        }
+        let mut items = Vec::new();
+        for (what, ending, media_type) in [
+            (Piece::Csv(query.clone()), "csv", "text/csv"),
+            (Piece::Json(query.clone()), "json", "application/json"),
+            (Piece::Pdf(query.clone()), "pdf", "application/pdf"),
+        ] {
+            items.push(Item {
+                path: format!("records/{query}.{ending}"),
+                label: label(tool, &query, ending, rows.rows.len(), &without),
+                media_type: media_type.to_owned(),
+                record_class: class.clone(),
+                caveats: caveats.clone(),
+                fetch: recipe(what, without.clone())?,
+            });
+        }
+        tables.push(Table { query, columns: all.columns.clone(), rows, items });
+    }
+    let mut documents = Vec::new();
+    for part in &planned.evidence {
+        let read = tool.plan(part, form, None, &context).map_err(Ungathered::Plan)?;
+        let released = agency.run_read(&caller, read).await?;
+        let (rows, _) = released.open();
+        let recipe = |what| recipe(what, Vec::new());
+        documents.extend(documents_of(tool, part, rows, &planned.why, &context, &recipe)?);
+    }
+    Ok(Gathered { why: planned.why, tables, documents })
+}
+
+/// What a file of rows is, for the person who approves.
+fn label(tool: &Tool, query: &str, ending: &str, rows: usize, without: &[String]) -> String {
+    let count = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+    let (title, ending) = (&tool.title, ending.to_uppercase());
+    match without.is_empty() {
+        true => format!("{query} of {title}, as {ending}: {count}"),
+        false => {
+            format!("{query} of {title}, as {ending}: {count}, without {}", without.join(", "))
+        }
+    }
+}
+
+/// The documents of an evidence part as items, each by its own row.
+fn documents_of(
+    tool: &Tool,
+    part: &str,
+    rows: &Rows,
+    why: &policy::Why,
+    context: &tools::plan::Context<'_>,
+    recipe: &dyn Fn(Piece) -> Result<serde_json::Value, Problem>,
+) -> Result<Vec<Item>, Problem> {
+    let Some(declared) = tool.part(part) else { return Err(Problem::not_found()) };
+    let mut items = Vec::new();
+    for (at, row) in rows.rows.iter().enumerate() {
+        let Some(values) = tool.handle_values(declared, &rows.columns, row) else { continue };
+        let handle = tools::handle::Handle {
+            values: values.clone(),
+            why: why.clone(),
+            expires: Timestamp::MAX,
+        };
+        let planned = tool
+            .plan_evidence(part, &handle, None, context)
+            .map_err(|error| Problem::internal(&error))?;
+        let name = file_name(&text(rows, row, "file_name"), &text(rows, row, "store_key"));
+        items.push(Item {
+            path: format!("evidence/{:03}-{name}", at + 1),
+            label: text(rows, row, "title"),
+            media_type: text(rows, row, "media_type"),
+            record_class: planned.resource.record_class,
+            caveats: planned.resource.caveats,
+            fetch: recipe(Piece::Document { part: part.to_owned(), values })?,
+        });
+    }
+    Ok(items)
+}
+
+fn text(rows: &Rows, row: &[Value], column: &str) -> String {
+    let found = rows.position(column).and_then(|at| row.get(at));
+    found.map(ToString::to_string).unwrap_or_default()
+}
+
+/// A name that every system can keep: letters, digits, dot, dash, underscore.
+fn file_name(given: &str, otherwise: &str) -> String {
+    let name = if given.is_empty() { otherwise } else { given };
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    name.chars().map(|letter| if plain(letter) { letter } else { '_' }).take(100).collect()
+}

@@ -1,0 +1,80 @@
+//! What a person asked to send: agreement, who there wants it, and what is to be left out.
+//!
+//! Invariant: what is left out is named by the words of the page, and what is not named is sent; nothing of a form
+//! adds to what the tool's export gives.
+
+use std::collections::BTreeSet;
+
+use exchange::Item;
+
+use crate::problem::Problem;
+use crate::session::Posted;
+
+/// Longest name of a person at the partner, and things left out of one export.
+const REQUESTOR_CHARS_MAX: usize = 200;
+const LEFT_OUT_MAX: usize = 2_000;
+
+/// The fields that this is read from, which no tool knows.
+pub(crate) const FIELDS: [&str; 5] = ["agreement", "requestor", "without", "skip", "template"];
+
+/// What was asked for, beside what the tool itself asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) agreement: String,
+    /// Who at the partner asked for it.
+    pub(super) requestor: Option<String>,
+    /// Columns, as `query.column`.
+    pub(super) without: BTreeSet<String>,
+    /// Queries and documents, as the paths of their items begin.
+    pub(super) skip: BTreeSet<String>,
+}
+
+impl Wanted {
+    pub(super) fn read(posted: &Posted) -> Result<Self, Problem> {
+        let all = |wanted: &str| -> BTreeSet<String> {
+            let fields = posted.fields.iter().filter(|(name, _)| name == wanted);
+            fields.map(|(_, value)| value.clone()).collect()
+        };
+        let requestor = posted.text("requestor").trim();
+        if requestor.chars().count() > REQUESTOR_CHARS_MAX {
+            return Err(Problem::bad_input("Give a name of at most 200 characters."));
+        }
+        let wanted = Self {
+            agreement: posted.text("agreement").to_owned(),
+            requestor: Some(requestor.to_owned()).filter(|name| !name.is_empty()),
+            without: all("without"),
+            skip: all("skip"),
+        };
+        if wanted.without.len() + wanted.skip.len() > LEFT_OUT_MAX {
+            return Err(Problem::bad_input("Leave out at most 2000 things."));
+        }
+        Ok(wanted)
+    }
+
+    /// The columns of a query that are left out.
+    pub(super) fn without(&self, query: &str) -> Vec<String> {
+        let columns = self.without.iter().filter_map(|name| name.split_once('.'));
+        let own = columns.filter(|(of, _)| *of == query);
+        own.map(|(_, column)| column.to_owned()).collect()
+    }
+
+    /// Whether an item goes along.
+    pub(super) fn sends(&self, item: &Item) -> bool {
+        !self.skip.contains(&part_of(item))
+    }
+
+    /// The fields again, as the form of the next page sends them.
+    pub(super) fn again(&self) -> Vec<(&'static str, &str)> {
+        let one = [("agreement", self.agreement.as_str())];
+        let requestor = self.requestor.as_deref().map(|name| ("requestor", name));
+        let without = self.without.iter().map(|name| ("without", name.as_str()));
+        let skip = self.skip.iter().map(|name| ("skip", name.as_str()));
+        one.into_iter().chain(requestor).chain(without).chain(skip).collect()
+    }
+}
+
+/// What an item is a part of: `records/persons` of its CSV and its JSON, a document's own path.
+pub(super) fn part_of(item: &Item) -> String {
+    let rows = item.path.strip_prefix("records/").and_then(|name| name.rsplit_once('.'));
+    rows.map_or_else(|| item.path.clone(), |(query, _)| format!("records/{query}"))
+}
