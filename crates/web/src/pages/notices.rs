@@ -11,7 +11,7 @@ pub(super) fn table(told: &[Told], partner: &str) -> Markup {
         @if !told.is_empty() {
             section class="card card--flush" id="notices" aria-labelledby="notices-title" {
                 div class="toolbar" { h2 id="notices-title" { "Signed notices" } }
-                div class="tablebox" role="region" aria-label="Signed notices" tabindex="0" {
+                div class="tablebox" role="region" aria-label="Table of signed notices" tabindex="0" {
                     table class="table" {
                         caption class="usa-sr-only" { "Signed notices about this exchange, oldest first" }
                         thead { tr {
