@@ -127,14 +127,16 @@ async fn open_the_parcel(page: &Page, base: &str) {
 /// Loads a page until it says so: what the two agencies tell each other takes a moment.
 async fn reload_until(page: &Page, url: &str, text: &str) {
     let says = format!("document.body.innerText.includes({text:?})");
+    let mut said = false;
     for _ in 0..100 {
         page.goto(url).await.unwrap();
-        if page.ask::<bool>(&says).await.unwrap() {
-            return;
+        said = page.ask::<bool>(&says).await.unwrap();
+        if said {
+            break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
-    panic!("{url} does not say {text}");
+    assert!(said, "{url} does not say {text}");
 }
 
 /// The sender takes it back, the receiver destroys it, and the certificate of that comes back.

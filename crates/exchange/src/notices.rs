@@ -61,7 +61,7 @@ impl Exchange {
         let mut notice = drafted(&row.partner, &about, draft);
         let effect = Effect::<ExportDetails, IncomingDetails>::Export(row);
         let done = state::notices::commit(&self.0.setup.state, &mut notice, effect).await?;
-        self.ring(done, "export")
+        self.ring(&done, "export")
     }
 
     /// Stores a changed parcel of a partner together with the notice of it to that partner.
@@ -80,12 +80,12 @@ impl Exchange {
         let mut notice = drafted(&row.partner, &about, draft);
         let effect = Effect::<ExportDetails, IncomingDetails>::Parcel(row);
         let done = state::notices::commit(&self.0.setup.state, &mut notice, effect).await?;
-        self.ring(done, "parcel")
+        self.ring(&done, "parcel")
     }
 
     fn ring(
         &self,
-        done: Committed<NoticeDetails>,
+        done: &Committed<NoticeDetails>,
         what: &'static str,
     ) -> Result<(), ExchangeError> {
         match done {

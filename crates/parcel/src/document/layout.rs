@@ -259,7 +259,7 @@ impl Pen<'_> {
         let first = widest.fold(60.0, f32::max).min(self.laid.inside() / 3.0);
         let widths = [first, self.laid.inside() - first - GAP];
         for (name, value) in facts {
-            self.row(&[name, value], &widths, body, Kind::RowHeader)?;
+            self.row(&[name, value], &widths, body, &Kind::RowHeader)?;
         }
         self.y += 5.0;
         Ok(())
@@ -280,14 +280,14 @@ impl Pen<'_> {
         let node = self.node(Kind::Table, None);
         let head = self.node(Kind::Head, Some(node));
         let columns: Vec<&String> = table.columns.iter().collect();
-        let lines = self.row(&columns, &widths, head, Kind::ColumnHeader)?;
+        let lines = self.row(&columns, &widths, head, &Kind::ColumnHeader)?;
         self.rule();
         self.repeated = Some((lines, widths.clone()));
         if !table.rows.is_empty() {
             let body = self.node(Kind::Body, Some(node));
             for row in &table.rows {
                 let row: Vec<&String> = row.iter().collect();
-                self.row(&row, &widths, body, Kind::Cell)?;
+                self.row(&row, &widths, body, &Kind::Cell)?;
             }
         }
         self.repeated = None;
@@ -301,13 +301,16 @@ impl Pen<'_> {
         cells: &[&String],
         widths: &[f32],
         parent: usize,
-        first: Kind,
+        first: &Kind,
     ) -> Result<Vec<Vec<String>>, DocumentError> {
         let row = self.node(Kind::Row, Some(parent));
         let mut laid = Cells { nodes: Vec::new(), lines: Vec::new(), widths, weights: Vec::new() };
         for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
-            let kind =
-                if column == 0 || first == Kind::ColumnHeader { first.clone() } else { Kind::Cell };
+            let kind = if column == 0 || *first == Kind::ColumnHeader {
+                first.clone()
+            } else {
+                Kind::Cell
+            };
             let weight = if kind == Kind::Cell { Weight::Plain } else { Weight::Bold };
             laid.nodes.push(self.node(kind, Some(row)));
             laid.lines.push(self.faces.wrap(&self.faces.shown(cell), weight, BODY, *width));
