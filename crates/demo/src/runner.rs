@@ -17,7 +17,7 @@ use web::serve::Server;
 
 use crate::DemoError;
 use crate::idp::{self, DemoIdp, DemoOnly, IdpKeys, Service};
-use crate::world::{AgencySpec, Home, LAKESIDE, Ports, RIVERTON, own_records};
+use crate::world::{AgencySpec, Home, LAKESIDE, Ports, RIVERTON, SCIM, own_records};
 use crate::{agreements, personas, seed};
 
 /// Where everything listens. Port 0 takes a free one.
@@ -78,13 +78,16 @@ pub struct Staging {
     pub records: SourceKind,
     /// Its clock, randomness and disk.
     pub outside: Outside,
+    /// Whether a directory may keep its accounts current by SCIM.
+    pub scim: bool,
     /// More of its configuration, as TOML.
     pub settings: String,
 }
 
 impl Default for Staging {
     fn default() -> Self {
-        Self { records: own_records(), outside: Outside::system(), settings: String::new() }
+        let (records, outside) = (own_records(), Outside::system());
+        Self { records, outside, scim: true, settings: String::new() }
     }
 }
 
@@ -136,12 +139,13 @@ impl World {
         let provider = Arc::new(pretend_provider(&places, &clock, &random)?);
         let [first, second] = &homes;
         let elsewhere = own_records();
+        let scim = if staging.scim { SCIM } else { "" };
         for (home, other, records, more) in [
-            (first, second, &staging.records, staging.settings.as_str()),
-            (second, first, &elsewhere, ""),
+            (first, second, &staging.records, [scim, &staging.settings]),
+            (second, first, &elsewhere, [SCIM, ""]),
         ] {
-            let witnessed = home.witness_text(other, &*random)?;
-            home.write("bailiwick.toml", &(home.config_text(records) + &witnessed + more))?;
+            let text = home.config_text(records) + &home.witness_text(other, &*random)?;
+            home.write("bailiwick.toml", &(text + &more.concat()))?;
             home.write("idp-metadata.xml", &provider.metadata())?;
             home.write_tools()?;
             home.introduce(other, clock.now(), &*random)?;

@@ -97,6 +97,13 @@ fn source(id: &str, write: bool, kind: &SourceKind) -> String {
     format!("[[source]]\nid = \"{id}\"\n{place}{write}")
 }
 
+/// The part of the configuration by which a directory may keep accounts current by SCIM.
+pub const SCIM: &str = r#"
+[[directory]]
+id = "people"
+identity_provider = "demo"
+"#;
+
 /// An agency's folder.
 pub struct Home {
     /// Whose.
@@ -298,10 +305,6 @@ title = "Training for security responsibilities"
 functions = ["security-officer"]
 valid_days = 365
 advice = "Take the course, and have an administrator write it down under Training and screening."
-
-[[directory]]
-id = "people"
-identity_provider = "demo"
 
 [exchange]
 listen = "{partners}"

@@ -33,7 +33,7 @@ pub mod session;
 pub mod shared_ledger;
 pub mod sharing;
 mod signals;
-mod stopped;
+pub mod stopped;
 pub mod storage;
 mod tabular;
 pub mod tending;

@@ -18,12 +18,10 @@ use crate::agency::{Outside, StartError};
 use crate::app::Shared;
 use crate::config::{Config, ConfigError};
 use crate::problem::chain;
-use crate::stopped::{self, StoppedError};
+use crate::stopped::{self, ORDER_BYTES_MAX, StoppedError, ordered};
 
 /// How often the run comes round.
 const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Longest name of whoever orders something at the command line, in bytes.
-const NAME_BYTES_MAX: usize = 200;
 
 /// Why a ledger's retention could not be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +45,7 @@ pub enum RetentionError {
         name: &'static str,
     },
     /// The name is empty or too long.
-    #[error("give the name of who orders it, in 1 to {NAME_BYTES_MAX} bytes")]
+    #[error("give the name of who orders it, in 1 to {ORDER_BYTES_MAX} bytes")]
     Name,
     /// The ledger could not be opened, most often because its server runs.
     #[error("the ledger can't be opened. Stop its server, or use its page on retention")]
@@ -89,9 +87,7 @@ pub fn open_stopped(config: &Path, outside: &Outside) -> Result<Ledger, Retentio
 /// # Errors
 /// [`RetentionError::Name`].
 pub fn ordered_by(by: &str, authority: &str) -> Result<Order, RetentionError> {
-    if by.trim().is_empty() || by.len() > NAME_BYTES_MAX {
-        return Err(RetentionError::Name);
-    }
+    let by = ordered(by).ok_or(RetentionError::Name)?;
     let authority = format!(
         "{authority}; ordered at the command line by {by} (as they say; nobody was signed in)"
     );

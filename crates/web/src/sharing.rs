@@ -335,3 +335,43 @@ impl SignedIn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::Live;
+
+    /// That a parcel whose source fails leaves nothing behind is the parcel room's to show.
+    #[test]
+    fn what_is_being_sealed_breaks_off_in_the_middle_when_somebody_behind_it_is_put_out() {
+        let live = Arc::new(Live::default());
+        let (asked, approved) = (AccountId::of("demo|det.ruiz"), AccountId::of("demo|sgt.okafor"));
+        let item = || SealItem {
+            path: "film.mp4".to_owned(),
+            media_type: "video/mp4".to_owned(),
+            modified: Timestamp::UNIX_EPOCH,
+            length: 3,
+            open: Box::new(|| Ok(Box::new(std::io::Cursor::new(vec![1, 2, 3])))),
+            released: ledger::EntryNumber(1),
+        };
+        for (put_out, breaks_off) in
+            [(asked, true), (approved, true), (AccountId::of("demo|ofc.hale"), false)]
+        {
+            let leash = Leash::new(&live);
+            leash.tie_in_the_name_of(vec![asked, approved]);
+            let mut bytes = (leashed(item(), &leash).open)().unwrap();
+            let mut first = [0];
+            bytes.read_exact(&mut first).unwrap();
+            live.cut_account(put_out);
+            let mut rest = Vec::new();
+            let read = bytes.read_to_end(&mut rest);
+            assert_eq!(
+                (first, read.is_err(), rest.len()),
+                ([1], breaks_off, if breaks_off { 0 } else { 2 })
+            );
+            // Nor is the next item begun.
+            let next = (leashed(item(), &leash).open)().unwrap().read(&mut first);
+            assert_eq!(next.is_err(), breaks_off);
+        }
+    }
+}

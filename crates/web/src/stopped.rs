@@ -1,6 +1,7 @@
-//! The ledger of a configuration whose server is stopped, for commands.
+//! The ledger of a configuration whose server is stopped, for commands, and the words of whoever gives one.
 //!
-//! Invariant: nothing is made that was not there: neither a ledger, nor a key of it.
+//! Invariant: nothing is made that was not there: neither a ledger, nor a key of it. Nobody is signed in at the
+//! command line: the name that is given goes on record as such.
 
 use std::path::PathBuf;
 
@@ -13,22 +14,28 @@ use state::{State, StateError};
 use crate::agency::{Outside, StartError, open_ledger, open_state};
 use crate::config::{Config, ConfigError};
 
-/// Why it can't be opened. Each command says it in its own words.
-pub(crate) enum StoppedError {
-    /// The configured folder holds no ledger.
-    NoLedger { folder: PathBuf },
-    /// The agency's keys are not there, or not under this master key.
-    Keys(KeysError),
-    /// A key of the ledger is not among the agency's.
-    NoKey { name: &'static str },
-    /// Most often because the server runs.
-    Open(Box<StartError>),
+/// Longest name or reason of whoever orders something at the command line, in bytes.
+pub(crate) const ORDER_BYTES_MAX: usize = 500;
+
+/// The name or the reason of whoever orders something, if it can go on record: without blanks around it.
+pub(crate) fn ordered(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let sound = (1..=ORDER_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+    sound.then_some(text)
 }
 
-impl From<KeysError> for StoppedError {
-    fn from(error: KeysError) -> Self {
-        Self::Keys(error)
-    }
+/// Why it can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoppedError {
+    #[error("there is no ledger in `{folder}`: start the server once")]
+    NoLedger { folder: PathBuf },
+    /// They are not there, or not under this master key.
+    #[error("the agency's keys cannot be had")]
+    Keys(#[from] KeysError),
+    #[error("`{name}` is not among the agency's keys")]
+    NoKey { name: &'static str },
+    #[error("the ledger or the state can't be opened. Stop the server first")]
+    Open(#[source] Box<StartError>),
 }
 
 /// The configured ledger's folder, if there is a ledger in it.

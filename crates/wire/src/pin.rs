@@ -26,18 +26,45 @@ use crate::chain::INTERMEDIATES_MAX;
 use crate::error::WireError;
 use crate::tls::Trust;
 
+/// Holds what a handshake is signed with to the key of the certificate that was shown, by the provider's algorithms.
+struct Signatures(Arc<CryptoProvider>);
+
+impl Signatures {
+    fn tls12(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, shown, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn tls13(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, shown, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
 /// Believes servers.
 pub(crate) struct ServerPins {
     leaves: Vec<Certificate>,
     chains: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
+    signatures: Signatures,
 }
 
 /// Believes clients, and demands a certificate of each.
 pub(crate) struct ClientPins {
     leaves: Vec<Certificate>,
     chains: Option<Arc<dyn ClientCertVerifier>>,
-    provider: Arc<CryptoProvider>,
+    signatures: Signatures,
 }
 
 impl ServerPins {
@@ -51,7 +78,7 @@ impl ServerPins {
             ),
             None => None,
         };
-        Ok(Self { leaves: trust.leaves.clone(), chains, provider })
+        Ok(Self { leaves: trust.leaves.clone(), chains, signatures: Signatures(provider) })
     }
 }
 
@@ -68,7 +95,7 @@ impl ClientPins {
             ),
             None => None,
         };
-        Ok(Self { leaves: trust.leaves.clone(), chains, provider })
+        Ok(Self { leaves: trust.leaves.clone(), chains, signatures: Signatures(provider) })
     }
 }
 
@@ -135,8 +162,7 @@ impl ServerCertVerifier for ServerPins {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        self.signatures.tls12(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -145,12 +171,11 @@ impl ServerCertVerifier for ServerPins {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        self.signatures.tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }
 
@@ -180,8 +205,7 @@ impl ClientCertVerifier for ClientPins {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        self.signatures.tls12(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -190,12 +214,11 @@ impl ClientCertVerifier for ClientPins {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        self.signatures.tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }
 
@@ -203,7 +226,7 @@ impl ClientCertVerifier for ClientPins {
 /// anything is for others to judge, who can say why not.
 pub(crate) struct Asking {
     hints: Vec<DistinguishedName>,
-    provider: Arc<CryptoProvider>,
+    signatures: Signatures,
 }
 
 impl Asking {
@@ -217,7 +240,7 @@ impl Asking {
             true => Vec::new(),
             false => roots(&trust, "clients")?.map(|roots| roots.subjects()).unwrap_or_default(),
         };
-        Ok(Self { hints, provider })
+        Ok(Self { hints, signatures: Signatures(provider) })
     }
 }
 
@@ -248,8 +271,7 @@ impl ClientCertVerifier for Asking {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        self.signatures.tls12(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -258,12 +280,11 @@ impl ClientCertVerifier for Asking {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        self.signatures.tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }
 

@@ -5,10 +5,7 @@ use demo::runner::{Places, World};
 use demo::story::Seat;
 use demo::story::client::{Page, Raw};
 
-async fn step_up(seat: &mut Seat, next: &str) -> Page {
-    let page = seat.open(&format!("/step-up?next={next}")).await.unwrap();
-    seat.prove(&page).await.unwrap()
-}
+use crate::stage::step_up;
 
 /// Asks for the export of the story's case under an agreement, as a browser's form would.
 async fn ask(seat: &mut Seat, agreement: &str) -> Page {

@@ -1,55 +1,10 @@
 //! Accounts that an administrator makes and edits: whole, on record, and never another's name.
 
-use std::sync::Arc;
-
-use demo::runner::{Places, Staging, World};
 use demo::story::Seat;
 use demo::story::client::Page;
-use jiff::{Span, civil::Date};
-use ledger::testing::SimDisk;
-use ledger::{Event, Search};
-use web::agency::Outside;
+use ledger::Event;
 
-struct Stage {
-    world: World,
-    base: String,
-    disk: Arc<SimDisk>,
-    today: Date,
-    _folder: tempfile::TempDir,
-}
-
-async fn stage() -> Stage {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Arc::new(SimDisk::new());
-    let outside = Outside { ledger_disk: disk.clone(), ..Outside::system() };
-    let staging = Staging { outside, ..Staging::default() };
-    let places = Places::free().await.unwrap();
-    let world = World::start_staged(folder.path(), places, staging).await.unwrap();
-    let base = format!("http://{}", world.riverton.pages);
-    let today = identity::qualified::today(world.riverton.agency.now());
-    Stage { world, base, disk, today, _folder: folder }
-}
-
-impl Stage {
-    async fn administrator(&self) -> Seat {
-        let mut seat = Seat::new("adm.voss", &self.base);
-        seat.sign_in().await.unwrap();
-        let page = seat.open("/step-up?next=/people").await.unwrap();
-        seat.prove(&page).await.unwrap();
-        seat
-    }
-
-    fn day(&self, days: i64) -> String {
-        self.today.checked_add(Span::new().days(days)).unwrap().to_string()
-    }
-
-    fn newest(&self, kind: &str) -> Option<Event> {
-        let kinds = vec![kind.to_owned()];
-        let search = Search { kinds, ..Search::newest(1) };
-        let page = self.world.riverton.agency.ledger.search(&search).unwrap();
-        page.entries.into_iter().next().map(|entry| entry.record.event)
-    }
-}
+use crate::stage::Stage;
 
 async fn make(seat: &mut Seat, fields: &[(&str, &str)]) -> Page {
     let page = seat.open("/people/new").await.unwrap();
@@ -73,9 +28,8 @@ async fn edit(seat: &mut Seat, page: &Page, fields: &[(&str, &str)]) -> Page {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_made_whole_or_not_at_all() {
-    let stage = stage().await;
-    let mut ruiz = Seat::new("det.ruiz", &stage.base);
-    ruiz.sign_in().await.unwrap();
+    let stage = Stage::start("").await;
+    let mut ruiz = stage.seat("det.ruiz").await;
     let mut voss = stage.administrator().await;
     let (tomorrow, yesterday, late) = (stage.day(1), stage.day(-1), stage.day(400));
     for (fields, expected) in [
@@ -113,7 +67,9 @@ async fn an_account_is_made_whole_or_not_at_all() {
     let service = [("kind", "service"), ("owner", "demo|det.ruiz"), ("functions", "records-clerk")];
     let page = make(&mut voss, &service).await;
     assert!(page.says("Answered for by"), "{}", page.text());
-    let Some(Event::AccountCreated { by, functions, .. }) = stage.newest("account-created") else {
+    let Some(Event::AccountCreated { by, functions, .. }) =
+        stage.events(&["account-created"]).pop()
+    else {
         unreachable!("it is on record")
     };
     assert_eq!(by, "by hand: hired; demo|det.ruiz answers for it");
@@ -131,13 +87,10 @@ async fn an_account_is_made_whole_or_not_at_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_counts_upon_what_its_form_showed_and_another_kind_ends_sessions() {
-    let stage = stage().await;
-    let mut hale = Seat::new("ofc.hale", &stage.base);
-    hale.sign_in().await.unwrap();
+    let stage = Stage::start("").await;
+    let mut hale = stage.seat("ofc.hale").await;
     let mut voss = stage.administrator().await;
-    let page = voss.open("/people").await.unwrap();
-    let path = page.link("Sam Hale").unwrap().to_string();
-    let path = path.strip_prefix(&stage.base).unwrap().to_owned();
+    let path = stage.account(&mut voss, "Sam Hale").await;
     let first = voss.open(&path).await.unwrap();
     let page = edit(&mut voss, &first, &[("department", "Patrol North")]).await;
     assert!(page.says("Patrol North"), "{}", page.text());
@@ -157,8 +110,8 @@ async fn an_edit_counts_upon_what_its_form_showed_and_another_kind_ends_sessions
     assert_eq!(over.status, 401, "another kind, another session");
     let form = page.pressed("Save the facts").unwrap();
     assert_eq!(form.value("ends"), Some(tomorrow), "the form shows the last day");
-    let own = voss.open("/people").await.unwrap().link("Petra Voss").unwrap().to_string();
-    let own = voss.browser.open(&own).await.unwrap();
+    let own = stage.account(&mut voss, "Petra Voss").await;
+    let own = voss.open(&own).await.unwrap();
     assert!(own.pressed("Save the facts").is_err(), "nobody edits their own account");
     stage.world.stop().await;
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use demo::runner::{Places, World};
 use demo::story::Seat;
 use demo::story::client::Page;
+
+use crate::stage::{Stage, step_up};
 
 /// Longest wait for what the agency does by itself.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -14,11 +15,6 @@ async fn open_case(seat: &mut Seat) -> Page {
     let form = page.form("/tools/case-file/runs").unwrap();
     let form = form.set("case_number", "24-000113").unwrap().set("purpose", "C").unwrap();
     seat.browser.submit(&page, &form).await.unwrap()
-}
-
-async fn step_up(seat: &mut Seat, next: &str) -> Page {
-    let page = seat.open(&format!("/step-up?next={next}")).await.unwrap();
-    seat.prove(&page).await.unwrap()
 }
 
 /// Asks for an export; gives its path.
@@ -70,20 +66,13 @@ fn status(page: &Page) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_of_somebody_who_was_put_out_is_not_sealed() {
-    let folder = tempfile::tempdir().unwrap();
-    let world = World::start(folder.path(), Places::free().await.unwrap()).await.unwrap();
-    let base = format!("http://{}", world.riverton.pages);
-    let seat = async |id| {
-        let mut seat = Seat::new(id, &base);
-        seat.sign_in().await.unwrap();
-        seat
-    };
-    let mut ruiz = seat("det.ruiz").await;
+    let stage = Stage::start("").await;
+    let mut ruiz = stage.seat("det.ruiz").await;
     let export = ask(&mut ruiz).await;
-    let mut voss = seat("adm.voss").await;
+    let mut voss = stage.seat("adm.voss").await;
     change(&mut voss, "Elena Ruiz", "disable").await;
 
-    let mut okafor = seat("sgt.okafor").await;
+    let mut okafor = stage.seat("sgt.okafor").await;
     let page = step_up(&mut okafor, &export).await;
     let form = page.form(&format!("{export}/approve")).unwrap();
     assert_eq!(okafor.browser.submit(&page, &form).await.unwrap().status, 200);
@@ -93,5 +82,5 @@ async fn an_export_of_somebody_who_was_put_out_is_not_sealed() {
 
     change(&mut voss, "Elena Ruiz", "enable").await;
     wait_for(&mut okafor, &export, |page| status(page) == "acknowledged").await;
-    world.stop().await;
+    stage.world.stop().await;
 }

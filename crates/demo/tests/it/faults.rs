@@ -1,14 +1,11 @@
 //! The one law over HTTP: each write of the ledger is made to fail in turn, under every kind of page that
 //! shows records, and no byte of them reaches the client.
 
-use std::sync::Arc;
-
-use demo::runner::{Places, Staging, World};
 use demo::seed::story::{CASE, FAMILY, PLATE};
 use demo::story::client::{Browser, Page, Raw};
 use demo::story::{Failed, Seat};
-use ledger::testing::SimDisk;
-use web::agency::Outside;
+
+use crate::stage::Stage;
 
 /// More ledger writes than any one request makes.
 const WRITES_MAX: usize = 16;
@@ -103,28 +100,19 @@ async fn probes(ruiz: &mut Seat, lindqvist: &mut Seat) -> Result<Vec<Probe>, Fai
     Ok(probes)
 }
 
-fn outside(disk: &Arc<SimDisk>) -> Outside {
-    Outside { ledger_disk: disk.clone(), ..Outside::system() }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn no_record_leaves_when_a_ledger_write_fails_whichever_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Arc::new(SimDisk::new());
-    let staging = Staging { outside: outside(&disk), ..Staging::default() };
-    let places = Places::free().await.unwrap();
-    let mut world = World::start_staged(folder.path(), places, staging).await.unwrap();
-    let base = format!("http://{}", world.riverton.pages);
+    let mut stage = Stage::start("").await;
     let (mut ruiz, mut lindqvist) =
-        (Seat::new("det.ruiz", &base), Seat::new("so.lindqvist", &base));
+        (Seat::new("det.ruiz", &stage.base), Seat::new("so.lindqvist", &stage.base));
     let probes = probes(&mut ruiz, &mut lindqvist).await.unwrap();
 
     for probe in &probes {
         let mut writes = 0;
         loop {
-            disk.fail_writes_after("journal", writes);
+            stage.disk.fail_writes_after("journal", writes);
             let page = probe.ask().await;
-            disk.mend();
+            stage.disk.mend();
             if page.status == probe.status {
                 assert!(holds(&page, &probe.marker), "{}: {}", probe.name, page.text());
                 break;
@@ -136,11 +124,11 @@ async fn no_record_leaves_when_a_ledger_write_fails_whichever_it_is() {
                 assert!(!holds(&page, &other.marker), "{at} shows {}", other.name);
             }
             // A write that failed may have ended the writer; the next start mends what it left.
-            world = world.restart_riverton(outside(&disk)).await.unwrap();
+            stage = stage.restarted().await;
             writes += 1;
             assert!(writes < WRITES_MAX, "{at}");
         }
         assert!(writes >= 2, "{} needs its question and its release on record", probe.name);
     }
-    world.stop().await;
+    stage.world.stop().await;
 }

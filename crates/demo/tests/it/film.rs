@@ -10,10 +10,14 @@ pub(crate) const BYTES: usize = 8 << 20;
 /// Where the tool is.
 pub(crate) const TOOL: &str = "/tools/film";
 
-const DEFINITION: &str = r#"
+/// A tool that asks for a purpose code and runs one query: `query` is the rest of its declaration, with
+/// `:purpose` bound, and `part` the rest of the part that shows what it gives.
+pub(crate) fn definition((id, title): (&str, &str), query: &str, part: &str) -> String {
+    format!(
+        r#"
 format  = 1
-id      = "film"
-title   = "Films"
+id      = "{id}"
+title   = "{title}"
 owner   = "Investigations"
 
 [handling]
@@ -27,42 +31,50 @@ run = ["detective"]
 id       = "purpose"
 label    = "Purpose code"
 type     = "choice"
-options  = { list = "ncic-purpose-codes" }
+options  = {{ list = "ncic-purpose-codes" }}
 required = true
 audit    = true
 
 [[query]]
-id         = "films"
+id         = "found"
 connection = "rms"
 mode       = "read"
 max_rows   = 20
-key        = ["id"]
-subjects   = { document = "id" }
-bind       = { purpose = "input.purpose" }
-sql = '''
-select id, title, media_type, store_key from films where :purpose <> 'none'
-'''
+bind       = {{ purpose = "input.purpose" }}
+{query}
 
 [[part]]
 id     = "form"
 kind   = "form"
-title  = "Films"
+title  = "{title}"
 at     = [1, 1, 12, 2]
 inputs = ["purpose"]
-run    = ["films"]
-into   = ["films"]
+run    = ["found"]
+into   = ["found"]
 button = "Look"
 
 [[part]]
-id       = "films"
+id     = "found"
+title  = "{title}"
+at     = [1, 3, 12, 4]
+query  = "found"
+empty  = "There is nothing."
+{part}
+"#
+    )
+}
+
+const QUERY: &str = r#"
+key      = ["id"]
+subjects = { document = "id" }
+sql = "select id, title, media_type, store_key from films where :purpose <> 'none'"
+"#;
+
+const PART: &str = r#"
 kind     = "evidence"
-title    = "Films"
-at       = [1, 3, 12, 4]
-query    = "films"
 store    = "evidence"
 document = { id = "id", key = "store_key", name = "title", media_type = "media_type" }
 fields   = ["media_type"]
-empty    = "There is no film."
 "#;
 
 /// Writes the tool, its database and the film into an agency's folder. Gives the settings that name them.
@@ -70,7 +82,8 @@ pub(crate) fn write(folder: &Path) -> &'static str {
     for name in ["tools", "sources/evidence"] {
         std::fs::create_dir_all(folder.join(name)).unwrap();
     }
-    std::fs::write(folder.join("tools/film.toml"), DEFINITION).unwrap();
+    let tool = definition(("film", "Films"), QUERY, PART);
+    std::fs::write(folder.join("tools/film.toml"), tool).unwrap();
     std::fs::write(folder.join("sources/evidence/door.mp4"), vec![7; BYTES]).unwrap();
     let records = rusqlite::Connection::open(folder.join("sources/records.db")).unwrap();
     let sql = "create table if not exists films (id text primary key, title text, media_type text,

@@ -2,36 +2,16 @@
 
 use std::path::Path;
 
-use demo::runner::{Places, Staging, World};
+use demo::runner::Staging;
 use demo::story::Seat;
-use keys::cert::{CertSpec, Certificate, Usage, issue};
-use keys::sign::P384Key;
-use keys::{Clock as _, SystemClock, SystemRandom};
-use ledger::{Event, Search};
+use ledger::Event;
 use testkit::{LDAP_BASE, LDAP_OWNER, Slapd};
 use web::ldap::Seen;
 
-const PASSWORD: &str = "correct-horse-battery-staple";
+use crate::authority;
+use crate::stage::Stage;
 
-fn certificate(
-    name: &str,
-    usage: Usage,
-    issuer: Option<(&Certificate, &P384Key)>,
-) -> (Certificate, P384Key) {
-    let now = SystemClock.now();
-    let spec = CertSpec {
-        subject_cn: name.to_owned(),
-        organisation: "Riverton (made up)".to_owned(),
-        not_before: now - jiff::SignedDuration::from_hours(1),
-        not_after: now + jiff::SignedDuration::from_hours(24),
-        usage,
-        dns: vec![name.to_owned()],
-        ips: Vec::new(),
-        uris: Vec::new(),
-    };
-    let key = P384Key::generate().unwrap();
-    (issue(&spec, &key, issuer, &SystemRandom).unwrap(), key)
-}
+const PASSWORD: &str = "correct-horse-battery-staple";
 
 /// People, and groups whose names are those of functions.
 fn entries() -> String {
@@ -54,12 +34,11 @@ fn entries() -> String {
     ldif
 }
 
-struct Stage {
-    world: World,
-    base: String,
+/// Riverton, and the directory of its people.
+struct Asked {
+    stage: Stage,
     directory: Slapd,
     seen: Seen,
-    _folder: tempfile::TempDir,
 }
 
 fn settings(folder: &Path, port: u16, more: &str) -> String {
@@ -72,52 +51,39 @@ fn settings(folder: &Path, port: u16, more: &str) -> String {
     )
 }
 
-async fn stage(more: &str) -> Option<Stage> {
+async fn stage(more: &str) -> Option<Asked> {
     let folder = tempfile::tempdir().unwrap();
-    let (authority, authority_key) = certificate("Test Authority", Usage::Ca, None);
-    let issuer = Some((&authority, &authority_key));
-    let (own, key) = certificate("localhost", Usage::TlsServer, issuer);
-    let key = keys::cert::private_key_pem(&key.to_pkcs8());
-    let directory = Slapd::start(&own.pem(), &key, PASSWORD, &entries()).await.unwrap()?;
-    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let issued = authority::localhost();
+    let (certificate, key) = (&issued.certificate, &issued.key);
+    let directory = Slapd::start(certificate, key, PASSWORD, &entries()).await.unwrap()?;
+    std::fs::write(folder.path().join("ca.pem"), &issued.authority).unwrap();
     let password = folder.path().join("password");
     keys::file::create(&keys::file::SystemDisk, &password, PASSWORD.as_bytes(), 0o600).unwrap();
     let settings = settings(folder.path(), directory.port, more);
-    let staging = Staging { settings, ..Staging::default() };
-    let places = Places::free().await.unwrap();
-    let world = World::start_staged(&folder.path().join("world"), places, staging).await.unwrap();
-    let base = format!("http://{}", world.riverton.pages);
-    let seen = Seen { answered_at: world.riverton.agency.now(), told: false };
-    Some(Stage { world, base, directory, seen, _folder: folder })
+    let staging = Staging { scim: false, settings, ..Staging::default() };
+    let stage = Stage::with(folder, staging).await;
+    let seen = Seen { answered_at: stage.world.riverton.agency.now(), told: false };
+    Some(Asked { stage, directory, seen })
 }
 
-impl Stage {
+impl Asked {
     /// Asks the directory as the server does every few minutes.
     async fn ask(&mut self) {
-        let agency = &self.world.riverton.agency;
+        let agency = &self.stage.world.riverton.agency;
         let ldap = agency.identity.ldap()[0].clone();
         agency.ask_directory(&ldap, &agency.config.ldap[0], &mut self.seen).await;
     }
 
     async fn seat(&self, id: &'static str) -> Seat {
-        let mut seat = Seat::new(id, &self.base);
-        seat.sign_in().await.unwrap();
-        seat
+        self.stage.seat(id).await
     }
 
     async fn refused(&self, id: &'static str) -> String {
-        Seat::new(id, &self.base).sign_in().await.err().unwrap();
-        let search = Search { kinds: vec!["sign-in-refused".into()], ..Search::newest(1) };
-        let page = self.world.riverton.agency.ledger.search(&search).unwrap();
-        match &page.entries[0].record.event {
-            Event::SignInRefused { reason, .. } => reason.clone(),
+        Seat::new(id, &self.stage.base).sign_in().await.err().unwrap();
+        match self.stage.events(&["sign-in-refused"]).pop() {
+            Some(Event::SignInRefused { reason, .. }) => reason,
             other => panic!("{other:?}"),
         }
-    }
-
-    fn count(&self, kind: &str) -> usize {
-        let search = Search { kinds: vec![kind.to_owned()], ..Search::newest(200) };
-        self.world.riverton.agency.ledger.search(&search).unwrap().entries.len()
     }
 }
 
@@ -127,32 +93,31 @@ async fn status(seat: &mut Seat) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails: the demo's provider has a SCIM directory already"]
 async fn groups_of_the_directory_give_functions_and_a_change_of_them_ends_sessions() {
-    let Some(mut stage) = stage("").await else { return };
-    let mut ruiz = stage.seat("det.ruiz").await;
-    let mut hale = stage.seat("ofc.hale").await;
+    let Some(mut asked) = stage("").await else { return };
+    let mut ruiz = asked.seat("det.ruiz").await;
+    let mut hale = asked.seat("ofc.hale").await;
     // The provider says that Hale is a patrol officer, and the directory's word counts.
     let page = hale.open("/me").await.unwrap();
     assert!(page.says("supervisor") && !page.says("patrol-officer"), "{}", page.text());
-    assert_eq!(stage.refused("sgt.okafor").await, "ldap.absent");
+    assert_eq!(asked.refused("sgt.okafor").await, "ldap.absent");
 
-    stage.ask().await;
+    asked.ask().await;
     assert_eq!((status(&mut ruiz).await, status(&mut hale).await), (200, 200), "nothing changed");
     let moved = format!(
         "dn: cn=detective,{LDAP_BASE}\nchangetype: modify\nadd: member\n\
          member: uid=ofc.hale,{LDAP_BASE}\n"
     );
-    stage.directory.change(&moved).await.unwrap();
+    asked.directory.change(&moved).await.unwrap();
     let off = format!(
         "dn: uid=det.ruiz,{LDAP_BASE}\nchangetype: modify\nreplace: userAccountControl\n\
          userAccountControl: 514\n"
     );
-    stage.directory.change(&off).await.unwrap();
-    stage.ask().await;
+    asked.directory.change(&off).await.unwrap();
+    asked.ask().await;
     assert_eq!((status(&mut ruiz).await, status(&mut hale).await), (401, 401));
-    assert_eq!(stage.refused("det.ruiz").await, "ldap.disabled");
-    let mut hale = stage.seat("ofc.hale").await;
+    assert_eq!(asked.refused("det.ruiz").await, "ldap.disabled");
+    let mut hale = asked.seat("ofc.hale").await;
     assert!(hale.open("/me").await.unwrap().says("detective, supervisor"));
 
     // Duties that one person may not join leave none.
@@ -160,43 +125,41 @@ async fn groups_of_the_directory_give_functions_and_a_change_of_them_ends_sessio
         "dn: cn=administrator,{LDAP_BASE}\nchangetype: modify\nadd: member\n\
          member: uid=ofc.hale,{LDAP_BASE}\n"
     );
-    stage.directory.change(&moved).await.unwrap();
-    stage.ask().await;
+    asked.directory.change(&moved).await.unwrap();
+    asked.ask().await;
     assert_eq!(status(&mut hale).await, 401);
-    assert_eq!(stage.refused("ofc.hale").await, "authz.functions.conflict");
-    stage.world.stop().await;
+    assert_eq!(asked.refused("ofc.hale").await, "authz.functions.conflict");
+    asked.stage.world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails: the demo's provider has a SCIM directory already"]
 async fn while_the_directory_is_silent_sessions_go_on_for_a_time_and_nobody_new_comes_in() {
-    let Some(mut stage) = stage("silent_minutes_max = 30\n").await else { return };
-    let mut ruiz = stage.seat("det.ruiz").await;
-    stage.directory.stop().await.unwrap();
-    assert_eq!(stage.refused("adm.voss").await, "ldap.unreachable");
-    stage.ask().await;
-    stage.ask().await;
+    let Some(mut asked) = stage("silent_minutes_max = 30\n").await else { return };
+    let mut ruiz = asked.seat("det.ruiz").await;
+    asked.directory.stop().await.unwrap();
+    assert_eq!(asked.refused("adm.voss").await, "ldap.unreachable");
+    asked.ask().await;
+    asked.ask().await;
     assert_eq!(status(&mut ruiz).await, 200, "a session goes on");
-    assert_eq!(stage.count("provider-alert"), 1, "told once");
-    stage.seen.answered_at -= jiff::SignedDuration::from_mins(31);
-    stage.ask().await;
+    assert_eq!(asked.stage.events(&["provider-alert"]).len(), 1, "told once");
+    asked.seen.answered_at -= jiff::SignedDuration::from_mins(31);
+    asked.ask().await;
     assert_eq!(status(&mut ruiz).await, 401, "and not for ever");
-    stage.directory.go_on().await.unwrap();
-    let mut ruiz = stage.seat("det.ruiz").await;
-    stage.ask().await;
-    assert!(!stage.seen.told);
+    asked.directory.go_on().await.unwrap();
+    let mut ruiz = asked.seat("det.ruiz").await;
+    asked.ask().await;
+    assert!(!asked.seen.told);
     assert_eq!(status(&mut ruiz).await, 200);
-    stage.world.stop().await;
+    asked.stage.world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails: the demo's provider has a SCIM directory already"]
 async fn an_agency_may_let_people_in_unasked_with_the_functions_that_they_have() {
-    let Some(mut stage) = stage("admits_unasked = true\n").await else { return };
-    stage.seat("ofc.hale").await;
-    stage.directory.stop().await.unwrap();
-    let mut hale = stage.seat("ofc.hale").await;
+    let Some(mut asked) = stage("admits_unasked = true\n").await else { return };
+    asked.seat("ofc.hale").await;
+    asked.directory.stop().await.unwrap();
+    let mut hale = asked.seat("ofc.hale").await;
     assert!(hale.open("/me").await.unwrap().says("supervisor"), "what the directory said last");
-    assert_eq!(stage.refused("det.ruiz").await, "authz.not_provisioned");
-    stage.world.stop().await;
+    assert_eq!(asked.refused("det.ruiz").await, "authz.not_provisioned");
+    asked.stage.world.stop().await;
 }

@@ -4,6 +4,7 @@
 
 mod agreements;
 mod alarms;
+mod authority;
 mod by_hand;
 #[expect(dead_code, reason = "sessions whose time is over are told of elsewhere")]
 mod download;
@@ -19,6 +20,7 @@ mod postgres;
 mod query;
 mod reviews;
 mod sending;
+mod stage;
 mod training;
 mod witnessed;
 mod wizard;

@@ -2,47 +2,12 @@
 
 use std::time::Instant;
 
-use demo::runner::{Places, World};
 use demo::story::client::Page;
 use demo::story::{Seat, StoryError};
 
 use crate::download::{Download, UnderWay, cookie_of};
 use crate::film::BYTES as FILM_BYTES;
-
-struct Stage {
-    world: World,
-    base: String,
-    _folder: tempfile::TempDir,
-}
-
-async fn stage() -> Stage {
-    let folder = tempfile::tempdir().unwrap();
-    let world = World::start(folder.path(), Places::free().await.unwrap()).await.unwrap();
-    let base = format!("http://{}", world.riverton.pages);
-    Stage { world, base, _folder: folder }
-}
-
-impl Stage {
-    async fn seat(&self, id: &'static str) -> Seat {
-        let mut seat = Seat::new(id, &self.base);
-        seat.sign_in().await.unwrap();
-        seat
-    }
-
-    /// An administrator who has just proved who they are.
-    async fn administrator(&self) -> Seat {
-        let mut seat = self.seat("adm.voss").await;
-        let page = seat.open("/step-up?next=/people").await.unwrap();
-        seat.prove(&page).await.unwrap();
-        seat
-    }
-
-    /// The address of an account's page.
-    async fn account(&self, seat: &mut Seat, name: &str) -> String {
-        let page = seat.open("/people").await.unwrap();
-        page.link(name).unwrap().to_string().strip_prefix(&self.base).unwrap().to_owned()
-    }
-}
+use crate::stage::{Stage, step_up};
 
 /// Fills the account's form and sends it.
 async fn change(
@@ -74,7 +39,7 @@ async fn film(seat: &mut Seat) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrators_click_stops_the_bytes_of_whoever_it_disables_and_of_nobody_else() {
-    let stage = stage().await;
+    let stage = Stage::start("").await;
     let store = stage.world.homes[0].folder.join("sources/evidence");
     std::fs::write(store.join("24-000113-door-camera.mp4"), vec![7; FILM_BYTES]).unwrap();
     let mut ruiz = stage.seat("det.ruiz").await;
@@ -106,14 +71,13 @@ async fn an_administrators_click_stops_the_bytes_of_whoever_it_disables_and_of_n
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_are_changed_after_a_step_up_by_another_and_never_into_conflicting_duties() {
-    let stage = stage().await;
+    let stage = Stage::start("").await;
     let mut hale = stage.seat("ofc.hale").await;
     let mut voss = stage.seat("adm.voss").await;
     let path = stage.account(&mut voss, "Sam Hale").await;
     let page = change(&mut voss, &path, "disable", &[]).await.unwrap();
     assert_eq!(page.status, 403, "without a step-up: {}", page.text());
-    let page = voss.open("/step-up?next=/people").await.unwrap();
-    voss.prove(&page).await.unwrap();
+    step_up(&mut voss, "/people").await;
     let page = change(&mut voss, &path, "functions", &["auditor", "detective"]).await.unwrap();
     assert_eq!(page.status, 400, "{}", page.text());
     assert!(page.says("one person may not be all of"), "{}", page.text());
@@ -143,7 +107,7 @@ async fn accounts_are_changed_after_a_step_up_by_another_and_never_into_conflict
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_sees_and_ends_their_own_sessions_and_reads_what_they_did() {
-    let stage = stage().await;
+    let stage = Stage::start("").await;
     let mut desk = stage.seat("det.ruiz").await;
     let mut car = stage.seat("det.ruiz").await;
     let page = desk.open("/me/sessions").await.unwrap();

@@ -4,33 +4,12 @@ use std::path::Path;
 
 use demo::runner::{Places, Staging, World};
 use demo::seed::{Agency, Table, postgres};
-use keys::cert::{CertSpec, Certificate, Usage, issue};
-use keys::sign::P384Key;
-use keys::{Clock as _, SystemClock, SystemRandom};
 use sources::SourceKind;
 use testkit::Postgres;
 
-pub(crate) const PASSWORD: &str = "correct horse battery staple";
+use crate::authority;
 
-fn certificate(
-    name: &str,
-    usage: Usage,
-    issuer: Option<(&Certificate, &P384Key)>,
-) -> (Certificate, P384Key) {
-    let now = SystemClock.now();
-    let spec = CertSpec {
-        subject_cn: name.to_owned(),
-        organisation: "Riverton (made up)".to_owned(),
-        not_before: now - jiff::SignedDuration::from_hours(1),
-        not_after: now + jiff::SignedDuration::from_hours(24),
-        usage,
-        dns: vec![name.to_owned()],
-        ips: Vec::new(),
-        uris: Vec::new(),
-    };
-    let key = P384Key::generate().unwrap();
-    (issue(&spec, &key, issuer, &SystemRandom).unwrap(), key)
-}
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// The demo's records as SQL for `psql`: schema, rows, indexes.
 fn script() -> String {
@@ -48,11 +27,8 @@ fn tell(line: &str) {
 }
 
 pub(crate) async fn server(folder: &Path) -> Option<(Postgres, SourceKind)> {
-    let (authority, authority_key) = certificate("Test Authority", Usage::Ca, None);
-    let issuer = Some((&authority, &authority_key));
-    let (own, key) = certificate("localhost", Usage::TlsServer, issuer);
-    let key = keys::cert::private_key_pem(&key.to_pkcs8());
-    let server = Postgres::start(&own.pem(), &key, PASSWORD).await.unwrap()?;
+    let issued = authority::localhost();
+    let server = Postgres::start(&issued.certificate, &issued.key, PASSWORD).await.unwrap()?;
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();
@@ -67,7 +43,7 @@ pub(crate) async fn server(folder: &Path) -> Option<(Postgres, SourceKind)> {
         database: "rms".to_owned(),
         user: "bailiwick".to_owned(),
         password_file: write("password", &format!("{PASSWORD}\n")),
-        ca_file: write("ca.pem", &authority.pem()),
+        ca_file: write("ca.pem", &issued.authority),
     };
     Some((server, records))
 }

@@ -1,13 +1,9 @@
 //! The yearly review of accounts: what is due, who keeps what they have, and who does not.
 
-use std::sync::Arc;
-
-use demo::runner::{Places, Staging, World};
-use demo::story::Seat;
 use jiff::SignedDuration;
-use ledger::testing::SimDisk;
 use state::accounts::{self, AccountKind, Created, NewAccount, Profile};
-use web::agency::Outside;
+
+use crate::stage::{Stage, step_up};
 
 fn person(name_id: &str, function: &str) -> NewAccount {
     let profile = Profile {
@@ -22,14 +18,8 @@ fn person(name_id: &str, function: &str) -> NewAccount {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_is_kept_or_taken_with_a_reason_on_record_and_nobody_reviews_themselves() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Arc::new(SimDisk::new());
-    let outside = Outside { ledger_disk: disk.clone(), ..Outside::system() };
-    let staging = Staging { outside, ..Staging::default() };
-    let places = Places::free().await.unwrap();
-    let world = World::start_staged(folder.path(), places, staging).await.unwrap();
-    let base = format!("http://{}", world.riverton.pages);
-    let agency = world.riverton.agency.clone();
+    let stage = Stage::start("").await;
+    let agency = stage.world.riverton.agency.clone();
     let year_ago = agency.now() - SignedDuration::from_hours(24 * 366);
     for (name_id, function) in
         [("det.ruiz", "detective"), ("ofc.hale", "patrol-officer"), ("adm.voss", "administrator")]
@@ -37,10 +27,8 @@ async fn what_is_due_is_kept_or_taken_with_a_reason_on_record_and_nobody_reviews
         let made = accounts::create(&agency.state, &person(name_id, function), year_ago).await;
         assert!(matches!(made, Ok(Created::Made(_))));
     }
-    let mut hale = Seat::new("ofc.hale", &base);
-    hale.sign_in().await.unwrap();
-    let mut voss = Seat::new("adm.voss", &base);
-    voss.sign_in().await.unwrap();
+    let mut hale = stage.seat("ofc.hale").await;
+    let mut voss = stage.seat("adm.voss").await;
     let page = voss.open("/people/review").await.unwrap();
     assert!(page.says("3 accounts due for review"), "{}", page.text());
     let mut form = page.pressed("They keep what they have").unwrap();
@@ -50,8 +38,7 @@ async fn what_is_due_is_kept_or_taken_with_a_reason_on_record_and_nobody_reviews
     let keeps = form.set("reason", "asked their sergeants").unwrap();
     let refused = voss.browser.submit(&page, &keeps).await.unwrap();
     assert_eq!(refused.status, 403, "without a step-up: {}", refused.text());
-    let stepping = voss.open("/step-up?next=/people/review").await.unwrap();
-    let page = voss.prove(&stepping).await.unwrap();
+    let page = step_up(&mut voss, "/people/review").await;
     let id = |name: &str| {
         let link = page.link(name).unwrap().to_string();
         link.rsplit('/').next().unwrap().to_owned()
@@ -65,9 +52,9 @@ async fn what_is_due_is_kept_or_taken_with_a_reason_on_record_and_nobody_reviews
     };
 
     let keep = form("They keep what they have", &["Petra Voss", "Old det.ruiz"]);
-    disk.fail_writes_after("journal", 0);
+    stage.disk.fail_writes_after("journal", 0);
     assert_eq!(voss.browser.submit(&page, &keep).await.unwrap().status, 503);
-    disk.mend();
+    stage.disk.mend();
     let mut kept = voss.browser.submit(&page, &keep).await.unwrap();
     while kept.status == 503 {
         kept = voss.browser.submit(&page, &keep).await.unwrap();
@@ -79,7 +66,7 @@ async fn what_is_due_is_kept_or_taken_with_a_reason_on_record_and_nobody_reviews
     let take = form("Take their functions away", &["Sam Hale"]);
     let taken = voss.browser.submit(&page, &take).await.unwrap();
     assert!(taken.says("1 account due for review"), "one's own: {}", taken.text());
-    let over = hale.browser.open(&format!("{base}/me")).await.unwrap();
+    let over = hale.browser.open(&format!("{}/me", stage.base)).await.unwrap();
     assert_eq!(over.status, 401, "without functions no session");
     let show = taken.pressed("Show every active account, due or not").unwrap();
     let all = voss.browser.submit(&taken, &show).await.unwrap();
@@ -88,5 +75,6 @@ async fn what_is_due_is_kept_or_taken_with_a_reason_on_record_and_nobody_reviews
     let account = voss.open(&format!("/people/{}", id("Old det.ruiz"))).await.unwrap();
     let history = "reviewed and kept account demo|det.ruiz, version 1: asked their sergeants";
     assert!(account.says(history), "{}", account.text());
-    world.stop().await;
+    drop(agency);
+    stage.world.stop().await;
 }

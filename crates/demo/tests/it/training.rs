@@ -1,15 +1,11 @@
 //! No records without training, screening and agreements: what is written down counts at once, on record.
 
-use std::sync::Arc;
-
-use demo::runner::{Places, Staging, World};
 use demo::seed::story::{CASE, PLATE};
 use demo::story::Seat;
 use demo::story::client::Page;
-use jiff::{Span, civil::Date};
-use ledger::testing::SimDisk;
-use ledger::{Event, Search};
-use web::agency::Outside;
+use ledger::Event;
+
+use crate::stage::Stage;
 
 /// Behind what the demo demands of security officers, with its three days of grace.
 const DEMANDED: &str = r#"
@@ -28,55 +24,6 @@ title = "Acceptable use"
 functions = ["detective"]
 version = "2026"
 "#;
-
-struct Stage {
-    world: World,
-    base: String,
-    disk: Arc<SimDisk>,
-    today: Date,
-    _folder: tempfile::TempDir,
-}
-
-async fn stage() -> Stage {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Arc::new(SimDisk::new());
-    let outside = Outside { ledger_disk: disk.clone(), ..Outside::system() };
-    let staging = Staging { outside, settings: DEMANDED.to_owned(), ..Staging::default() };
-    let places = Places::free().await.unwrap();
-    let world = World::start_staged(folder.path(), places, staging).await.unwrap();
-    let base = format!("http://{}", world.riverton.pages);
-    let today = identity::qualified::today(world.riverton.agency.now());
-    Stage { world, base, disk, today, _folder: folder }
-}
-
-impl Stage {
-    async fn seat(&self, id: &'static str) -> Seat {
-        let mut seat = Seat::new(id, &self.base);
-        seat.sign_in().await.unwrap();
-        seat
-    }
-
-    async fn administrator(&self) -> Seat {
-        let mut seat = self.seat("adm.voss").await;
-        let page = seat.open("/step-up?next=/people").await.unwrap();
-        seat.prove(&page).await.unwrap();
-        seat
-    }
-
-    async fn account(&self, seat: &mut Seat, name: &str) -> String {
-        let page = seat.open("/people").await.unwrap();
-        page.link(name).unwrap().to_string().strip_prefix(&self.base).unwrap().to_owned()
-    }
-
-    fn day(&self, days: i64) -> String {
-        self.today.checked_add(Span::new().days(days)).unwrap().to_string()
-    }
-
-    fn events(&self) -> Vec<Event> {
-        let page = self.world.riverton.agency.ledger.search(&Search::newest(200)).unwrap();
-        page.entries.into_iter().map(|entry| entry.record.event).collect()
-    }
-}
 
 async fn look_up(seat: &mut Seat) -> Page {
     let page = seat.open("/tools/vehicle-lookup").await.unwrap();
@@ -103,7 +50,7 @@ async fn list(seat: &mut Seat, text: &str) -> Page {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_are_closed_until_everything_is_in_order_and_again_when_it_is_withdrawn() {
-    let stage = stage().await;
+    let stage = Stage::start(DEMANDED).await;
     let mut ruiz = stage.seat("det.ruiz").await;
     let home = ruiz.open("/").await.unwrap();
     assert!(home.says("Records are closed to you until this is in order"), "{}", home.text());
@@ -113,7 +60,7 @@ async fn records_are_closed_until_everything_is_in_order_and_again_when_it_is_wi
     let words = "the training “Security awareness” is missing. Take the course";
     assert!(refused.says(words), "{}", refused.text());
     assert!(refused.says("“Acceptable use” is missing"), "{}", refused.text());
-    let denied = stage.events().into_iter().any(|event| {
+    let denied = stage.events(&[]).into_iter().any(|event| {
         matches!(event, Event::Decided { verdict: ledger::Verdict::Deny, policies, .. }
             if policies == ["qualified-for-cji"])
     });
@@ -150,7 +97,7 @@ async fn records_are_closed_until_everything_is_in_order_and_again_when_it_is_wi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_counts_whole_after_a_preview_or_not_at_all() {
-    let stage = stage().await;
+    let stage = Stage::start(DEMANDED).await;
     let mut hale = stage.seat("ofc.hale").await;
     let mut ruiz = stage.seat("det.ruiz").await;
     assert_eq!(look_up(&mut hale).await.status, 403);
@@ -204,7 +151,7 @@ async fn a_list_counts_whole_after_a_preview_or_not_at_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_training_is_written_down_for_many_at_once_and_people_are_found_by_what_they_lack() {
-    let stage = stage().await;
+    let stage = Stage::start(DEMANDED).await;
     let (mut hale, mut ruiz) = (stage.seat("ofc.hale").await, stage.seat("det.ruiz").await);
     let mut voss = stage.administrator().await;
     let page = voss.open("/people").await.unwrap();
@@ -224,7 +171,7 @@ async fn a_training_is_written_down_for_many_at_once_and_people_are_found_by_wha
     let refused = look_up(&mut ruiz).await;
     assert!(!refused.says("Security awareness"), "{}", refused.text());
     assert!(refused.says("Acceptable use"), "{}", refused.text());
-    let evidence = stage.events().into_iter().filter(|event| {
+    let evidence = stage.events(&[]).into_iter().filter(|event| {
         matches!(event, Event::QualificationRecorded { evidence, .. } if evidence == "class of November")
     });
     assert_eq!(evidence.count(), 2);

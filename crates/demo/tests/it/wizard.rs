@@ -10,6 +10,8 @@ use web::agency::Outside;
 use web::config::Config;
 use web::serve::Server;
 
+use crate::stage::step_up;
+
 const BOUNDARY: &str = "----wizard";
 
 /// A form with a file, as a browser sends it.
@@ -88,8 +90,7 @@ async fn simplesamlphp_is_set_up_tried_and_lets_nobody_in_before_the_block_is_pa
     let acs = format!("{base}/saml/acs");
     let mut seat = Seat::new("adm.voss", &base);
     seat.sign_in().await.unwrap();
-    let page = seat.open("/step-up?next=/identity/providers").await.unwrap();
-    seat.prove(&page).await.unwrap();
+    step_up(&mut seat, "/identity/providers").await;
 
     // What its metadata says.
     let page = upload(&mut seat, &base, "simplesamlphp", &metadata).await;

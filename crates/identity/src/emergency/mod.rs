@@ -261,6 +261,16 @@ impl Emergency {
         Ok(())
     }
 
+    /// Takes back a try that was counted and did not fail: what it was for could not be recorded.
+    ///
+    /// # Errors
+    /// [`IdentityError::State`]; it counts as a failure.
+    pub async fn take_back(&self, account: &str, now: Timestamp) -> Result<(), IdentityError> {
+        let id = AccountId::of(account);
+        store::change(&self.state, id, now, |kept| kept.tries.pop()).await?;
+        Ok(())
+    }
+
     /// Nothing more is asked of somebody whose halves were right. `None`: a security key is.
     #[must_use]
     pub fn without_key(&self, opened: &Opened, reason: &str) -> Option<Proved> {

@@ -1,5 +1,7 @@
 //! Sealing, tagging, agreeing: each does its job and notices what isn't its own.
 
+use std::time::Instant;
+
 use keys::mac::MacKey;
 use keys::seal::{SealingKey, derive};
 use keys::sign::{
@@ -56,7 +58,9 @@ fn stretched_secrets_are_sp_800_132_and_only_within_its_limits() {
         assert!(weak.is_of(b"two sealed halves").is_err(), "{wrong} iterations");
     }
     assert!(known.is_of(b"short").is_err(), "under 112 bits");
+    let started = Instant::now();
     let made = Stretched::of(b"two sealed halves", &SystemRandom).unwrap();
+    eprintln!("PBKDF2, {} iterations: {} ms", made.iterations, started.elapsed().as_millis());
     assert_eq!(made.iterations, 210_000);
     assert!(made.is_of(b"two sealed halves").unwrap() && made.hash != known.hash);
 }

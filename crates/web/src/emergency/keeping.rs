@@ -1,7 +1,6 @@
 //! Emergency accounts at the command line: made, listed, released, removed, by two people or by one other.
 //!
-//! At the command line nobody is signed in: the names that are given go on record as such. Each step is in the
-//! ledger before it is done.
+//! Each step is in the ledger before it is done.
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +14,9 @@ use state::accounts::{self, Account, AccountKind, Created, NewAccount, Profile, 
 use zeroize::Zeroizing;
 
 use crate::accounts::{changed, created};
-use crate::agency::{Outside, StartError};
+use crate::agency::Outside;
 use crate::config::{Config, ConfigError};
-use crate::stopped::{Rooms, StoppedError};
-
-/// Longest name of whoever orders something at the command line, and longest reason, in bytes.
-const TEXT_BYTES_MAX: usize = 200;
+use crate::stopped::{ORDER_BYTES_MAX, Rooms, StoppedError, ordered};
 
 /// Why nothing was done to an emergency account.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +27,9 @@ pub enum KeepingError {
     Off,
     #[error("an emergency account is called by 1 to 40 of a-z, 0-9 and -")]
     Name,
-    #[error("give two different people, each in 1 to {TEXT_BYTES_MAX} bytes")]
+    #[error("give two different people, each in 1 to {ORDER_BYTES_MAX} bytes")]
     People,
-    #[error("give a reason, in 1 to {TEXT_BYTES_MAX} bytes")]
+    #[error("give a reason, in 1 to {ORDER_BYTES_MAX} bytes")]
     Reason,
     #[error("there is no such emergency account")]
     NoAccount,
@@ -43,14 +39,8 @@ pub enum KeepingError {
     Reserved { until: Timestamp },
     #[error("the account was changed at the same moment; try again")]
     Changed,
-    #[error("there is no ledger in `{folder}`: start the server once")]
-    NoLedger { folder: PathBuf },
-    #[error("the agency's keys cannot be had")]
-    Keys(#[from] KeysError),
-    #[error("`{name}` is not among the agency's keys")]
-    NoKey { name: &'static str },
-    #[error("the ledger or the state can't be opened. Stop the server first")]
-    Open(#[source] Box<StartError>),
+    #[error(transparent)]
+    Stopped(#[from] StoppedError),
     #[error("the ledger did not record this, so nothing was done")]
     Append(#[from] AppendError),
     #[error("the state database failed")]
@@ -63,17 +53,6 @@ pub enum KeepingError {
         #[source]
         source: KeysError,
     },
-}
-
-impl From<StoppedError> for KeepingError {
-    fn from(error: StoppedError) -> Self {
-        match error {
-            StoppedError::NoLedger { folder } => Self::NoLedger { folder },
-            StoppedError::Keys(error) => Self::Keys(error),
-            StoppedError::NoKey { name } => Self::NoKey { name },
-            StoppedError::Open(error) => Self::Open(error),
-        }
-    }
 }
 
 /// The ledger and the state in which accounts are kept, and the time.
@@ -151,7 +130,7 @@ pub async fn release(
     reason: &str,
 ) -> Result<(), KeepingError> {
     let [one, other] = two(people)?;
-    let reason = text(reason).ok_or(KeepingError::Reason)?;
+    let reason = ordered(reason).ok_or(KeepingError::Reason)?;
     let all = emergency::overview(place.state).await?;
     let known = all.iter().find(|known| known.name == name).ok_or(KeepingError::NoAccount)?;
     if known.locked_at.is_none() {
@@ -175,7 +154,7 @@ pub async fn remove(
     reason: &str,
 ) -> Result<(), KeepingError> {
     let [one, other] = two(people)?;
-    let reason = text(reason).ok_or(KeepingError::Reason)?;
+    let reason = ordered(reason).ok_or(KeepingError::Reason)?;
     let account = place.account(name).await?.ok_or(KeepingError::NoAccount)?;
     let reason = format!("{reason} ({one} and {other})");
     let mut edited = account.clone();
@@ -191,18 +170,12 @@ pub async fn remove(
 
 /// Two people who are not one, as far as their names say.
 fn two(people: [&str; 2]) -> Result<[&str; 2], KeepingError> {
-    let [one, other] = people.map(|name| text(name).ok_or(KeepingError::People));
+    let [one, other] = people.map(|name| ordered(name).ok_or(KeepingError::People));
     let (one, other) = (one?, other?);
     match one.to_lowercase() == other.to_lowercase() {
         true => Err(KeepingError::People),
         false => Ok([one, other]),
     }
-}
-
-fn text(text: &str) -> Option<&str> {
-    let text = text.trim();
-    let sound = (1..=TEXT_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
-    sound.then_some(text)
 }
 
 /// Does something with the ledger and the state of a configuration whose server is stopped.

@@ -1,6 +1,4 @@
 //! The tokens by which directories are let in: made and revoked on record, shown once, kept as hashes.
-//!
-//! At the command line nobody is signed in: the name that is given goes on record as such.
 
 use std::path::Path;
 
@@ -14,16 +12,13 @@ use state::State;
 use state::directory::tokens;
 
 use crate::accounts::Recorded;
-use crate::agency::StartError;
 use crate::config::{Config, ConfigError};
-use crate::stopped::{Rooms, StoppedError};
+use crate::stopped::{ORDER_BYTES_MAX, Rooms, StoppedError, ordered};
 
 pub use state::directory::tokens::Token;
 
 /// The longest that a token may count.
 pub const DAYS_MAX: u16 = 365;
-/// Longest name of whoever orders something at the command line, in bytes.
-const NAME_BYTES_MAX: usize = 200;
 /// What every token begins with, so that a leaked one is known for what it is.
 const PREFIX: &str = "bailiwick_scim_";
 
@@ -36,35 +31,20 @@ pub enum TokenError {
     NoDirectory,
     #[error("a token counts for 1 to {DAYS_MAX} days")]
     Days,
-    #[error("give the name of who orders it, in 1 to {NAME_BYTES_MAX} bytes")]
+    #[error("give the name of who orders it, in 1 to {ORDER_BYTES_MAX} bytes")]
     Name,
     #[error("no token that counts has this name; `bailiwick scim token list` shows them")]
     NoToken,
     #[error("more than one token's name begins so")]
     Ambiguous,
-    #[error("there is no ledger in `{folder}`: start the server once")]
-    NoLedger { folder: std::path::PathBuf },
-    #[error("the agency's keys cannot be had")]
+    #[error(transparent)]
+    Stopped(#[from] StoppedError),
+    #[error("no token can be made")]
     Keys(#[from] keys::KeysError),
-    #[error("`{name}` is not among the agency's keys")]
-    NoKey { name: &'static str },
-    #[error("the ledger or the state can't be opened. Stop the server first")]
-    Open(#[source] Box<StartError>),
     #[error("the ledger did not record this, so nothing was done")]
     Append(#[from] AppendError),
     #[error("the state database failed")]
     State(#[from] state::StateError),
-}
-
-impl From<StoppedError> for TokenError {
-    fn from(error: StoppedError) -> Self {
-        match error {
-            StoppedError::NoLedger { folder } => Self::NoLedger { folder },
-            StoppedError::Keys(error) => Self::Keys(error),
-            StoppedError::NoKey { name } => Self::NoKey { name },
-            StoppedError::Open(error) => Self::Open(error),
-        }
-    }
 }
 
 /// The secret of an `Authorization: Bearer …` header, if it can be a token of ours.
@@ -148,11 +128,6 @@ pub async fn revoke(
     }
 }
 
-fn checked(by: &str) -> Result<(), TokenError> {
-    let sound = (1..=NAME_BYTES_MAX).contains(&by.trim().len());
-    if sound && !by.chars().any(char::is_control) { Ok(()) } else { Err(TokenError::Name) }
-}
-
 /// `bailiwick scim token make`.
 ///
 /// # Errors
@@ -163,7 +138,7 @@ pub async fn make_stopped(
     days: u16,
     by: &str,
 ) -> Result<String, TokenError> {
-    checked(by)?;
+    let by = ordered(by).ok_or(TokenError::Name)?;
     let config = Config::read(config)?;
     if !config.directories.iter().any(|known| known.id == directory) {
         return Err(TokenError::NoDirectory);
@@ -181,7 +156,7 @@ pub async fn make_stopped(
 /// # Errors
 /// As [`revoke`].
 pub async fn revoke_stopped(config: &Path, named: &str, by: &str) -> Result<(), TokenError> {
-    checked(by)?;
+    let by = ordered(by).ok_or(TokenError::Name)?;
     let open = Rooms::open(&Config::read(config)?).await?;
     let now = open.outside.clock.now();
     let by: (Recorded<'_>, &str) = (&Record::platform, by);

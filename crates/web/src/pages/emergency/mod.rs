@@ -190,6 +190,25 @@ async fn record(agency: &Shared, origin: &Origin, event: Event) -> Result<(), Pr
     Ok(())
 }
 
+/// Records what comes of a try that did not fail. Where that can't be, the try does not count: a ledger that fails
+/// locks nobody out.
+async fn record_right(
+    agency: &Shared,
+    emergency: &Emergency,
+    origin: &Origin,
+    (account, what, reason): (String, String, &str),
+) -> Result<(), Problem> {
+    let reason = reason.to_owned();
+    let event = Event::EmergencyAccess { account: account.clone(), what, reason };
+    let recorded = record(agency, origin, event).await;
+    if recorded.is_err()
+        && let Err(error) = emergency.take_back(&account, agency.now()).await
+    {
+        tracing::error!(error = %chain(&error), account, "a try that did not fail counts as one that did");
+    }
+    recorded
+}
+
 /// Puts the refusal on record, and locks the account if it was one too many.
 async fn refused(
     agency: &Shared,
@@ -246,12 +265,8 @@ async fn ask_key(
     opened: &Opened,
     reason: &str,
 ) -> Answer {
-    let event = Event::EmergencyAccess {
-        account: opened.account(),
-        what: "both halves were right, and a security key is asked for".to_owned(),
-        reason: reason.to_owned(),
-    };
-    record(agency, origin, event).await?;
+    let what = "both halves were right, and a security key is asked for".to_owned();
+    record_right(agency, emergency, origin, (opened.account(), what, reason)).await?;
     let prompt = emergency.ask_key(opened, reason, agency.now()).await;
     let prompt = prompt.map_err(|error| Problem::internal(&error))?;
     let content = forms::second(&prompt, &emergency.settings().rp_id);
@@ -271,12 +286,9 @@ async fn enter(
 ) -> Answer {
     let emergency = accounts(agency)?;
     let what = if proved.is_again() { "proved again who it is, with" } else { "opened with" };
-    let event = Event::EmergencyAccess {
-        account: proved.account(),
-        what: format!("{what} {}", proved.context()),
-        reason: proved.reason().to_owned(),
-    };
-    record(agency, &asked.origin, event).await?;
+    let what = format!("{what} {}", proved.context());
+    let right = (proved.account(), what, proved.reason());
+    record_right(agency, emergency, &asked.origin, right).await?;
     let Origin { address, agent, .. } = asked.origin.clone();
     let browser = Browser { address, agent, shown: None };
     let admitted = emergency.admit(proved, replaced, &browser, agency.now()).await;
