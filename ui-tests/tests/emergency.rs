@@ -12,6 +12,20 @@ use ui_tests::{Browser, Page};
 
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
+/// The emergency sign-in, and a provider that is to be tried when things are well again.
+const MORE: &str = r#"
+[emergency]
+session_minutes = 30
+
+[[oidc_provider]]
+id = "county"
+label = "County sign-in"
+issuer = "http://127.0.0.1:1"
+client_id = "bailiwick"
+acr_values = ["mfa"]
+trial = true
+"#;
+
 /// An agency whose identity provider is down.
 struct Agency {
     config: PathBuf,
@@ -37,7 +51,7 @@ async fn agency() -> Agency {
     let text = std::fs::read_to_string(&config).unwrap();
     let url = text.lines().find_map(|line| line.strip_prefix("public_url = ")).unwrap();
     let base = url.trim_matches('"').replace("127.0.0.1", "localhost");
-    let text = text.replace(url, &format!("\"{base}\"")) + "\n[emergency]\nsession_minutes = 30\n";
+    let text = text.replace(url, &format!("\"{base}\"")) + MORE;
     std::fs::write(&config, text).unwrap();
     Agency { config, base, folder }
 }
@@ -124,6 +138,11 @@ async fn two_people_come_in_by_keyboard_with_a_security_key_that_is_asked_for_ev
     page.wait_for("Not looked into yet").await.unwrap();
     page.audit().await.unwrap();
     page.screenshot_whole("emergency-uses").await.unwrap();
+    page.follow("Identity providers").await.unwrap();
+    page.follow("County sign-in").await.unwrap();
+    page.wait_for("nobody signs in through it").await.unwrap();
+    page.audit().await.unwrap();
+    page.screenshot_whole("provider-on-trial").await.unwrap();
     server.stop(WAIT_MAX).await.unwrap();
 
     let halves = agency.make("again").await;

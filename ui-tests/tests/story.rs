@@ -352,7 +352,7 @@ async fn make_a_token(page: &Page, base: &str) {
     page.click("Revoke ").await.unwrap();
     page.wait_for("no longer counts").await.unwrap();
     page.audit().await.unwrap();
-    page.goto(&format!("{base}/people/providers")).await.unwrap();
+    page.goto(&format!("{base}/identity/providers")).await.unwrap();
     page.wait_for("your own session ends too").await.unwrap();
     picture(page, "identity-providers").await;
     page.audit().await.unwrap();

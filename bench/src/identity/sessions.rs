@@ -128,7 +128,8 @@ async fn begin(state: &State, number: u32, now: Timestamp) -> anyhow::Result<()>
             device_class: None,
         },
     };
-    finish(state, &[], &session, None, &Admission::Make(Box::new(account))).await?;
+    let admission = Admission::Make(Box::new(account));
+    finish(state, &[], &session, None, (&admission, i64::MAX)).await?;
     Ok(())
 }
 

@@ -110,6 +110,12 @@ impl Resource {
         }
     }
 
+    /// A person's account.
+    #[must_use]
+    pub fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
     fn may_sign_in(&self) -> bool {
         let account = self.account.as_ref();
         account.is_some_and(|account| account.active && account.removed_at.is_none())

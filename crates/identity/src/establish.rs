@@ -153,13 +153,13 @@ impl<'a> Rules<'a> {
 }
 
 impl Identity {
-    /// Begins the session that a proof earns, with the certificate that is part of it, if one is. The caller fills in
-    /// where to return to.
+    /// Begins the session that a proof earns, with the certificate that is part of it, if one is. `mark` is the
+    /// sign-in's, from its beginning. The caller fills in where to return to.
     pub(crate) async fn establish(
         &self,
         rules: &Rules<'_>,
         proof: &Proof,
-        stepping_up: Option<Signed>,
+        (stepping_up, mark): (Option<Signed>, i64),
         browser: &Browser,
         held: Option<Held>,
         now: Timestamp,
@@ -205,7 +205,8 @@ impl Identity {
             notice: stepping_up.as_ref().and_then(|old| old.session.notice.clone()),
             details: details(rules, proof, &person, &admitted, csrf, (browser, device)),
         };
-        self.begin(rules.id, proof, &new, stepping_up.as_ref(), &admitted.admission).await?;
+        let admission = (&admitted.admission, mark);
+        self.begin(rules.id, proof, &new, stepping_up.as_ref(), admission).await?;
         let stored = StoredSession {
             id: new.id,
             created_at: now,
@@ -235,6 +236,10 @@ impl Identity {
                 self.device_providers(address).into_iter().filter(known).collect();
             for id in others {
                 let Some(provider) = self.certificate_provider(id) else { continue };
+                if self.refuse_held(id).await.is_err() {
+                    tracing::info!(id, "a device's certificate does not count: its issuer is held");
+                    continue;
+                }
                 match provider.judge(shown, self.random(), now).await {
                     Ok(device) => all.push(device),
                     // It is of no class, and signs in as from any device.
@@ -258,7 +263,7 @@ impl Identity {
         proof: &Proof,
         new: &NewSession,
         replaces: Option<&Signed>,
-        admission: &Admission,
+        admission: (&Admission, i64),
     ) -> Result<(), IdentityError> {
         let message = |id: &String| Message {
             idp: idp.to_owned(),
@@ -277,6 +282,10 @@ impl Identity {
                 Err(refused("authz.changed", "the account was changed during the sign-in"))
             }
             Finished::Held => Err(refused(HELD, HELD_DETAIL)),
+            Finished::PutOut => Err(refused(
+                "authz.put_out",
+                "the person's sessions were ended after the sign-in had begun",
+            )),
             Finished::Replayed => {
                 Err(refused(proof.codes.replay, "the provider's message was used before"))
             }

@@ -110,6 +110,12 @@ impl Session {
         self.id
     }
 
+    /// Whether it is one of these, by the hashes of their tokens.
+    #[must_use]
+    pub fn is_among(&self, ids: &[[u8; 32]]) -> bool {
+        ids.contains(&self.id)
+    }
+
     /// A name for the session that can be shown and recorded: the beginning of its token's hash.
     #[must_use]
     pub fn prefix(&self) -> String {

@@ -72,6 +72,17 @@ pub(crate) enum Purpose<'a> {
     Trial(&'a Trial),
 }
 
+impl Purpose<'_> {
+    /// The session that is stepped up, and the trial that is made.
+    pub(crate) fn parts(&self) -> (Option<[u8; 32]>, Option<Box<Trial>>) {
+        match self {
+            Self::SignIn => (None, None),
+            Self::StepUp(session) => (Some(*session), None),
+            Self::Trial(trial) => (None, Some(Box::new((*trial).clone()))),
+        }
+    }
+}
+
 impl Identity {
     /// Begins a sign-in at a provider. `return_to` is a path of our own; anything else becomes `/`.
     ///
@@ -87,7 +98,10 @@ impl Identity {
     ) -> Result<Started, IdentityError> {
         self.refuse_held(idp).await?;
         if let Some(provider) = self.oidc_provider(idp) {
-            return self.start_oidc(&provider, return_to, None, now).await;
+            if provider.settings().trial {
+                return Err(IdentityError::UnknownProvider);
+            }
+            return self.start_oidc(&provider, return_to, Purpose::SignIn, now).await;
         }
         if let Some(provider) = self.certificate_provider(idp) {
             return self.start_certificate(provider, return_to, None, now).await;
@@ -107,11 +121,12 @@ impl Identity {
         now: Timestamp,
     ) -> Result<Started, IdentityError> {
         self.refuse_held(&signed.session.idp).await?;
-        let again = Some(signed.session.id);
         if let Some(provider) = self.oidc_provider(&signed.session.idp) {
+            let again = Purpose::StepUp(signed.session.id);
             return self.start_oidc(&provider, return_to, again, now).await;
         }
         if let Some(provider) = self.certificate_provider(&signed.session.idp) {
+            let again = Some(signed.session.id);
             return self.start_certificate(provider, return_to, again, now).await;
         }
         let idp = self.usable(&signed.session.idp, now)?;
@@ -135,11 +150,7 @@ impl Identity {
             acs_url: &self.settings.acs_url,
             force_authn: matches!(purpose, Purpose::StepUp(_)),
         };
-        let (step_up_of, trial) = match purpose {
-            Purpose::SignIn => (None, None),
-            Purpose::StepUp(session) => (Some(session), None),
-            Purpose::Trial(trial) => (None, Some(Box::new(trial.clone()))),
-        };
+        let (step_up_of, trial) = purpose.parts();
         let relay = SessionToken::new(&relay).expose().to_owned();
         let new = NewSignIn {
             id: keys::digest::sha256(&prelogin),
@@ -153,6 +164,7 @@ impl Identity {
                 step_up_of,
                 verifier: None,
                 trial,
+                mark: 0,
             },
         };
         let redirect = request.redirect_url(&relay, self.signing()).map_err(IdentityError::Sign)?;
@@ -209,8 +221,9 @@ impl Identity {
         let assertion = saml::verify_response(answer.saml_response.as_bytes(), &expectation)
             .map_err(refused)?;
         let proof = Proof::from(assertion);
-        let signed_in =
-            self.establish(&idp.rules(), &proof, stepping_up, browser, None, now).await?;
+        let signed_in = self
+            .establish(&idp.rules(), &proof, (stepping_up, asked.mark), browser, None, now)
+            .await?;
         Ok(SignedIn { return_to: asked.return_to, ..signed_in })
     }
 

@@ -21,6 +21,7 @@ use crate::session::later;
 use crate::{Identity, Refusal};
 
 pub mod poll;
+mod verification;
 
 const CLAIMS: ClaimCodes = ClaimCodes {
     malformed: "ssf.malformed",
@@ -112,6 +113,8 @@ pub struct Signal {
     pub subject: Subject,
     /// Of [`What::StreamUpdated`]: whether the transmitter sends no more events for now, or for good.
     pub silenced: bool,
+    /// Of [`What::Verification`]: our word, if it was we who asked for it.
+    pub word: Option<String>,
 }
 
 /// A token that was believed.
@@ -132,6 +135,8 @@ pub struct Stream {
     authorization: Option<[u8; 32]>,
     /// Where its events are asked for, if they are.
     polled: Option<poll::Polled>,
+    /// Where it is asked to prove that its events come, if it is.
+    verified: Option<verification::Verified>,
 }
 
 impl std::fmt::Debug for Stream {
@@ -150,7 +155,8 @@ impl Stream {
         if settings.issuer.is_empty() || settings.audience.is_empty() {
             return Err("its issuer or its audience is empty");
         }
-        Ok(Self { settings, keys: KeySource::new(fetch), authorization: None, polled: None })
+        let keys = KeySource::new(fetch);
+        Ok(Self { settings, keys, authorization: None, polled: None, verified: None })
     }
 
     /// Demands this bearer token of whoever sends events.
@@ -261,7 +267,9 @@ fn events_of(
         // Only `enabled` says that events come (SSF 1.0, 8.1.5).
         let silenced =
             what == What::StreamUpdated && json::text(event, "status") != Some("enabled");
-        signals.push(Signal { what, name: name.clone(), subject, silenced });
+        let word = json::text(event, "state").filter(|word| is_name(word)).map(str::to_owned);
+        let word = word.filter(|_| what == What::Verification);
+        signals.push(Signal { what, name: name.clone(), subject, silenced, word });
     }
     let remember_until = later(later(issued, AGE_MAX), skew() + skew());
     Ok(Token { jti, remember_until, signals })

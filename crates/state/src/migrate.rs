@@ -56,6 +56,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "exchange-notices", steps: crate::notices::tables },
     Migration { name: "agreement-versions", steps: crate::agreements::tables },
     Migration { name: "export-templates", steps: crate::templates::tables },
+    Migration { name: "put-out", steps: crate::accounts::marks },
 ];
 
 /// Applies what is missing. All of it is one transaction.

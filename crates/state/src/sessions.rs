@@ -118,6 +118,13 @@ pub struct Details {
     pub certificate: Option<Bound>,
 }
 
+impl Details {
+    /// Whether a provider vouched for the person, or for the certificate that the session is bound to.
+    pub(crate) fn came_through(&self, idp: &str) -> bool {
+        self.idp == idp || self.certificate.as_ref().is_some_and(|bound| bound.provider == idp)
+    }
+}
+
 /// A client certificate that a session is bound to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -216,8 +223,9 @@ pub(crate) async fn live_of(
     transaction: &DatabaseTransaction,
     person: Option<String>,
     provider: Option<String>,
-) -> Result<Vec<[u8; 32]>, StateError> {
-    let mut query = row::Entity::find().select_only().column(row::Column::Id);
+) -> Result<Vec<([u8; 32], String)>, StateError> {
+    let mut query =
+        row::Entity::find().select_only().columns([row::Column::Id, row::Column::Person]);
     query = query.filter(row::Column::EndedAt.is_null());
     if let Some(person) = person {
         query = query.filter(row::Column::Person.eq(person));
@@ -225,9 +233,9 @@ pub(crate) async fn live_of(
     if let Some(provider) = provider {
         query = query.filter(row::Column::ProviderSession.eq(provider));
     }
-    let found: Vec<String> =
+    let found: Vec<(String, String)> =
         query.into_tuple().all(transaction).await.map_err(reading("read sessions"))?;
-    found.iter().map(|id| unhex(id)).collect()
+    found.into_iter().map(|(id, person)| Ok((unhex(&id)?, person))).collect()
 }
 
 /// How a provider's own session is stored.

@@ -1,8 +1,9 @@
 //! Sign-ins under way, and the identity provider's messages that have been used.
 //!
 //! Invariants: a sign-in is taken at most once, whatever comes of it; a provider's message is used at
-//! most once until nobody would accept it any more; and its use and the session that it earns are one
-//! transaction, so that neither stands without the other.
+//! most once until nobody would accept it any more; its use and the session that it earns are one
+//! transaction, so that neither stands without the other; and a sign-in that began before its person was put out
+//! earns none.
 
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
@@ -97,6 +98,9 @@ pub struct Asked {
     /// What is tried, if this is a trial: nobody is let in by it.
     #[serde(default)]
     pub trial: Option<Box<Trial>>,
+    /// How often people had been put out; [`begin`] fills it in.
+    #[serde(default)]
+    pub mark: i64,
 }
 
 /// A trial of a provider that is not switched on.
@@ -192,6 +196,8 @@ pub enum Finished {
     Superseded,
     /// The provider is held; nothing was changed.
     Held,
+    /// The person was put out while it was under way; nothing was changed.
+    PutOut,
 }
 
 /// Remembers what was asked. Sign-ins that are over by more than their own length are forgotten.
@@ -201,8 +207,11 @@ pub enum Finished {
 pub async fn begin(state: &State, new: &NewSignIn) -> Result<(), StateError> {
     let doing = "begin a sign-in";
     let id = hex(&new.id);
+    let transaction = state.write(doing).await?;
+    let mark = accounts::mark(&transaction).await?;
+    let asked = Asked { mark, ..new.asked.clone() };
     let model = row::ActiveModel {
-        sealed: ActiveValue::Set(state.seal(TABLE, &id, &new.asked)?),
+        sealed: ActiveValue::Set(state.seal(TABLE, &id, &asked)?),
         id: ActiveValue::Set(id),
         issued_at: ActiveValue::Set(millis(new.issued_at)),
         expires_at: ActiveValue::Set(millis(new.expires_at)),
@@ -210,7 +219,6 @@ pub async fn begin(state: &State, new: &NewSignIn) -> Result<(), StateError> {
     };
     let lifetime = millis(new.expires_at).saturating_sub(millis(new.issued_at));
     let over = millis(new.issued_at).saturating_sub(lifetime);
-    let transaction = state.write(doing).await?;
     row::Entity::delete_many()
         .filter(row::Column::ExpiresAt.lt(over))
         .exec(&transaction)
@@ -268,7 +276,7 @@ pub async fn take(state: &State, id: &[u8; 32], now: Timestamp) -> Result<Taken,
 }
 
 /// Uses up the provider's messages, makes or changes the account as `admission` says, and begins the session,
-/// which replaces `replaces` if given: all of it or nothing.
+/// which replaces `replaces` if given: all of it or nothing. `mark` is the sign-in's own.
 ///
 /// # Errors
 /// [`StateError::Write`]; [`StateError::Unfit`] for an account that is not whole; then nothing was changed.
@@ -277,13 +285,16 @@ pub async fn finish(
     messages: &[Message],
     session: &NewSession,
     replaces: Option<&[u8; 32]>,
-    admission: &Admission,
+    (admission, mark): (&Admission, i64),
 ) -> Result<Finished, StateError> {
     let doing = "finish a sign-in";
     let now = session.created_at;
     let transaction = state.write(doing).await?;
-    if holds::is_held(&transaction, &session.details.idp).await? {
-        return Ok(Finished::Held);
+    let certificate = session.details.certificate.as_ref().map(|bound| &bound.provider);
+    for provider in std::iter::once(&session.details.idp).chain(certificate) {
+        if holds::is_held(&transaction, provider).await? {
+            return Ok(Finished::Held);
+        }
     }
     for used in messages {
         if !use_up(&transaction, used, now, doing).await? {
@@ -298,6 +309,9 @@ pub async fn finish(
     let Some((account, ended)) = admit(state, &transaction, admission, now).await? else {
         return Ok(Finished::AccountChanged);
     };
+    if accounts::put_out_since(&transaction, account.id, mark).await? {
+        return Ok(Finished::PutOut);
+    }
     if account.key() != session.details.actor {
         return Err(StateError::Unfit { problem: "the session is of another account" });
     }

@@ -6,7 +6,7 @@ use state::accounts::{
     self, Account, AccountId, AccountKind, Created, NewAccount, Of, Profile, Standing, Updated,
 };
 use state::sessions::{self, Details, NewSession};
-use state::sign_ins::{self, Admission, Finished, Message};
+use state::sign_ins::{self, Admission, Asked, Finished, Message, NewSignIn, Taken};
 use state::{State, StateError, testing};
 
 fn at(minute: i64) -> Timestamp {
@@ -48,6 +48,31 @@ async fn made(state: &State, new: &NewAccount) -> Account {
 
 /// Signs somebody in; gives whether a session began.
 async fn sign_in(state: &State, id: u8, account: &Account, now: Timestamp) -> Finished {
+    finish(state, id, account, now, i64::MAX).await
+}
+
+/// Begins a sign-in; gives its mark.
+async fn begin(state: &State, id: u8) -> i64 {
+    let asked = Asked {
+        idp: "riverton".into(),
+        request: "_q".into(),
+        relay: "r".into(),
+        return_to: "/".into(),
+        step_up_of: None,
+        verifier: None,
+        trial: None,
+        mark: 0,
+    };
+    let new = NewSignIn { id: [id; 32], issued_at: at(0), expires_at: at(10), asked };
+    sign_ins::begin(state, &new).await.unwrap();
+    match sign_ins::take(state, &[id; 32], at(1)).await.unwrap() {
+        Taken::Once { asked, .. } => asked.mark,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Finishes a sign-in that began at a mark.
+async fn finish(state: &State, id: u8, account: &Account, now: Timestamp, mark: i64) -> Finished {
     let profile = &account.profile;
     let session = NewSession {
         id: [id; 32],
@@ -76,7 +101,7 @@ async fn sign_in(state: &State, id: u8, account: &Account, now: Timestamp) -> Fi
     };
     let used = Message { idp: "riverton".into(), id: format!("_{id}"), remember_until: now };
     let admission = Admission::Known(Box::new(account.clone()));
-    sign_ins::finish(state, &[used], &session, None, &admission).await.unwrap()
+    sign_ins::finish(state, &[used], &session, None, (&admission, mark)).await.unwrap()
 }
 
 async fn is_live(state: &State, id: u8) -> bool {
@@ -270,4 +295,33 @@ async fn each_write_that_fails_leaves_the_account_and_its_sessions_as_they_were(
     assert!(accounts::find(&state, fresh.id).await.unwrap().is_none());
     accounts::forget_new(&state, account.id).await.unwrap();
     assert!(accounts::find(&state, account.id).await.unwrap().is_some(), "it has been used");
+}
+
+#[tokio::test]
+async fn a_sign_in_that_began_before_its_person_was_put_out_begins_no_session() {
+    let state = memory().await;
+    let (ruiz, hale) =
+        (made(&state, &person("det.ruiz")).await, made(&state, &person("ofc.hale")).await);
+    let provider =
+        |session: &'static str, account| Of::Provider { idp: "riverton", session, account };
+    for (n, (of, puts_out, others_too)) in (1..).step_by(5).zip([
+        (Of::Account(ruiz.id), true, false),
+        // A log-out may come before the answer that it is about.
+        (provider("_unseen", Some(ruiz.id)), true, false),
+        (provider("_s16", None), true, false),
+        (Of::Session([21; 32]), false, false),
+        (Of::Everybody { idp: "riverton" }, true, true),
+    ]) {
+        sign_in(&state, n + 5, &ruiz, at(1)).await;
+        let (hers, his) = (begin(&state, n).await, begin(&state, n + 1).await);
+        accounts::end_sessions(&state, of, "x", at(1)).await.unwrap();
+        let became = finish(&state, n + 2, &ruiz, at(1), hers).await;
+        assert_eq!(became == Finished::PutOut, puts_out, "{of:?}: {became:?}");
+        assert_eq!(is_live(&state, n + 2).await, !puts_out, "{of:?}");
+        let became = finish(&state, n + 3, &hale, at(1), his).await;
+        assert_eq!(became == Finished::PutOut, others_too, "{of:?}: {became:?}");
+        let later = begin(&state, n + 4).await;
+        let became = finish(&state, n + 4, &ruiz, at(1), later).await;
+        assert!(matches!(became, Finished::Begun { .. }), "who begins anew comes in: {became:?}");
+    }
 }

@@ -60,6 +60,7 @@ fn sign_in(id: u8) -> NewSignIn {
             step_up_of: None,
             verifier: None,
             trial: None,
+            mark: 0,
         },
     }
 }
@@ -84,7 +85,7 @@ async fn finish(
         Some(account) => Admission::Known(Box::new(account)),
         None => Admission::Make(Box::new(new_account(actor))),
     };
-    sign_ins::finish(state, messages, session, replaces, &admission).await
+    sign_ins::finish(state, messages, session, replaces, (&admission, i64::MAX)).await
 }
 
 fn new_account(actor: &str) -> NewAccount {

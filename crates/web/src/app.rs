@@ -41,6 +41,9 @@ pub fn router(agency: Shared) -> Router {
         .route("/saml/slo", get(log_out::receive))
         .route("/refusals", get(refusals::ask))
         .route("/identity/providers", get(providers::list).post(providers::upload))
+        .route("/identity/oidc/{provider}", get(providers::oidc_page))
+        .route("/identity/oidc/{provider}/try", get(providers::start_oidc))
+        .route("/identity/trust", get(providers::moved).post(providers::trust))
         .route("/identity/guides/{guide}", get(providers::guide))
         .route("/identity/providers/{draft}", get(providers::one).post(providers::change))
         .route("/identity/providers/{draft}/try", get(providers::start))
@@ -129,7 +132,7 @@ fn people_pages() -> Router<Shared> {
         .route("/people/review", get(people::due).post(people::review))
         .route("/people/training", get(people::overview).post(people::take_in))
         .route("/people/directories", get(people::directories).post(people::change_tokens))
-        .route("/people/providers", get(people::providers).post(people::change_provider))
+        .route("/people/providers", get(providers::moved))
         .route("/people/{account}", get(people::one).post(people::change))
         .route("/people/{account}/facts", post(people::edit))
         .route("/people/{account}/qualifications", post(people::qualify))
@@ -271,15 +274,12 @@ impl Agency {
                 "What comes before criminal justice information, and who has not got it."
             }
             "/identity/providers" => {
-                "Who proves who people are. Setting one up here lets nobody in."
+                "Who vouches for people, and what to do when that can't be trusted any more. Setting one up here lets nobody in."
             }
             "/emergency/uses" => {
                 "Sealed accounts for when no identity provider answers, and every use of one."
             }
             "/people/directories" => "Who keeps accounts current by SCIM, and what lets them in.",
-            "/people/providers" => {
-                "Who vouches for people, and what to do when that can't be trusted any more."
-            }
             "/refusals" => "What stood in somebody's way, by the number that they quote.",
             "/me/sessions" => "Where you are signed in. End what you do not need.",
             "/me/accesses" => "What the ledger says that you did.",
@@ -324,7 +324,6 @@ impl Agency {
             administration.push(Link::new("/people/review", "Review of access"));
             administration.push(Link::new("/identity/providers", "Identity providers"));
             administration.push(Link::new("/emergency/uses", "Emergency access"));
-            administration.push(Link::new("/people/providers", "Trust in providers"));
             if !self.config.directories.is_empty() {
                 administration.push(Link::new("/people/directories", "Directories"));
             }

@@ -58,10 +58,7 @@ impl Server {
         running.push(tokio::spawn(watch_for_ends(agency.clone(), stopped.clone())));
         running.push(tokio::spawn(crate::tending::tend(agency.clone(), stopped.clone())));
         running.push(tokio::spawn(crate::ldap::ask_again(agency.clone(), stopped.clone())));
-        for stream in agency.identity.streams().iter().filter(|stream| stream.is_polled()) {
-            let asking = signals::ask(agency.clone(), Arc::clone(stream), stopped.clone());
-            running.push(tokio::spawn(asking));
-        }
+        running.extend(listen_for_signals(&agency, &stopped));
         let mut partners = None;
         if let Some(sharing) = &agency.exchange {
             let listener = TlsListener::bind(sharing.listen, &sharing.tls).await?;
@@ -95,6 +92,22 @@ impl Server {
             tracing::error!(error = %crate::problem::chain(&error), "the ledger did not close well");
         }
     }
+}
+
+/// What each stream of security events needs beside its listener: to be asked for events, and to be tried.
+fn listen_for_signals(agency: &Shared, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+    let mut running = Vec::new();
+    for stream in agency.identity.streams() {
+        let (agency, stopped) = (agency.clone(), stopped.clone());
+        if stream.is_polled() {
+            let asking = signals::ask(agency.clone(), Arc::clone(stream), stopped.clone());
+            running.push(tokio::spawn(asking));
+        }
+        if stream.is_verified() {
+            running.push(tokio::spawn(signals::verify(agency, Arc::clone(stream), stopped)));
+        }
+    }
+    running
 }
 
 /// Answers partners, and works on the exports that wait.

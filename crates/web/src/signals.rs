@@ -5,6 +5,7 @@
 //! recorded, so that a stream never stands still.
 
 mod asking;
+mod verifying;
 
 use identity::ssf::{Signal, Stream, What};
 use ledger::{Event, Origin, Record};
@@ -15,6 +16,7 @@ use crate::agency::Agency;
 use crate::problem::Problem;
 
 pub(crate) use self::asking::ask;
+pub(crate) use self::verifying::verify;
 
 /// What became of a token.
 pub(crate) enum Took {
@@ -112,6 +114,12 @@ async fn act(
             days_left: None,
         };
         agency.ledger.append(record(alert)).await?;
+    }
+    if let Some(word) = &signal.word {
+        let now = agency.now();
+        let came = verifying::came(stream, word, now);
+        let noted = sign_ins::note_used(&agency.state, &came, now);
+        noted.await.map_err(|error| Problem::internal(&error))?;
     }
     if let Some(of) = of {
         let named = key.unwrap_or_else(|| format!("a session at {idp}"));

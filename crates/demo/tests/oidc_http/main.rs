@@ -22,3 +22,4 @@ mod revoked;
 mod sign_in;
 mod signals;
 mod stage;
+mod trial;

@@ -40,6 +40,9 @@ struct Now {
     instead: Option<(StatusCode, String)>,
     requests: u32,
     authorization: Option<String>,
+    /// The words that it was asked to prove its events by, and what it answers to that.
+    words: Vec<String>,
+    proves: Option<StatusCode>,
 }
 
 async fn answer(
@@ -78,10 +81,26 @@ async fn answer(
     (StatusCode::OK, json!({"sets": sets, "moreAvailable": false}).to_string())
 }
 
+/// As SSF 1.0, 8.1.4 has it.
+async fn prove(
+    State(transmitter): State<Transmitter>,
+    headers: HeaderMap,
+    body: String,
+) -> StatusCode {
+    let asked: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(asked["stream_id"], json!("stream-1"));
+    assert_eq!(headers["authorization"], "Bearer poll secret");
+    let word = asked["state"].as_str().unwrap().to_owned();
+    let mut now = transmitter.0.now.lock().unwrap();
+    now.words.push(word);
+    now.proves.unwrap_or(StatusCode::NO_CONTENT)
+}
+
 impl Transmitter {
     async fn start(port: u16) -> Self {
         let transmitter = Self::default();
-        let router = Router::new().route("/poll", post(answer)).with_state(transmitter.clone());
+        let router = Router::new().route("/poll", post(answer)).route("/prove", post(prove));
+        let router = router.with_state(transmitter.clone());
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
         transmitter
@@ -109,10 +128,16 @@ impl Transmitter {
 }
 
 async fn stage() -> (Forged, Transmitter) {
+    stage_with(|_| String::new()).await
+}
+
+/// With these settings of the stream, given the transmitter's port.
+async fn stage_with(more: impl Fn(u16) -> String) -> (Forged, Transmitter) {
     let port = testkit::free_port().unwrap();
     let transmitter = Transmitter::start(port).await;
     let settings = format!(
-        "poll_url = \"http://127.0.0.1:{port}/poll\"\npoll_authorization_file = \"poll.token\""
+        "poll_url = \"http://127.0.0.1:{port}/poll\"\npoll_authorization_file = \"poll.token\"\n{}",
+        more(port)
     );
     (Forged::with(&settings).await, transmitter)
 }
@@ -280,4 +305,43 @@ async fn a_stream_that_is_stopped_is_told_of_and_one_that_is_tested_is_not() {
     });
     let (no_more, all_well) = ("no more events come", "acknowledged");
     assert_eq!(outcomes.collect::<Vec<_>>(), [no_more, no_more, all_well, all_well]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_proves_at_the_start_and_daily_that_it_works_or_is_told_of() {
+    let (forged, transmitter) = stage_with(|port| {
+        format!(
+            "verification_url = \"http://127.0.0.1:{port}/prove\"\nstream_id = \"stream-1\"\n\
+             verification_authorization_file = \"poll.token\""
+        )
+    })
+    .await;
+    let agency = &forged.server.agency;
+    let stream = agency.identity.streams()[0].clone();
+    transmitter.until("it is asked at the start", |now| now.words.len() == 1).await;
+
+    // The word comes back.
+    let proving = async {
+        transmitter.until("it is asked", |now| now.words.len() == 2).await;
+        let word = transmitter.change(|now| now.words[1].clone());
+        let (header, mut claims) = forged.event_token("proof", "ruiz");
+        claims["sub_id"] = json!({"format": "opaque", "id": "stream-1"});
+        let name = "https://schemas.openid.net/secevent/ssf/event-type/verification";
+        claims["events"] = json!({ name: {"state": word} });
+        transmitter.send("proof", sign(&header, &claims));
+    };
+    let (came, ()) = tokio::join!(agency.verify_stream(&stream, WAIT_MAX), proving);
+    assert!(came && alerts(&forged).is_empty(), "{:?}", alerts(&forged));
+
+    // It does not; an older one is none; and it can't even be asked for.
+    assert!(!agency.verify_stream(&stream, Duration::from_millis(10)).await);
+    assert_eq!(
+        alerts(&forged),
+        ["its event stream signals does not bring the event that was asked for as a proof"]
+    );
+    transmitter.change(|now| now.proves = Some(StatusCode::NOT_FOUND));
+    assert!(!agency.verify_stream(&stream, WAIT_MAX).await);
+    let told = "its event stream signals can't be asked for an event as a proof";
+    assert_eq!(alerts(&forged).first().map(String::as_str), Some(told));
+    forged.server.stop().await;
 }

@@ -52,7 +52,12 @@ impl Stage {
 
     /// From now on whoever signs in is this person.
     pub(crate) fn person(&self, sub: &str, acr: &str) {
-        let claims = json!({"name": "D. Ruiz", "functions": ["detective"]});
+        self.person_as(sub, acr, "detective");
+    }
+
+    /// As [`Stage::person`], with this function.
+    pub(crate) fn person_as(&self, sub: &str, acr: &str, function: &str) {
+        let claims = json!({"name": "D. Ruiz", "functions": [function]});
         self.provider
             .person(&json!({"sub": sub, "acr": acr, "claims": claims}).to_string())
             .unwrap();

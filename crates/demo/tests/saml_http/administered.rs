@@ -12,7 +12,7 @@ use crate::revoked::film_of;
 use crate::scim::stage_with;
 use crate::stage::{Agency, Home, begun, response, set_cookie};
 
-const PROVIDERS: &str = "/people/providers";
+const PROVIDERS: &str = "/identity/providers";
 const DIRECTORIES: &str = "/people/directories";
 
 /// Proves again who they are; gives the new session's cookie.
@@ -40,7 +40,7 @@ async fn send(
     let kept = kept.iter().filter(|(name, _)| !fields.iter().any(|(other, _)| other == name));
     let mut all: Vec<(&str, &str)> = kept.map(|(name, value)| (&**name, &**value)).collect();
     all.extend(fields);
-    agency.post_from_here(path, cookie, &all).await
+    agency.post_from_here(&form.action, cookie, &all).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,8 +58,8 @@ async fn a_provider_that_was_stolen_is_held_and_everybody_who_came_through_it_is
     let running = UnderWay::begin(&agency.base, &ruiz, &film).await;
     let late = agency.begin("riverton").await;
 
-    let order = [("act", "hold"), ("reason", "its key was stolen")];
-    let button = "Do it with Riverton sign-in";
+    let order = [("provider", "riverton"), ("act", "hold"), ("reason", "its key was stolen")];
+    let button = "Do it";
     let page = send(&agency, PROVIDERS, &voss, button, &order).await;
     assert_eq!(page.status, 403, "without a step-up: {}", page.text());
     let voss = step_up(&agency, "adm.voss", &voss, 3).await;
@@ -98,7 +98,9 @@ async fn a_provider_that_was_stolen_is_held_and_everybody_who_came_through_it_is
     assert!(!inside.release_provider(&record, "riverton", "new keys").await.unwrap());
     let voss = agency.sign_in_as("adm.voss", "administrator", 10).await;
     let page = agency.get(PROVIDERS, &voss).await;
-    assert!(page.says("people sign in through it"), "{}", page.text());
+    assert!(page.says("in use") && !page.says("held since"), "{}", page.text());
+    let old = agency.get("/people/providers", &voss).await;
+    assert_eq!((old.status, old.header("location")), (308, Some(PROVIDERS)));
     let detective = agency.sign_in_as("det.ruiz", "detective", 11).await;
     assert_eq!(agency.get(PROVIDERS, &detective).await.status, 403);
     agency.stop().await;

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use http::Method;
-use ledger::Event;
 use ledger::testing::SimDisk;
+use ledger::{Event, Record};
 
 use crate::cards::{Office, advance, ended, refusal, send, submit};
 use crate::common::{Layout, signed};
@@ -264,6 +264,33 @@ async fn a_card_is_the_second_factor_of_a_provider_that_states_one() {
         let got = with_card(&office, &agency, n, name, card).await;
         assert_eq!((got.status, refusal(&agency).as_str()), (403, code), "{}", got.text);
     }
+    agency.stop().await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_held_lets_nobody_in_alone_or_as_a_second_factor() {
+    let Some(office) = Office::set() else { return };
+    let agency = office
+        .start_with(&|usual| {
+            usual.replace("mfa_contexts = [\"https://refeds.org/profile/mfa\"]\n", SECOND)
+        })
+        .await;
+    let name = "ruiz@riverton.example";
+    let ruiz = with_card(&office, &agency, 1, name, Some("ruiz")).await.cookie("__Host-sid");
+    office.account(&agency, "park", "detective").await;
+    let park = office.session(&agency, "park").await;
+    let (inside, record) = (&agency.server.agency, &Record::platform);
+    let ended = inside.end_provider(record, ("piv", true), "the authority's key was stolen").await;
+    assert_eq!(ended.unwrap().sessions.len(), 2, "whoever showed one of its cards");
+    for (card, cookie) in [("ruiz", &ruiz), ("park", &park)] {
+        assert_eq!(office.get(&agency, Some(card), "/me", cookie).await.status, 401, "{card}");
+    }
+    assert_eq!(office.get(&agency, Some("park"), "/sign-in/piv", "").await.status, 403);
+    assert_eq!(refusal(&agency), "idp.held");
+    let got = with_card(&office, &agency, 2, name, Some("ruiz")).await;
+    assert_eq!((got.status, refusal(&agency).as_str()), (403, "idp.held"), "{}", got.text);
+    assert!(inside.release_provider(record, "piv", "new cards").await.unwrap());
+    assert_eq!(with_card(&office, &agency, 3, name, Some("ruiz")).await.status, 303);
     agency.stop().await;
 }
 

@@ -38,6 +38,7 @@ mod races;
 mod refusals;
 mod revoked;
 mod scim;
+mod scim_trainings;
 mod stage;
 mod tending;
 mod wizard;

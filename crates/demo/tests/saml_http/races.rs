@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use http::Method;
 use keys::{KeysError, Random, SystemRandom};
+use ledger::{Event, Record};
 use serde_json::json;
+use state::accounts::{AccountId, Of};
 
 use crate::common::{Layout, now, signed};
 use crate::scim::{Stage, stage_by};
@@ -146,4 +148,26 @@ async fn whoever_is_put_out_at_any_step_of_a_sign_in_is_out() {
         }
         stage.agency.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_put_out_is_out_of_the_sign_in_that_they_had_begun_and_may_begin_another() {
+    let home = Home::new();
+    let agency = home.start("").await;
+    let cookie = agency.sign_in_as("det.ruiz", "detective", 1).await;
+    let account = AccountId::of("riverton|det.ruiz");
+    let begun = agency.begin("riverton").await;
+    let answer = signed(&response(&begun, 2, agency.server.agency.now()), Layout::Assertion);
+    let (record, of) = (&Record::platform, Of::Account(account));
+    let ended = agency.server.agency.end_sessions(record, of, "all of them", "a lost laptop").await;
+    assert_eq!(ended.unwrap().sessions.len(), 1);
+    assert_eq!(agency.get("/me", &cookie).await.status, 401);
+
+    let page = agency.answer(&begun, answer.as_bytes()).await;
+    assert_eq!(page.status, 403, "{}", page.text());
+    let (_, refused) = agency.newest();
+    let expected = Event::SignInRefused { idp: "riverton".into(), reason: "authz.put_out".into() };
+    assert_eq!(refused, expected);
+    agency.sign_in_as("det.ruiz", "detective", 3).await;
+    agency.stop().await;
 }

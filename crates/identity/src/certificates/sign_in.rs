@@ -64,6 +64,7 @@ impl Identity {
                 step_up_of,
                 verifier: None,
                 trial: None,
+                mark: 0,
             },
         };
         sign_ins::begin(&self.state, &new).await?;
@@ -133,8 +134,9 @@ impl Identity {
         let proof = proof(&held, now).map_err(refused)?;
         let none = BTreeMap::new();
         let rules = provider.rules(&none);
-        let signed_in =
-            self.establish(&rules, &proof, stepping_up, browser, Some(held), now).await?;
+        let signed_in = self
+            .establish(&rules, &proof, (stepping_up, asked.mark), browser, Some(held), now)
+            .await?;
         Ok(SignedIn { return_to: asked.return_to, ..signed_in })
     }
 

@@ -10,16 +10,17 @@ use state::sign_ins::{self, Asked, NewSignIn};
 
 use super::logout::{self, Logout};
 use super::request::{self, AUTHENTICATION_SECONDS_MAX, Secrets};
-use super::{CODES, Provider, id_token};
+use super::{CODES, OidcSettings, Provider, id_token};
+use crate::establish::Proof;
 use crate::session::{SessionToken, later};
-use crate::sign_in::{Browser, SignedIn, Started, local_path};
+use crate::sign_in::{Browser, Purpose, SignedIn, Started, local_path};
 use crate::{Identity, IdentityError, Refusal, SIGN_IN_MINUTES_MAX};
 
 /// Longest code that is exchanged.
 const CODE_BYTES_MAX: usize = 4096;
 
 /// The codes for sign-ins that are not under way.
-const REQUESTS: [&str; 3] =
+pub(super) const REQUESTS: [&str; 3] =
     ["oidc.request.unknown", "oidc.request.expired", "oidc.request.replayed"];
 
 /// What the browser brings back, each parameter as it stands there once.
@@ -70,14 +71,15 @@ impl Identity {
         self.oidc.iter().find(|one| one.settings().id == id).map(Arc::clone)
     }
 
-    /// Begins a sign-in, or the step-up of a session.
+    /// Begins a sign-in, the step-up of a session, or a trial.
     pub(crate) async fn start_oidc(
         &self,
         provider: &Provider,
         return_to: &str,
-        step_up_of: Option<[u8; 32]>,
+        purpose: Purpose<'_>,
         now: Timestamp,
     ) -> Result<Started, IdentityError> {
+        let (step_up_of, trial) = purpose.parts();
         let settings = provider.settings();
         let refused = |refusal| IdentityError::Refused { idp: Some(settings.id.clone()), refusal };
         let discovery = provider.discovery(now).await.map_err(refused)?;
@@ -110,7 +112,8 @@ impl Identity {
                 return_to: local_path(return_to),
                 step_up_of,
                 verifier: Some(secrets.verifier),
-                trial: None,
+                trial,
+                mark: 0,
             },
         };
         sign_ins::begin(&self.state, &new).await?;
@@ -132,6 +135,29 @@ impl Identity {
         now: Timestamp,
     ) -> Result<SignedIn, IdentityError> {
         let (asked, issued_at) = self.take(prelogin, REQUESTS, now).await?;
+        let stepping_up = match &asked.step_up_of {
+            Some(id) => Some(self.live(id, now).await?.ok_or_else(|| {
+                let detail = "the session to be stepped up is over";
+                let refusal = Refusal::new(CODES.step_up_session, detail);
+                IdentityError::Refused { idp: Some(asked.idp.clone()), refusal }
+            })?),
+            None => None,
+        };
+        let since = stepping_up.is_some().then_some(issued_at);
+        let (provider, proof) = self.prove(&asked, callback, since, now).await?;
+        let (rules, begun) = (provider.settings().rules(), (stepping_up, asked.mark));
+        let signed_in = self.establish(&rules, &proof, begun, browser, None, now).await?;
+        Ok(SignedIn { return_to: asked.return_to, ..signed_in })
+    }
+
+    /// What a provider's answer proves of a person, who must have been authenticated after `since`, if it is given.
+    pub(super) async fn prove(
+        &self,
+        asked: &Asked,
+        callback: &Callback,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(Arc<Provider>, Proof), IdentityError> {
         let refused = |refusal| IdentityError::Refused { idp: Some(asked.idp.clone()), refusal };
         let refuse = |code, detail: &str| refused(Refusal::new(code, detail));
         let state = callback.state.as_deref().unwrap_or_default();
@@ -144,29 +170,7 @@ impl Identity {
         };
         let settings = provider.settings();
         let discovery = provider.discovery(now).await.map_err(refused)?;
-        let named = callback.iss.as_deref();
-        if named.is_some_and(|iss| iss != settings.issuer)
-            || (discovery.names_issuer && named.is_none())
-        {
-            return Err(refuse(
-                "oidc.iss",
-                "the answer is of another issuer than the one we asked",
-            ));
-        }
-        if let Some(error) = &callback.error {
-            return Err(refused(of_error(error)));
-        }
-        let code =
-            callback.code.as_deref().filter(|code| (1..=CODE_BYTES_MAX).contains(&code.len()));
-        let Some(code) = code else {
-            return Err(refuse("oidc.code", "the answer holds no code"));
-        };
-        let stepping_up = match &asked.step_up_of {
-            Some(id) => Some(self.live(id, now).await?.ok_or_else(|| {
-                refuse(CODES.step_up_session, "the session to be stepped up is over")
-            })?),
-            None => None,
-        };
+        let code = code_of(callback, settings, discovery.names_issuer).map_err(refused)?;
         let jti = keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random)?;
         let jti = SessionToken::new(&jti);
         let assertion = provider.key.assertion(settings, &discovery, jti.expose(), now);
@@ -180,7 +184,7 @@ impl Identity {
             nonce: &asked.request,
             access_token: tokens.access_token.as_deref(),
             age_max: SignedDuration::from_secs(AUTHENTICATION_SECONDS_MAX),
-            reauthenticated_since: stepping_up.is_some().then_some(issued_at),
+            reauthenticated_since: since,
             now,
         };
         let mut proof =
@@ -192,9 +196,7 @@ impl Identity {
             let claims = provider.userinfo(url, access).await.map_err(refused)?;
             id_token::add_userinfo(&mut proof, &claims, settings).map_err(refused)?;
         }
-        let rules = settings.rules();
-        let signed_in = self.establish(&rules, &proof, stepping_up, browser, None, now).await?;
-        Ok(SignedIn { return_to: asked.return_to, ..signed_in })
+        Ok((provider, proof))
     }
 
     /// Where the person may end the session at their provider, after ours is ended. `None`: it has no place
@@ -227,6 +229,24 @@ impl Identity {
         let keys = provider.keys(&read, now).await.map_err(refused)?;
         logout::verify(&read, &keys, provider.settings(), now).map_err(refused)
     }
+}
+
+/// The code of an answer that comes from the issuer that was asked and tells of no error.
+fn code_of<'a>(
+    callback: &'a Callback,
+    settings: &OidcSettings,
+    names_issuer: bool,
+) -> Result<&'a str, Refusal> {
+    let named = callback.iss.as_deref();
+    if named.is_some_and(|iss| iss != settings.issuer) || (names_issuer && named.is_none()) {
+        let detail = "the answer is of another issuer than the one we asked";
+        return Err(Refusal::new("oidc.iss", detail));
+    }
+    if let Some(error) = &callback.error {
+        return Err(of_error(error));
+    }
+    let code = callback.code.as_deref().filter(|code| (1..=CODE_BYTES_MAX).contains(&code.len()));
+    code.ok_or_else(|| Refusal::new("oidc.code", "the answer holds no code"))
 }
 
 /// What an error of the provider means to us (OpenID Connect Core, 3.1.2.6). Its text is not kept.

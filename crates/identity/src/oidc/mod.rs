@@ -32,6 +32,7 @@ pub(crate) mod keys;
 pub mod logout;
 pub mod provider;
 pub mod request;
+pub mod trial;
 
 pub use flow::{Callback, SignOutAt};
 pub use provider::Provider;
@@ -88,6 +89,8 @@ pub struct OidcSettings {
     pub agency_claim: Option<String>,
     /// What becomes of people without an account, and whose word counts for functions.
     pub accounts: AccountRules,
+    /// It is only tried: nobody signs in through it.
+    pub trial: bool,
 }
 
 impl OidcSettings {
@@ -114,6 +117,7 @@ impl OidcSettings {
             name_claim: "name".to_owned(),
             agency_claim: None,
             accounts: AccountRules::default(),
+            trial: false,
         }
     }
 

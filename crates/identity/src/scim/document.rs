@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::schema::{Attribute, ENTERPRISE, Kind, Mutability, find};
+use super::training::{TRAININGS_MAX, day};
 use super::{
     MEMBERS_MAX, ResourceType, ScimError, TEXT_BYTES_MAX, VALUES_MAX, member, read_object,
 };
@@ -70,9 +71,8 @@ impl Document {
             let value = attribute.map(|attribute| value_of(attribute, external)).transpose()?;
             body.extend(value.flatten().map(|value| ("externalId".to_owned(), value)));
         }
-        if let Some(extension) = kind.extension()
-            && let Some(given) = member(&object, extension.urn)
-        {
+        for extension in kind.extensions() {
+            let Some(given) = member(&object, extension.urn) else { continue };
             let given = given.as_object().ok_or(ScimError::Syntax("an extension is an object"))?;
             let given = attributes(extension.attributes, given)?;
             if !given.is_empty() {
@@ -222,8 +222,8 @@ impl Document {
     #[must_use]
     pub fn resource(&self, meta: &Meta, groups: &[(String, String)]) -> Map<String, Value> {
         let mut urns = vec![self.kind.schema().urn];
-        let extension = self.kind.extension().map(|extension| extension.urn);
-        urns.extend(extension.filter(|urn| self.body.contains_key(*urn)));
+        let extensions = self.kind.extensions().iter().map(|extension| extension.urn);
+        urns.extend(extensions.filter(|urn| self.body.contains_key(*urn)));
         let mut whole = Map::new();
         whole.insert("schemas".into(), json!(urns));
         whole.insert("id".into(), meta.id.as_str().into());
@@ -291,6 +291,7 @@ pub(super) fn value_of(
 pub(super) fn within(attribute: &'static Attribute, values: &[Value]) -> Result<(), ScimError> {
     let (what, max) = match attribute.name {
         "members" => ("members of a group", MEMBERS_MAX),
+        "trainings" => ("trainings of a person", TRAININGS_MAX),
         _ => ("values of an attribute", VALUES_MAX),
     };
     if values.len() > max { Err(ScimError::TooMany { what, max }) } else { Ok(()) }
@@ -316,6 +317,9 @@ pub(super) fn one_of(
             }
             if text.chars().any(char::is_control) {
                 return wrong("it has a control character");
+            }
+            if attribute.kind == Kind::Time && !text.trim().is_empty() && day(text).is_none() {
+                return wrong("a date such as 2026-11-30 was expected");
             }
             Ok((!text.trim().is_empty()).then(|| text.as_str().into()))
         }

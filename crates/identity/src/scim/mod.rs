@@ -16,12 +16,14 @@ mod list;
 mod patch;
 mod path;
 pub mod schema;
+mod training;
 
 pub use document::{Document, Meta};
 pub use filter::Filter;
 pub use list::{ListQuery, Projection, list_response};
 pub use patch::Patch;
 pub use schema::ResourceType;
+pub use training::Training;
 
 /// The largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;

@@ -44,7 +44,7 @@ pub(crate) fn resolve(kind: ResourceType, name: &str) -> Result<Found, ScimError
     if !name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:")) {
         return within(kind, None, name);
     }
-    if let Some(extension) = kind.extension() {
+    for extension in kind.extensions() {
         if extension.urn.eq_ignore_ascii_case(name) {
             return Ok(Found::Extension(extension));
         }

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 /// Enterprise user.
 pub const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+/// Trainings, an extension of our own. Entra ID wants the names of extensions in this form.
+pub const TRAINING: &str = "urn:ietf:params:scim:schemas:extension:bailiwick:2.0:User";
 /// Core group.
 pub const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 /// An error (RFC 7644 §3.12).
@@ -180,6 +182,23 @@ static MANAGER: [Attribute; 2] = [
     fixed("displayName", Kind::Text, "The superior's name"),
 ];
 
+static TRAINING_SCHEMA: Schema = Schema {
+    urn: TRAINING,
+    name: "TrainedUser",
+    words: "What a person has learnt before they see records",
+    attributes: &[Attribute {
+        multi: true,
+        ..complex("trainings", "The courses that the person took", &TRAININGS)
+    }],
+};
+
+static TRAININGS: [Attribute; 4] = [
+    Attribute { case_exact: true, ..text("course", "The course, as the agency's rule names it") },
+    attribute("date", Kind::Time, "When it was taken"),
+    attribute("expiry", Kind::Time, "The last day on which it counts"),
+    text("evidence", "Where the proof is: a certificate's number, a file"),
+];
+
 static GROUP_SCHEMA: Schema = Schema {
     urn: GROUP,
     name: "Group",
@@ -198,6 +217,8 @@ static MEMBER: [Attribute; 2] = [
     },
     fixed("display", Kind::Text, "The person's name"),
 ];
+
+static USER_EXTENSIONS: [&Schema; 2] = [&ENTERPRISE_SCHEMA, &TRAINING_SCHEMA];
 
 /// What can be provisioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -233,10 +254,10 @@ impl ResourceType {
     }
 
     #[must_use]
-    pub fn extension(self) -> Option<&'static Schema> {
+    pub fn extensions(self) -> &'static [&'static Schema] {
         match self {
-            Self::User => Some(&ENTERPRISE_SCHEMA),
-            Self::Group => None,
+            Self::User => &USER_EXTENSIONS,
+            Self::Group => &[],
         }
     }
 
@@ -278,7 +299,7 @@ pub fn service_provider_config(base: &str) -> Value {
 pub fn resource_types(base: &str) -> Vec<Value> {
     let one = |kind: ResourceType| {
         let schema = kind.schema();
-        let extensions = kind.extension().into_iter();
+        let extensions = kind.extensions().iter();
         let extensions: Vec<Value> = extensions
             .map(|extension| json!({ "schema": extension.urn, "required": false }))
             .collect();
@@ -309,7 +330,10 @@ pub fn schemas(base: &str) -> Vec<Value> {
             "meta": meta("Schema", base, &format!("/Schemas/{}", schema.urn)),
         })
     };
-    [&USER_SCHEMA, &ENTERPRISE_SCHEMA, &GROUP_SCHEMA].into_iter().map(one).collect()
+    [&USER_SCHEMA, &ENTERPRISE_SCHEMA, &TRAINING_SCHEMA, &GROUP_SCHEMA]
+        .into_iter()
+        .map(one)
+        .collect()
 }
 
 fn meta(kind: &str, base: &str, path: &str) -> Value {

@@ -143,6 +143,7 @@ pub(crate) fn settings() -> OidcSettings {
         name_claim: "name".into(),
         agency_claim: None,
         accounts: AccountRules { create: true, ..AccountRules::default() },
+        trial: false,
     }
 }
 

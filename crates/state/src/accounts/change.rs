@@ -124,6 +124,9 @@ pub(crate) async fn update_in(
         .exec(transaction)
         .await
         .map_err(writing("change an account"))?;
+    if before.active && !after.active {
+        end::put_out(transaction, Column::Id.eq(after.id.to_string())).await?;
+    }
     let ended = match ends {
         true => end::all_of(transaction, after.id, reason, now).await?,
         false => Vec::new(),

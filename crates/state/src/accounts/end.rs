@@ -1,11 +1,15 @@
 //! Ending sessions: of an account, of a provider's session, or one; all of it or nothing.
+//!
+//! Invariant: whoever is put out, and not merely out of one session, is put out of what was under way too: a sign-in
+//! that began before begins no session. Marks, not clocks, say what was before: each ending moves on to the next.
 
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::{DatabaseTransaction, ExprTrait};
+use sea_orm::sea_query::IntoCondition;
+use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, ExprTrait, QuerySelect};
 
 use super::{AccountId, Column, Entity};
-use crate::{State, StateError, sessions, writing};
+use crate::{State, StateError, reading, sessions, writing};
 
 /// Rows that one statement changes.
 const AT_ONCE_MAX: usize = 500;
@@ -53,20 +57,65 @@ pub async fn end_sessions(
                 .exec(&transaction)
                 .await
                 .map_err(writing(doing))?;
+            put_out(&transaction, Column::Id.eq(id.to_string())).await?;
             let sessions = all_of(&transaction, id, reason, now).await?;
             Ended { accounts: vec![id], sessions }
         }
         Of::Provider { idp, session, account } => {
             let person = account.map(|id| id.to_string());
             let provider = sessions::provider_session(idp, session);
-            let live = sessions::live_of(&transaction, person, Some(provider)).await?;
-            end_each(&transaction, live, reason, now).await?
+            let live = sessions::live_of(&transaction, person.clone(), Some(provider)).await?;
+            // A log-out may come before the answer to a sign-in that stands on the same session there.
+            let people: Vec<String> =
+                live.iter().map(|(_, person)| person.clone()).chain(person).collect();
+            for some in people.chunks(AT_ONCE_MAX) {
+                put_out(&transaction, Column::Id.is_in(some)).await?;
+            }
+            end_each(&transaction, ids(live), reason, now).await?
         }
         Of::Session(id) => end_each(&transaction, vec![id], reason, now).await?,
         Of::Everybody { idp } => everybody(state, &transaction, idp, reason, now).await?,
     };
     transaction.commit().await.map_err(writing(doing))?;
     Ok(ended)
+}
+
+/// How often people were put out until now. A sign-in keeps it from its beginning.
+pub(crate) async fn mark(database: &impl ConnectionTrait) -> Result<i64, StateError> {
+    let newest = Entity::find().select_only().column_as(Column::PutOut.max(), "newest");
+    let newest: Option<Option<i64>> =
+        newest.into_tuple().one(database).await.map_err(reading("read who was put out"))?;
+    Ok(newest.flatten().unwrap_or_default())
+}
+
+/// Whether the person of an account was put out after a mark.
+pub(crate) async fn put_out_since(
+    transaction: &DatabaseTransaction,
+    id: AccountId,
+    mark: i64,
+) -> Result<bool, StateError> {
+    let found = Entity::find_by_id(id.to_string()).one(transaction).await;
+    let found = found.map_err(reading("read who was put out"))?;
+    Ok(found.is_none_or(|model| model.put_out > mark))
+}
+
+/// Puts people out of what is under way.
+pub(super) async fn put_out(
+    transaction: &DatabaseTransaction,
+    whom: impl IntoCondition,
+) -> Result<(), StateError> {
+    let next = mark(transaction).await?.saturating_add(1);
+    Entity::update_many()
+        .col_expr(Column::PutOut, Expr::value(next))
+        .filter(whom)
+        .exec(transaction)
+        .await
+        .map_err(writing("end sessions"))?;
+    Ok(())
+}
+
+fn ids(sessions: Vec<([u8; 32], String)>) -> Vec<[u8; 32]> {
+    sessions.into_iter().map(|(id, _)| id).collect()
 }
 
 /// Those of these sessions that are no longer live, for a process that did not end them itself.
@@ -90,7 +139,7 @@ pub(super) async fn all_of(
     now: Timestamp,
 ) -> Result<Vec<[u8; 32]>, StateError> {
     let live = sessions::live_of(transaction, Some(id.to_string()), None).await?;
-    Ok(end_each(transaction, live, reason, now).await?.sessions)
+    Ok(end_each(transaction, ids(live), reason, now).await?.sessions)
 }
 
 /// Ends every session of a provider, and moves on the epochs of the accounts behind them.
@@ -113,7 +162,9 @@ async fn everybody(
             .await
             .map_err(writing("end sessions"))?;
     }
-    let sessions: Vec<[u8; 32]> = live.into_iter().map(|(id, _)| id).collect();
+    // Which accounts are that provider's is sealed. Whoever signs in through another begins again.
+    put_out(transaction, Condition::all()).await?;
+    let sessions = ids(live);
     for some in sessions.chunks(AT_ONCE_MAX) {
         sessions::end_many(transaction, some, reason, now).await?;
     }

@@ -22,7 +22,8 @@ mod upkeep;
 pub(crate) use change::update_in;
 pub use change::{Change, Updated, changes, forget_new, remove, update};
 pub use end::{Ended, Of, end_sessions, ended_among};
-pub(crate) use row::{Column, Entity, Model, tables};
+pub(crate) use end::{mark, put_out_since};
+pub(crate) use row::{Column, Entity, Model, marks, tables};
 pub use upkeep::{over, unused_since};
 
 pub(crate) const TABLE: &str = "accounts";
@@ -455,6 +456,8 @@ fn model(state: &State, account: &Account) -> Result<row::ActiveModel, StateErro
         user_name: ActiveValue::Set(user_name),
         external_id: ActiveValue::Set(external_id),
         sealed: ActiveValue::Set(sealed),
+        // It moves on by itself: see `end`.
+        put_out: ActiveValue::NotSet,
     })
 }
 

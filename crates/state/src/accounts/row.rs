@@ -28,6 +28,8 @@ mod entity {
         pub user_name: Option<String>,
         pub external_id: Option<String>,
         pub sealed: Vec<u8>,
+        /// The newest mark at which the person was put out: sign-ins that began before it don't count.
+        pub put_out: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -66,4 +68,12 @@ pub(crate) fn tables() -> Vec<Step> {
     ];
     steps.extend(crate::sessions::tied_to_accounts());
     steps
+}
+
+/// What a sign-in under way is held against.
+pub(crate) fn marks() -> Vec<Step> {
+    let mut put_out = ColumnDef::new(Column::PutOut);
+    let column = put_out.big_integer().not_null().default(0).take();
+    let index = Index::create().name("accounts_put_out").table(Entity).col(Column::PutOut).take();
+    vec![Step::alter(Table::alter().table(Entity).add_column(column).take()), Step::index(index)]
 }

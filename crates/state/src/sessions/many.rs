@@ -10,8 +10,8 @@ use crate::{State, StateError, millis, reading, writing};
 /// Rows that are held in memory at once.
 const READ_AT_ONCE_MAX: u64 = 1_000;
 
-/// The sessions that have not ended and were begun through a provider, each with its person. One that can't be
-/// unsealed may be of any provider, and is given too.
+/// The sessions that have not ended and were begun through a provider, or with a certificate of one, each with its
+/// person. One that can't be unsealed may be of any provider, and is given too.
 pub(crate) async fn live_through(
     state: &State,
     transaction: &DatabaseTransaction,
@@ -32,7 +32,7 @@ pub(crate) async fn live_through(
         for model in some {
             let sealed = model.sealed.as_deref().unwrap_or_default();
             let details: Result<Details, _> = state.unseal(TABLE, &model.id, sealed);
-            if details.is_ok_and(|details| details.idp != idp) {
+            if details.is_ok_and(|details| !details.came_through(idp)) {
                 continue;
             }
             live.push((unhex(&model.id)?, model.person));

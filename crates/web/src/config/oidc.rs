@@ -66,6 +66,9 @@ pub struct OidcProviderConfig {
     /// The claim that carries the person's name.
     #[serde(default = "name_claim_default")]
     pub name_claim: String,
+    /// Whether it is only tried: administrators try it on its page, and nobody signs in through it.
+    #[serde(default)]
+    pub trial: bool,
 }
 
 /// Whom our assertions are for.
@@ -118,6 +121,7 @@ impl OidcProviderConfig {
                 guests: agency != ours,
                 functions_from_account: self.functions_from == FunctionsFrom::Account,
             },
+            trial: self.trial,
         }
     }
 

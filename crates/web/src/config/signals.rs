@@ -6,6 +6,9 @@ use identity::oidc::discovery::Place;
 use identity::ssf::StreamSettings;
 use serde::Deserialize;
 
+/// Longest name that a transmitter gives a stream.
+const STREAM_ID_BYTES_MAX: usize = 256;
+
 /// One stream of security events (Shared Signals Framework), pushed to `/ssf/events/<id>` or asked for.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +34,13 @@ pub struct EventStreamConfig {
     pub poll_url: Option<String>,
     /// A file with the bearer token that is shown there.
     pub poll_authorization_file: Option<PathBuf>,
+    /// Where the transmitter is asked, at the start and daily, to prove that its events come: `https`, or `http` on this
+    /// machine.
+    pub verification_url: Option<String>,
+    /// The transmitter's own name for the stream, which it is asked under.
+    pub stream_id: Option<String>,
+    /// A file with the bearer token that is shown there.
+    pub verification_authorization_file: Option<PathBuf>,
 }
 
 impl EventStreamConfig {
@@ -73,11 +83,36 @@ impl EventStreamConfig {
             let what = "is for events that are asked for: `poll_url` is missing";
             return Err(("event_stream.poll_authorization_file", what));
         }
+        self.check_verification()
+    }
+
+    fn check_verification(&self) -> Result<(), (&'static str, &'static str)> {
+        let Some(url) = &self.verification_url else {
+            let alone = self.stream_id.is_some() || self.verification_authorization_file.is_some();
+            let what = "is missing, and `stream_id` or a token for it is given";
+            return if alone { Err(("event_stream.verification_url", what)) } else { Ok(()) };
+        };
+        let Some(place) = Place::of(url) else {
+            return Err(("event_stream.verification_url", "is https, or http on this machine"));
+        };
+        if place.tls && self.ca.is_none() {
+            return Err(("event_stream.ca", "must be given where `verification_url` is https"));
+        }
+        if !self.stream_id.as_ref().is_some_and(|id| (1..=STREAM_ID_BYTES_MAX).contains(&id.len()))
+        {
+            return Err(("event_stream.stream_id", "is the transmitter's name for the stream"));
+        }
         Ok(())
     }
 
     pub(super) fn resolve(&mut self, base: &Path) {
-        let paths = [&mut self.ca, &mut self.authorization_file, &mut self.poll_authorization_file];
+        let Self { ca, authorization_file, poll_authorization_file, .. } = self;
+        let paths = [
+            ca,
+            authorization_file,
+            poll_authorization_file,
+            &mut self.verification_authorization_file,
+        ];
         paths.into_iter().flatten().for_each(|path| *path = base.join(&*path));
     }
 }

@@ -17,6 +17,7 @@ use state::sign_ins::{self, Message};
 use super::sign_in::{check_answer, identity_problem, refused, welcome};
 use crate::app::{Answer, Shared};
 use crate::front;
+use crate::pages::providers;
 use crate::problem::Problem;
 use crate::session;
 
@@ -39,6 +40,11 @@ pub async fn callback(State(agency): State<Shared>, request: Request) -> Answer 
         iss: once(&fields, "iss"),
         error: once(&fields, "error"),
     };
+    let trial = agency.identity.trial_under_way(prelogin, agency.now()).await;
+    let trial = trial.map_err(|error| identity_problem(&error))?;
+    if let Some(trial) = trial.filter(|trial| providers::tried(trial).is_some()) {
+        return providers::arrive_oidc(&agency, origin, &trial, prelogin, &answer).await;
+    }
     let browser = front::browser_of(&parts, &origin);
     match agency.identity.finish_oidc(prelogin, &answer, &browser, agency.now()).await {
         Ok(signed_in) => welcome(&agency, origin, signed_in).await,

@@ -31,7 +31,8 @@ pub async fn choose(State(agency): State<Shared>) -> Answer {
     let saml = config.identity_providers.iter().map(|one| (&one.id, &one.label));
     let cards = config.certificate_providers.iter().filter(|one| one.multi_factor);
     let cards = cards.map(|one| (&one.id, &one.label));
-    let oidc = config.oidc_providers.iter().map(|one| (&one.id, &one.label));
+    let oidc = config.oidc_providers.iter().filter(|one| !one.trial);
+    let oidc = oidc.map(|one| (&one.id, &one.label));
     let providers = cards.chain(saml).chain(oidc);
     let content = html! {
         p class="usa-intro" { "Sign in with your agency account. A second factor is required." }

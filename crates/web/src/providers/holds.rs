@@ -1,5 +1,5 @@
 //! A provider that can't be trusted any more: everybody who came through it is put out, and nobody comes through
-//! it until it is released.
+//! it until it is released. It may be one of certificates: whoever showed one of them came through it too.
 //!
 //! Order that must hold: each step is in the ledger before it is done; the provider is held before its sessions
 //! end, so that none begins in between.
@@ -12,13 +12,10 @@ use state::accounts::{self, Ended, Of};
 use state::holds::{self, Held};
 
 use crate::accounts::Recorded;
-use crate::agency::{Agency, StartError};
+use crate::agency::Agency;
 use crate::config::{Config, ConfigError};
 use crate::problem::Problem;
-use crate::stopped::{Rooms, StoppedError};
-
-/// Longest name of whoever orders it at the command line, and longest reason, in bytes.
-const WORDS_BYTES_MAX: usize = 500;
+use crate::stopped::{ORDER_BYTES_MAX, Rooms, StoppedError, ordered};
 
 /// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
@@ -27,31 +24,14 @@ pub enum HoldError {
     Config(#[from] ConfigError),
     #[error("no identity provider of the configuration has this id")]
     NoProvider,
-    #[error("give who orders it and why, in 1 to {WORDS_BYTES_MAX} bytes each")]
+    #[error("give who orders it and why, in 1 to {ORDER_BYTES_MAX} bytes each")]
     Words,
-    #[error("there is no ledger in `{folder}`: start the server once")]
-    NoLedger { folder: std::path::PathBuf },
-    #[error("the agency's keys cannot be had")]
-    Keys(#[from] keys::KeysError),
-    #[error("`{name}` is not among the agency's keys")]
-    NoKey { name: &'static str },
-    #[error("the ledger or the state can't be opened. Stop the server first")]
-    Open(#[source] Box<StartError>),
+    #[error(transparent)]
+    Stopped(#[from] StoppedError),
     #[error("the ledger did not record this, so it was not done")]
     Append(#[from] AppendError),
     #[error("the state database failed")]
     State(#[from] state::StateError),
-}
-
-impl From<StoppedError> for HoldError {
-    fn from(error: StoppedError) -> Self {
-        match error {
-            StoppedError::NoLedger { folder } => Self::NoLedger { folder },
-            StoppedError::Keys(error) => Self::Keys(error),
-            StoppedError::NoKey { name } => Self::NoKey { name },
-            StoppedError::Open(error) => Self::Open(error),
-        }
-    }
 }
 
 impl From<HoldError> for Problem {
@@ -67,7 +47,9 @@ impl From<HoldError> for Problem {
 /// The ids and labels of the configured providers, in the order of the sign-in page.
 pub(crate) fn configured(config: &Config) -> impl Iterator<Item = (&str, &str)> {
     let saml = config.identity_providers.iter().map(|one| (&*one.id, &*one.label));
-    saml.chain(config.oidc_providers.iter().map(|one| (&*one.id, &*one.label)))
+    let oidc = config.oidc_providers.iter().map(|one| (&*one.id, &*one.label));
+    let cards = config.certificate_providers.iter().map(|one| (&*one.id, &*one.label));
+    saml.chain(oidc).chain(cards)
 }
 
 fn known(config: &Config, idp: &str) -> Result<(), HoldError> {
@@ -151,21 +133,11 @@ pub struct Order<'a> {
 
 impl Order<'_> {
     fn words(&self) -> Result<String, HoldError> {
-        let sound = |text: &str| {
-            (1..=WORDS_BYTES_MAX).contains(&text.trim().len())
-                && !text.chars().any(char::is_control)
-        };
-        match sound(self.by) && sound(self.reason) {
-            true => Ok(format!("{} ({})", self.reason.trim(), self.by.trim())),
-            false => Err(HoldError::Words),
+        match (ordered(self.by), ordered(self.reason)) {
+            (Some(by), Some(reason)) => Ok(format!("{reason} ({by})")),
+            (None, _) | (_, None) => Err(HoldError::Words),
         }
     }
-}
-
-async fn close(rooms: Rooms) -> Result<(), HoldError> {
-    rooms.state.close().await?;
-    rooms.ledger.close()?;
-    Ok(())
 }
 
 /// `bailiwick provider end`: gives how many sessions ended.
@@ -179,7 +151,7 @@ pub async fn end_stopped(config: &Path, order: Order<'_>, hold: bool) -> Result<
     let open = Rooms::open(&config).await?;
     let (rooms, now) = ((&open.ledger, &open.state), open.outside.clock.now());
     let ended = end(rooms, &Record::platform, (order.idp, hold), &reason, now).await;
-    close(open).await?;
+    open.close::<HoldError>().await?;
     Ok(ended?.sessions.len())
 }
 
@@ -193,7 +165,7 @@ pub async fn release_stopped(config: &Path, order: Order<'_>) -> Result<bool, Ho
     let open = Rooms::open(&Config::read(config)?).await?;
     let rooms = (&open.ledger, &open.state);
     let released = release(rooms, &Record::platform, order.idp, &reason).await;
-    close(open).await?;
+    open.close::<HoldError>().await?;
     released
 }
 
@@ -204,6 +176,6 @@ pub async fn release_stopped(config: &Path, order: Order<'_>) -> Result<bool, Ho
 pub async fn list_stopped(config: &Path) -> Result<Vec<Held>, HoldError> {
     let open = Rooms::open(&Config::read(config)?).await?;
     let found = holds::list(&open.state).await;
-    close(open).await?;
+    open.close::<HoldError>().await?;
     Ok(found?)
 }

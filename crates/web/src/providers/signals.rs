@@ -11,7 +11,7 @@ use wire::ClientLimits;
 
 use super::oidc::{LIMITS, Network};
 use crate::agency::StartError;
-use crate::config::Config;
+use crate::config::{Config, EventStreamConfig};
 
 /// The largest file with a bearer token, in bytes.
 const TOKEN_BYTES_MAX: usize = 4096;
@@ -58,9 +58,32 @@ pub(super) fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Stream
             let network = Network::to(places, declared.ca.as_deref(), clock, POLL_LIMITS)?;
             stream = stream.with_polling(url, bearer, Arc::new(network)).map_err(wrong)?;
         }
-        streams.push(stream);
+        streams.push(verified(stream, declared, clock)?);
     }
     Ok(streams)
+}
+
+/// The stream, with its transmitter asked to prove that it works, if the settings say where.
+fn verified(
+    stream: Stream,
+    declared: &EventStreamConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<Stream, StartError> {
+    let wrong =
+        |what| StartError::Identity(format!("event stream `{}`: {what}", declared.id).into());
+    let (Some(url), Some(id)) = (&declared.verification_url, &declared.stream_id) else {
+        return Ok(stream);
+    };
+    let bearer = match &declared.verification_authorization_file {
+        Some(file) => {
+            let empty = || wrong("its `verification_authorization_file` is empty");
+            Some(token_in(file)?.ok_or_else(empty)?)
+        }
+        None => None,
+    };
+    let places = Place::of(url).into_iter().collect();
+    let network = Network::to(places, declared.ca.as_deref(), clock, LIMITS)?;
+    stream.with_verification((url, id), bearer, Arc::new(network)).map_err(wrong)
 }
 
 /// The token in a file; `None`: there is nothing in it.

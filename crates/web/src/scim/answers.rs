@@ -8,7 +8,7 @@ use identity::directory::DirectoryError;
 use identity::scim::{ScimError, schema};
 use serde_json::{Value, json};
 
-use crate::problem::{chain, sentence};
+use crate::problem::{Problem, chain, sentence};
 
 /// The media type of SCIM (RFC 7644 §8.1).
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/scim+json");
@@ -26,6 +26,8 @@ pub(super) enum Refused {
     Directory(DirectoryError),
     /// The ledger did not take the record.
     Unrecorded(ledger::AppendError),
+    /// The person is as the directory says, but for their trainings.
+    Training(Problem),
     Unauthorised,
     TooOften,
     TooLarge,
@@ -81,6 +83,10 @@ impl Refused {
                 None,
                 "The audit ledger could not record this, so nothing was changed. Try again.".into(),
             ),
+            Self::Training(problem) => {
+                let words = "The person's trainings could not be written down. Send them again.";
+                (problem.status, None, words.into())
+            }
             Self::Unauthorised => (
                 StatusCode::UNAUTHORIZED,
                 None,

@@ -106,6 +106,9 @@ impl Client {
             (_, _) => false,
         };
         if unchanged {
+            if let Some(person) = old.as_ref().filter(|_| kind == ResourceType::User) {
+                self.keep_trainings(agency, person).await?;
+            }
             return Ok(old);
         }
         let plan = match (&wanted, &old) {
@@ -132,10 +135,14 @@ impl Client {
         let done = directory.carry_out(&plan, now).await?;
         agency.live.cut(&Ended { accounts: Vec::new(), sessions: done.ended });
         cut_losers(agency, &plan);
-        match wanted {
-            Some(_) => Ok(directory.find(kind, id).await?),
-            None => Ok(None),
+        let now = match wanted {
+            Some(_) => directory.find(kind, id).await?,
+            None => None,
+        };
+        if let Some(person) = now.as_ref().filter(|_| kind == ResourceType::User) {
+            self.keep_trainings(agency, person).await?;
         }
+        Ok(now)
     }
 
     /// Puts on record what is about to be done: the entry, and each account.

@@ -8,6 +8,7 @@ mod answers;
 mod changes;
 mod resources;
 pub mod tokens;
+mod trainings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -61,7 +61,7 @@ impl Act {
 }
 
 /// Why, in the person's own words.
-pub(super) fn reason(posted: &Posted) -> Result<String, Problem> {
+pub(in crate::pages) fn reason(posted: &Posted) -> Result<String, Problem> {
     let reason = posted.text("reason").trim();
     if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
         return Err(Problem::bad_input("Give a reason, of at most 500 characters."));
@@ -70,7 +70,7 @@ pub(super) fn reason(posted: &Posted) -> Result<String, Problem> {
 }
 
 /// What was done, which closes its permit.
-pub(super) struct Acted(pub(super) String);
+pub(in crate::pages) struct Acted(pub(in crate::pages) String);
 
 impl gate::Fingerprint for Acted {
     fn fingerprint(&self) -> Print {
@@ -140,7 +140,7 @@ pub(super) async fn act_on(
 }
 
 /// The permit to change accounts.
-pub(super) async fn permit_to_manage(
+pub(in crate::pages) async fn permit_to_manage(
     agency: &Shared,
     signed_in: &SignedIn,
     what: &str,
@@ -232,7 +232,7 @@ pub(super) fn function_boxes(held: &[String]) -> Markup {
     }
 }
 
-pub(super) fn reason_field() -> Markup {
+pub(in crate::pages) fn reason_field() -> Markup {
     reason_field_as("reason")
 }
 

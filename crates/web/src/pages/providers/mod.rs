@@ -1,4 +1,5 @@
-//! Identity providers: those that are switched on, and a wizard for one that is to be.
+//! Identity providers: those that are switched on, what to do when one can't be trusted any more, and a wizard for
+//! one that is to be.
 //!
 //! The wizard says what to enter at the provider, takes its metadata, has a person try to sign in, and prints the block
 //! for `bailiwick.toml`. It changes nothing about who may sign in: that is done by whoever keeps the machine's
@@ -8,9 +9,11 @@
 mod draft;
 mod facts;
 mod guides;
+mod oidc;
 mod settings;
 mod steps;
 mod trial;
+mod trust;
 mod values;
 
 use axum::extract::{Path, State};
@@ -23,11 +26,15 @@ use ledger::Event;
 use maud::{Markup, html};
 use policy::Action;
 use state::drafts::{self, Content, Draft, Kept};
+use state::holds::{self, Held};
 use uuid::Uuid;
 
 pub use self::draft::{change, metadata, one};
+pub(super) use self::oidc::{arrive as arrive_oidc, tried};
+pub use self::oidc::{page as oidc_page, start as start_oidc};
 pub(super) use self::trial::arrive;
 pub use self::trial::start;
+pub use self::trust::{act as trust, moved};
 use super::people::{may_act, permit, print_of, step_up};
 use crate::app::{Answer, Shared};
 use crate::pages::parts::moment;
@@ -67,15 +74,24 @@ async fn seen(
 /// # Errors
 /// A [`Problem`] when the policy, the state or the ledger says no.
 pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
+    show(&agency, &signed_in, None).await
+}
+
+async fn show(agency: &Shared, signed_in: &SignedIn, said: Option<&Markup>) -> Answer {
     let now = agency.now();
-    let drafts = drafts::list(&agency.state, now).await;
-    let drafts = drafts.map_err(|error| Problem::internal(&error))?;
-    let ids: Vec<String> = drafts.iter().map(|draft| draft.id.to_string()).collect();
-    let seen = seen(&agency, &signed_in, "identity providers", ids.join("\n")).await?;
+    let failed = |error| Problem::internal(&error);
+    let drafts = drafts::list(&agency.state, now).await.map_err(failed)?;
+    let held = holds::list(&agency.state).await.map_err(failed)?;
+    let ids = drafts.iter().map(|draft| draft.id.to_string());
+    let ids: Vec<String> = ids.chain(held.iter().map(|one| format!("held {}", one.idp))).collect();
+    let seen = seen(agency, signed_in, "identity providers", ids.join("\n")).await?;
+    let acts = may_act(signed_in);
     let content = html! {
-        (switched_on(&agency))
-        (drafted(&drafts))
-        @if may_act(&signed_in) {
+        @if let Some(said) = said { (said) }
+        (switched_on(agency, &held))
+        (drafted(drafts.iter().filter(|draft| !draft.content.metadata.is_empty()).collect()))
+        @if acts { (trust::form(agency, signed_in, now)) }
+        @if acts {
             section class="rows" aria-labelledby="another" {
                 h2 id="another" { "Set up another provider" }
                 div class="grid" {
@@ -93,10 +109,10 @@ pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
         }
         (seen)
     };
-    Ok(agency.page(&signed_in, "Identity providers", PATH, &content))
+    Ok(agency.page(signed_in, "Identity providers", PATH, &content))
 }
 
-fn switched_on(agency: &Shared) -> Markup {
+fn switched_on(agency: &Shared, held: &[Held]) -> Markup {
     let known = agency.identity.providers();
     let config = &agency.config;
     let state = |id: &str| known.iter().find(|one| one.id == id);
@@ -107,7 +123,8 @@ fn switched_on(agency: &Shared) -> Markup {
                 table class="table" {
                     caption class="usa-sr-only" { "Identity providers in the configuration" }
                     thead { tr {
-                        th scope="col" { "Name" } th scope="col" { "Id" } th scope="col" { "Kind" }
+                        th scope="col" { "Name" } th scope="col" { "Trust" } th scope="col" { "Id" }
+                        th scope="col" { "Kind" }
                         th scope="col" { "Entity ID or issuer" } th scope="col" { "Metadata until" }
                         th scope="col" { "Last certificate until" }
                     } }
@@ -115,6 +132,7 @@ fn switched_on(agency: &Shared) -> Markup {
                         @for one in &config.identity_providers {
                             tr data-provider=(one.id) {
                                 th scope="row" { (one.label) }
+                                td { (trust::standing(held, &one.id)) }
                                 td class="mono" { (one.id) }
                                 td { "SAML 2.0" }
                                 @match state(&one.id) {
@@ -132,11 +150,24 @@ fn switched_on(agency: &Shared) -> Markup {
                         }
                         @for one in &config.oidc_providers {
                             tr data-provider=(one.id) {
-                                th scope="row" { (one.label) }
+                                th scope="row" { a href={ "/identity/oidc/" (one.id) } { (one.label) } }
+                                td {
+                                    @if one.trial { span class="badge badge--warn" { "on trial" } }
+                                    @else { (trust::standing(held, &one.id)) }
+                                }
                                 td class="mono" { (one.id) }
                                 td { "OpenID Connect" }
                                 td class="hash" { (one.issuer) }
                                 td { "read daily" } td { "read hourly" }
+                            }
+                        }
+                        @for one in &config.certificate_providers {
+                            tr data-provider=(one.id) {
+                                th scope="row" { (one.label) }
+                                td { (trust::standing(held, &one.id)) }
+                                td class="mono" { (one.id) }
+                                td { "Certificates" }
+                                td { "its authorities, in the configuration" } td { "–" } td { "–" }
                             }
                         }
                     }
@@ -150,13 +181,14 @@ fn until(known: &IdpSettings) -> String {
     known.valid_until.map_or("no end".to_owned(), moment)
 }
 
-fn drafted(drafts: &[Draft]) -> Markup {
+/// Those of SAML: what came of the trials of others is kept among them.
+fn drafted(drafts: Vec<&Draft>) -> Markup {
     html! {
         @if !drafts.is_empty() {
             section class="card" aria-labelledby="drafts" {
                 h2 id="drafts" { "Being set up" }
                 ul class="rows" {
-                    @for draft in drafts {
+                    @for draft in &drafts {
                         li {
                             a href={ (PATH) "/" (draft.id) } { (label(draft)) }
                             " " (trial::badge(draft))

@@ -95,7 +95,7 @@ pub(super) fn oidc(agency: &Shared) -> Markup {
         }
         section class="card" aria-labelledby="block" {
             h2 id="block" { "The block for the configuration" }
-            p { "Whoever keeps " code { "bailiwick.toml" } " enters it with the provider's values, runs " code { "bailiwick check" } " and restarts the service." }
+            p { "Whoever keeps " code { "bailiwick.toml" } " enters it with the provider's values, runs " code { "bailiwick check" } " and restarts the service. With " code { "trial = true" } " nobody signs in through it: you try it on its page first, under Identity providers." }
             pre class="note copy" role="group" id="oidc-block" tabindex="0" aria-label="Block for bailiwick.toml" { (block) }
             button class="usa-button usa-button--outline usa-button--small" type="button" hidden data-copy="#oidc-block" { "Copy the block" }
         }
@@ -112,4 +112,5 @@ client_id = "the name that it gave us"
 acr_values = ["https://refeds.org/profile/mfa"] # what states more than one factor, or amr_values = ["mfa"]
 functions_claim = "functions"
 functions_map = { "CN=Detectives" = "detective" }
+trial = true                                    # until it works: nobody signs in through it
 "#;
