@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::schema::{Attribute, ENTERPRISE, Kind, Mutability, find};
-use super::training::{TRAININGS_MAX, day};
+use super::training::TRAININGS_MAX;
 use super::{
     MEMBERS_MAX, ResourceType, ScimError, TEXT_BYTES_MAX, VALUES_MAX, member, read_object,
 };
@@ -317,9 +317,6 @@ pub(super) fn one_of(
             }
             if text.chars().any(char::is_control) {
                 return wrong("it has a control character");
-            }
-            if attribute.kind == Kind::Time && !text.trim().is_empty() && day(text).is_none() {
-                return wrong("a date such as 2026-11-30 was expected");
             }
             Ok((!text.trim().is_empty()).then(|| text.as_str().into()))
         }

@@ -194,8 +194,8 @@ static TRAINING_SCHEMA: Schema = Schema {
 
 static TRAININGS: [Attribute; 4] = [
     Attribute { case_exact: true, ..text("course", "The course, as the agency's rule names it") },
-    attribute("date", Kind::Time, "When it was taken"),
-    attribute("expiry", Kind::Time, "The last day on which it counts"),
+    text("date", "The day on which it was taken, such as 2026-11-30"),
+    text("expiry", "The last day on which it counts"),
     text("evidence", "Where the proof is: a certificate's number, a file"),
 ];
 

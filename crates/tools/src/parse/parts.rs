@@ -160,10 +160,12 @@ impl Reader<'_> {
                 block.wrong("opens", expected);
             }
         }
+        // A page of more rows than the query may give would be refused when it is asked for.
+        let rows_max = i64::from(query.rows_max);
         let page = if block.has("page") {
-            block.whole("page", 1..PAGE_ROWS_MAX + 1)?
+            block.whole("page", 1..PAGE_ROWS_MAX.min(rows_max) + 1)?
         } else {
-            PAGE_ROWS_DEFAULT
+            PAGE_ROWS_DEFAULT.min(rows_max)
         };
         Some(TablePart {
             filter: filters(block, &columns),

@@ -215,6 +215,12 @@ const PARTS: &[(&str, &str, &str, &[&str])] = &[
     ),
     (
         "vehicle-lookup",
+        "max_rows   = 5000",
+        "max_rows   = 20",
+        &["+72 `part.results.page`: expected a whole number from 1 to 20"],
+    ),
+    (
+        "vehicle-lookup",
         "opens   = \"detail\"",
         "opens   = \"events\"",
         &["+0 `part.results.opens`: expected the id of a drawer; `events` is none"],
