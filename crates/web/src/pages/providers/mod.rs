@@ -89,7 +89,7 @@ async fn show(agency: &Shared, signed_in: &SignedIn, said: Option<&Markup>) -> A
     let content = html! {
         @if let Some(said) = said { (said) }
         (switched_on(agency, &held))
-        (drafted(drafts.iter().filter(|draft| !draft.content.metadata.is_empty()).collect()))
+        (drafted(&drafts))
         @if acts { (trust::form(agency, signed_in, now)) }
         @if acts {
             section class="rows" aria-labelledby="another" {
@@ -182,7 +182,9 @@ fn until(known: &IdpSettings) -> String {
 }
 
 /// Those of SAML: what came of the trials of others is kept among them.
-fn drafted(drafts: Vec<&Draft>) -> Markup {
+fn drafted(drafts: &[Draft]) -> Markup {
+    let saml = |draft: &&Draft| !draft.content.metadata.is_empty();
+    let drafts: Vec<&Draft> = drafts.iter().filter(saml).collect();
     html! {
         @if !drafts.is_empty() {
             section class="card" aria-labelledby="drafts" {
