@@ -98,33 +98,6 @@ impl JournalFrame {
         self.first.saturating_add(u64::from(self.count))
     }
 
-    /// The bytes with their padding.
-    pub(crate) fn encode(&self, ledger: &LedgerId) -> Option<Vec<u8>> {
-        let mut payload = Vec::new();
-        for write in &self.writes {
-            let path = write.segment.path();
-            payload.extend_from_slice(&u16::try_from(path.len()).ok()?.to_be_bytes());
-            payload.extend_from_slice(path.as_bytes());
-            payload.extend_from_slice(&write.offset.to_be_bytes());
-            payload.extend_from_slice(&u32::try_from(write.bytes.len()).ok()?.to_be_bytes());
-            payload.extend_from_slice(&write.bytes);
-        }
-        let mut out = Vec::with_capacity(padded(HEADER_BYTES + payload.len() + 32, UNIT));
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(ledger);
-        out.extend_from_slice(&self.generation.to_be_bytes());
-        out.extend_from_slice(&self.first.to_be_bytes());
-        out.extend_from_slice(&self.count.to_be_bytes());
-        out.extend_from_slice(&self.ordinal.to_be_bytes());
-        out.extend_from_slice(&u32::try_from(payload.len()).ok()?.to_be_bytes());
-        out.extend_from_slice(&u32::try_from(self.writes.len()).ok()?.to_be_bytes());
-        out.resize(HEADER_BYTES, 0);
-        out.extend_from_slice(&payload);
-        out.extend_from_slice(&sha256(&out));
-        out.resize(padded(out.len(), UNIT), 0);
-        Some(out)
-    }
-
     /// The frame at the beginning of `bytes` and the bytes that it takes up; `None` if there is
     /// no whole frame of this ledger.
     pub fn parse(bytes: &[u8], ledger: &LedgerId) -> Option<(Self, usize)> {
@@ -160,6 +133,46 @@ fn parse_write(reader: &mut Reader<'_>) -> Option<Write> {
     let length = reader.length()?;
     let bytes = reader.slice(length)?.to_vec();
     Some(Write { segment, offset, bytes })
+}
+
+/// What goes into a new frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewJournalFrame<'a> {
+    pub(crate) generation: u64,
+    pub(crate) ordinal: u32,
+    pub(crate) first: u64,
+    pub(crate) count: u32,
+    pub(crate) writes: &'a [Write],
+}
+
+impl NewJournalFrame<'_> {
+    /// The bytes with their padding.
+    pub(crate) fn encode(&self, ledger: &LedgerId) -> Option<Vec<u8>> {
+        let paths: Vec<String> = self.writes.iter().map(|write| write.segment.path()).collect();
+        let each = self.writes.iter().zip(&paths);
+        let payload: usize = each.clone().map(|(it, path)| 14 + path.len() + it.bytes.len()).sum();
+        let mut out = Vec::with_capacity(padded(HEADER_BYTES + payload + 32, UNIT));
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(ledger);
+        out.extend_from_slice(&self.generation.to_be_bytes());
+        out.extend_from_slice(&self.first.to_be_bytes());
+        out.extend_from_slice(&self.count.to_be_bytes());
+        out.extend_from_slice(&self.ordinal.to_be_bytes());
+        out.extend_from_slice(&u32::try_from(payload).ok()?.to_be_bytes());
+        out.extend_from_slice(&u32::try_from(self.writes.len()).ok()?.to_be_bytes());
+        out.resize(HEADER_BYTES, 0);
+        for (write, path) in each {
+            out.extend_from_slice(&u16::try_from(path.len()).ok()?.to_be_bytes());
+            out.extend_from_slice(path.as_bytes());
+            out.extend_from_slice(&write.offset.to_be_bytes());
+            out.extend_from_slice(&u32::try_from(write.bytes.len()).ok()?.to_be_bytes());
+            out.extend_from_slice(&write.bytes);
+        }
+        let digest = sha256(&out);
+        out.extend_from_slice(&digest);
+        out.resize(padded(out.len(), UNIT), 0);
+        Some(out)
+    }
 }
 
 /// The journal as found: the frames that count, and what lies behind them.

@@ -9,21 +9,20 @@ use tokio::sync::oneshot;
 use crate::background::{Background, LastVerification};
 use crate::capacity::{Capacity, Watch};
 use crate::disk::{Disk, DiskLock, SystemDisk};
-use crate::envelope::Envelope;
 use crate::error::{AppendError, Damage, OpenError, ReadError};
 use crate::identity::INDEX;
-use crate::index::{Fed, Feed, Follower, Index, IndexPlace, IndexState, Shape};
+use crate::index::{Follower, Index, IndexPlace, IndexState, Shape};
 use crate::merkle::{CompactRange, Hash};
 use crate::opening::Opening;
 use crate::postgres::{Dial, Waits};
 use crate::proofs;
 use crate::queue::{Pending, Queue};
-use crate::record::{Blind, Entry, EntryNumber, Position, Receipt, Record, StoredRecord, Subject};
-use crate::retention;
-use crate::search::{Log, Page, Search};
+use crate::reading::{Whole, read};
+use crate::record::{Blind, Entry, EntryNumber, Receipt, Record, Subject};
+use crate::search::{Page, Search};
 use crate::settings::{LedgerKeys, Settings, mark};
 use crate::shared::{Fixed, Health};
-use crate::store::{Head, Opened, Sealed};
+use crate::store::{Head, Opened};
 use crate::watched::Watched;
 use crate::writer::{Writer, halves, stored};
 
@@ -356,89 +355,6 @@ pub(crate) fn enqueue(
         return Err(AppendError::TooLarge { bytes, max });
     }
     queue.put(record, halves, fixed.clock.as_ref())
-}
-
-/// Reads an entry, and holds it against what its leaf commits to.
-fn read(fixed: &Fixed, entry: EntryNumber) -> Result<Entry, ReadError> {
-    let parts = read_parts(fixed, entry)?;
-    match (parts.envelope.at(), parts.record) {
-        (Some(at), Some(record)) => Ok(Entry {
-            number: entry,
-            at,
-            clock_stepped_back: parts.envelope.stepped_back,
-            record,
-            leaf: parts.envelope.leaf(),
-            position: parts.position,
-        }),
-        _ => Err(retention::disposed_of(fixed, &parts.envelope)),
-    }
-}
-
-struct Parts {
-    envelope: Envelope,
-    position: Position,
-    /// `None` where the body was disposed of.
-    record: Option<StoredRecord>,
-}
-
-fn read_parts(fixed: &Fixed, entry: EntryNumber) -> Result<Parts, ReadError> {
-    // The lock is not held while the disk is read: the writer needs it for its answers.
-    let size = fixed.shared.read().size();
-    if entry.0 >= size {
-        return Err(ReadError::NoEntry { entry, size });
-    }
-    let (envelope, position) = fixed.store.envelope(entry.0)?;
-    let open = |sealed: Sealed| {
-        let (bucket, place) = (sealed.bucket, &sealed.place);
-        let body = retention::open(fixed, &envelope, bucket, &sealed.bytes, place)?;
-        retention::record_in(&envelope, &body, place)
-    };
-    let located = || fixed.store.moved().locate(&envelope).ok();
-    loop {
-        let before = located();
-        let sealed = fixed.store.body(&envelope);
-        match sealed.and_then(|sealed| sealed.map(open).transpose()) {
-            Ok(record) => return Ok(Parts { envelope, position, record }),
-            // A disposal took it away while it was being read.
-            Err(_) if located() != before => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// The whole ledger, as searches and the search index read it.
-struct Whole<'a>(&'a Fixed);
-
-impl Log for Whole<'_> {
-    fn size(&self) -> u64 {
-        self.0.shared.read().size()
-    }
-
-    fn entry(&self, number: u64) -> Result<Option<Entry>, ReadError> {
-        match read(self.0, EntryNumber(number)) {
-            Err(ReadError::NoEntry { .. } | ReadError::Disposed { .. }) => Ok(None),
-            read => read.map(Some),
-        }
-    }
-}
-
-impl Feed for Fixed {
-    fn size(&self) -> u64 {
-        self.shared.read().size()
-    }
-
-    fn root(&self, size: u64) -> Result<Hash, ReadError> {
-        let head = self.shared.read().clone();
-        proofs::root_of(self.store.as_ref(), &head, size)
-    }
-
-    fn read(&self, from: u64, end: u64, each: &mut dyn FnMut(Fed)) -> Result<(), ReadError> {
-        for entry in from..end {
-            let Parts { envelope, record, .. } = read_parts(self, EntryNumber(entry))?;
-            each(Fed { envelope, record });
-        }
-        Ok(())
-    }
 }
 
 /// The index beside the log; in memory where the log is.

@@ -33,6 +33,8 @@ mod outcomes;
 mod postgres;
 mod proofs;
 mod queue;
+mod reading;
+mod recent;
 mod record;
 pub mod retention;
 mod scan;

@@ -14,6 +14,7 @@ use crate::identity::{Identity, LOCK};
 use crate::ledger::Ledger;
 use crate::local::{Local, Place, identity};
 use crate::postgres::{Dial, Found, Waits};
+use crate::recent::Recent;
 use crate::settings::{LedgerKeys, Settings};
 use crate::shared::{Fixed, Health, Shared};
 use crate::store::{Derived, Store, root};
@@ -94,6 +95,7 @@ impl Opening {
             random,
             shared,
             watched,
+            recent: Recent::default(),
             copying,
             destroying,
         };

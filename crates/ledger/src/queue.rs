@@ -1,7 +1,7 @@
 //! The records that wait for the writer, bounded, in order.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ pub(crate) type Answer = Result<Receipt, AppendError>;
 
 /// A record, written out and waiting.
 pub(crate) struct Job {
-    pub(crate) record: StoredRecord,
+    pub(crate) record: Arc<StoredRecord>,
     pub(crate) private: Vec<u8>,
     pub(crate) shared: Vec<u8>,
     /// When it was queued: in order with its place in the queue.
@@ -144,6 +144,7 @@ impl Queue {
         }
         let at = crate::writer::whole_milliseconds(clock.now());
         waiting.bytes += bytes;
+        let record = Arc::new(record);
         waiting.jobs.push_back(Job { record, private, shared, at, answer: Some(sender) });
         drop(waiting);
         self.changed.notify_one();

@@ -11,6 +11,7 @@ use crate::error::AppendError;
 use crate::identity::Identity;
 use crate::local::Place;
 use crate::note::Checkpoint;
+use crate::recent::Recent;
 use crate::settings::{LedgerKeys, Settings};
 use crate::store::{Head, Store};
 use crate::watched::Watched;
@@ -87,6 +88,8 @@ pub(crate) struct Fixed {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) shared: Shared,
     pub(crate) watched: Watched,
+    /// The newest entries, for the search index.
+    pub(crate) recent: Recent,
     /// Somebody is at work on a copy for a hold, which is therefore no leftover.
     pub(crate) copying: AtomicBool,
     /// Rises before and after each destruction of a bucket: odd while one goes on.

@@ -118,6 +118,17 @@ pub(crate) trait Store: Send + Sync {
     /// An entry's sealed body; `None` if it was disposed of.
     fn body(&self, envelope: &Envelope) -> Result<Option<Sealed>, ReadError>;
 
+    /// Gives the entries `from..end`, which are below the head's size, in order: as [`Self::envelope`] and
+    /// [`Self::body`] give them.
+    fn entries(&self, from: u64, end: u64, each: &mut EachEntry<'_>) -> Result<(), ReadError> {
+        for entry in from..end {
+            let (envelope, _) = self.envelope(entry)?;
+            let sealed = self.body(&envelope);
+            each(envelope, sealed)?;
+        }
+        Ok(())
+    }
+
     /// Verifies all that is kept of the first `size` entries, which are durable, at a pace; `None`
     /// where this store can't.
     fn verify(&self, _size: u64, _pace: &Pace<'_>) -> Option<Result<(), Damage>> {
@@ -151,6 +162,10 @@ pub(crate) trait Store: Send + Sync {
     /// The hash of the perfect subtree `index` of 2^`level` leaves, all below the head's size.
     fn node(&self, level: u32, index: u64, derived: Derived) -> Result<Hash, ReadError>;
 }
+
+/// Told an entry's envelope, and its sealed body (`None` if it was disposed of) or why it can't be read.
+pub(crate) type EachEntry<'a> =
+    dyn FnMut(Envelope, Result<Option<Sealed>, ReadError>) -> Result<(), ReadError> + 'a;
 
 /// Told a body's entry, its sealed bytes, and where it lies.
 pub(crate) type EachBody<'a> = dyn FnMut(u64, &[u8], Position) -> Result<(), ReadError> + 'a;

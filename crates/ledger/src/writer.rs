@@ -160,6 +160,7 @@ impl Writer {
             match open.appender.append(&head, &batch, reserve) {
                 Ok(()) => {
                     let receipts = batch.receipts(jobs);
+                    self.fixed.recent.put(batch.envelopes, jobs);
                     *self.fixed.shared.write() = batch.head.clone();
                     open.head = batch.head;
                     return Ok(receipts);
@@ -342,7 +343,7 @@ impl Writer {
         let record = stored(Record::platform(event), Vec::new(), epoch);
         let at = whole_milliseconds(self.fixed.clock.now());
         let Ok((private, shared)) = halves(&record) else { return false };
-        let job = Job { record, private, shared, at, answer: None };
+        let job = Job { record: Arc::new(record), private, shared, at, answer: None };
         match self.commit(&[job], reserve) {
             Ok(_) => true,
             Err(Failure::Refused(_) | Failure::Conflict(_)) => false,

@@ -1,5 +1,7 @@
 //! What the index is built from: the log, read forward.
 
+use std::sync::Arc;
+
 use crate::envelope::Envelope;
 use crate::error::ReadError;
 use crate::merkle::Hash;
@@ -9,7 +11,7 @@ use crate::record::StoredRecord;
 pub(crate) struct Fed {
     pub(crate) envelope: Envelope,
     /// `None` where the body was disposed of.
-    pub(crate) record: Option<StoredRecord>,
+    pub(crate) record: Option<Arc<StoredRecord>>,
 }
 
 /// A log that can be followed.

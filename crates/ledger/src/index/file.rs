@@ -14,6 +14,8 @@ use super::{IndexError, sql};
 /// Pages of the writer's and the readers' cache, in KiB.
 const CACHE_KIB: i64 = 24 << 10;
 const BUSY_MS: i64 = 2_000;
+/// Pages (of 4 KiB) in the write-ahead file before they are copied into the index.
+const WAL_PAGES: i64 = 8_192;
 /// Marks the file as an index of this layout: another number is built anew.
 pub(super) const LAYOUT: i64 = 1;
 
@@ -99,6 +101,9 @@ fn set(connection: &Connection, place: &IndexPlace) -> Result<(), IndexError> {
         wal.map_err(&failed)?;
         // A power cut may take the newest batches, never half of one: the log has them all.
         on("synchronous", &"NORMAL").map_err(&failed)?;
+        // A page of a shard that is being filled changes with every batch. Few copies back mean that each is
+        // copied once for many batches, and that the ledger's own syncs share the disk with fewer others.
+        on("wal_autocheckpoint", &WAL_PAGES).map_err(&failed)?;
     }
     on("cache_size", &-CACHE_KIB).map_err(&failed)?;
     on("temp_store", &"MEMORY").map_err(&failed)?;

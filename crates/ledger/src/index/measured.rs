@@ -95,7 +95,7 @@ impl MadeUp {
             shared: [0; 32],
             private: [1; 32],
         };
-        Fed { envelope, record: Some(record) }
+        Fed { envelope, record: Some(Arc::new(record)) }
     }
 }
 
@@ -128,7 +128,7 @@ impl Log for MadeUp {
             number: EntryNumber(number),
             at,
             clock_stepped_back: false,
-            record,
+            record: Arc::unwrap_or_clone(record),
             leaf: envelope.leaf(),
             position: Position { file: String::new(), offset: 0 },
         }))

@@ -23,7 +23,7 @@ use crate::envelope::Bucket;
 use crate::error::{AppendError, OpenError};
 use crate::frame::{envelope_offset, frame_taken};
 use crate::identity::{BODY, JOURNAL, KEYS};
-use crate::journal::{JournalFrame, Segment, Write, body_folder};
+use crate::journal::{NewJournalFrame, Segment, Write, body_folder};
 use crate::merkle::Hash;
 use crate::retention::Disposed;
 use crate::scan::BodyEnd;
@@ -230,15 +230,15 @@ impl Writing {
     }
 
     fn write(&mut self, writes: &[Write], count: usize) -> Result<(), Failure> {
-        let frame = JournalFrame {
+        let frame = NewJournalFrame {
             generation: self.journal.generation,
             ordinal: self.journal.ordinal,
             first: self.size,
             count: u32::try_from(count).unwrap_or(u32::MAX),
-            writes: writes.to_vec(),
+            writes,
         };
         let (id, max) = (self.local.identity.id, self.journal.bytes);
-        let encoded = |frame: &JournalFrame| frame.encode(&id);
+        let encoded = |frame: &NewJournalFrame<'_>| frame.encode(&id);
         let too_large = |bytes| {
             let max = usize::try_from(max).unwrap_or(usize::MAX);
             Failure::Refused(AppendError::TooLarge { bytes, max })
@@ -250,7 +250,7 @@ impl Writing {
         if self.journal.end + bytes.len() as u64 > max {
             self.settle()?;
             let (generation, ordinal) = (self.journal.generation, self.journal.ordinal);
-            let frame = JournalFrame { generation, ordinal, ..frame };
+            let frame = NewJournalFrame { generation, ordinal, ..frame };
             bytes = encoded(&frame).ok_or_else(|| too_large(0))?;
         }
         let journal = &mut self.journal;
@@ -310,7 +310,7 @@ impl Writing {
     fn empty_journal(&mut self) -> Result<(), Failure> {
         self.settle()?;
         let (generation, ordinal, first) = (self.journal.generation, 0, self.size);
-        let frame = JournalFrame { generation, ordinal, first, count: 0, writes: Vec::new() };
+        let frame = NewJournalFrame { generation, ordinal, first, count: 0, writes: &[] };
         let Some(bytes) = frame.encode(&self.local.identity.id) else { return Ok(()) };
         let (journal, end) = (&mut self.journal, bytes.len() as u64);
         let written = journal.file.write_at(&bytes, 0).and_then(|()| journal.file.sync());
@@ -405,7 +405,7 @@ impl Appender for Writing {
         self.local.check_lock().map_err(Failure::Broken)?;
         self.settle()?;
         let (generation, ordinal, first) = (self.journal.generation, 0, self.size);
-        let frame = JournalFrame { generation, ordinal, first, count: 0, writes: Vec::new() };
+        let frame = NewJournalFrame { generation, ordinal, first, count: 0, writes: &[] };
         let Some(bytes) = frame.encode(&self.local.identity.id) else { return Ok(()) };
         let journal = &mut self.journal;
         let written = journal.file.write_at(&bytes, 0).and_then(|()| journal.file.sync());

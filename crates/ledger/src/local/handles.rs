@@ -1,7 +1,7 @@
 //! Segments that are open for reading, a few at a time.
 //!
-//! Invariant: a file that was removed or replaced is not read on: each use asks whether the path
-//! still leads to it.
+//! Invariant: a file that was removed or replaced is not read on: each use, which is one read or a run of
+//! entries, asks whether the path still leads to it.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +38,11 @@ impl Handles {
         let read = read.map_err(|source| ReadError::Disk { path: path(), source })?;
         bytes.truncate(read);
         Ok(bytes)
+    }
+
+    /// A segment's file, whose path was just seen to lead to it.
+    pub(crate) fn open(&self, segment: Segment) -> io::Result<Arc<dyn DiskFile>> {
+        self.file(segment)
     }
 
     /// Lets go of a bucket's segments, whose bytes would else stay on the disk.

@@ -11,6 +11,7 @@ mod place;
 mod positions;
 mod published;
 mod read;
+mod run;
 mod tiles;
 
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ use crate::record::Position;
 use crate::retention::Moved;
 use crate::settings::{LedgerKeys, Settings};
 use crate::source::{Ends, Pace};
-use crate::store::{Derived, EachBody, Failure, Holding, Opened, Sealed, Store};
+use crate::store::{Derived, EachBody, EachEntry, Failure, Holding, Opened, Sealed, Store};
 use crate::tiling::{Edges, Tiled};
 use crate::verify::verify_running;
 
@@ -159,6 +160,10 @@ impl Store for Local {
             Ok(bucket) => self.find_body(envelope, bucket).map(Some),
             Err(_disposed) => Ok(None),
         }
+    }
+
+    fn entries(&self, from: u64, end: u64, each: &mut EachEntry<'_>) -> Result<(), ReadError> {
+        self.read_run(from, end, each)
     }
 
     fn verify(&self, size: u64, pace: &Pace<'_>) -> Option<Result<(), Damage>> {

@@ -36,6 +36,12 @@ impl Of {
     }
 }
 
+/// The place in these bytes. Zeros are what a hole in the file reads as.
+fn place(&[a, b, c, d, e, f, g, h]: &[u8; 8]) -> Option<At> {
+    let segment = u32::from_be_bytes([a, b, c, d]).checked_sub(1)?;
+    Some(At { segment, offset: u32::from_be_bytes([e, f, g, h]) })
+}
+
 type Handle = Mutex<Option<Arc<dyn DiskFile>>>;
 
 pub(crate) struct Positions {
@@ -54,10 +60,20 @@ impl Positions {
         let file = self.file(of).ok()?;
         let mut bytes = [0; 8];
         let read = file.read_at(&mut bytes, entry.checked_mul(BYTES)?).ok()?;
-        let [a, b, c, d, e, f, g, h] = bytes;
-        // Zeros are what a hole in the file reads as.
-        let segment = u32::from_be_bytes([a, b, c, d]).checked_sub(1)?;
-        (read == bytes.len()).then_some(At { segment, offset: u32::from_be_bytes([e, f, g, h]) })
+        place(&bytes).filter(|_| read == bytes.len())
+    }
+
+    /// Where `count` entries from `first` on should lie; `None` where that was not noted.
+    pub(crate) fn get_many(&self, of: Of, first: u64, count: u64) -> Vec<Option<At>> {
+        let count = usize::try_from(count).unwrap_or(0);
+        let mut bytes = vec![0; count * 8];
+        let read = first.checked_mul(BYTES).and_then(|offset| {
+            self.file(of).and_then(|file| file.read_at(&mut bytes, offset)).ok()
+        });
+        bytes.truncate(read.unwrap_or(0));
+        let mut places: Vec<Option<At>> = bytes.as_chunks().0.iter().map(place).collect();
+        places.resize(count, None);
+        places
     }
 
     /// Notes where the entries from `first` on lie.

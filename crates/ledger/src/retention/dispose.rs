@@ -274,7 +274,8 @@ impl Writer {
         let record = stored(record, Vec::new(), epoch);
         let halves = halves(&record);
         let (private, shared) = halves.map_err(|source| AppendError::Encode(Arc::new(source)))?;
-        let job = Job { record, private, shared, at: whole_milliseconds(now), answer: None };
+        let (record, at) = (Arc::new(record), whole_milliseconds(now));
+        let job = Job { record, private, shared, at, answer: None };
         match self.commit(&[job], Reserve::Keep) {
             Ok(receipts) => {
                 self.index.bell().ring();
@@ -314,6 +315,7 @@ impl Writer {
     /// Destroys what lies in a bucket. Whoever reads the folder meanwhile can tell.
     fn destroy_bucket(&mut self, bucket: Bucket) -> Result<(), DisposeError> {
         let Some(open) = &mut self.open else { return Err(AppendError::Closed.into()) };
+        self.fixed.recent.clear();
         self.fixed.destroying.fetch_add(1, Ordering::SeqCst);
         let destroyed = open.appender.destroy(bucket);
         self.fixed.destroying.fetch_add(1, Ordering::SeqCst);

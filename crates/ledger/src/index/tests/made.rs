@@ -236,7 +236,8 @@ impl Feed for Made {
         }
         for number in from..end {
             let (envelope, record) = self.entries[number as usize].clone();
-            each(Fed { envelope, record: (!self.is_gone(number)).then_some(record) });
+            let record = (!self.is_gone(number)).then(|| std::sync::Arc::new(record));
+            each(Fed { envelope, record });
         }
         Ok(())
     }
