@@ -11,7 +11,7 @@ use crate::index::{Fed, Feed};
 use crate::merkle::Hash;
 use crate::proofs;
 use crate::record::{Entry, EntryNumber, Position, StoredRecord};
-use crate::retention;
+use crate::retention::{self, Moved};
 use crate::search::Log;
 use crate::shared::Fixed;
 use crate::store::Sealed;
@@ -88,6 +88,13 @@ impl Feed for Fixed {
     fn root(&self, size: u64) -> Result<Hash, ReadError> {
         let head = self.shared.read().clone();
         proofs::root_of(self.store.as_ref(), &head, size)
+    }
+
+    fn disposed(&self) -> Arc<Moved> {
+        match self.store.look_wait() {
+            Some(_) => self.store.moved(),
+            None => Arc::default(),
+        }
     }
 
     fn read(&self, from: u64, end: u64, each: &mut dyn FnMut(Fed)) -> Result<(), ReadError> {

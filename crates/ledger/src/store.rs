@@ -150,9 +150,15 @@ pub(crate) trait Store: Send + Sync {
     /// Reads all bodies of a bucket in order: entry, sealed bytes, place.
     fn bodies(&self, bucket: Bucket, each: &mut EachBody<'_>) -> Result<(), ReadError>;
 
-    /// Whether it can dispose of anything.
-    fn disposes(&self) -> Result<(), AppendError> {
-        Ok(())
+    /// Waits until no other process that shares the log holds, releases or disposes, and keeps the others
+    /// from it while the turn is kept. Where nobody else can, it is there at once.
+    fn turn(&self) -> Result<Turn, AppendError> {
+        Ok(Turn::default())
+    }
+
+    /// As [`Self::turn`], without waiting; `None` where another has it.
+    fn try_turn(&self) -> Result<Option<Turn>, AppendError> {
+        Ok(Some(Turn::default()))
     }
 
     /// Begins the copy of what a hold keeps of the bucket before this one. What another try left
@@ -161,6 +167,18 @@ pub(crate) trait Store: Send + Sync {
 
     /// The hash of the perfect subtree `index` of 2^`level` leaves, all below the head's size.
     fn node(&self, level: u32, index: u64, derived: Derived) -> Result<Hash, ReadError>;
+}
+
+/// What keeps other processes from disposing meanwhile, for as long as it is kept.
+#[derive(Default)]
+pub(crate) struct Turn {
+    _kept: Option<Box<dyn Send>>,
+}
+
+impl Turn {
+    pub(crate) fn of(kept: impl Send + 'static) -> Self {
+        Self { _kept: Some(Box::new(kept)) }
+    }
 }
 
 /// Told an entry's envelope, and its sealed body (`None` if it was disposed of) or why it can't be read.

@@ -362,9 +362,6 @@ impl Config {
                 "is an origin such as `https://host`, no slash after",
             );
         }
-        if self.ledger.postgres.is_some() && self.ledger.dispose_daily {
-            return value("ledger.dispose_daily", "does not reach into `ledger.postgres` yet");
-        }
         let cards = self.certificate_providers.iter().any(|one| one.multi_factor);
         if self.identity_providers.is_empty() && self.oidc_providers.is_empty() && !cards {
             return value("identity_provider", "is missing: nobody could sign in");

@@ -152,11 +152,6 @@ impl From<ledger::AppendError> for Problem {
                 "The audit ledger is stopped",
                 format!("Nothing was released and nothing was changed: {why}."),
             ),
-            ledger::AppendError::Database(source)
-                if matches!(*source, ledger::DatabaseError::NoDisposal) =>
-            {
-                Self::new(StatusCode::CONFLICT, "That is not possible now", sentence(&*source))
-            }
             unknown if unknown.is_unknown() => Self::maybe_recorded(),
             _other => Self::unrecorded(),
         }
@@ -268,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_that_may_be_there_is_not_said_to_be_absent_and_what_can_t_be_done_is_named() {
+    fn a_record_that_may_be_there_is_not_said_to_be_absent() {
         let database = || Arc::new(DatabaseError::NoLedger);
         for unknown in [AppendError::Unknown(database()), AppendError::NoAnswer { seconds: 30 }] {
             let problem = Problem::from(GateError::Unrecorded(unknown));
@@ -277,11 +272,6 @@ mod tests {
             assert!(words.contains("It may have recorded this all the same"), "{words}");
             assert!(!words.contains("nothing was changed"), "{words}");
         }
-        let disposal = AppendError::Database(Arc::new(DatabaseError::NoDisposal));
-        let problem = Problem::from(disposal);
-        assert_eq!(problem.status, StatusCode::CONFLICT);
-        let expected = "A ledger in PostgreSQL does not dispose of anything yet.";
-        assert_eq!(problem.words, expected);
         let plain = Problem::from(AppendError::Database(database()));
         assert!(plain.words.contains("could not record this"), "{}", plain.words);
     }

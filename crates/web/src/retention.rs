@@ -166,7 +166,8 @@ fn once(agency: &Shared) {
         Ok(Disposal::Done { started, .. }) => {
             tracing::info!(bucket = bucket.name(), entry = started.0, "disposed of a bucket");
         }
-        Ok(Disposal::Nothing) => {}
+        // Another process that shares the ledger may have come first.
+        Ok(Disposal::Nothing) | Err(DisposeError::Already { .. }) => {}
         Err(error) => failed(&error, "a bucket that is due could not be disposed of"),
     };
     if let Err(error) = dispose_due(&agency.ledger, agency.now(), &order, &mut told) {

@@ -6,6 +6,7 @@ use crate::envelope::Envelope;
 use crate::error::ReadError;
 use crate::merkle::Hash;
 use crate::record::StoredRecord;
+use crate::retention::Moved;
 
 /// One entry on its way into the index.
 pub(crate) struct Fed {
@@ -21,6 +22,11 @@ pub(crate) trait Feed: Send + Sync {
 
     /// The root of the tree of the first `size` entries.
     fn root(&self, size: u64) -> Result<Hash, ReadError>;
+
+    /// What other processes may have disposed of, who can't make this index forget.
+    fn disposed(&self) -> Arc<Moved> {
+        Arc::default()
+    }
 
     /// Gives the entries from `from` up to `end`, in order.
     fn read(&self, from: u64, end: u64, each: &mut dyn FnMut(Fed)) -> Result<(), ReadError>;

@@ -3,11 +3,13 @@
 //! The writer rings a bell after each batch and goes on: it never waits for the index, and never
 //! hears of its errors.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Feed, Index, IndexDoing, IndexError, Step, held};
+use crate::envelope::Bucket;
 
 /// New entries are gathered for so long, so that a trickle does not make a transaction each.
 /// Searches read what is not in the index yet from the log.
@@ -99,11 +101,12 @@ impl Drop for Follower {
 }
 
 fn follow(index: &Index, feed: &dyn Feed, bell: &Bell) {
-    let mut rest = REST;
+    let (mut rest, mut forgotten) = (REST, BTreeSet::new());
     while !bell.is_closing() {
         match advance(index, feed) {
             Ok(true) => rest = REST,
             Ok(false) => {
+                forget_others(index, feed, &mut forgotten);
                 // A doubt is not gathered: what it says is wrong until it is built anew.
                 if !bell.wait() || !(index.doubted().is_some() || bell.rest(GATHER)) {
                     return;
@@ -116,6 +119,20 @@ fn follow(index: &Index, feed: &dyn Feed, bell: &Bell) {
                 }
                 rest = (rest * 2).min(REST_MAX);
             }
+        }
+    }
+}
+
+/// Forgets what other processes disposed of. What this one disposes of is forgotten as it happens.
+fn forget_others(index: &Index, feed: &dyn Feed, forgotten: &mut BTreeSet<Bucket>) {
+    for disposed in feed.disposed().all() {
+        let bucket = disposed.statement.bucket;
+        if forgotten.contains(&bucket) {
+            continue;
+        }
+        match index.forget(bucket.home(), &disposed.kept) {
+            Ok(_) => drop(forgotten.insert(bucket)),
+            Err(error) => tell(&error, "the search index could not forget"),
         }
     }
 }

@@ -119,6 +119,11 @@ impl Writing {
         let mut bytes: BTreeMap<Bucket, Vec<u8>> = BTreeMap::new();
         let mut within = Vec::with_capacity(batch.bodies.len());
         for (envelope, record) in batch.envelopes.iter().zip(&batch.bodies) {
+            // Nothing was given of a body that was disposed of before the log came here.
+            if record.is_empty() {
+                within.push(0);
+                continue;
+            }
             let bytes = bytes.entry(envelope.bucket).or_default();
             within.push(bytes.len() as u64);
             bytes.extend_from_slice(record);

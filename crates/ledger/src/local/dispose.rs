@@ -113,9 +113,17 @@ impl Local {
     }
 
     pub(super) fn begin_copy(&self, held: Bucket) -> Result<Box<dyn Holding + '_>, Failure> {
-        self.destroy_bucket(held)?;
         let key = SealingKey::generate(self.random.as_ref());
-        let key = key.map_err(|source| keys_failed("make a bucket's key", source))?;
+        self.begin_copy_under(held, key.map_err(|it| keys_failed("make a bucket's key", it))?)
+    }
+
+    /// As [`Self::begin_copy`], of what is sealed under this key already.
+    pub(crate) fn begin_copy_under(
+        &self,
+        held: Bucket,
+        key: SealingKey,
+    ) -> Result<Box<dyn Holding + '_>, Failure> {
+        self.destroy_bucket(held)?;
         let folder = self.place.path(&body_folder(held));
         let made = self.place.disk.create_folder(&folder);
         made.map_err(|source| failed("create", &folder, source))?;

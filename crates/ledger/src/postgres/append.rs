@@ -18,7 +18,7 @@ use super::fault::DatabaseError;
 use super::link::{Address, Link};
 use super::reader::Ask;
 use super::schema::{HEAD, HeadRow, head_of, number};
-use super::{Postgres, broken, no_disposal};
+use super::{Postgres, broken};
 use crate::body;
 use crate::draft::{Batch, keys_failed};
 use crate::envelope::Bucket;
@@ -38,7 +38,8 @@ const APPEND: &str = "with \
      bodies as (insert into bailiwick_ledger.bodies (entry, bucket, record) \
      select * from unnest($4::bigint[], $5::text[], $6::bytea[])) \
      update bailiwick_ledger.head set size = $7, peaks = $8, root = $9, digest = $10, \
-     signature = $11, latest_ms = $12 where size = $1 and digest = $13";
+     signature = $11, latest_ms = $12 where size = $1 and digest = $13 \
+     and not exists (select from bailiwick_ledger.disposed where bucket = any ($5::text[]))";
 /// One message, of which nothing is done after what fails. A time-out that ends the wait for a
 /// synchronous standby would pass for a success.
 const COMMIT: &str = "set local statement_timeout = 0; commit";
@@ -152,7 +153,8 @@ impl Pen {
             )
             .await
             .map_err(of)?;
-        // Anything else, and this transaction does not have the lock that it should have.
+        // Anything else, and this transaction does not have the lock that it should have, or another process
+        // has disposed of where a body was to go.
         if updated != 1 {
             return Err(DatabaseError::NoRow { table: "head" });
         }
@@ -232,7 +234,7 @@ impl Writing {
 }
 
 /// What could not be read, or is damaged: nothing is written on it.
-fn unreadable(error: ReadError) -> Failure {
+pub(super) fn unreadable(error: ReadError) -> Failure {
     Failure::Broken(match error {
         ReadError::Database(error) => AppendError::Database(Arc::new(error)),
         error => AppendError::Reopen(Arc::new(OpenError::from(error))),
@@ -289,16 +291,18 @@ impl Appender for Writing {
         Ok(Some(now))
     }
 
-    fn dispose(&mut self, _: Arc<Disposed>) -> Result<(), Failure> {
-        Err(no_disposal())
+    fn dispose(&mut self, disposed: Arc<Disposed>) -> Result<(), Failure> {
+        // Else what puts the document in place would wait for this very process.
+        self.unlock()?;
+        self.store.put_document(&disposed)
     }
 
-    fn destroy(&mut self, _: Bucket) -> Result<(), Failure> {
-        Err(no_disposal())
+    fn destroy(&mut self, bucket: Bucket) -> Result<(), Failure> {
+        self.store.destroy_bucket(bucket)
     }
 
     fn leftovers(&self) -> Result<Vec<Bucket>, Failure> {
-        Ok(Vec::new())
+        self.store.find_leftovers()
     }
 
     fn publish(&mut self, note: &str, size: u64) -> io::Result<()> {

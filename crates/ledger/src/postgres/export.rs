@@ -14,14 +14,15 @@ use super::read::column;
 use super::reader::{Ask, Bound};
 use super::schema::number;
 use super::{Postgres, damaged};
-use crate::body::BodyRecord;
 use crate::disk::{SystemDisk, replace};
 use crate::draft::Batch;
 use crate::envelope::{Bucket, Envelope};
-use crate::error::{OpenError, ReadError};
+use crate::error::{Damage, OpenError, ReadError};
 use crate::frame::{Frame, NewFrame};
 use crate::identity::{CHECKPOINTS, KEYS, LOCK};
 use crate::local::{Local, Place, create};
+use crate::record::EntryNumber;
+use crate::retention::{DISPOSED, Disposals};
 use crate::settings::{LedgerKeys, Settings};
 use crate::store::{Appender, Failure, Head, Reserve, Store};
 
@@ -61,10 +62,13 @@ pub fn export_folder(
     let end = store.head_now()?;
     store.check_signed(&end)?;
     create(&place, settings, &found.identity)?;
+    store.read_documents()?;
+    let mut disposals = Postgres::disposals(&store.documents()?)?;
     store.export_keys(&place)?;
     let (_, random) = with;
     let local = Local::new(&place, settings, &found.identity, keys, Arc::clone(random), &lock);
-    let mut opened = Arc::new(local).open()?;
+    let local = Arc::new(local);
+    let mut opened = Arc::clone(&local).open()?;
     let mut head = Head::default();
     while head.size() < end.size() {
         let before = head.size();
@@ -73,7 +77,7 @@ pub fn export_folder(
             if head.size() >= end.size() {
                 break;
             }
-            let batch = store.batch(&head, frame)?;
+            let batch = store.batch(&head, frame, &mut disposals)?;
             let appender = opened.appender.as_mut();
             let written = appender.append(&head, &batch, Reserve::Use);
             written.map_err(unwritten)?;
@@ -90,7 +94,9 @@ pub fn export_folder(
     if head != end {
         return Err(damaged("head", end.size(), None, "the head is not that of the frames").into());
     }
+    disposals.check()?;
     opened.appender.close().map_err(unwritten)?;
+    store.export_disposed(&place, &local)?;
     Ok(end.size())
 }
 
@@ -116,12 +122,16 @@ pub(super) fn unwritten(failure: Failure) -> OpenError {
 
 impl Postgres {
     fn export_keys(&self, place: &Place) -> Result<(), OpenError> {
+        let moved = self.moved_now();
         for row in &self.ask(Ask::Keys, EXPORTING, Vec::new).map_err(ReadError::from)? {
             let name: &str = column(row, 0).map_err(ReadError::from)?;
             let file: &[u8] = column(row, 1).map_err(ReadError::from)?;
             let Some(bucket) = Bucket::parse(name) else {
                 return Err(damaged("bucket_keys", 0, None, "not the name of a bucket").into());
             };
+            if moved.is_leftover(bucket) {
+                continue;
+            }
             let (folder, name) = (place.path(KEYS), format!("{}.key", bucket.name()));
             let written = replace(place.disk.as_ref(), &folder, &name, file);
             let path = folder.join(name);
@@ -130,13 +140,19 @@ impl Postgres {
         Ok(())
     }
 
-    /// A frame, and the bodies of its entries, as they were appended.
-    pub(super) fn batch(&self, before: &Head, frame: Frame) -> Result<Batch, ReadError> {
+    /// A frame, and the bodies of its entries as they were appended; nothing in the place of one that was
+    /// disposed of, or that a hold keeps elsewhere, which is looked at there.
+    pub(super) fn batch(
+        &self,
+        before: &Head,
+        frame: Frame,
+        disposals: &mut Disposals,
+    ) -> Result<Batch, ReadError> {
         let head = self.next(before, &frame)?;
         let first = frame.head.first;
         let wrong = |what| damaged("frames", first, Some(first), what);
         let bytes = encoded(&frame).ok_or_else(|| wrong("the frame is not as written"))?;
-        let bodies = self.bodies(&frame.envelopes, first, head.size())?;
+        let bodies = self.bodies(&frame.envelopes, (first, head.size()), disposals)?;
         let leaves = frame.envelopes.iter().map(Envelope::leaf).collect();
         Ok(Batch { envelopes: frame.envelopes, leaves, bodies, frame: bytes, head })
     }
@@ -144,27 +160,81 @@ impl Postgres {
     fn bodies(
         &self,
         envelopes: &[Envelope],
-        first: u64,
-        end: u64,
+        (first, end): (u64, u64),
+        disposals: &mut Disposals,
     ) -> Result<Vec<Vec<u8>>, ReadError> {
         let range = || -> Vec<Bound> { vec![Box::new(number(first)), Box::new(number(end))] };
         let rows = self.ask(Ask::Bodies, EXPORTING, range)?;
-        let mut bodies = Vec::with_capacity(rows.len());
-        for (nth, envelope) in envelopes.iter().enumerate() {
-            let wrong = |what| damaged("bodies", envelope.entry, Some(envelope.entry), what);
-            let row = rows.get(nth).ok_or_else(|| wrong("the body of an entry is missing"))?;
-            let bytes: &[u8] = column(row, 0)?;
-            if Bucket::parse(column(row, 1)?) != Some(envelope.bucket) {
-                return Err(wrong("the body is in another bucket than its envelope says"));
-            }
-            let record = BodyRecord::parse(bytes);
-            let fits = |(it, taken): &(BodyRecord<'_>, usize)| {
-                it.entry == envelope.entry && *taken == bytes.len()
+        let mut rows = rows.iter().peekable();
+        let mut bodies = Vec::with_capacity(envelopes.len());
+        for envelope in envelopes {
+            let at = number(envelope.entry);
+            let row = rows.next_if(|row| row.try_get::<_, i64>(2).is_ok_and(|it| it == at));
+            let body = match disposals.place(envelope) {
+                None => Vec::new(),
+                Some(bucket) if bucket.held > 0 => {
+                    self.find_body(envelope, bucket)?;
+                    Vec::new()
+                }
+                Some(bucket) => {
+                    let what = "the body of an entry is missing";
+                    let missing = || damaged("bodies", envelope.entry, Some(envelope.entry), what);
+                    let row = row.ok_or_else(missing)?;
+                    let bytes: &[u8] = column(row, 0)?;
+                    self.sealed(envelope, bucket, column(row, 1)?, bytes)?;
+                    bytes.to_vec()
+                }
             };
-            record.filter(fits).ok_or_else(|| wrong("the body is missing, or not as written"))?;
-            bodies.push(bytes.to_vec());
+            bodies.push(body);
         }
         Ok(bodies)
+    }
+
+    /// Writes out what holds keep, and then the documents that lead there.
+    fn export_disposed(&self, place: &Place, local: &Local) -> Result<(), OpenError> {
+        let moved = self.moved_now();
+        for disposed in moved.all() {
+            let held = disposed.statement.bucket.next_held();
+            let held = held.filter(|it| !disposed.kept.is_empty() && moved.get(*it).is_none());
+            if let Some(held) = held {
+                self.export_held(local, held)?;
+            }
+        }
+        let (disk, folder) = (place.disk.as_ref(), place.path(DISPOSED));
+        for disposed in moved.all() {
+            let bucket = disposed.statement.bucket;
+            let text = disposed.encode().map_err(|source| {
+                let source = crate::error::AppendError::Encode(Arc::new(source));
+                OpenError::Write { source }
+            })?;
+            let written = disk.create_folder(&folder);
+            let written =
+                written.and_then(|()| replace(disk, &folder, &bucket.name(), text.as_bytes()));
+            let path = folder.join(bucket.name());
+            written.map_err(|source| OpenError::Disk { doing: "write", path, source })?;
+        }
+        Ok(())
+    }
+
+    fn export_held(&self, local: &Local, held: Bucket) -> Result<(), OpenError> {
+        let missing = || {
+            let file = format!("bucket_keys/{}", held.name());
+            Damage::new(&file, 0, None, "the key of the body's bucket is missing")
+        };
+        let key = self.find_key(held)?.ok_or_else(missing)?;
+        let mut copy = local.begin_copy_under(held, key).map_err(unwritten)?;
+        let mut failure = None;
+        let read = self.all_bodies(held, &mut |entry, sealed, _| {
+            copy.put(entry, sealed).map_err(|error| {
+                failure = Some(error);
+                ReadError::NoEntry { entry: EntryNumber(entry), size: 0 }
+            })
+        });
+        match failure {
+            Some(failure) => return Err(unwritten(failure)),
+            None => read?,
+        }
+        copy.finish().map_err(unwritten)
     }
 
     fn export_checkpoints(

@@ -27,8 +27,16 @@ pub enum DatabaseError {
     Standby,
     #[error("the database's tables are of version {found}; this program knows version {known}")]
     Version { found: i32, known: i32 },
-    #[error("a ledger in PostgreSQL does not dispose of anything yet")]
-    NoDisposal,
+    #[error(
+        "the database's tables are of version {found}, and this user may not bring them up to \
+         version {known}: start once as the tables' owner"
+    )]
+    Old {
+        found: i32,
+        known: i32,
+        #[source]
+        source: Box<Self>,
+    },
     #[error(
         "something was disposed of in the ledger, which a ledger in PostgreSQL can't keep apart yet"
     )]

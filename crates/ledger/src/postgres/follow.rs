@@ -6,6 +6,7 @@
 use super::{Postgres, damaged};
 use crate::error::ReadError;
 use crate::frame::Frame;
+use crate::kinds::DISPOSED;
 use crate::note::Checkpoint;
 use crate::store::Head;
 use crate::tiling::Tiled;
@@ -21,7 +22,7 @@ impl Postgres {
             )));
         }
         let mut head = from.clone();
-        let mut edges = self.edge().clone();
+        let (mut edges, mut disposed) = (self.edge().clone(), false);
         while head.size() < to.size() {
             let frames = self.frames(head.size())?;
             let before = head.size();
@@ -32,6 +33,7 @@ impl Postgres {
                 head = self.next(&head, &frame)?;
                 for envelope in &frame.envelopes {
                     edges.push(envelope.leaf(), &mut |_, _, _| {});
+                    disposed |= envelope.kind == DISPOSED.code;
                 }
             }
             if head.size() == before {
@@ -43,7 +45,7 @@ impl Postgres {
         }
         self.check_signed(to)?;
         self.set_edge(edges);
-        Ok(())
+        if disposed { self.read_documents() } else { Ok(()) }
     }
 
     /// The head after one more frame.

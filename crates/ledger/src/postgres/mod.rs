@@ -7,6 +7,7 @@
 //! `docs/formats/ledger-postgres.md` describes the tables, decision 10 why they are so.
 
 mod append;
+mod dispose;
 mod export;
 mod fault;
 mod follow;
@@ -36,7 +37,7 @@ use crate::merkle::Hash;
 use crate::record::Position;
 use crate::retention::Moved;
 use crate::source::Pace;
-use crate::store::{Derived, EachBody, Failure, Holding, Opened, Sealed, Store};
+use crate::store::{Derived, EachBody, EachEntry, Failure, Holding, Opened, Sealed, Store, Turn};
 use crate::tiling::{Edges, Tiled};
 
 pub use export::export_folder;
@@ -61,6 +62,8 @@ pub(crate) struct Postgres {
     /// The connection of those who read.
     reader: Mutex<Option<Arc<Reader>>>,
     buckets: RwLock<BTreeMap<Bucket, SealingKey>>,
+    /// What was disposed of, as this process knows it.
+    moved: RwLock<Arc<Moved>>,
     /// The right edge of the tree as this process knows it.
     edges: RwLock<Edges>,
 }
@@ -90,7 +93,24 @@ impl Store for Postgres {
     }
 
     fn body(&self, envelope: &Envelope) -> Result<Option<Sealed>, ReadError> {
-        self.find_body(envelope).map(Some)
+        let located = || self.moved_now().locate(envelope).ok();
+        let Some(before) = located() else { return Ok(None) };
+        match self.find_body(envelope, before) {
+            // Another process may have disposed of it.
+            Err(ReadError::Damaged(damage)) => {
+                self.read_documents()?;
+                match located() {
+                    None => Ok(None),
+                    Some(bucket) if bucket != before => self.find_body(envelope, bucket).map(Some),
+                    Some(_) => Err(ReadError::Damaged(damage)),
+                }
+            }
+            found => found.map(Some),
+        }
+    }
+
+    fn entries(&self, from: u64, end: u64, each: &mut EachEntry<'_>) -> Result<(), ReadError> {
+        self.read_run(from, end, each)
     }
 
     fn verify(&self, size: u64, pace: &Pace<'_>) -> Option<Result<(), Damage>> {
@@ -111,7 +131,7 @@ impl Store for Postgres {
     }
 
     fn moved(&self) -> Arc<Moved> {
-        Arc::default()
+        self.moved_now()
     }
 
     fn envelopes(&self, each: &mut dyn FnMut(&Envelope)) -> Result<(), ReadError> {
@@ -122,12 +142,16 @@ impl Store for Postgres {
         self.all_bodies(bucket, each)
     }
 
-    fn disposes(&self) -> Result<(), AppendError> {
-        Err(AppendError::Database(Arc::new(DatabaseError::NoDisposal)))
+    fn turn(&self) -> Result<Turn, AppendError> {
+        self.take_turn_to_retain().map_err(|error| AppendError::Database(Arc::new(error)))
     }
 
-    fn hold(&self, _: Bucket) -> Result<Box<dyn Holding + '_>, Failure> {
-        Err(no_disposal())
+    fn try_turn(&self) -> Result<Option<Turn>, AppendError> {
+        self.try_turn_to_retain().map_err(|error| AppendError::Database(Arc::new(error)))
+    }
+
+    fn hold(&self, held: Bucket) -> Result<Box<dyn Holding + '_>, Failure> {
+        self.begin_copy(held)
     }
 
     fn node(&self, level: u32, index: u64, derived: Derived) -> Result<Hash, ReadError> {
@@ -139,11 +163,6 @@ impl From<DatabaseError> for ReadError {
     fn from(error: DatabaseError) -> Self {
         Self::Database(error)
     }
-}
-
-/// Nothing was touched.
-fn no_disposal() -> Failure {
-    Failure::Refused(AppendError::Database(Arc::new(DatabaseError::NoDisposal)))
 }
 
 /// Everything is to be opened and read again.

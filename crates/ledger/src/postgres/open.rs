@@ -17,7 +17,7 @@ use crate::identity::Identity;
 use crate::local::Place;
 use crate::note::VerifierKey;
 use crate::settings::{LedgerKeys, Settings};
-use crate::store::{Head, Opened};
+use crate::store::{Head, Opened, Store as _};
 use crate::tiling::Tiled;
 
 /// A ledger that was found in a database, or made there.
@@ -77,6 +77,7 @@ impl Found {
             random: Arc::clone(random),
             reader: Mutex::default(),
             buckets: RwLock::default(),
+            moved: RwLock::default(),
             edges: RwLock::default(),
         };
         Ok(Self { identity, store })
@@ -103,6 +104,7 @@ pub(super) fn open(store: &Arc<Postgres>) -> Result<Opened, OpenError> {
         return Err(damaged("head", head.size(), Some(head.size()), what).into());
     }
     store.check_signed(&head)?;
+    store.read_documents()?;
     store.check_last(&head)?;
     store.read_edge(&head)?;
     let published = store.check_published(head.size())?;
@@ -142,18 +144,22 @@ impl Postgres {
             let what = "the last frame is not the one that the head speaks of";
             return Err(damaged("frames", last, Some(last), what));
         }
-        self.find_body(&self.find_envelope(last)?.0).map(|_| ())
+        self.body(&self.find_envelope(last)?.0).map(|_| ())
     }
 
     /// The master key is the one that the buckets' keys are wrapped under.
     fn check_keys(&self) -> Result<(), OpenError> {
         let rows = self.ask(Ask::Keys, "tell its buckets", Vec::new).map_err(ReadError::from)?;
+        let moved = self.moved_now();
         for row in &rows {
             let name: &str = column(row, 0).map_err(ReadError::from)?;
             let file: &[u8] = column(row, 1).map_err(ReadError::from)?;
             let at = format!("bucket_keys/{name}");
             let wrong = |what| OpenError::Damaged(Damage::new(&at, 0, None, what));
             let bucket = Bucket::parse(name).ok_or_else(|| wrong("not the name of a bucket"))?;
+            if moved.is_leftover(bucket) {
+                continue;
+            }
             let wrapped = wrapped_key(file, &self.identity.id);
             let wrapped = wrapped.ok_or_else(|| wrong("the key file is not as written"))?;
             let key = unwrap_key(&self.master, &self.identity.id, bucket, wrapped);

@@ -26,6 +26,11 @@ pub(super) fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
     row.try_get(at).map_err(|error| DatabaseError::of(READING, error))
 }
 
+/// The table that has a bucket's bodies: what a hold keeps lies apart.
+pub(super) fn table_of(bucket: Bucket) -> &'static str {
+    if bucket.held == 0 { "bodies" } else { "held_bodies" }
+}
+
 impl Postgres {
     pub(super) fn find_envelope(&self, entry: u64) -> Result<(Envelope, Position), ReadError> {
         let at = number(entry);
@@ -46,22 +51,43 @@ impl Postgres {
         Ok((envelope, Position { file: format!("frames/{first}"), offset }))
     }
 
-    pub(super) fn find_body(&self, envelope: &Envelope) -> Result<Sealed, ReadError> {
-        let entry = envelope.entry;
-        let wrong = |what| damaged("bodies", entry, Some(entry), what);
-        let at = number(entry);
-        let rows = self.ask(Ask::Body, READING, || vec![Box::new(at)])?;
-        let row = rows.first().ok_or_else(|| wrong("the body of an entry is missing"))?;
-        let bucket: &str = column(row, 0)?;
-        if Bucket::parse(bucket) != Some(envelope.bucket) {
+    /// An entry's body, which lies in this bucket.
+    pub(super) fn find_body(
+        &self,
+        envelope: &Envelope,
+        bucket: Bucket,
+    ) -> Result<Sealed, ReadError> {
+        let at = number(envelope.entry);
+        let rows = match bucket.held {
+            0 => self.ask(Ask::Body, READING, || vec![Box::new(at)])?,
+            _ => self.ask(Ask::Held, READING, || vec![Box::new(bucket.name()), Box::new(at)])?,
+        };
+        let missing = || {
+            let (entry, what) = (envelope.entry, "the body of an entry is missing");
+            damaged(table_of(bucket), entry, Some(entry), what)
+        };
+        let row = rows.first().ok_or_else(missing)?;
+        self.sealed(envelope, bucket, column(row, 0)?, column(row, 1)?)
+    }
+
+    /// A body as a row has it, if it is this entry's.
+    pub(super) fn sealed(
+        &self,
+        envelope: &Envelope,
+        bucket: Bucket,
+        found: &str,
+        bytes: &[u8],
+    ) -> Result<Sealed, ReadError> {
+        let (entry, table) = (envelope.entry, table_of(bucket));
+        let wrong = |what| damaged(table, entry, Some(entry), what);
+        if Bucket::parse(found) != Some(bucket) {
             return Err(wrong("the body is in another bucket than its envelope says"));
         }
-        let bytes: &[u8] = column(row, 1)?;
         let record = BodyRecord::parse(bytes);
         let record = record.filter(|(it, taken)| it.entry == entry && *taken == bytes.len());
         let (record, _) = record.ok_or_else(|| wrong("the body's digest is wrong"))?;
-        let place = Position { file: format!("bodies/{entry}"), offset: 0 };
-        Ok(Sealed { bytes: record.sealed.to_vec(), bucket: envelope.bucket, place })
+        let place = Position { file: format!("{table}/{entry}"), offset: 0 };
+        Ok(Sealed { bytes: record.sealed.to_vec(), bucket, place })
     }
 
     pub(super) fn find_key(&self, bucket: Bucket) -> Result<Option<SealingKey>, ReadError> {

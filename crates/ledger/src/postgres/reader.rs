@@ -38,10 +38,22 @@ pub(super) enum Ask {
     PutCheckpoint,
     /// Whether this connection has a lock of the whole database now.
     Turn,
+    /// A body that a hold keeps.
+    Held,
+    /// Bodies that a hold keeps in a bucket from an entry on, some at a time.
+    HeldOf,
+    PutHeld,
+    /// What was disposed of.
+    Documents,
+    PutDocument,
+    /// Destroys a key and some of a bucket's bodies; whether there may be more.
+    Destroy,
+    /// The buckets of which a key or, where nothing may be, a body is there.
+    Lying,
 }
 
 /// Each in the order of [`Ask`].
-const SQL: [(Ask, &str); 15] = [
+const SQL: [(Ask, &str); 22] = [
     (Ask::Head, HEAD),
     (
         Ask::Envelope,
@@ -58,7 +70,7 @@ const SQL: [(Ask, &str); 15] = [
     (Ask::Body, "select bucket, record from bailiwick_ledger.bodies where entry = $1"),
     (
         Ask::Bodies,
-        "select record, bucket from bailiwick_ledger.bodies \
+        "select record, bucket, entry from bailiwick_ledger.bodies \
          where entry >= $1 and entry < $2 order by entry",
     ),
     (
@@ -95,6 +107,35 @@ const SQL: [(Ask, &str); 15] = [
          on conflict (size) do nothing",
     ),
     (Ask::Turn, "select pg_try_advisory_lock($1)"),
+    (
+        Ask::Held,
+        "select bucket, record from bailiwick_ledger.held_bodies where bucket = $1 and entry = $2",
+    ),
+    (
+        Ask::HeldOf,
+        "select entry, record from bailiwick_ledger.held_bodies \
+         where bucket = $1 and entry >= $2 order by entry limit 256",
+    ),
+    (
+        Ask::PutHeld,
+        "insert into bailiwick_ledger.held_bodies (bucket, entry, record) \
+         select $1, * from unnest($2::bigint[], $3::bytea[]) on conflict (bucket, entry) do nothing",
+    ),
+    (Ask::Documents, "select bucket, document from bailiwick_ledger.disposed order by bucket"),
+    (
+        Ask::PutDocument,
+        "insert into bailiwick_ledger.disposed (bucket, document) \
+         select $1, $2 from (select one from bailiwick_ledger.head for update) as head \
+         on conflict (bucket) do nothing",
+    ),
+    (Ask::Destroy, "select bailiwick_ledger.destroy($1)"),
+    (
+        Ask::Lying,
+        "select bucket from bailiwick_ledger.bucket_keys \
+         union select distinct bucket from bailiwick_ledger.held_bodies \
+         union select bucket from bailiwick_ledger.disposed as gone where exists \
+         (select from bailiwick_ledger.bodies where bodies.bucket = gone.bucket)",
+    ),
 ];
 
 pub(super) struct Reader {

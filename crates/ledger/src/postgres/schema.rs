@@ -12,7 +12,7 @@ use crate::merkle::{CompactRange, Hash};
 use crate::store::Head;
 
 /// The version of the tables.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 /// A tree of 64-bit size has no more perfect subtrees than this.
 const PEAKS_MAX: usize = 64;
 
@@ -69,6 +69,49 @@ alter table bailiwick_ledger.bodies alter column record set storage external;
 alter table bailiwick_ledger.tiles alter column hashes set storage external;
 ";
 
+/// What version 2 has beside version 1. Whoever appends may destroy only through the function, and by it
+/// nothing but what a document says was disposed of, and copies for holds to which no document leads.
+const TABLES_OF_2: &str = "
+create table bailiwick_ledger.disposed (
+    bucket text primary key,
+    document text not null
+);
+create table bailiwick_ledger.held_bodies (
+    bucket text not null,
+    entry bigint not null check (entry >= 0),
+    record bytea not null,
+    primary key (bucket, entry)
+);
+alter table bailiwick_ledger.held_bodies alter column record set storage external;
+create function bailiwick_ledger.destroy(gone text) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    held integer := case when gone like 'held-%' then substring(gone from 6 for 4)::integer else 0 end;
+    home text := case when held > 0 then substring(gone from 11) else gone end;
+    before text := case when held > 1 then 'held-' || lpad((held - 1)::text, 4, '0') || '-' || home
+                        else home end;
+    bodies_gone bigint;
+    copies_gone bigint;
+begin
+    if not exists (select from bailiwick_ledger.disposed where bucket = gone)
+       and (held = 0 or exists (select from bailiwick_ledger.disposed
+                                where bucket = before and document !~ E'\nkept \n'))
+    then
+        raise insufficient_privilege
+            using message = 'nothing says that what lies in this bucket was disposed of';
+    end if;
+    delete from bailiwick_ledger.bucket_keys where bucket = gone;
+    delete from bailiwick_ledger.held_bodies where bucket = gone and entry in
+        (select entry from bailiwick_ledger.held_bodies where bucket = gone order by entry limit 10000);
+    get diagnostics copies_gone = row_count;
+    delete from bailiwick_ledger.bodies where entry in
+        (select entry from bailiwick_ledger.bodies where bucket = gone order by entry limit 10000);
+    get diagnostics bodies_gone = row_count;
+    return bodies_gone + copies_gone > 0;
+end $$;
+revoke execute on function bailiwick_ledger.destroy(text) from public;
+";
+
 /// The identity of the ledger in the database. Without one, tables and this ledger are made.
 pub(super) async fn identity(link: &Link, new: Option<&Identity>) -> Result<String, DatabaseError> {
     let of = |error| DatabaseError::of("make the ledger's tables", error);
@@ -88,10 +131,33 @@ pub(super) async fn identity(link: &Link, new: Option<&Identity>) -> Result<Stri
     let row = link.client.query_opt(sql, &[]).await.map_err(of)?;
     let row = row.ok_or(DatabaseError::NoRow { table: "ledger" })?;
     let found: i32 = row.try_get(0).map_err(of)?;
-    if found != VERSION {
-        return Err(DatabaseError::Version { found, known: VERSION });
+    match found {
+        VERSION => {}
+        1 => bring_up(link).await.map_err(|error| DatabaseError::Old {
+            found,
+            known: VERSION,
+            source: Box::new(error),
+        })?,
+        _ => return Err(DatabaseError::Version { found, known: VERSION }),
     }
     row.try_get(1).map_err(of)
+}
+
+/// Brings tables of version 1 up to this version, in one transaction; what is in them stays as it is.
+async fn bring_up(link: &Link) -> Result<(), DatabaseError> {
+    let of = |error| DatabaseError::of("bring the ledger's tables up to this version", error);
+    let client = &link.client;
+    client.batch_execute("begin").await.map_err(of)?;
+    client.execute("select pg_advisory_xact_lock($1)", &[&MAKING]).await.map_err(of)?;
+    let sql = "select version from bailiwick_ledger.ledger";
+    let found: i32 = client.query_one(sql, &[]).await.map_err(of)?.try_get(0).map_err(of)?;
+    // Another process may have come first.
+    if found == 1 {
+        client.batch_execute(TABLES_OF_2).await.map_err(of)?;
+        let sql = "update bailiwick_ledger.ledger set version = $1";
+        client.execute(sql, &[&VERSION]).await.map_err(of)?;
+    }
+    client.batch_execute("commit").await.map_err(of)
 }
 
 async fn exists(link: &Link) -> Result<bool, DatabaseError> {
@@ -110,6 +176,7 @@ async fn make(link: &Link, identity: &Identity) -> Result<(), DatabaseError> {
         client.batch_execute("create schema bailiwick_ledger").await.map_err(of)?;
     }
     client.batch_execute(TABLES).await.map_err(of)?;
+    client.batch_execute(TABLES_OF_2).await.map_err(of)?;
     let sql = "insert into bailiwick_ledger.ledger (version, identity) values ($1, $2)";
     client.execute(sql, &[&VERSION, &identity.encode()]).await.map_err(of)?;
     let head = Head::default();

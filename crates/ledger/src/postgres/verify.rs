@@ -16,6 +16,7 @@ use crate::envelope::Bucket;
 use crate::error::{Damage, ReadError};
 use crate::merkle::Hash;
 use crate::note::Checkpoint;
+use crate::retention::Disposals;
 use crate::source::Pace;
 use crate::store::Head;
 
@@ -26,26 +27,51 @@ const LOOK_WAIT: Duration = Duration::from_secs(1);
 
 const VERIFYING_WORDS: &str = "let the log be verified";
 
+/// How far a log was verified, and what had been disposed of when that began.
+struct SoFar {
+    head: Head,
+    documents: Vec<(String, String)>,
+    disposals: Disposals,
+}
+
+impl SoFar {
+    fn begin(documents: Vec<(String, String)>) -> Result<Self, ReadError> {
+        let disposals = Postgres::disposals(&documents)?;
+        Ok(Self { head: Head::default(), documents, disposals })
+    }
+}
+
 impl Postgres {
     /// Verifies the first `size` entries: frames, signatures, bodies, published checkpoints and
     /// buckets' keys. `Ok` too where the pace says that it is to end.
     pub(super) fn verify_all(&self, size: u64, pace: &Pace<'_>) -> Result<(), Damage> {
-        let mut head = Head::default();
+        let mut so_far: Option<SoFar> = None;
         loop {
-            let verified = self
-                .apart()
-                .map_err(ReadError::from)
-                .and_then(|it| it.go_on(&mut head, size, pace));
+            let verified = self.apart().map_err(ReadError::from).and_then(|it| {
+                let so_far = match &mut so_far {
+                    Some(so_far) => so_far,
+                    None => so_far.insert(SoFar::begin(it.documents()?)?),
+                };
+                it.go_on(so_far, size, pace)
+            });
+            let entries = so_far.as_ref().map_or(0, |it| it.head.size());
             let error = match verified {
                 Ok(()) => return Ok(()),
-                Err(ReadError::Damaged(damage)) => return Err(damage),
+                Err(ReadError::Damaged(damage)) => {
+                    // Another process may have disposed of something meanwhile: that is no damage.
+                    let (now, known) = (self.documents(), so_far.take());
+                    let known = known.map(|it| it.documents);
+                    if now.is_ok_and(|now| known.is_some_and(|known| now != known)) {
+                        continue;
+                    }
+                    return Err(damage);
+                }
                 Err(ReadError::Database(error)) => error,
                 Err(other) => {
-                    let entry = Some(head.size());
-                    return Err(Damage::new("frames", 0, entry, &other.to_string()));
+                    return Err(Damage::new("frames", 0, Some(entries), &other.to_string()));
                 }
             };
-            let (error, entries) = (&error as &dyn std::error::Error, head.size());
+            let error = &error as &dyn std::error::Error;
             tracing::warn!(error, entries, "verifying goes on when the database answers again");
             if !self.rest(pace) {
                 return Ok(());
@@ -55,7 +81,7 @@ impl Postgres {
 
     /// The same database on a connection and a thread of its own, so that verifying delays nobody
     /// who reads.
-    fn apart(&self) -> Result<Self, DatabaseError> {
+    pub(super) fn apart(&self) -> Result<Self, DatabaseError> {
         Ok(Self {
             address: self.address.clone(),
             hands: Hands::new()?,
@@ -65,25 +91,28 @@ impl Postgres {
             random: Arc::clone(&self.random),
             reader: Mutex::default(),
             buckets: RwLock::default(),
+            moved: RwLock::new(self.moved_now()),
             edges: RwLock::default(),
         })
     }
 
     /// Waits a little; `false` when it is to end.
     fn rest(&self, pace: &Pace<'_>) -> bool {
-        let work = async {
-            tokio::time::sleep(LOOK_WAIT).await;
+        self.pause(LOOK_WAIT).is_ok() && pace().is_ok()
+    }
+
+    pub(super) fn pause(&self, wait: Duration) -> Result<(), DatabaseError> {
+        let work = async move {
+            tokio::time::sleep(wait).await;
             Ok(())
         };
-        self.hands.run("wait", LOOK_WAIT * 2, work).is_ok() && pace().is_ok()
+        self.hands.run("wait", wait * 2 + LOOK_WAIT, work)
     }
 
     /// Waits until no other process verifies. The lock ends with the connection.
     fn take_turn(&self, pace: &Pace<'_>) -> Result<bool, ReadError> {
         loop {
-            let key = || -> Vec<Bound> { vec![Box::new(VERIFYING)] };
-            let rows = self.ask(Ask::Turn, VERIFYING_WORDS, key)?;
-            if rows.first().map(|row| column(row, 0)).transpose()? == Some(true) {
+            if self.try_lock(VERIFYING)? {
                 return Ok(true);
             }
             if !self.rest(pace) {
@@ -93,7 +122,8 @@ impl Postgres {
     }
 
     /// Goes on from a head up to which all holds.
-    fn go_on(&self, head: &mut Head, size: u64, pace: &Pace<'_>) -> Result<(), ReadError> {
+    fn go_on(&self, so_far: &mut SoFar, size: u64, pace: &Pace<'_>) -> Result<(), ReadError> {
+        let SoFar { head, disposals, .. } = so_far;
         if !self.take_turn(pace)? {
             return Ok(());
         }
@@ -106,7 +136,7 @@ impl Postgres {
                 if head.size() >= size {
                     break;
                 }
-                let next = self.batch(head, frame)?.head;
+                let next = self.batch(head, frame, disposals)?.head;
                 self.check_signed(&next)?;
                 ends.push((next.size(), next.root));
                 *head = next;
@@ -116,6 +146,7 @@ impl Postgres {
             }
             self.check_published_among(before, &ends)?;
         }
+        disposals.check().map_err(ReadError::Damaged)?;
         self.check_every_key()
     }
 

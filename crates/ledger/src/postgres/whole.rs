@@ -2,27 +2,74 @@
 
 use super::Postgres;
 use super::damaged;
-use super::read::column;
+use super::read::{column, table_of};
 use super::reader::{Ask, Bound};
 use super::schema::number;
 use crate::body::BodyRecord;
 use crate::envelope::{Bucket, Envelope};
 use crate::error::ReadError;
 use crate::record::Position;
-use crate::store::{EachBody, Head};
+use crate::store::{EachBody, EachEntry, Head, Store as _};
 
 const READING: &str = "read all of the ledger";
 
 impl Postgres {
-    /// The buckets that have a key.
+    /// Gives the entries `from..end` in order, each with its sealed body: some frames at a time, and with
+    /// each the bodies of its entries.
+    pub(super) fn read_run(
+        &self,
+        from: u64,
+        end: u64,
+        each: &mut EachEntry<'_>,
+    ) -> Result<(), ReadError> {
+        let mut next = from;
+        while next < end {
+            let before = next;
+            for frame in self.frames(next)? {
+                let (first, last) = (next.max(frame.head.first), end.min(frame.head.size()));
+                if first != next || first >= last {
+                    continue;
+                }
+                let range =
+                    || -> Vec<Bound> { vec![Box::new(number(first)), Box::new(number(last))] };
+                let rows = self.ask(Ask::Bodies, READING, range)?;
+                let mut rows = rows.iter().peekable();
+                for envelope in frame.envelopes.into_iter().filter(|it| it.entry >= first) {
+                    if envelope.entry >= last {
+                        break;
+                    }
+                    let is_its = |row: &&tokio_postgres::Row| {
+                        row.try_get::<_, i64>(2).is_ok_and(|entry| entry == number(envelope.entry))
+                    };
+                    let there = rows.next_if(is_its).map(|row| {
+                        let (record, bucket) = (column(row, 0)?, column(row, 1)?);
+                        self.sealed(&envelope, envelope.bucket, bucket, record)
+                    });
+                    let sealed = match (there, self.moved_now().locate(&envelope)) {
+                        (Some(Ok(sealed)), Ok(bucket)) if bucket.held == 0 => Ok(Some(sealed)),
+                        _ => self.body(&envelope),
+                    };
+                    each(envelope, sealed)?;
+                    next += 1;
+                }
+            }
+            if next == before {
+                return Err(damaged("frames", next, Some(next), "the entry is in no frame"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The buckets that have a key, and may have one.
     pub(super) fn all_buckets(&self) -> Result<Vec<Bucket>, ReadError> {
-        let rows = self.ask(Ask::Keys, READING, Vec::new)?;
+        let (rows, moved) = (self.ask(Ask::Keys, READING, Vec::new)?, self.moved_now());
         let mut buckets = Vec::with_capacity(rows.len());
         for row in &rows {
             let bucket = Bucket::parse(column(row, 0)?);
             let what = "not the name of a bucket";
             buckets.push(bucket.ok_or_else(|| damaged("bucket_keys", 0, None, what))?);
         }
+        buckets.retain(|bucket| !moved.is_leftover(*bucket));
         Ok(buckets)
     }
 
@@ -52,7 +99,8 @@ impl Postgres {
         let mut from = 0_i64;
         loop {
             let values = || -> Vec<Bound> { vec![Box::new(bucket.name()), Box::new(from)] };
-            let rows = self.ask(Ask::BodiesOf, READING, values)?;
+            let ask = if bucket.held == 0 { Ask::BodiesOf } else { Ask::HeldOf };
+            let rows = self.ask(ask, READING, values)?;
             for row in &rows {
                 let at: i64 = column(row, 0)?;
                 let bytes: &[u8] = column(row, 1)?;
@@ -62,8 +110,8 @@ impl Postgres {
                     record.filter(|(it, taken)| number(it.entry) == at && *taken == bytes.len());
                 let what = "the body's digest is wrong";
                 let (record, _) =
-                    record.ok_or_else(|| damaged("bodies", entry, Some(entry), what))?;
-                let place = Position { file: format!("bodies/{entry}"), offset: 0 };
+                    record.ok_or_else(|| damaged(table_of(bucket), entry, Some(entry), what))?;
+                let place = Position { file: format!("{}/{entry}", table_of(bucket)), offset: 0 };
                 each(entry, record.sealed, place)?;
                 from = at.saturating_add(1);
             }

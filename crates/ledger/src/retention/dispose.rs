@@ -134,7 +134,6 @@ impl Left {
 
 /// Whether a bucket may be disposed of at all.
 fn check(fixed: &Fixed, bucket: Bucket, now: Timestamp) -> Result<(), DisposeError> {
-    fixed.store.disposes()?;
     fixed.check_stopped()?;
     if let Some(disposed) = fixed.store.moved().get(bucket) {
         return Err(DisposeError::Already { bucket, started: EntryNumber(disposed.entry) });
@@ -325,7 +324,9 @@ impl Writer {
     /// Goes on with disposals that were cut short, and sees to what came back. Failing to stops
     /// no record: it is told, and tried again at the next opening or disposal.
     pub(crate) fn resume_disposals(&mut self) {
-        if self.fixed.check_stopped().is_ok() {
+        // Where another process is at it, it is at work on these, or will be.
+        let turn = self.fixed.store.try_turn();
+        if self.fixed.check_stopped().is_ok() && matches!(turn, Ok(Some(_))) {
             let mut left = self.destroy_left();
             left.forget(&Arc::clone(&self.index));
             self.conclude_all(&mut left);

@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::ledger::Ledger;
 use crate::record::{EntryNumber, Origin, Reason, Receipt, Record, Subject, Who};
 use crate::search::Search;
+use crate::store::Turn;
 
 /// Longest text of an authority or a reason, in bytes.
 pub const AUTHORITY_BYTES_MAX: usize = 2000;
@@ -148,6 +149,7 @@ impl Ledger {
     ) -> Result<Receipt, DisposeError> {
         let (fixed, queue, one) = self.retaining();
         let _one = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _turn = self.take_turn()?;
         // What was announced before is done before, or the hold is refused: else a hold that counts
         // would be broken by what an earlier disposal left to do.
         dispose::resume(queue, self.index())?;
@@ -169,6 +171,7 @@ impl Ledger {
     pub fn release_hold(&self, name: &str, order: Order) -> Result<Receipt, DisposeError> {
         let (fixed, _, one) = self.retaining();
         let _one = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _turn = self.take_turn()?;
         check_authority(&order.authority)?;
         let holds = told(fixed)?.holds;
         if !holds.iter().any(|hold| hold.name == name && hold.released.is_none()) {
@@ -185,6 +188,7 @@ impl Ledger {
         let (fixed, queue, one) = self.retaining();
         let _one = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         check_authority(&order.authority)?;
+        let _turn = self.take_turn()?;
         dispose::resume(queue, self.index())?;
         dispose::dispose((fixed, queue, self.index()), bucket, order)
     }
@@ -203,10 +207,18 @@ impl Ledger {
         Ok(!self.search(&search)?.entries.is_empty())
     }
 
+    /// Keeps other processes that share the log from all this, and reads what they recorded.
+    fn take_turn(&self) -> Result<Turn, AppendError> {
+        let turn = self.retaining().0.store.turn()?;
+        self.follow_now()?;
+        Ok(turn)
+    }
+
     /// Finishes disposals that were cut short, and disposes again of what came back. Blocks.
     pub fn finish_disposals(&self) -> Result<(), DisposeError> {
         let (_, queue, one) = self.retaining();
         let _one = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _turn = self.take_turn()?;
         dispose::resume(queue, self.index())
     }
 }

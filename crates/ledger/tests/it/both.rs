@@ -3,6 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::both_disposal::{
+    a_hold_keeps_what_it_covers_until_it_is_released,
+    at_the_end_of_its_schedule_a_bucket_goes_and_the_log_stays_whole,
+    holds_are_as_the_log_tells_of_them, nothing_is_disposed_of_too_early_twice_or_without_a_reason,
+};
 use crate::common::{
     FOLDER, append, clock, decided, number_in, numbered, record, released, ruiz, subject, time,
     verify,
@@ -97,6 +102,10 @@ stories!(
     a_clock_that_goes_back_is_flagged_and_then_refused,
     every_proof_of_a_ledger_verifies,
     another_agencys_keys_do_not_open_the_ledger,
+    at_the_end_of_its_schedule_a_bucket_goes_and_the_log_stays_whole,
+    nothing_is_disposed_of_too_early_twice_or_without_a_reason,
+    a_hold_keeps_what_it_covers_until_it_is_released,
+    holds_are_as_the_log_tells_of_them,
 );
 
 fn what_is_recorded_is_read_back_after_the_ledger_is_opened_again(home: &dyn Home) {

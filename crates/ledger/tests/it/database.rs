@@ -22,7 +22,7 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use crate::both::{Held, Home};
 
-const PASSWORD: &str = "open-sesame";
+pub(crate) const PASSWORD: &str = "open-sesame";
 
 /// A server with as many databases as are asked for. It ends with the test.
 pub(crate) struct Server {
@@ -54,30 +54,12 @@ impl Server {
     }
 
     fn client(&self, database: &str) -> Client {
-        let socket = self.socket();
-        self.runtime.block_on(async {
-            let stream = UnixStream::connect(socket).await.unwrap();
-            let mut config = Config::new();
-            config.user("postgres").password(PASSWORD).dbname(database);
-            let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
-            tokio::spawn(connection);
-            client
-        })
+        client_at(&self.runtime, &self.socket(), database)
     }
 
     /// Runs SQL, a statement at a time, and gives the first column of the last answer.
     pub(crate) fn sql(&self, database: &str, statements: &[&str]) -> Vec<String> {
-        let client = self.client(database);
-        let mut last = Vec::new();
-        for sql in statements {
-            let answer = self.runtime.block_on(client.simple_query(sql)).unwrap();
-            let rows = answer.into_iter().filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
-                _ => None,
-            });
-            last = rows.collect();
-        }
-        last
+        sql_at(&self.runtime, &self.socket(), database, statements)
     }
 
     /// A fresh database.
@@ -93,6 +75,45 @@ impl Server {
         self.sql("postgres", &[&format!("{end} '{of}'"), &make]);
         Base { server: self, name: name.to_owned() }
     }
+}
+
+fn client_at(runtime: &Runtime, socket: &Path, database: &str) -> Client {
+    runtime.block_on(async {
+        let stream = UnixStream::connect(socket).await.unwrap();
+        let mut config = Config::new();
+        config.user("postgres").password(PASSWORD).dbname(database);
+        let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    })
+}
+
+/// As [`Server::sql`], of the server at a socket.
+pub(crate) fn sql_at(
+    runtime: &Runtime,
+    socket: &Path,
+    database: &str,
+    statements: &[&str],
+) -> Vec<String> {
+    let client = client_at(runtime, socket, database);
+    let mut last = Vec::new();
+    for sql in statements {
+        let answer = runtime.block_on(client.simple_query(sql)).unwrap();
+        let rows = answer.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
+            _ => None,
+        });
+        last = rows.collect();
+    }
+    last
+}
+
+/// Exports the ledger that is reached so to a folder.
+pub(crate) fn export(dial: Arc<dyn Dial>, to: &Path) -> Result<u64, OpenError> {
+    let (settings, keys) = (settings(to), ledger::testing::keys());
+    let (clock, random) = (crate::common::clock(), Arc::new(SystemRandom) as Arc<dyn keys::Random>);
+    let with = (clock.as_ref() as &dyn keys::Clock, &random);
+    ledger::export_folder(dial, waits(), &settings, &keys, with, &mut |_, _| {})
 }
 
 /// One database, and the folders of the processes that have a ledger in it.
@@ -185,12 +206,7 @@ impl Base<'_> {
 
     /// Exports it to a folder.
     pub(crate) fn export(&self, to: &str) -> Result<u64, OpenError> {
-        let settings = settings(&self.folder(to));
-        let (keys, random): (_, Arc<dyn keys::Random>) =
-            (ledger::testing::keys(), Arc::new(SystemRandom));
-        let with = (crate::common::clock(), random);
-        let with = (with.0.as_ref() as &dyn keys::Clock, &with.1);
-        ledger::export_folder(self.dial(), waits(), &settings, &keys, with, &mut |_, _| {})
+        export(self.dial(), &self.folder(to))
     }
 
     /// Imports a folder.
@@ -233,7 +249,7 @@ impl Home for Base<'_> {
 
     fn verify(&self, ledger: Ledger, size: u64) -> Verified {
         ledger.close().unwrap();
-        self.exported("exported", size)
+        self.exported(&format!("exported-{size}"), size)
     }
 }
 

@@ -6,192 +6,35 @@ use std::sync::Arc;
 use keys::FixedClock;
 use keys::seal::SealingKey;
 use ledger::evidence::{Content, Disclose, Evidence, LogCopy};
-use ledger::format::Bucket;
 use ledger::note::VerifierKey;
-use ledger::retention::{Disposal, DisposeError, HoldScope};
+use ledger::retention::{DisposeError, HoldScope};
 use ledger::testing::{Fault, SimDisk, settings};
-use ledger::{AppendError, EntryNumber, Health, Ledger, ReadError, Search, Settings};
+use ledger::{AppendError, Health, Ledger, Search, Settings};
 
-use crate::common::{
-    FOLDER, append, clock, in_folder, number_in, numbered, open, open_with, record, released,
-    subject, time, verify,
-};
+use crate::both_disposal::{DUE, done, fill, home_bucket as home, is_gone};
+use crate::common::{FOLDER, append, clock, in_folder, numbered, open, open_with, time, verify};
 use crate::disposed::order;
 
-const DUE: &str = "2029-12-01T00:00:00Z";
-
-fn home() -> Bucket {
-    Bucket::parse("standard-2029-11").unwrap()
-}
-
-fn held() -> Bucket {
-    home().next_held().unwrap()
-}
-
-/// Ten entries about a case, and one about a person in another.
 fn aged() -> (Arc<SimDisk>, Arc<FixedClock>, Ledger) {
     let (disk, clock) = (Arc::new(SimDisk::new()), clock());
     let ledger = open(&disk, &clock).unwrap();
-    for number in 0..10 {
-        append(&ledger, record(released(number))).unwrap();
-    }
-    let mut about = numbered(10);
-    about.subjects = vec![subject("person", "P-1")];
-    append(&ledger, about).unwrap();
+    fill(&ledger);
     (disk, clock, ledger)
 }
 
-fn done(disposal: &Disposal) -> (u64, u64) {
-    match disposal {
-        Disposal::Done { statement, .. } => (statement.count, statement.kept),
-        Disposal::Nothing => panic!("something was to go"),
-    }
-}
-
-fn is_gone(ledger: &Ledger, entry: u64) -> bool {
-    match ledger.read(EntryNumber(entry)) {
-        Ok(_) => false,
-        Err(ReadError::Disposed { .. }) => true,
-        Err(error) => panic!("entry {entry}: {error}"),
-    }
-}
-
 #[test]
-fn at_the_end_of_its_schedule_a_bucket_goes_and_the_log_stays_whole() {
+fn what_is_gone_is_in_no_file_any_more() {
     let (disk, clock, ledger) = aged();
-    let before = ledger.signed_tree().0;
     clock.set(time(DUE));
     let sealed = disk.read(&in_folder("body/standard-2029-11/00000000.seg")).unwrap();
     let sealed = sealed[48..96].to_vec();
-    let disposal = ledger.dispose(home(), order("schedule 1")).unwrap();
-    assert_eq!(done(&disposal), (11, 0));
-    assert!((0..11).all(|entry| is_gone(&ledger, entry)));
-    let error = ledger.read(EntryNumber(3)).unwrap_err().to_string();
-    let words =
-        "entry 3 was disposed of with standard-2029-11 on 2029-12-01, as entry 11 announced";
-    assert_eq!(error, words);
-
-    // What is gone is in no file any more, the journal included.
+    assert_eq!(done(&ledger.dispose(home(), order("schedule 1")).unwrap()), (11, 0));
+    // The journal included.
     for path in disk.files() {
         let bytes = disk.read(&path).unwrap();
         assert!(!bytes.windows(sealed.len()).any(|it| it == sealed), "{}", path.display());
         assert!(!path.to_string_lossy().contains("y/standard-2029-11"), "{}", path.display());
     }
-    // The log is as it was, and longer by two entries; proofs hold, also of what is gone.
-    let new = ledger.size();
-    assert_eq!(new, 13);
-    let proof = ledger.prove_consistency(before.size(), new).unwrap();
-    let (old, now) = (before.root(), ledger.signed_tree().0.root());
-    ledger::merkle::verify_consistency(before.size(), new, &old, &now, &proof).unwrap();
-    append(&ledger, numbered(99)).unwrap();
-    ledger.close().unwrap();
-    assert_eq!(verify(&disk, Some(14)).unwrap().disposed, 1);
-    let ledger = open(&disk, &clock).unwrap();
-    assert!(is_gone(&ledger, 0));
-    assert_eq!(number_in(&ledger.read(EntryNumber(13)).unwrap().record.event), Some(99));
-}
-
-#[test]
-fn nothing_is_disposed_of_too_early_twice_or_without_a_reason() {
-    let (disk, clock, ledger) = aged();
-    clock.set(time("2029-11-30T23:59:59.999Z"));
-    let early = ledger.dispose(home(), order("schedule 1")).unwrap_err();
-    assert!(matches!(early, DisposeError::NotDue { .. }), "{early}");
-    let never = ledger.dispose(Bucket::PERMANENT, order("schedule 1")).unwrap_err();
-    assert!(matches!(never, DisposeError::Permanent), "{never}");
-    let none = Bucket::parse("standard-2029-10").unwrap();
-    let none = ledger.dispose(none, order("schedule 1")).unwrap_err();
-    assert!(matches!(none, DisposeError::NoBucket { .. }), "{none}");
-    assert_eq!(ledger.size(), 11, "nothing was recorded");
-
-    clock.set(time(DUE));
-    for wrong in ["", "  ", &"x".repeat(2001)] {
-        let refused = ledger.dispose(home(), order(wrong)).unwrap_err();
-        assert!(matches!(refused, DisposeError::Authority), "{refused}");
-    }
-    assert_eq!(done(&ledger.dispose(home(), order("schedule 1")).unwrap()), (11, 0));
-    let again = ledger.dispose(home(), order("schedule 1")).unwrap_err();
-    assert!(matches!(again, DisposeError::Already { started: EntryNumber(11), .. }), "{again}");
-    drop(disk);
-}
-
-#[test]
-fn a_hold_keeps_what_it_covers_until_it_is_released() {
-    let (disk, clock, ledger) = aged();
-    let person = ledger.hold_on(&subject("person", "P-1"));
-    ledger.place_hold("lit-1", person, None, order("court order 7")).unwrap();
-    let entries = HoldScope::Entries { first: 3, last: 4 };
-    ledger.place_hold("lit-2", entries, Some(time("2031-01-01T00:00:00Z")), order("FOIA")).unwrap();
-    clock.set(time(DUE));
-    assert_eq!(done(&ledger.dispose(home(), order("schedule 1")).unwrap()), (8, 3));
-    let kept = [3, 4, 10];
-    let check = |ledger: &Ledger| {
-        assert!((0..11).all(|entry| is_gone(ledger, entry) != kept.contains(&entry)));
-    };
-    check(&ledger);
-    let search = Search { subject: Some(subject("person", "P-1")), ..Search::newest(9) };
-    let found = crate::common::find(&ledger, &search);
-    assert_eq!(found, [10]);
-    ledger.close().unwrap();
-    verify(&disk, Some(15)).unwrap();
-    let ledger = open(&disk, &clock).unwrap();
-    check(&ledger);
-
-    // Held still: there is nothing that could go.
-    assert_eq!(ledger.dispose(held(), order("schedule 1")).unwrap(), Disposal::Nothing);
-    let unknown = ledger.release_hold("lit-3", order("settled")).unwrap_err();
-    assert!(matches!(unknown, DisposeError::NoHold { .. }), "{unknown}");
-    ledger.release_hold("lit-1", order("settled")).unwrap();
-    let twice = ledger.release_hold("lit-1", order("settled")).unwrap_err();
-    assert!(matches!(twice, DisposeError::NoHold { .. }), "{twice}");
-    let again =
-        ledger.place_hold("lit-1", ledger.hold_on(&subject("person", "P")), None, order("x"));
-    assert!(matches!(again.unwrap_err(), DisposeError::HoldExists { .. }));
-    assert_eq!(done(&ledger.dispose(held(), order("schedule 1")).unwrap()), (1, 2));
-    assert!(is_gone(&ledger, 10) && !is_gone(&ledger, 3));
-    assert_eq!(crate::common::find(&ledger, &search), Vec::<u64>::new());
-
-    // The other hold ends with its day.
-    clock.set(time("2031-01-01T00:00:00Z"));
-    let last = held().next_held().unwrap();
-    assert_eq!(done(&ledger.dispose(last, order("schedule 1")).unwrap()), (2, 0));
-    assert!((0..11).all(|entry| is_gone(&ledger, entry)));
-    let size = ledger.size();
-    ledger.close().unwrap();
-    let verified = verify(&disk, Some(size)).unwrap();
-    assert_eq!((verified.disposed, verified.leftover), (3, Vec::new()));
-}
-
-#[test]
-fn holds_are_as_the_log_tells_of_them() {
-    let (_disk, clock, ledger) = aged();
-    for wrong in ["", "Lit", "lit 1"] {
-        let what = HoldScope::Actor { actor: "a".to_owned() };
-        let refused = ledger.place_hold(wrong, what, None, order("x")).unwrap_err();
-        assert!(matches!(refused, DisposeError::HoldName), "{wrong}: {refused}");
-    }
-    let case = HoldScope::Case { number: "24-000113".to_owned() };
-    let past = Some(time("2026-11-22T14:03:21.417Z"));
-    let refused = ledger.place_hold("lit", case.clone(), past, order("x")).unwrap_err();
-    assert!(matches!(refused, DisposeError::Until), "{refused}");
-    let placed = ledger.place_hold("lit", case.clone(), None, order("court")).unwrap();
-    let told = ledger.holds_and_dispositions().unwrap();
-    let [hold] = told.holds.as_slice() else { panic!("one hold") };
-    assert_eq!((&hold.what, hold.placed, hold.released), (&case, placed.entry, None));
-
-    // All of it is about the case: nothing may go.
-    clock.set(time(DUE));
-    let overview = ledger.retention().unwrap();
-    let due: Vec<Bucket> = overview.due(time(DUE)).map(|it| it.bucket).collect();
-    assert_eq!(due, [home()]);
-    let counts: Vec<u64> = overview.buckets.iter().map(|it| it.entries).collect();
-    assert_eq!(counts, [11, 1]);
-    assert_eq!(done(&ledger.dispose(home(), order("schedule 1")).unwrap()), (1, 10));
-    let released = ledger.release_hold("lit", order("settled")).unwrap();
-    let told = ledger.holds_and_dispositions().unwrap();
-    assert_eq!(told.holds[0].released, Some(released.entry));
-    assert_eq!(told.dispositions.len(), 1);
-    assert!(told.dispositions[0].finished.is_some());
 }
 
 #[test]

@@ -13,6 +13,7 @@
 mod archive;
 mod background;
 mod both;
+mod both_disposal;
 mod common;
 mod conformance;
 mod damage;
@@ -28,6 +29,7 @@ mod interleaved;
 mod oracle;
 mod python;
 mod shared;
+mod shared_disposal;
 mod shared_faults;
 mod shared_import;
 mod shared_verify;
