@@ -10,6 +10,7 @@ mod postgres;
 mod process;
 mod s3;
 mod saml;
+mod witness;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub use postgres::Postgres;
 pub use process::Process;
 pub use s3::S3;
 pub use saml::SamlIdp;
+pub use witness::TlogWitness;
 
 /// The root of the checkout.
 pub fn root() -> PathBuf {

@@ -23,6 +23,8 @@ pub struct Postgres {
 
 /// The one person of the cluster; loopback alone is trusted, and only over TLS.
 const OWNER: &str = "postgres";
+/// What a server prints when it takes connections that may write.
+const READY: &str = "ready to accept connections";
 const READY_WAIT_MAX: Duration = Duration::from_secs(60);
 
 impl Postgres {
@@ -67,7 +69,45 @@ impl Postgres {
         let cluster = Cluster::make(programs, folder, password).await?;
         // Not `fsync` nor `synchronous_commit`, which are on unless a test turns them off.
         let settings = ["listen_addresses="];
-        cluster.serve("local all all scram-sha-256\n", &settings).await.map(Some)
+        let access = "local all all scram-sha-256\nlocal replication all scram-sha-256\n";
+        cluster.serve(access, &settings).await.map(Some)
+    }
+
+    /// Makes a standby of a server that [`Self::start_durable`] started: a copy of its files, which then
+    /// follows it by streaming replication under this name until it is promoted.
+    ///
+    /// # Errors
+    /// When a program fails; tells what it printed.
+    pub async fn standby(&self, folder: &Path, password: &str, name: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir_in(folder).context("making a folder for a standby")?;
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777))?;
+        let (programs, as_root) = (self.cluster.programs.clone(), self.cluster.as_root);
+        let mut copy = run_as(&programs.join("pg_basebackup"), as_root);
+        let (host, port) = (self.sockets.path().display(), self.port);
+        copy.env("PGPASSWORD", password).arg("-D").arg(folder.path().join("data"));
+        copy.args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-d"]);
+        copy.arg(format!("host={host} port={port} user={OWNER} application_name={name}"));
+        let made = copy.output().await.context("running pg_basebackup")?;
+        anyhow::ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let cluster = Cluster { programs, folder, as_root };
+        cluster.start(&self.settings, "ready to accept read-only connections").await
+    }
+
+    /// Stops the server as a crash would, for good.
+    pub async fn crash(&mut self) -> anyhow::Result<()> {
+        let id = self.id().context("the server has ended before")?;
+        // The children see their parent's end by themselves only after a while.
+        let killed = Command::new("kill").args(["-QUIT", &id.to_string()]).status().await?;
+        anyhow::ensure!(killed.success(), "stopping the server");
+        self.server.end(READY_WAIT_MAX).await?;
+        Ok(())
+    }
+
+    /// Starts a standby again that was stopped.
+    pub async fn start_standby(&mut self) -> anyhow::Result<()> {
+        let (port, ready) = (self.port, "ready to accept read-only connections");
+        self.server = self.cluster.run(port, self.sockets.path(), &self.settings, ready).await?;
+        Ok(())
     }
 
     /// The folder in which its socket lies.
@@ -82,12 +122,9 @@ impl Postgres {
 
     /// Stops the server in the middle of whatever it does, as a crash would, and starts it again.
     pub async fn crash_and_start(&mut self) -> anyhow::Result<()> {
-        let id = self.id().context("the server has ended before")?;
-        // The children see their parent's end by themselves only after a while.
-        let killed = Command::new("kill").args(["-QUIT", &id.to_string()]).status().await?;
-        anyhow::ensure!(killed.success(), "stopping the server");
-        self.server.end(READY_WAIT_MAX).await?;
-        self.server = self.cluster.run(self.port, self.sockets.path(), &self.settings).await?;
+        self.crash().await?;
+        let port = self.port;
+        self.server = self.cluster.run(port, self.sockets.path(), &self.settings, READY).await?;
         Ok(())
     }
 
@@ -149,15 +186,25 @@ impl Cluster {
 
     async fn serve(self, access: &str, settings: &[&str]) -> anyhow::Result<Postgres> {
         fs::write(self.data().join("pg_hba.conf"), access)?;
+        let settings: Vec<String> = settings.iter().map(|it| (*it).to_owned()).collect();
+        self.start(&settings, READY).await
+    }
+
+    async fn start(self, settings: &[String], ready: &str) -> anyhow::Result<Postgres> {
         let sockets = tempfile::tempdir().context("making a folder for a socket")?;
         fs::set_permissions(sockets.path(), fs::Permissions::from_mode(0o777))?;
         let port = free_port()?;
-        let settings: Vec<String> = settings.iter().map(|it| (*it).to_owned()).collect();
-        let server = self.run(port, sockets.path(), &settings).await?;
-        Ok(Postgres { port, server, cluster: self, settings, sockets })
+        let server = self.run(port, sockets.path(), settings, ready).await?;
+        Ok(Postgres { port, server, cluster: self, settings: settings.to_vec(), sockets })
     }
 
-    async fn run(&self, port: u16, sockets: &Path, settings: &[String]) -> anyhow::Result<Process> {
+    async fn run(
+        &self,
+        port: u16,
+        sockets: &Path,
+        settings: &[String],
+        ready: &str,
+    ) -> anyhow::Result<Process> {
         let mut command = run_as(&self.programs.join("postgres"), self.as_root);
         command.arg("-D").arg(self.data()).arg("-k").arg(sockets);
         command.args(["-p", &port.to_string()]);
@@ -165,7 +212,7 @@ impl Cluster {
             command.args(["-c", setting]);
         }
         let server = Process::start(command)?;
-        server.line("ready to accept connections", READY_WAIT_MAX).await?;
+        server.line(ready, READY_WAIT_MAX).await?;
         Ok(server)
     }
 }

@@ -102,10 +102,15 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, KeysError> {
     Ok(bytes)
 }
 
-/// As [`read`], for a file of secrets: its mode must give nothing to group and others.
+/// As [`read`], for a file of secrets: its mode must give nothing to group and others. A pipe in its place
+/// would be waited for without end, and is refused.
 pub fn read_secret(path: &Path, bytes_max: usize) -> Result<Vec<u8>, KeysError> {
     let error = |source| KeysError::File { doing: "read", path: path.to_owned(), source };
-    let mode = fs::metadata(path).map_err(error)?.permissions().mode() & 0o777;
+    let found = fs::metadata(path).map_err(error)?;
+    if !found.is_file() {
+        return Err(error(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
+    }
+    let mode = found.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(KeysError::Mode { path: path.to_owned(), mode });
     }

@@ -73,6 +73,10 @@ struct SystemFile {
     path: PathBuf,
 }
 
+fn nonblocking() -> i32 {
+    i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0)
+}
+
 impl Disk for SystemDisk {
     fn space(&self, path: &Path) -> io::Result<Space> {
         let volume = rustix::fs::statvfs(path)?;
@@ -91,7 +95,12 @@ impl Disk for SystemDisk {
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(mode != Mode::Read).create(mode == Mode::Create).mode(0o600);
+        // Else a pipe in the place of a file would be waited for without end.
+        options.custom_flags(nonblocking());
         let file = options.open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
         Ok(Arc::new(SystemFile { file, path: path.to_owned() }))
     }
 

@@ -135,6 +135,20 @@ fn master_key_file_must_be_private_and_whole() {
     }
 }
 
+#[test]
+fn a_pipe_in_the_place_of_a_key_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("master.key");
+    let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&path).status();
+    assert!(made.unwrap().success());
+    let refused = keyring::read_master(&path).unwrap_err();
+    let source = std::error::Error::source(&refused).unwrap().to_string();
+    assert_eq!(source, "it is not a regular file");
+    let ring = Keyring::open(folder.path(), &master()).unwrap();
+    std::fs::rename(&path, folder.path().join("one.secret")).unwrap();
+    assert!(matches!(ring.secret("one", &SystemRandom), Err(KeysError::File { .. })));
+}
+
 /// A disk on which the `bad`th step fails; half a file may have been written.
 struct Failing {
     bad: usize,

@@ -299,3 +299,37 @@ fn a_part_of_another_format_is_refused_at_its_place_and_nothing_is_written() {
         }
     }
 }
+
+/// Whoever opened one to read it would wait until somebody wrote into it.
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+    let base = tempfile::tempdir().unwrap();
+    let (folder, aside) = (base.path().join("ledger"), base.path().join("aside"));
+    let open = || {
+        let (clock, random) = (clock(), Arc::new(keys::SystemRandom));
+        ledger::Ledger::open_or_create(settings(&folder), ledger::testing::keys(), clock, random)
+    };
+    let ledger = open().unwrap();
+    append(&ledger, record(released(0))).unwrap();
+    ledger.close().unwrap();
+    drop(ledger);
+    let names = [
+        "ledger",
+        "journal",
+        "checkpoint",
+        "log/00000000.seg",
+        "keys/standard-2029-11.key",
+        "body/standard-2029-11/00000000.seg",
+    ];
+    for name in names {
+        let path = folder.join(name);
+        std::fs::rename(&path, &aside).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let refused = open().unwrap_err();
+        assert!(refused.to_string().contains(name), "{name}: {refused}");
+        let verified = ledger::verify(&folder, ledger::VerifyOptions::default());
+        assert!(verified.is_err(), "{name}");
+        std::fs::rename(&aside, &path).unwrap();
+        drop(open().unwrap());
+    }
+}

@@ -13,6 +13,7 @@
 )]
 
 mod appender;
+mod devices;
 mod disposals;
 mod processes;
 mod sweep;

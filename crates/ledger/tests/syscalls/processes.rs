@@ -46,7 +46,7 @@ impl Running {
         self.line()
     }
 
-    fn wait_for(&mut self, confirmed: usize) {
+    pub(crate) fn wait_for(&mut self, confirmed: usize) {
         while self.said.confirmed.len() < confirmed {
             self.line();
         }
