@@ -225,6 +225,23 @@ async fn review_an_agreement(page: &Page, base: &str) {
     page.wait_for("What counts: version 1").await.unwrap();
     picture(page, "agreement").await;
     page.audit().await.unwrap();
+    page.goto(&format!("{base}/audit/dissemination")).await.unwrap();
+    page.wait_for("All of it as CSV").await.unwrap();
+    picture(page, "dissemination").await;
+    page.audit().await.unwrap();
+}
+
+/// Keeps the form of an export, and opens it again.
+async fn keep_a_template(page: &Page, base: &str, export: &str) {
+    page.goto(export).await.unwrap();
+    page.fill("Name of the template", "Burglaries, weekly").await.unwrap();
+    page.follow("Keep as a template").await.unwrap();
+    page.wait_for("Fill in the case").await.unwrap();
+    picture(page, "template").await;
+    page.audit().await.unwrap();
+    page.goto(&format!("{base}/exports")).await.unwrap();
+    page.wait_for("Burglaries, weekly").await.unwrap();
+    page.audit().await.unwrap();
 }
 
 async fn hold_records(page: &Page, base: &str) {
@@ -406,6 +423,7 @@ async fn the_story_holds_from_the_first_sign_in_to_the_last_audit_entry() {
     play_the_film(&ruiz, riverton).await;
     let export = ask_for_an_export(&ruiz, riverton).await;
 
+    keep_a_template(&ruiz, riverton, &export).await;
     let okafor = sign_in(&browser, riverton, "Ngozi Okafor", "Riverton").await;
     approve(&okafor, riverton, &export).await;
 

@@ -109,7 +109,7 @@ fn versions(held: &Held) -> Markup {
     html! {
         section class="card card--flush" aria-labelledby="versions" {
             div class="toolbar" { h2 id="versions" { "Versions" } }
-            div class="tablebox" role="region" aria-label="Versions" tabindex="0" { table class="table" {
+            div class="tablebox" role="region" aria-label="Table of versions" tabindex="0" { table class="table" {
                 caption class="usa-sr-only" { "Versions of the agreement, newest first" }
                 thead { tr {
                     th scope="col" { "Version" } th scope="col" { "Came" } th scope="col" { "State" }

@@ -72,7 +72,7 @@ fn agreements(agency: &Shared, all: &[Held], now: Timestamp) -> Markup {
         @if all.is_empty() {
             div class="empty" { p { strong { "There is no agreement, so nothing can leave." } } }
         } @else {
-            div class="tablebox" role="region" aria-label="Agreements" tabindex="0" {
+            div class="tablebox" role="region" aria-label="Table of agreements" tabindex="0" {
                 table class="table" {
                     caption class="usa-sr-only" { "Agreements with partners" }
                     thead { tr {
@@ -119,7 +119,7 @@ pub(super) fn state(held: &Held, now: Timestamp) -> Markup {
 
 fn partners<'a>(all: impl Iterator<Item = &'a Partner>, now: Timestamp) -> Markup {
     html! {
-        div class="tablebox" role="region" aria-label="Partner agencies" tabindex="0" {
+        div class="tablebox" role="region" aria-label="Table of partner agencies" tabindex="0" {
             table class="table" {
                 caption class="usa-sr-only" { "Partner agencies" }
                 thead { tr {
