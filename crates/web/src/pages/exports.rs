@@ -136,7 +136,7 @@ pub async fn one(
         (items(&export))
         (notices::table(&told, &partner_name(&agency, &export.partner)))
         (recalling::form(&signed_in, &export))
-        (templates::keep_card(&signed_in, &export))
+        (templates::keep_card(&agency, &signed_in, &export))
     };
     Ok(agency.page(&signed_in, &export.details.title, "/exports", &content))
 }

@@ -61,16 +61,21 @@ impl Form {
 }
 
 /// The card by which an export's form is kept.
-pub(super) fn keep_card(signed_in: &SignedIn, export: &Export) -> Markup {
+pub(super) fn keep_card(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Markup {
+    let fresh = signed_in.session.is_stepped_up(agency.now());
     html! {
         @if export.details.requester.id == signed_in.actor.id {
             form class="card" method="post" action={ "/exports/" (export.id) "/template" } data-once {
                 h2 { "Ask for the like again" }
                 p { "A template keeps the tool, the agreement, the reason and what stays here. The case is filled in each time." }
-                input type="hidden" name="csrf" value=(signed_in.csrf);
-                label class="usa-label" for="template-title" { "Name of the template" }
-                input class="usa-input" id="template-title" name="title" required maxlength="200" autocomplete="off";
-                button class="usa-button usa-button--outline" type="submit" { "Keep as a template" }
+                @if fresh {
+                    input type="hidden" name="csrf" value=(signed_in.csrf);
+                    label class="usa-label" for="template-title" { "Name of the template" }
+                    input class="usa-input" id="template-title" name="title" required maxlength="200" autocomplete="off";
+                    button class="usa-button usa-button--outline" type="submit" { "Keep as a template" }
+                } @else {
+                    p { a href={ "/step-up?next=/exports/" (export.id) } { "Confirm my identity to keep one" } }
+                }
             }
         }
     }
