@@ -128,7 +128,7 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ),
         (
             ("\npartner = \"NB0020000\"", "\npartner = \"NB0090000\""),
-            "agreements/lakeside.toml:0: `party`: at least two parties, `partner` among them, each with who signed",
+            "agreements/lakeside.toml: `party`: at least two parties, `partner` among them, each with who signed",
         ),
         (
             ("starts = \"2026-01-01T00:00:00Z\"\n", ""),
