@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 refused or failed verification, 2 usage.
 
+mod audit_commands;
 mod ledger_commands;
 mod parcel_commands;
 mod progress;
@@ -82,6 +83,9 @@ enum Command {
     /// Retention: what is due, holds, disposal. On a stopped server's ledger.
     #[command(subcommand)]
     Retention(retention_commands::RetentionCommand),
+    /// Joint audits: hold two agencies' extracts against each other, offline.
+    #[command(subcommand)]
+    Audit(audit_commands::AuditCommand),
     /// Parcels: seal, verify, open, inspect.
     #[command(subcommand)]
     Parcel(parcel_commands::ParcelCommand),
@@ -198,6 +202,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             request_id,
             decrypt_key,
         })),
+        Command::Audit(command) => audit_commands::run(command),
         Command::Ledger(command) => ledger_commands::run(command),
         Command::Scim(command) => scim_commands::run(command),
         Command::User(command) => user_commands::run(command),

@@ -73,6 +73,9 @@ pub enum ExchangeError {
         #[source]
         source: io::Error,
     },
+    /// A partner's extract for a joint audit can't be used.
+    #[error("the partner's extract does not hold")]
+    Extract(#[from] crate::joint::ExtractError),
     #[error("random bytes or keys failed")]
     Keys(#[from] keys::KeysError),
     /// A task was stopped, as at shutdown.
@@ -104,6 +107,7 @@ impl ExchangeError {
             | Self::Partner { .. }
             | Self::Protocol { .. }
             | Self::Store { .. }
+            | Self::Extract(_)
             | Self::Keys(_)
             | Self::Stopped => None,
         }

@@ -9,6 +9,7 @@ use crate::protocol::{
 
 /// Any bytes as what a partner says, in a body or in a header.
 pub fn message(data: &[u8]) {
+    crate::joint::fuzz(data);
     drop((
         serde_json::from_slice::<Offer>(data),
         serde_json::from_slice::<Answer>(data),

@@ -25,6 +25,7 @@ mod expiry;
 mod exports;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod joint;
 mod model;
 mod nearest;
 mod notices;
@@ -179,6 +180,8 @@ pub(crate) struct Inner {
     stops: Mutex<HashMap<Uuid, Arc<Notify>>>,
     /// When the slow work was looked through last.
     tended: Mutex<Option<Timestamp>>,
+    /// Numbers of partners that never came, and since when that is known.
+    gaps: Mutex<std::collections::BTreeMap<expiry::GapName, expiry::Gap>>,
 }
 
 impl Exchange {
@@ -196,6 +199,7 @@ impl Exchange {
             bell: Notify::new(),
             stops: Mutex::default(),
             tended: Mutex::default(),
+            gaps: Mutex::default(),
         })))
     }
 

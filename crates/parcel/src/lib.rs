@@ -25,6 +25,7 @@ pub mod opener;
 mod pax;
 pub mod receipt;
 mod seal;
+pub mod signed;
 mod store;
 mod target;
 pub mod timestamp;

@@ -17,8 +17,8 @@ use crate::live::Leash;
 use crate::pages::incoming::deciding;
 use crate::pages::parts::moment;
 use crate::pages::{
-    audit, certificates, documents, emergency, exports, home, incoming, ledger, log_out, mine,
-    oidc, partners, people, providers, refusals, retention, sign_in, ssf, tools,
+    audit, certificates, documents, emergency, exports, home, incoming, joint, ledger, log_out,
+    mine, oidc, partners, people, providers, refusals, retention, sign_in, ssf, tools,
 };
 use crate::problem::Problem;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
@@ -67,6 +67,8 @@ pub fn router(agency: Shared) -> Router {
         .route("/audit/dissemination", get(audit::dissemination::page))
         .route("/audit/dissemination.csv", get(audit::dissemination::file))
         .route("/audit/ledger", get(ledger::state))
+        .route("/audit/joint", get(joint::start).post(joint::reconcile))
+        .route("/audit/joint/extract", post(joint::extract))
         .route("/audit/retention", get(retention::overview))
         .route("/audit/retention/dispose", post(retention::dispose))
         .route("/audit/retention/hold", post(retention::hold))
@@ -260,6 +262,7 @@ impl Agency {
             "/audit/ledger" => {
                 "The log itself: its tree, its signatures, and how to verify it elsewhere."
             }
+            "/audit/joint" => "A partner's ledger and ours, held against each other.",
             "/audit/retention" => {
                 "How long records are kept, what holds keep longer, and what was disposed of."
             }
@@ -316,6 +319,9 @@ impl Agency {
             }
             oversight.push(Link::new("/audit/ledger", "Ledger"));
             oversight.push(Link::new("/audit/retention", "Retention"));
+            if self.exchange.is_some() {
+                oversight.push(Link::new("/audit/joint", "Joint audit"));
+            }
         }
         let mut administration = Vec::new();
         if has(&["administrator", "security-officer", "auditor"]) {

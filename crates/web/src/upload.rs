@@ -74,6 +74,6 @@ fn too_large() -> Problem {
         StatusCode::PAYLOAD_TOO_LARGE,
         "The file is too large",
         "The file has more than 1 MiB, so nothing was done. The metadata of one provider is much smaller: export \
-         that alone, not a federation's.",
+         that alone, not a federation's. A larger extract of a joint audit is taken by `bailiwick audit reconcile`.",
     )
 }

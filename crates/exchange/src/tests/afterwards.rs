@@ -328,6 +328,32 @@ async fn a_notice_about_an_exchange_that_is_not_ours_is_refused() {
 }
 
 #[tokio::test]
+async fn a_number_that_stays_missing_is_an_alert_once() {
+    let world = world().await;
+    let (first, second) =
+        (world.riverton.sealed().await.unwrap(), world.riverton.sealed().await.unwrap());
+    world.riverton.exchange.deliver(second.id).await.unwrap();
+    let lakeside = &world.lakeside;
+    for minutes in [0, 30, 61, 90] {
+        world.clock.set(now() + minutes.minutes());
+        lakeside.exchange.tend().await.unwrap();
+        let alerts = lakeside.count("exchange-alert");
+        assert_eq!(alerts, usize::from(minutes > 60), "after {minutes} minutes");
+    }
+    let Some(Event::ExchangeAlert { partner, what, .. }) = lakeside.events().pop() else {
+        panic!()
+    };
+    assert_eq!(
+        (partner.as_str(), what.as_str()),
+        (RIVERTON.0, "parcel no. 1 never came, and later ones did")
+    );
+    world.riverton.exchange.deliver(first.id).await.unwrap();
+    world.clock.set(now() + 5.hours());
+    lakeside.exchange.tend().await.unwrap();
+    assert_eq!(lakeside.count("exchange-alert"), 1);
+}
+
+#[tokio::test]
 async fn notices_wait_for_a_broken_line_and_arrive_in_their_order() {
     let world = world().await;
     world.back.cut_after(0);

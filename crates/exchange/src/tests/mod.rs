@@ -4,6 +4,7 @@ mod afterwards;
 mod agreements;
 mod faults;
 mod in_turn;
+mod joint;
 mod jurisdictions;
 mod line;
 mod refusals;

@@ -27,7 +27,21 @@ const LIST_MAX: usize = 200;
 /// A [`Problem`] when sharing is not configured or the state cannot be read.
 pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
     let parcels = sharing(&agency)?.exchange.all_incoming(&[], None).await?;
+    let mut missing = Vec::new();
+    for partner in sharing(&agency)?.exchange.book().partners() {
+        let numbers = sharing(&agency)?.exchange.gaps(partner.ori.as_str()).await?;
+        missing.extend(numbers.into_iter().map(|number| (partner.name.clone(), number)));
+    }
     let content = html! {
+        @if !missing.is_empty() {
+            section class="usa-alert usa-alert--warning" id="missing" aria-label="Numbers that never came" {
+                div class="usa-alert__body" {
+                    h2 class="usa-alert__heading" { "Numbers that never came" }
+                    p class="usa-alert__text" { "Every parcel of a partner has a number, without gaps. Ask the partner about these." }
+                    ul { @for (name, number) in missing.iter().take(LIST_MAX) { li { (name) ", no. " (number) } } }
+                }
+            }
+        }
         section class="card card--flush" aria-labelledby="parcels" {
             div class="toolbar" { h2 id="parcels" { (parcels.len()) " parcels" } }
             @if parcels.is_empty() {

@@ -7,6 +7,7 @@ pub mod emergency;
 pub mod exports;
 pub mod home;
 pub mod incoming;
+pub mod joint;
 pub mod ledger;
 pub mod log_out;
 pub mod mine;

@@ -77,7 +77,7 @@ pub(super) fn forms(agency: &Shared, signed_in: &SignedIn, parcel: &Incoming) ->
                     (reason_form(signed_in, &format!("{path}/keep"), "keep", "Why it is kept", "Keep it and tell the sender"))
                 }
             }
-            div class="card" id="destroy" {
+            @if !waits || parcel.afterwards.awaits_answer() { div class="card" id="destroy" {
                 h2 { "Destroy it" }
                 p { "Its files are removed for good. The sender gets a signed certificate that names you." }
                 @if signed_in.session.is_stepped_up(agency.now()) {
@@ -85,7 +85,7 @@ pub(super) fn forms(agency: &Shared, signed_in: &SignedIn, parcel: &Incoming) ->
                 } @else {
                     p { a class="usa-button usa-button--outline" href={ "/step-up?next=" (path) } { "Confirm my identity first" } }
                 }
-            }
+            } }
         }
     }
 }
