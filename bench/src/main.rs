@@ -16,6 +16,7 @@ mod identity;
 mod index;
 mod limits;
 mod load;
+mod parcel;
 mod report;
 mod start;
 
@@ -71,6 +72,12 @@ pub(crate) struct Arguments {
     /// Entries of the real ledger beside it.
     #[arg(long, default_value_t = 20_000)]
     index_ledger: u64,
+    /// MiB of the large file that is sealed.
+    #[arg(long, default_value_t = 4096)]
+    parcel_mib: u64,
+    /// Small files that are sealed.
+    #[arg(long, default_value_t = 100_000)]
+    parcel_files: usize,
     /// Serve the floor alone from this database, print the address, and stay.
     #[arg(long, hide = true)]
     serve_floor: Option<PathBuf>,
@@ -90,6 +97,8 @@ enum Part {
     Index,
     /// SAML answers verified a second, beside xmlsec1 and pysaml2; a session found by its cookie.
     Identity,
+    /// Sealing, verifying and opening parcels, beside age, openssl, gpg, 7z, tar and bagit.py.
+    Parcel,
 }
 
 impl Arguments {
@@ -141,6 +150,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let measured =
             tokio::task::spawn_blocking(move || identity::measure(&out, rounds, seconds));
         report.identity = Some(measured.await??);
+    }
+    if arguments.wants(Part::Parcel) {
+        let what = (arguments.parcel_mib, arguments.parcel_files, arguments.rounds.min(3));
+        report.parcel =
+            Some(parcel::measure(&arguments.out, &arguments.program()?, what, &report.limits)?);
     }
     if arguments.wants(Part::Gateway) || arguments.wants(Part::Start) {
         measure_servers(&arguments, &mut report).await?;

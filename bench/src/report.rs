@@ -25,6 +25,7 @@ pub(crate) struct Report {
     pub(crate) start: Option<Start>,
     pub(crate) ledger: Option<Figures>,
     pub(crate) identity: Option<crate::identity::Figures>,
+    pub(crate) parcel: Option<crate::parcel::Figures>,
 }
 
 #[derive(Debug, Serialize)]
@@ -118,6 +119,7 @@ impl Report {
             start: None,
             ledger: None,
             identity: None,
+            parcel: None,
         }
     }
 
@@ -176,6 +178,9 @@ impl Report {
         }
         if let Some(identity) = &self.identity {
             identity.write(out)?;
+        }
+        if let Some(parcel) = &self.parcel {
+            parcel.write(out)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! A missing program is a failure in CI (`CI=true`) and one plain line on a developer's machine, so
 //! that no test is skipped unseen. Every process started here ends with the test that started it.
 
+mod clamd;
 mod ldap;
 mod oidc;
 mod pki;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+pub use clamd::Clamd;
 pub use ldap::{LDAP_BASE, LDAP_OWNER, Slapd};
 pub use oidc::OidcProvider;
 pub use pki::{AUTHORITY, Pki, Wanted};

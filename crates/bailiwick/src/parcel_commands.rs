@@ -1,5 +1,8 @@
 //! `bailiwick parcel …`: the sealed format, offline; no server, no database.
 
+mod looking;
+mod sealing;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,11 +15,6 @@ use parcel::{Recipient, RecipientKey, Refused, Signer, Trust, Watch};
 use serde_json::json;
 
 use crate::progress;
-
-/// Files of one folder that are sealed at most.
-const FILES_MAX: usize = 100_000;
-/// Folders within folders.
-const DEPTH_MAX: usize = 64;
 
 #[derive(Subcommand)]
 pub(crate) enum ParcelCommand {
@@ -142,6 +140,41 @@ pub(crate) enum ParcelCommand {
         #[arg(long)]
         authority: PathBuf,
     },
+    /// Say what files are by their content, whatever their names say, and whether they can be used. They are not changed.
+    #[command(after_help = "Example:\n  bailiwick parcel media door.mp4 statement.pdf --json")]
+    Media {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Print JSON, an array with one object a file.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take in what somebody else made, a folder, a BagIt bag or a ZIP file, and seal it for ourselves: into quarantine goes a parcel
+    /// and no plaintext. Exit 1 names the file that is refused.
+    #[command(
+        after_help = "Example:\n  bailiwick parcel take from-the-shop.zip --recipient us.pem \\\n      \
+                            --signer us-signing.pem --key us-signing.key.pem --out quarantine/24-000113"
+    )]
+    Take {
+        /// The folder or the ZIP file.
+        from: PathBuf,
+        /// Our certificate (PEM), to which it is sealed.
+        #[arg(long)]
+        recipient: PathBuf,
+        /// Our signing certificate chain (PEM).
+        #[arg(long)]
+        signer: PathBuf,
+        /// Its key (PKCS#8 PEM).
+        #[arg(long)]
+        key: PathBuf,
+        /// The parcel to write: a folder, or one file if the name ends with `.zip`.
+        #[arg(long)]
+        out: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a web page that checks and opens parcels in a browser, offline, where nothing is installed.
     #[command(after_help = "Example:\n  bailiwick parcel opener > open.html")]
     Opener,
@@ -172,7 +205,14 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             let signer = Signer { chain: chain(&signer)?, key: private_key(&key)? };
             let recipients =
                 recipient.iter().map(|path| certificate(path)).collect::<Result<_, _>>()?;
-            seal(&folder, &signer, recipients, (&out, resume), part_size, (purpose, authority))
+            sealing::seal(
+                &folder,
+                &signer,
+                recipients,
+                (&out, resume),
+                part_size,
+                (purpose, authority),
+            )
         }
         ParcelCommand::Verify { parcel, authority, recipient, key, sender, json } => {
             let us = recipient.zip(key).map(|(certificate, key)| us(&certificate, &key));
@@ -195,6 +235,11 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
         ParcelCommand::Bag { folder, json } => {
             let result = watched(|watch| parcel::bagit::check(&folder, watch));
             Ok(outcome(result.map(|bag| plain_bag(&bag, json))))
+        }
+        ParcelCommand::Media { files, json } => looking::media(&files, json),
+        ParcelCommand::Take { from, recipient, signer, key, out, json } => {
+            let signer = Signer { chain: chain(&signer)?, key: private_key(&key)? };
+            looking::take(&from, &signer, certificate(&recipient)?, &out, json)
         }
         ParcelCommand::StampRequest { parcel, out } => stamp_request(&parcel, &out),
         ParcelCommand::Stamp { parcel, request, answer, authority } => {
@@ -276,110 +321,6 @@ fn stamp(
         format!("stamped at {} by {}", stamp.at, stamp.authority.subject())
     };
     Ok(outcome(added.map(words)))
-}
-
-fn seal(
-    folder: &Path,
-    signer: &Signer,
-    recipients: Vec<Certificate>,
-    (out, resume): (&Path, bool),
-    part_size: u64,
-    (purpose, authority): (String, String),
-) -> anyhow::Result<ExitCode> {
-    let party = |certificate: &Certificate| parcel::Party {
-        ori: "not stated".to_owned(),
-        name: certificate.subject(),
-    };
-    let first = |list: &[Certificate], what: &str| {
-        list.first().map(party).ok_or_else(|| anyhow::anyhow!("no certificate for the {what}"))
-    };
-    let (sender, recipient) = (first(&signer.chain, "signer")?, first(&recipients, "recipient")?);
-    let mut entries = Vec::new();
-    collect(folder, "", 0, &mut entries)?;
-    let one_file = out.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"));
-    anyhow::ensure!(
-        !(resume && one_file),
-        "only a seal into a folder can be resumed, not one into a ZIP file"
-    );
-    let left = if resume { parcel::unfinished(out)? } else { None };
-    anyhow::ensure!(
-        left.is_some() || !resume,
-        "no interrupted seal into `{}` is there",
-        out.display()
-    );
-    let id = match left {
-        Some(id) => id,
-        None => uuid::Builder::from_random_bytes(keys::random_bytes(&SystemRandom)?).into_uuid(),
-    };
-    let sealed = watched(|watch| {
-        let seal = parcel::Seal {
-            id,
-            sender: signer,
-            recipients,
-            part_size,
-            workers: parcel::WORKERS_DEFAULT,
-            entries,
-            transfer: parcel::Transfer {
-                exchange_id: id.to_string(),
-                purpose,
-                authority,
-                case_number: None,
-                handling: Vec::new(),
-                retention: None,
-                sender,
-                recipient,
-            },
-            custody: Vec::new(),
-            custody_document: true,
-            now: SystemClock.now(),
-            random: &SystemRandom,
-            watch,
-        };
-        if one_file { parcel::seal_file(seal, out) } else { parcel::seal_resumable(seal, out) }
-    });
-    let again = || {
-        format!(
-            "run the command again with --resume to go on, or remove `.*.{id}.*` beside the folder"
-        )
-    };
-    let sealed = if one_file { sealed? } else { sealed.with_context(again)? };
-    progress::say(&format!(
-        "sealed {} files into {} parts: parcel {}, digest {}",
-        sealed.files.len(),
-        sealed.parts,
-        sealed.id,
-        hex::encode(sealed.digest)
-    ));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The plain files of a folder, by name, so that the parcel does not depend on the disk's order.
-fn collect(
-    folder: &Path,
-    prefix: &str,
-    depth: usize,
-    entries: &mut Vec<parcel::Entry>,
-) -> anyhow::Result<()> {
-    anyhow::ensure!(depth < DEPTH_MAX, "`{}` is deeper than {DEPTH_MAX}", folder.display());
-    let names = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let mut names = names.with_context(|| format!("could not list `{}`", folder.display()))?;
-    names.sort_by_key(std::fs::DirEntry::file_name);
-    for found in names {
-        let name = found.file_name().into_string();
-        let name = name.map_err(|name| anyhow::anyhow!("{name:?} is not UTF-8"))?;
-        let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-        let kind = found.file_type()?;
-        if kind.is_dir() {
-            collect(&found.path(), &path, depth + 1, entries)?;
-        } else if kind.is_file() {
-            anyhow::ensure!(entries.len() < FILES_MAX, "more than {FILES_MAX} files");
-            let media_type = "application/octet-stream";
-            entries.push(parcel::Entry::from_file(&path, media_type, &found.path())?);
-        } else {
-            anyhow::bail!("`{path}` is neither a file nor a folder");
-        }
-    }
-    Ok(())
 }
 
 /// Runs something long with a bar.

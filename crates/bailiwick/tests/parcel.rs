@@ -122,3 +122,45 @@ fn folder_is_sealed_as_folder_and_as_file_and_a_page_opens_it() {
     let (code, page) = desk.run("opener");
     assert!(code == 0 && page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
 }
+
+#[test]
+fn files_are_told_by_content_and_a_bag_of_others_goes_sealed_into_quarantine() {
+    let desk = Desk::new();
+    desk.signer();
+    std::fs::write(desk.path("door.mp4"), b"\x7fELF\x02\x01").unwrap();
+    let (code, said) = desk.run("media door.mp4");
+    assert_eq!(code, 0, "{said}");
+    assert!(said.starts_with("door.mp4: a program for Linux (ELF), not-examined"), "{said}");
+    let (code, said) = desk.run("media door.mp4 signer.pem --json");
+    let list: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(
+        code == 0 && list[0]["words"][0].as_str().unwrap().contains("Its name says an MP4 file")
+    );
+    assert_ne!(desk.run("media nothing").0, 0);
+
+    std::fs::create_dir_all(desk.path("bag/data")).unwrap();
+    std::fs::write(
+        desk.path("bag/bagit.txt"),
+        "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n",
+    )
+    .unwrap();
+    std::fs::write(desk.path("bag/data/note.txt"), "saw it\n").unwrap();
+    let digest = hex::encode(keys::digest::sha256(b"saw it\n"));
+    std::fs::write(desk.path("bag/manifest-sha256.txt"), format!("{digest}  data/note.txt\n"))
+        .unwrap();
+    let take =
+        "take bag --recipient V:recipient.pem --signer signer.pem --key signer.key --out taken";
+    let (code, said) = desk.run(take);
+    assert!(code == 0 && said.contains("took in 3 files (BagIt 1.0, whole)"), "{said}");
+    let us = "--sender signer.pem --recipient V:recipient.pem --key V:recipient.key.pem";
+    let (code, said) = desk.run(&format!("open taken {us} --out opened"));
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(read(&desk.path("opened/inner/data/data/note.txt")), "saw it\n");
+    std::fs::write(desk.path("bag/data/note.txt"), "saw him\n").unwrap();
+    let (code, said) = desk.run(&take.replace("taken", "other"));
+    assert!(code == 1 && said.contains("data/note.txt: damaged"), "{said}");
+    std::os::unix::fs::symlink("/etc/passwd", desk.path("bag/data/link")).unwrap();
+    let (code, said) = desk.run(&take.replace("taken", "other"));
+    assert!(code == 1 && said.contains("refused: data/link"), "{said}");
+    assert!(!desk.path("other").exists());
+}

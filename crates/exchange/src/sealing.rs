@@ -314,7 +314,10 @@ impl Exchange {
         let found = self.0.setup.ledger.read(EntryNumber(entry));
         let found = found.map_err(ExchangeError::LedgerRead)?;
         let origin = self.0.setup.ledger_origin.clone();
-        Ok((found.at, LedgerReference { origin, entry, leaf: hex::encode(found.leaf) }))
+        Ok((
+            found.at,
+            LedgerReference { origin, entry, leaf: hex::encode(found.leaf), proof: None },
+        ))
     }
 
     pub(crate) fn partner(&self, ori: &str) -> Result<&Partner, ExchangeError> {

@@ -6,14 +6,16 @@
 mod lists;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use keys::checksum::{Checksum, Kind};
 
 use self::lists::{Encoding, List, Version};
 use crate::error::At;
+use crate::intake::{OnDisk, Tree};
 use crate::{Fault, Refused, Watch, name};
 
 pub(crate) use self::lists::fuzz;
@@ -44,8 +46,12 @@ pub struct Bag {
 
 /// Checks a bag in a folder. Every file is read once.
 pub fn check(folder: &Path, watch: Watch<'_>) -> Result<Bag, Refused> {
-    let found = walk(folder)?;
-    let mut bag = Reading { folder, found, warnings: Vec::new() };
+    check_tree(Arc::new(OnDisk::walk(folder)?), watch)
+}
+
+/// Checks a bag wherever its files lie.
+pub(crate) fn check_tree(tree: Arc<dyn Tree>, watch: Watch<'_>) -> Result<Bag, Refused> {
+    let mut bag = Reading { tree: tree.clone(), found: tree.files(), warnings: Vec::new() };
     let (version, encoding) = bag.declaration()?;
     let payload = bag.manifests("manifest-", version, encoding)?;
     if payload.is_empty() {
@@ -67,7 +73,7 @@ pub fn check(folder: &Path, watch: Watch<'_>) -> Result<Bag, Refused> {
 }
 
 /// Every plain file below, with its length; anything else but folders is refused.
-fn walk(folder: &Path) -> Result<BTreeMap<String, u64>, Refused> {
+pub(crate) fn walk(folder: &Path) -> Result<BTreeMap<String, u64>, Refused> {
     let (mut found, mut waiting) = (BTreeMap::new(), vec![String::new()]);
     while let Some(inside) = waiting.pop() {
         let here = if inside.is_empty() { "." } else { &inside };
@@ -97,9 +103,14 @@ fn walk(folder: &Path) -> Result<BTreeMap<String, u64>, Refused> {
     Ok(found)
 }
 
+/// Why a read failed: what a packed file is checked by, or the disk.
+pub(crate) fn unread(error: io::Error) -> Fault {
+    if error.kind() == io::ErrorKind::InvalidData { Fault::Damaged } else { Fault::Read(error) }
+}
+
 struct Reading<'a> {
-    folder: &'a Path,
-    found: BTreeMap<String, u64>,
+    tree: Arc<dyn Tree>,
+    found: &'a BTreeMap<String, u64>,
     warnings: Vec<String>,
 }
 
@@ -111,9 +122,9 @@ impl Reading<'_> {
             let (found, limit) = (*length, TAG_FILE_BYTES_MAX);
             return Err(Refused::new(path, Fault::Large { found, limit }));
         }
-        let file = File::open(self.folder.join(path)).map_err(Fault::Read).at(path)?;
+        let file = self.tree.clone().open(path).at(path)?;
         let mut bytes = Vec::new();
-        file.take(TAG_FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(Fault::Read).at(path)?;
+        file.take(TAG_FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(unread).at(path)?;
         Ok(Some(bytes))
     }
 
@@ -232,10 +243,10 @@ impl Reading<'_> {
         let total = self.found.values().sum();
         let (mut done, mut piece) = (0, vec![0; PIECE_BYTES]);
         for (path, checksums) in wanted {
-            let mut file = File::open(self.folder.join(path)).map_err(Fault::Read).at(path)?;
+            let mut file = self.tree.clone().open(path).at(path)?;
             let mut sums: Vec<_> = checksums.iter().map(|(kind, _)| Checksum::new(*kind)).collect();
             loop {
-                let count = file.read(&mut piece).map_err(Fault::Read).at(path)?;
+                let count = file.read(&mut piece).map_err(unread).at(path)?;
                 let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else { break };
                 sums.iter_mut().for_each(|sum| sum.update(read));
                 done += count as u64;

@@ -5,6 +5,7 @@
 //! stands under our own prefix.
 
 pub(crate) mod paper;
+mod read;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::meta::{IndexedFile, Transfer};
+
+pub(crate) use self::read::fuzz;
+pub use self::read::{RecordedEvent, events};
 
 /// What documents name as the program that made them.
 const PROGRAM: &str = concat!("Bailiwick ", env!("CARGO_PKG_VERSION"));
@@ -36,6 +40,9 @@ pub struct LedgerReference {
     pub entry: u64,
     /// The entry's leaf hash, hex.
     pub leaf: String,
+    /// That the entry is in the ledger: a C2SP tlog-proof with the ledger's signed checkpoint, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
 }
 
 /// One thing that happened to the evidence, oldest first in a parcel.
@@ -254,6 +261,10 @@ fn action(names: &Names, number: usize, event: &CustodyEvent, files: &[IndexedFi
         ("bailiwick:ledgerOrigin", event.ledger.as_ref().map(|l| l.origin.clone().into())),
         ("bailiwick:ledgerEntry", event.ledger.as_ref().map(|l| l.entry.into())),
         ("bailiwick:ledgerLeaf", event.ledger.as_ref().map(|l| l.leaf.clone().into())),
+        (
+            "bailiwick:ledgerProof",
+            event.ledger.as_ref().and_then(|l| l.proof.clone()).map(Value::from),
+        ),
         (
             "case-investigation:wasInformedBy",
             number.checked_sub(1).map(|n| names.link("investigative-action", &n.to_string())),

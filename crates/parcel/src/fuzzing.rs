@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::notice::{self, SignedNotice};
 use crate::receipt::{self, SignedReceipt};
-use crate::{Trust, bag, bagit, cms, name, pax, timestamp, zip};
+use crate::{Trust, bag, bagit, cms, custody, intake, media, name, pax, scan, timestamp, zip};
 
 /// Any bytes as a sealed part.
 pub fn part(data: &[u8]) {
@@ -28,6 +28,7 @@ pub fn signature(data: &[u8]) {
 pub fn bag_files(data: &[u8]) {
     drop((bag::read_manifest(data), bag::OuterInfo::read(data)));
     bagit::fuzz(data);
+    custody::fuzz(data);
     let text = String::from_utf8_lossy(data);
     drop((name::objection(&text), name::collision_key(&text)));
 }
@@ -40,4 +41,17 @@ pub fn one_file(data: &[u8]) {
 /// Any bytes as a header of the archive inside.
 pub fn archive(data: &[u8]) {
     std::hint::black_box(pax::length_of(data));
+}
+
+/// Any bytes as a film, a picture, a document, and as what they say of their making; and as a scanner's answer.
+pub fn media(data: &[u8]) {
+    drop(media::examine(&mut std::io::Cursor::new(data), "a.mp4"));
+    media::c2pa::fuzz(data);
+    media::pdf::fuzz(data);
+    scan::fuzz(data);
+}
+
+/// Any bytes as a ZIP file of others.
+pub fn foreign_zip(data: &[u8]) {
+    intake::fuzz(data);
 }

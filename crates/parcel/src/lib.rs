@@ -17,6 +17,8 @@ pub mod document;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod intake;
+pub mod media;
 mod meta;
 mod name;
 pub mod notice;
@@ -24,6 +26,7 @@ mod open;
 pub mod opener;
 mod pax;
 pub mod receipt;
+pub mod scan;
 mod seal;
 pub mod signed;
 mod store;
@@ -48,11 +51,13 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub use crate::bag::{TAG_FILES, part_path};
-pub use crate::custody::{CustodyEvent, LedgerReference, Person};
+pub use crate::custody::{
+    CustodyEvent, LedgerReference, Person, RecordedEvent, events as custody_events,
+};
 pub use crate::error::{Fault, Piece, Refused, SealError};
 pub use crate::meta::{IndexedFile, Party, Transfer, TransferRecord};
 pub use crate::open::{Opened, Opening, Unlocked, open, open_file, open_with, verify_inside};
-pub use crate::seal::{seal, seal_file, seal_into, seal_resumable};
+pub use crate::seal::{seal, seal_file, seal_file_resumable, seal_into, seal_resumable};
 pub use crate::target::{Folder, Target, unfinished};
 pub use crate::verify::{Inspection, Parcel, Verified, inspect, verify};
 pub use crate::zip::{ZipFile, pack};

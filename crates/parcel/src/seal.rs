@@ -43,14 +43,7 @@ pub fn seal(seal: Seal<'_>, out: &Path) -> Result<Sealed, SealError> {
 pub fn seal_resumable(seal: Seal<'_>, out: &Path) -> Result<Sealed, SealError> {
     let failed = |source| SealError::Write { path: out.display().to_string(), source };
     let folder = Folder::resumable(out, &seal.id.to_string()).map_err(failed)?;
-    let outcome = write(seal, &folder);
-    if outcome.is_err() && folder.notes().is_ok_and(|notes| notes.is_empty()) {
-        // There is nothing to go on with.
-        folder.discard();
-    }
-    let sealed = outcome?;
-    folder.publish().map_err(failed)?;
-    Ok(sealed)
+    go_on(seal, &folder, failed)
 }
 
 /// Seals into a new ZIP file `out`: the same parcel, and one file. On failure there is no `out`.
@@ -58,6 +51,29 @@ pub fn seal_file(seal: Seal<'_>, out: &Path) -> Result<Sealed, SealError> {
     let failed = |source| SealError::Write { path: out.display().to_string(), source };
     let file = ZipFile::new(out, seal.id).map_err(failed)?;
     seal_into(seal, &file)
+}
+
+/// As [`seal_file`], and goes on after an interruption as [`seal_resumable`] does.
+pub fn seal_file_resumable(seal: Seal<'_>, out: &Path) -> Result<Sealed, SealError> {
+    let failed = |source| SealError::Write { path: out.display().to_string(), source };
+    let file = ZipFile::resumable(out, seal.id).map_err(failed)?;
+    go_on(seal, &file, failed)
+}
+
+/// Seals into a target that keeps what is whole when the seal fails.
+fn go_on(
+    seal: Seal<'_>,
+    target: &dyn Target,
+    failed: impl Fn(std::io::Error) -> SealError,
+) -> Result<Sealed, SealError> {
+    let outcome = write(seal, target);
+    if outcome.is_err() && target.notes().is_ok_and(|notes| notes.is_empty()) {
+        // There is nothing to go on with.
+        target.discard();
+    }
+    let sealed = outcome?;
+    target.publish().map_err(failed)?;
+    Ok(sealed)
 }
 
 /// Seals into a [`Target`], which is published at the end, or discarded.

@@ -41,7 +41,42 @@ pub struct Folder {
     draft: PathBuf,
     out: PathBuf,
     /// Of one that can go on after an interruption: where its notes are.
-    journal: Option<PathBuf>,
+    journal: Option<Notes>,
+}
+
+/// The notes of a seal that can go on after an interruption: lines in a hidden neighbour.
+#[derive(Debug)]
+pub(crate) struct Notes(PathBuf);
+
+impl Notes {
+    /// Goes on with those that are there.
+    pub(crate) fn begin(path: PathBuf) -> io::Result<Self> {
+        OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+        Ok(Self(path))
+    }
+
+    /// One write of a short line: lines of several threads don't mix.
+    pub(crate) fn add(&self, line: &str) -> io::Result<()> {
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.0)?;
+        file.write_all(line.as_bytes())
+    }
+
+    pub(crate) fn read(&self) -> io::Result<String> {
+        let mut text = String::new();
+        let file = File::open(&self.0)?;
+        if file.metadata()?.len() > NOTES_BYTES_MAX {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        io::Read::read_to_string(&mut io::Read::take(file, NOTES_BYTES_MAX), &mut text)?;
+        Ok(text)
+    }
+
+    /// Removes them: without their draft they say nothing to anybody.
+    pub(crate) fn forget(&self) {
+        match fs::remove_file(&self.0) {
+            Ok(()) | Err(_) => {}
+        }
+    }
 }
 
 impl Folder {
@@ -64,8 +99,7 @@ impl Folder {
             }
             made => made?,
         }
-        let journal = beside(out, name, "journal")?;
-        OpenOptions::new().append(true).create(true).mode(0o600).open(&journal)?;
+        let journal = Notes::begin(beside(out, name, "journal")?)?;
         Ok(Self { draft, out: out.to_owned(), journal: Some(journal) })
     }
 
@@ -80,7 +114,7 @@ impl Folder {
 }
 
 /// `.OUT.NAME.KIND` beside `out`, which must not exist.
-fn beside(out: &Path, name: &str, kind: &str) -> io::Result<PathBuf> {
+pub(crate) fn beside(out: &Path, name: &str, kind: &str) -> io::Result<PathBuf> {
     if out.symlink_metadata().is_ok() {
         return Err(io::Error::from(io::ErrorKind::AlreadyExists));
     }
@@ -132,28 +166,17 @@ impl Target for Folder {
     }
 
     fn note(&self, line: &str) -> io::Result<()> {
-        let Some(journal) = &self.journal else { return Ok(()) };
-        // One write of a short line: lines of several threads don't mix.
-        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(journal)?;
-        file.write_all(line.as_bytes())
+        self.journal.as_ref().map_or(Ok(()), |notes| notes.add(line))
     }
 
     fn notes(&self) -> io::Result<String> {
-        let Some(journal) = &self.journal else { return Ok(String::new()) };
-        let mut text = String::new();
-        let file = File::open(journal)?;
-        let found = file.metadata()?.len();
-        if found > NOTES_BYTES_MAX {
-            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
-        }
-        io::Read::read_to_string(&mut io::Read::take(file, NOTES_BYTES_MAX), &mut text)?;
-        Ok(text)
+        self.journal.as_ref().map_or_else(|| Ok(String::new()), Notes::read)
     }
 
     fn publish(&self) -> io::Result<()> {
         sync_folders(&self.draft)?;
         fs::rename(&self.draft, &self.out)?;
-        self.forget();
+        self.journal.iter().for_each(Notes::forget);
         File::open(parent(&self.out))?.sync_all()
     }
 
@@ -161,16 +184,7 @@ impl Target for Folder {
         match fs::remove_dir_all(&self.draft) {
             Ok(()) | Err(_) => {}
         }
-        self.forget();
-    }
-}
-
-impl Folder {
-    /// Removes the notes: without their draft they say nothing to anybody.
-    fn forget(&self) {
-        match self.journal.as_ref().map(fs::remove_file) {
-            None | Some(Ok(()) | Err(_)) => {}
-        }
+        self.journal.iter().for_each(Notes::forget);
     }
 }
 

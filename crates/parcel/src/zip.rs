@@ -4,10 +4,11 @@
 //! the first byte, each local header says what the directory says, nothing stands between, before or after.
 //! `docs/formats/parcel.md` §1.1 has it to the byte.
 
+mod left;
 mod read;
 mod write;
 
-pub(crate) use self::read::Zip;
+pub(crate) use self::read::{ReadAt, Zip};
 pub use self::write::{ZipFile, pack};
 
 /// Fields that hold this many defer to their ZIP64 twin.

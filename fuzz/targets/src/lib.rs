@@ -23,7 +23,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 37] = [
+pub const TARGETS: [Target; 39] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -59,6 +59,8 @@ pub const TARGETS: [Target; 37] = [
     Target { name: "parcel-signature", run: parcel::fuzzing::signature },
     Target { name: "parcel-bag", run: parcel::fuzzing::bag_files },
     Target { name: "parcel-file", run: parcel::fuzzing::one_file },
+    Target { name: "parcel-media", run: parcel::fuzzing::media },
+    Target { name: "parcel-foreign-zip", run: parcel::fuzzing::foreign_zip },
     Target { name: "exchange-message", run: exchange_message },
     Target { name: "exchange-book", run: exchange::fuzzing::book_file },
 ];

@@ -1,15 +1,17 @@
 //! Writing: each file of the parcel is appended as it comes, the directory at the end.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use super::left::{Left, close_gaps, whole_parts};
 use super::{Entry, U32_FULL, end};
-use crate::target::parent;
+use crate::target::{Notes, beside, parent};
 use crate::{TAG_FILES, Target, part_path};
 
 /// Bytes copied at a time.
@@ -23,6 +25,10 @@ pub struct ZipFile {
     /// The one folder at the top, with its `/`.
     top: String,
     state: Mutex<State>,
+    /// The same file, to read from.
+    reader: File,
+    /// Of one that can go on after an interruption.
+    notes: Option<Notes>,
 }
 
 #[derive(Debug)]
@@ -30,6 +36,9 @@ struct State {
     file: File,
     position: u64,
     entries: Vec<Entry>,
+    /// Entries of an interrupted run, until they are replaced; and those that nobody asked for yet.
+    earlier: BTreeSet<String>,
+    unasked: BTreeSet<String>,
     /// A write failed: what lies in the file is not known any more.
     broken: bool,
 }
@@ -37,15 +46,43 @@ struct State {
 impl ZipFile {
     /// `out` must not exist; its parent must.
     pub fn new(out: &Path, id: Uuid) -> io::Result<Self> {
-        if out.symlink_metadata().is_ok() {
+        let draft = beside(out, &id.to_string(), "draft")?;
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft)?;
+        Self::over(file, draft, (out, id), None)
+    }
+
+    /// As [`ZipFile::new`], and what an interrupted run with this id left is gone on with.
+    pub fn resumable(out: &Path, id: Uuid) -> io::Result<Self> {
+        let draft = beside(out, &id.to_string(), "draft")?;
+        if draft.symlink_metadata().is_ok_and(|facts| !facts.is_file()) {
+            // A link, or a folder, is nobody's draft.
             return Err(io::Error::from(io::ErrorKind::AlreadyExists));
         }
-        let last = out.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
-        let draft = parent(out).join(format!(".{last}.{id}.draft"));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        let state = State { file, position: 0, entries: Vec::new(), broken: false };
+        let mut how = OpenOptions::new();
+        let file =
+            how.read(true).write(true).create(true).truncate(false).mode(0o600).open(&draft)?;
+        let notes = Notes::begin(beside(out, &id.to_string(), "journal")?)?;
+        Self::over(file, draft, (out, id), Some(notes))
+    }
+
+    fn over(
+        mut file: File,
+        draft: PathBuf,
+        (out, id): (&Path, Uuid),
+        notes: Option<Notes>,
+    ) -> io::Result<Self> {
         let top = format!("parcel-{id}/");
-        Ok(Self { draft, out: out.to_owned(), top, state: Mutex::new(state) })
+        let entries = whole_parts(&file, &top)?;
+        let position = entries.last().map_or(0, Entry::end);
+        file.set_len(position)?;
+        file.seek(SeekFrom::Start(position))?;
+        let reader = file.try_clone()?;
+        let earlier: BTreeSet<String> = entries.iter().map(|entry| entry.name.clone()).collect();
+        let unasked = earlier.clone();
+        let state = State { file, position, entries, earlier, unasked, broken: false };
+        let state = Mutex::new(state);
+        Ok(Self { draft, out: out.to_owned(), top, state, reader, notes })
     }
 }
 
@@ -76,6 +113,11 @@ impl Target for ZipFile {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge));
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // What an earlier run left under this name is not what was wanted.
+        if state.earlier.remove(&name) {
+            state.unasked.remove(&name);
+            state.entries.retain(|known| known.name != name);
+        }
         let entry = Entry { name, crc: crc.finalize(), length, offset: state.position };
         state.append(&[&entry.local()])?;
         state.append(pieces)?;
@@ -83,8 +125,35 @@ impl Target for ZipFile {
         Ok(())
     }
 
+    fn left(&self, path: &str) -> io::Result<Option<Box<dyn Read + '_>>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = format!("{}{path}", self.top);
+        if !state.unasked.remove(&name) {
+            return Ok(None);
+        }
+        let entry = state.entries.iter().find(|entry| entry.name == name);
+        Ok(entry.map(|entry| {
+            let left = Left { file: &self.reader, at: entry.data(), left: entry.length };
+            Box::new(left) as Box<dyn Read + '_>
+        }))
+    }
+
+    fn note(&self, line: &str) -> io::Result<()> {
+        self.notes.as_ref().map_or(Ok(()), |notes| notes.add(line))
+    }
+
+    fn notes(&self) -> io::Result<String> {
+        self.notes.as_ref().map_or_else(|| Ok(String::new()), Notes::read)
+    }
+
     fn publish(&self) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody asked for these: the parcel has become shorter.
+        let State { entries, unasked, .. } = &mut *state;
+        entries.retain(|entry| !unasked.contains(&entry.name));
+        state.position = close_gaps(&self.reader, &mut state.entries)?;
+        let position = state.position;
+        state.file.seek(SeekFrom::Start(position))?;
         let directory: Vec<u8> = state.entries.iter().flat_map(Entry::central).collect();
         let tail = end(state.entries.len() as u64, directory.len() as u64, state.position);
         state.append(&[&directory, &tail])?;
@@ -93,6 +162,7 @@ impl Target for ZipFile {
             return Err(io::Error::from(io::ErrorKind::AlreadyExists));
         }
         fs::rename(&self.draft, &self.out)?;
+        self.notes.iter().for_each(Notes::forget);
         File::open(parent(&self.out))?.sync_all()
     }
 
@@ -100,6 +170,7 @@ impl Target for ZipFile {
         match fs::remove_file(&self.draft) {
             Ok(()) | Err(_) => {}
         }
+        self.notes.iter().for_each(Notes::forget);
     }
 }
 

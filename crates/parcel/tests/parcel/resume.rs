@@ -150,6 +150,55 @@ fn what_changed_since_is_sealed_anew() {
 }
 
 #[test]
+fn zip_that_was_interrupted_goes_on_and_has_no_gaps() {
+    let world = World::new();
+    let out = world.path("parcel.zip");
+    let cut = |given: usize| {
+        let mut entry = video(LENGTH);
+        let bytes = noise(LENGTH, 9)[..given].to_vec();
+        entry.open = Box::new(move || Ok(Box::new(io::Cursor::new(bytes))));
+        entry
+    };
+    // The source ends too early: 17 whole parts are noted.
+    let failed = parcel::seal_file_resumable(world.order(vec![cut(70_000)], PART), &out);
+    assert!(matches!(failed, Err(SealError::Length { .. })));
+    assert!(!out.exists() && parcel::unfinished(&out).unwrap() == Some(id()));
+    let draft = world.path(&format!(".parcel.zip.{}.draft", id()));
+    let before = std::fs::read(&draft).unwrap();
+    // One part was touched by somebody, and the last write was cut.
+    let mut left = before.clone();
+    let third = before.windows(16).position(|name| name == b"part-000003.p7m\x30").unwrap();
+    left[third + 2_000] ^= 1;
+    left.truncate(before.len() - 5);
+    std::fs::write(&draft, &left).unwrap();
+    let sealed = parcel::seal_file_resumable(world.order(vec![video(LENGTH)], PART), &out).unwrap();
+    let verified = parcel::verify(&out, &world.trust(), Watch::none()).unwrap();
+    assert_eq!(verified.digest, sealed.digest);
+    let video = parcel::open_file(&out, &world.recipient, &world.trust(), "video.mp4", None);
+    assert!(video.unwrap() == noise(LENGTH, 9));
+    // The first part is the very one of the first run; the touched one is not.
+    let after = std::fs::read(&out).unwrap();
+    assert!(after[..4_000] == before[..4_000]);
+    assert!(!after.windows(100).any(|piece| piece == &left[third + 1_950..third + 2_050]));
+    assert_eq!(files(world.folder.path()), ["parcel.zip"]);
+
+    // What has become shorter has no part too many.
+    let out = world.path("short.zip");
+    let failed = parcel::seal_file_resumable(world.order(vec![cut(70_000)], PART), &out);
+    assert!(failed.is_err());
+    let short = Entry::from_bytes("video.mp4", "video/mp4", now(), noise(9_000, 9));
+    parcel::seal_file_resumable(world.order(vec![short], PART), &out).unwrap();
+    parcel::verify(&out, &world.trust(), Watch::none()).unwrap();
+
+    // A link is nobody's draft.
+    let out = world.path("linked.zip");
+    let draft = world.path(&format!(".linked.zip.{}.draft", id()));
+    std::os::unix::fs::symlink(world.path("elsewhere"), draft).unwrap();
+    assert!(parcel::seal_file_resumable(world.order(case(), PART), &out).is_err());
+    assert!(!world.path("elsewhere").exists());
+}
+
+#[test]
 fn opening_that_was_interrupted_goes_on_with_whole_files_only() {
     let world = World::new();
     let sealed = world.path("parcel");

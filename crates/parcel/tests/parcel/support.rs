@@ -150,6 +150,7 @@ pub(crate) fn custody() -> Vec<CustodyEvent> {
             origin: "riverton.example/ledger".into(),
             entry: 41,
             leaf: "ab".repeat(32),
+            proof: Some("c2sp.org/tlog-proof@v1\nindex 41\n\nriverton.example/ledger\n42\n".into()),
         }),
     };
     vec![
