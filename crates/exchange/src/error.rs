@@ -134,6 +134,7 @@ impl From<GateError> for ExchangeError {
             GateError::Denied { entry, reason } => Self::Denied { entry, reason, clause: None },
             GateError::Unrecorded(source) => Self::Unrecorded(source),
             GateError::Withheld { .. }
+            | GateError::Unconfirmed { .. }
             | GateError::Unwitnessed { .. }
             | GateError::Expired { .. } => Self::Gate(error),
         }

@@ -1,8 +1,8 @@
-//! Why nothing was released.
+//! Why nothing was released, or why it is not certain what was done.
 
 use ledger::{AppendError, EntryNumber};
 
-/// Why nothing was released. Each that has an entry is in the ledger under it.
+/// Why nothing was released, or what was done and not confirmed. Each that has an entry is in the ledger under it.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// The policy said no.
@@ -16,6 +16,17 @@ pub enum GateError {
     /// The ledger did not confirm a record.
     #[error("the ledger did not confirm the record, so nothing was released")]
     Unrecorded(#[source] AppendError),
+    /// A write was done, and the ledger did not confirm the record that says so. Its decision is on record.
+    #[error(
+        "it was done, and the ledger did not confirm the record of that; quote ledger entry {decided}"
+    )]
+    Unconfirmed {
+        /// The entry of the decision.
+        decided: EntryNumber,
+        /// Why.
+        #[source]
+        source: AppendError,
+    },
     /// It was permitted and fetched, and must not leave all the same.
     #[error("withheld: {reason}; quote ledger entry {entry}")]
     Withheld {
@@ -48,6 +59,7 @@ impl GateError {
             | Self::Withheld { entry, .. }
             | Self::Unwitnessed { entry, .. }
             | Self::Expired { entry } => Some(*entry),
+            Self::Unconfirmed { decided, .. } => Some(*decided),
             Self::Unrecorded(_) => None,
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::data::{Fingerprint, Print};
 use crate::error::GateError;
-use crate::permit::{Decided, Held, Permit, Released, Ticket, Trail, durable, withheld};
+use crate::permit::{Decided, Held, Permit, Released, Ticket, Trail, durable, unknown, withheld};
 use crate::plan::{Mode, Plan};
 use crate::record::{Header, decided};
 
@@ -77,7 +77,7 @@ impl Gate {
                 }
             }
         }
-        let trail = Arc::new(self.trail(header, entry, &plan));
+        let trail = Arc::new(self.trail(header, entry, (question.action, &plan)));
         Ok(Permit::new(question, plan, trail))
     }
 
@@ -87,7 +87,8 @@ impl Gate {
     /// [`GateError::Unrecorded`] if the ledger confirmed either record not; [`GateError::Expired`];
     /// [`GateError::Unwitnessed`] as for [`Self::authorise`];
     /// [`GateError::Withheld`] if the data is over the plan's limits or carries handling marks
-    /// beyond those of the question.
+    /// beyond those of the question; [`GateError::Unconfirmed`] if a write was done and its record is not
+    /// confirmed.
     pub async fn release<T: Fingerprint>(&self, held: Held<T>) -> Result<Released<T>, GateError> {
         let (permit, data) = held.split();
         let trail = Arc::clone(permit.trail());
@@ -124,8 +125,14 @@ impl Gate {
             return Err(GateError::Withheld { entry: decided.entry, reason });
         }
         let record = trail.header.record(event, print.subjects);
-        let receipt = self.ledger.append(record).await.map_err(GateError::Unrecorded)?;
-        Ok(Released::new(data, receipt))
+        let written = data.written().is_some();
+        match self.ledger.append(record).await {
+            Ok(receipt) => Ok(Released::new(data, receipt)),
+            Err(source) if written => {
+                Err(GateError::Unconfirmed { decided: decided.entry, source })
+            }
+            Err(source) => Err(GateError::Unrecorded(source)),
+        }
     }
 
     /// Records that nothing came of a permit, for a reason without CJI in it: the source failed,
@@ -139,6 +146,21 @@ impl Gate {
         self.close(trail, decided, reason).await
     }
 
+    /// Records that nobody knows whether what was permitted was done, for a reason without CJI in it: the
+    /// source broke off while it was committing, say.
+    ///
+    /// # Errors
+    /// [`GateError::Unrecorded`].
+    pub async fn unknown(&self, ticket: Ticket, reason: &str) -> Result<Receipt, GateError> {
+        let trail = ticket.trail();
+        let decided = durable(trail.decided.clone()).await.map_err(GateError::Unrecorded)?;
+        if !trail.close() {
+            return Ok(decided);
+        }
+        let record = unknown(&trail.header, decided.entry, reason);
+        self.ledger.append(record).await.map_err(GateError::Unrecorded)
+    }
+
     /// Why the ledger's witnesses let nothing out, if so.
     fn unwitnessed(&self, action: Action) -> Option<String> {
         if !needs_witness(action) {
@@ -147,11 +169,11 @@ impl Gate {
         self.ledger.releasable().err().map(|why| why.to_string())
     }
 
-    fn trail(&self, header: Header, entry: Decided, plan: &Plan) -> Trail {
+    fn trail(&self, header: Header, entry: Decided, of: (Action, &Plan)) -> Trail {
         let now = (self.clock)();
         let expires =
             now.saturating_add(SignedDuration::from_secs(PERMIT_SECONDS_MAX)).unwrap_or(now);
-        Trail::new(self.ledger.clone(), header, entry, expires, Arc::clone(&self.clock), plan)
+        Trail::new(self.ledger.clone(), header, entry, expires, Arc::clone(&self.clock), of)
     }
 
     /// The policy's answer, unless the plan is not what was asked about.

@@ -5,8 +5,10 @@
 //! - only [`Gate::authorise`] makes a permit, only [`Permit::hold`] makes a held value, only
 //!   [`Gate::release`] makes a released one, and each is moved, never copied;
 //! - a permit is for one question, one plan and [`PERMIT_SECONDS_MAX`] seconds;
-//! - every permit under which something may leave comes to an end in the ledger: released, written or
-//!   withheld, even if whoever asked went away.
+//! - every permit under which something may leave comes to an end in the ledger: released, written,
+//!   withheld, or of unknown outcome, even if whoever asked went away;
+//! - nothing that may have been changed is recorded as withheld: who changes something and can't say whether
+//!   it was done says so.
 //!
 //! Absent on purpose: a second constructor, `Debug`, `Clone` or `Deref` on [`Held`], and any way to
 //! switch the records off. Its one limit: a connector could fetch without spending a permit, so

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use ledger::{AppendError, EntryNumber, Event, Ledger, Receipt, Record};
-use policy::Question;
+use policy::{Action, Question};
 use tokio::sync::watch;
 
 use crate::gate::Clock;
@@ -27,9 +27,56 @@ pub(crate) struct Trail {
     pub(crate) decided: Decided,
     pub(crate) expires: Timestamp,
     pub(crate) clock: Clock,
-    /// False for a page without records: nothing leaves under its permit, so nothing is withheld.
-    ends: bool,
+    end: End,
     closed: AtomicBool,
+}
+
+/// What is recorded of a permit whose end nobody recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// A page without records: nothing leaves under its permit, so nothing is withheld.
+    Nothing,
+    /// It only gives data out, and what was not released was not given.
+    Withheld,
+    /// It changes something, which goes on without whoever asked: it may have been done.
+    Unknown,
+}
+
+impl End {
+    fn of(action: Action, plan: &Plan) -> Self {
+        match plan {
+            Plan::Query(_)
+            | Plan::Evidence(_)
+            | Plan::Audit(_)
+            | Plan::Export(_)
+            | Plan::Parcel(_) => (),
+            Plan::None => return Self::Nothing,
+        }
+        match action {
+            Action::WriteRecord
+            | Action::RequestExport
+            | Action::ApproveExport
+            | Action::HoldRecords
+            | Action::DisposeRecords
+            | Action::ManagePeople
+            | Action::ManageProviders
+            | Action::ManagePartners
+            | Action::ReviewAgreements
+            | Action::ReceiveParcel
+            | Action::RecallExport
+            | Action::DestroyParcel => Self::Unknown,
+            Action::RunQuery
+            | Action::ReadEvidence
+            | Action::SealExport
+            | Action::DownloadParcel
+            | Action::OpenParcel
+            | Action::UseTool
+            | Action::ReadAudit
+            | Action::ReadOwnAccesses
+            | Action::ViewPosture
+            | Action::ViewPeople => Self::Withheld,
+        }
+    }
 }
 
 impl Trail {
@@ -39,17 +86,10 @@ impl Trail {
         decided: Decided,
         expires: Timestamp,
         clock: Clock,
-        plan: &Plan,
+        (action, plan): (Action, &Plan),
     ) -> Self {
-        let ends = match plan {
-            Plan::Query(_)
-            | Plan::Evidence(_)
-            | Plan::Audit(_)
-            | Plan::Export(_)
-            | Plan::Parcel(_) => true,
-            Plan::None => false,
-        };
-        Self { ledger, header, decided, expires, clock, ends, closed: AtomicBool::new(false) }
+        let (end, closed) = (End::of(action, plan), AtomicBool::new(false));
+        Self { ledger, header, decided, expires, clock, end, closed }
     }
 
     /// True for the first caller only.
@@ -71,11 +111,22 @@ pub(crate) fn withheld(header: &Header, decided: EntryNumber, reason: &str) -> R
     header.record(event, Vec::new())
 }
 
+pub(crate) fn unknown(header: &Header, decided: EntryNumber, reason: &str) -> Record {
+    let event = Event::OutcomeUnknown { decided: decided.0, reason: reason.to_owned() };
+    header.record(event, Vec::new())
+}
+
 const ABANDONED: &str = "whoever asked went away before anything was released";
+const UNSEEN: &str = "whoever asked went away before it was done";
 
 impl Drop for Trail {
     fn drop(&mut self) {
-        if !self.close() || !self.ends {
+        let (record, reason): (fn(&Header, EntryNumber, &str) -> Record, _) = match self.end {
+            End::Nothing => return,
+            End::Withheld => (withheld, ABANDONED),
+            End::Unknown => (unknown, UNSEEN),
+        };
+        if !self.close() {
             return;
         }
         let (ledger, header, decided) =
@@ -86,7 +137,7 @@ impl Drop for Trail {
         };
         runtime.spawn(async move {
             let Ok(decided) = durable(decided).await else { return };
-            let record = withheld(&header, decided.entry, ABANDONED);
+            let record = record(&header, decided.entry, reason);
             if let Err(error) = ledger.append(record).await {
                 tracing::warn!(%error, "the end of a permit could not be recorded");
             }
@@ -95,7 +146,7 @@ impl Drop for Trail {
 }
 
 /// Leave to fetch once, and only what was asked. Only [`crate::Gate::authorise`] makes it.
-#[must_use = "a permit that is dropped is recorded as withheld, if anything could leave under it"]
+#[must_use = "a permit that is dropped is recorded as withheld, or as of unknown outcome if it changes something"]
 pub struct Permit {
     question: Question,
     plan: Plan,
@@ -128,7 +179,7 @@ impl Permit {
         (self.trail.clock)() > self.trail.expires
     }
 
-    /// A handle by which the permit can be recorded as withheld after it was spent.
+    /// A handle by which the permit's end can be recorded after it was spent.
     pub fn ticket(&self) -> Ticket {
         Ticket(Arc::clone(&self.trail))
     }
@@ -143,7 +194,7 @@ impl Permit {
     }
 }
 
-/// Stands for a permit that was spent, to record that nothing came of it. Gives no data.
+/// Stands for a permit that was spent, to record that nothing came of it, or that nobody knows. Gives no data.
 pub struct Ticket(Arc<Trail>);
 
 impl Ticket {

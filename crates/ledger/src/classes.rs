@@ -97,3 +97,12 @@ impl Retention {
         Self::ALL.into_iter().find(|class| class.code() == code)
     }
 }
+
+/// What one fact of a record was, and what it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldChange {
+    pub field: String,
+    pub before: String,
+    pub after: String,
+}

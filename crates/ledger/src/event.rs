@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use crate::classes::{Outcome, Retention, Severity, Verdict};
+pub use crate::classes::{FieldChange, Outcome, Retention, Severity, Verdict};
 use crate::envelope::Bucket;
 pub use crate::kinds::{KINDS, Kind};
 use crate::retention::{HoldScope, Statement};
@@ -207,6 +207,11 @@ pub enum Event {
     Written {
         decided: u64,
         rows: u64,
+    },
+    /// Whether what entry `decided` allowed was done is not known: nobody saw its end.
+    OutcomeUnknown {
+        decided: u64,
+        reason: String,
     },
     /// A request that never became a question: `csrf`, `stale-session`, `bad-input:<field>`,
     /// `unknown-tool`, `foreign-handle`, `too-large`.
@@ -485,13 +490,4 @@ pub enum Event {
         started: u64,
         what: String,
     },
-}
-
-/// What one fact of a record was, and what it is now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FieldChange {
-    pub field: String,
-    pub before: String,
-    pub after: String,
 }

@@ -67,6 +67,7 @@ kinds! {
     Event::Released { .. } => RELEASED, "released", 17, Notice, Standard;
     Event::Withheld { .. } => WITHHELD, "withheld", 18, Warning, Standard;
     Event::Written { .. } => WRITTEN, "written", 19, Notice, Standard;
+    Event::OutcomeUnknown { .. } => OUTCOME_UNKNOWN, "outcome-unknown", 101, Alert, Standard;
     Event::RequestRefused { .. } => REQUEST_REFUSED, "request-refused", 20, Warning, Standard;
     Event::AuditRead { .. } => AUDIT_READ, "audit-read", 21, Notice, Standard;
     Event::IndexKeyRotated { .. } => INDEX_KEY_ROTATED, "index-key-rotated", 39, Notice, Standard;

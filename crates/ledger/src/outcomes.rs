@@ -17,6 +17,7 @@ impl Event {
             | Self::ExportRejected { .. }
             | Self::ParcelRefused { .. } => Outcome::Deny,
             Self::Withheld { .. }
+            | Self::OutcomeUnknown { .. }
             | Self::LedgerStalled { .. }
             | Self::WitnessStale { .. }
             | Self::WitnessForgot { .. }

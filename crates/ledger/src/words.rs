@@ -118,6 +118,9 @@ impl Event {
             Self::Written { decided, rows } => {
                 format!("changed {} under entry {decided}", counted(*rows, "row"))
             }
+            Self::OutcomeUnknown { decided, reason } => {
+                format!("may or may not have changed something under entry {decided}: {reason}")
+            }
             Self::RequestRefused { route, reason } => {
                 format!("sent a request to {route} that was refused: {reason}")
             }
@@ -289,7 +292,8 @@ impl Event {
             Self::ToolLoaded { tool, .. } => Facts { tool: Some(tool), ..none },
             Self::Released { decided, .. }
             | Self::Withheld { decided, .. }
-            | Self::Written { decided, .. } => Facts { decided: Some(*decided), ..none },
+            | Self::Written { decided, .. }
+            | Self::OutcomeUnknown { decided, .. } => Facts { decided: Some(*decided), ..none },
             Self::ExportRequested { partner, .. }
             | Self::SecondaryDissemination { partner, .. } => {
                 Facts { partner: Some(partner), ..none }

@@ -94,6 +94,13 @@ pub enum Fault {
         /// What would have happened.
         changed: u64,
     },
+    /// A write was committing when its answer failed to come. Only the database knows whether it was done.
+    #[error("the database did not say whether the change was made")]
+    Uncertain {
+        /// What kept the answer away.
+        #[source]
+        source: Option<Box<Fault>>,
+    },
     /// The store has no such document.
     #[error("there is no such document")]
     NoDocument,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt as _;
 use gate::{Outcome, QueryPlan, Rows};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::CancelToken;
 use tokio_postgres::error::SqlState;
 use wire::Egress;
@@ -107,10 +107,22 @@ impl Postgres {
     ) -> Result<Outcome, Fault> {
         let (inner, plan, session) = (Arc::clone(&self.0), plan.clone(), session.clone());
         let work = async move {
-            let wait_max = plan.limits.wait_max;
-            within(wait_max, inner.write(&plan, &session)).await
+            let (wait_max, started) = (plan.limits.wait_max, Instant::now());
+            // Given up before the commit, the link closes and the database rolls back.
+            let (link, _seat, outcome) = within(wait_max, inner.change(&plan, &session)).await?;
+            let left = wait_max.saturating_sub(started.elapsed());
+            let committed = within(left, async { Ok(link.client.batch_execute("commit").await) });
+            match committed.await {
+                Ok(Ok(())) => {
+                    inner.give(link);
+                    Ok(outcome)
+                }
+                Ok(Err(error)) if was_refused(&error) => Err(fault(&error, wait_max)),
+                Ok(Err(error)) => Err(uncertain(fault(&error, wait_max))),
+                Err(late) => Err(uncertain(late)),
+            }
         };
-        tokio::spawn(work).await.unwrap_or(Err(Fault::Stopped))
+        tokio::spawn(work).await.unwrap_or_else(|_| Err(uncertain(Fault::Stopped)))
     }
 }
 
@@ -170,33 +182,32 @@ impl Inner {
         answer
     }
 
-    async fn write(&self, plan: &QueryPlan, session: &Session) -> Result<Outcome, Fault> {
+    /// Does it all but for the commit. On a link that is dropped it is undone.
+    async fn change(
+        &self,
+        plan: &QueryPlan,
+        session: &Session,
+    ) -> Result<(Link, SemaphorePermit<'_>, Outcome), Fault> {
         if plan.view.is_some() {
             return Err(Fault::Statement { problem: "a write has no pages".to_owned() });
         }
         let statement = wrap(plan, Dialect::Postgres)?.rows;
         let wait_max = plan.limits.wait_max;
         let started = Instant::now();
-        let _seat = self.seats.acquire().await.map_err(|_| Fault::Stopped)?;
+        let seat = self.seats.acquire().await.map_err(|_| Fault::Stopped)?;
         let mut link = self.take(wait_max).await?;
         let left = wait_max.saturating_sub(started.elapsed());
         link.begin("begin read write", session, left).await?;
-        let outcome = match change(&mut link, &statement, plan).await {
-            Ok(outcome) => {
-                let committed = link.client.batch_execute("commit").await;
-                committed.map_err(|error| fault(&error, wait_max))?;
-                Ok(outcome)
-            }
+        match change(&mut link, &statement, plan).await {
+            Ok(outcome) => Ok((link, seat, outcome)),
             Err(problem) => {
                 // A link that can't roll back is dropped, and the database rolls back for it.
-                if link.client.batch_execute("rollback").await.is_err() {
-                    return Err(problem);
+                if link.client.batch_execute("rollback").await.is_ok() {
+                    self.give(link);
                 }
                 Err(problem)
             }
-        };
-        self.give(link);
-        outcome
+        }
     }
 }
 
@@ -276,6 +287,19 @@ async fn change(
         return Err(Fault::UnexpectedRows { expected, changed });
     }
     Ok(Outcome { rows_changed: changed })
+}
+
+fn uncertain(fault: Fault) -> Fault {
+    Fault::Uncertain { source: Some(Box::new(fault)) }
+}
+
+/// Whether the database said that it did not commit. Of a connection that broke (class 08), of an operator who
+/// stopped it (57) and of an error of its own (58, XX, 40003) it does not know that, or says it too early.
+fn was_refused(error: &tokio_postgres::Error) -> bool {
+    let Some(code) = error.code().map(SqlState::code) else { return false };
+    code == SqlState::QUERY_CANCELED.code()
+        || !(["08", "57", "58", "XX"].iter().any(|class| code.starts_with(class))
+            || code == "40003")
 }
 
 /// Messages are passed on where they speak of names, rights, resources and connections; those about

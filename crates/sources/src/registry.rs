@@ -83,9 +83,12 @@ impl Sources {
     /// Runs a permitted write, in a transaction that rolls back unless the expected number of rows
     /// changed.
     ///
+    /// It goes on if this is dropped, and its outcome is then recorded as unknown: have it run where nobody's
+    /// going away drops it.
+    ///
     /// # Errors
-    /// As [`Self::fetch`]; nothing was changed then, unless the connection was lost while the
-    /// database was committing.
+    /// As [`Self::fetch`]; nothing was changed then, but for [`Fault::Uncertain`], whose ticket is for
+    /// [`gate::Gate::unknown`].
     pub async fn execute(&self, permit: Permit) -> Result<Held<Outcome>, SourceError> {
         match self.outcome(&permit).await {
             Ok(outcome) => Ok(permit.hold(outcome)),

@@ -100,7 +100,7 @@ impl Sqlite {
         let deadline = Deadline::new(&plan.limits);
         let seat = deadline.seat(&self.writer).await?;
         let (shared, plan) = (Arc::clone(&self.shared), plan.clone());
-        blocking(move || {
+        let writing = blocking(move || {
             let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
             if writer.is_none() {
                 *writer = Some(connect(&shared.path, Rights::Write)?);
@@ -109,8 +109,12 @@ impl Sqlite {
             let outcome = write(connection, &plan, deadline);
             drop(seat);
             outcome
+        });
+        // A thread that did not come to its end may have got as far as the commit.
+        writing.await.map_err(|fault| match fault {
+            Fault::Stopped => Fault::Uncertain { source: Some(Box::new(fault)) },
+            other => other,
         })
-        .await
     }
 }
 
@@ -327,8 +331,20 @@ fn write(
         transaction.rollback().map_err(failed)?;
         return Err(Fault::UnexpectedRows { expected, changed });
     }
-    transaction.commit().map_err(failed)?;
+    commit(transaction, deadline)?;
     Ok(Outcome { rows_changed: changed })
+}
+
+/// A commit that failed in the transaction left everything as it was. If the transaction is over all the same,
+/// the disk failed on the way, and what is in the file shows at the next opening.
+fn commit(transaction: rusqlite::Transaction<'_>, deadline: Deadline) -> Result<(), Fault> {
+    let Err(error) = transaction.execute_batch("commit") else { return Ok(()) };
+    let fault = deadline.fault(&error);
+    if transaction.is_autocommit() {
+        return Err(Fault::Uncertain { source: Some(Box::new(fault)) });
+    }
+    transaction.rollback().map_err(|error| deadline.fault(&error))?;
+    Err(fault)
 }
 
 struct Bound<'a>(&'a Value);

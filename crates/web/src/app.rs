@@ -6,9 +6,10 @@ use ::ledger::watched::WitnessState;
 use ::ledger::{Capacity, Health};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::handler::Handler;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use maud::Markup;
 
 use crate::agency::Agency;
@@ -20,7 +21,7 @@ use crate::pages::{
     audit, certificates, documents, emergency, exports, home, incoming, joint, ledger, log_out,
     mine, oidc, partners, people, providers, refusals, retention, sign_in, ssf, tools,
 };
-use crate::problem::Problem;
+use crate::problem::{Problem, chain};
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
 use crate::{assets, front, headers, scim};
 
@@ -49,10 +50,10 @@ pub fn router(agency: Shared) -> Router {
         .route("/step-up", get(sign_in::step_up))
         .route("/emergency", get(emergency::form).post(emergency::open))
         .route("/emergency/key", post(emergency::key))
-        .route("/emergency/uses", get(emergency::list).post(emergency::review))
-        .route("/sign-out", post(sign_in::sign_out))
+        .route("/emergency/uses", get(emergency::list).merge(carried(emergency::review)))
+        .route("/sign-out", carried(sign_in::sign_out))
         .route("/me", get(home::me))
-        .route("/me/sessions", get(mine::sessions).post(mine::end))
+        .route("/me/sessions", get(mine::sessions).merge(carried(mine::end)))
         .route("/me/accesses", get(mine::accesses).post(mine::older))
         .route("/tools/{tool}", get(tools::open))
         .route("/tools/{tool}/runs", post(tools::run))
@@ -70,9 +71,9 @@ pub fn router(agency: Shared) -> Router {
         .route("/audit/joint", get(joint::start).post(joint::reconcile))
         .route("/audit/joint/extract", post(joint::extract))
         .route("/audit/retention", get(retention::overview))
-        .route("/audit/retention/dispose", post(retention::dispose))
-        .route("/audit/retention/hold", post(retention::hold))
-        .route("/audit/retention/release", post(retention::release))
+        .route("/audit/retention/dispose", carried(retention::dispose))
+        .route("/audit/retention/hold", carried(retention::hold))
+        .route("/audit/retention/release", carried(retention::release))
         .route("/csp-reports", post(home::csp_report))
         .route("/health", get(home::health))
         .route("/ready", get(home::ready))
@@ -95,25 +96,25 @@ fn sharing_pages() -> Router<Shared> {
         .route("/exports/opener", get(exports::opener))
         .route(
             "/exports/templates/{template}",
-            get(exports::templates::one).post(exports::templates::remove),
+            get(exports::templates::one).merge(carried(exports::templates::remove)),
         )
-        .route("/exports/{export}/template", post(exports::templates::keep))
+        .route("/exports/{export}/template", carried(exports::templates::keep))
         .route("/exports/{export}", get(exports::one))
         .route("/exports/{export}/progress", get(exports::progress))
-        .route("/exports/{export}/approve", post(exports::approve))
-        .route("/exports/{export}/reject", post(exports::reject))
-        .route("/exports/{export}/recall", post(exports::recall))
+        .route("/exports/{export}/approve", carried(exports::approve))
+        .route("/exports/{export}/reject", carried(exports::reject))
+        .route("/exports/{export}/recall", carried(exports::recall))
         .route("/exports/{export}/parcel", post(exports::download))
         .route("/partners", get(partners::list))
         .route("/partners/{ori}", get(partners::one))
-        .route("/agreements/{id}", get(partners::agreement).post(partners::review))
+        .route("/agreements/{id}", get(partners::agreement).merge(carried(partners::review)))
         .route("/agreements/{id}/document", get(partners::document))
         .route("/incoming", get(incoming::list))
         .route("/incoming/{parcel}", get(incoming::one).post(incoming::open))
-        .route("/incoming/{parcel}/accept", post(deciding::accept))
-        .route("/incoming/{parcel}/reject", post(deciding::reject))
-        .route("/incoming/{parcel}/keep", post(deciding::keep))
-        .route("/incoming/{parcel}/destroy", post(deciding::destroy))
+        .route("/incoming/{parcel}/accept", carried(deciding::accept))
+        .route("/incoming/{parcel}/reject", carried(deciding::reject))
+        .route("/incoming/{parcel}/keep", carried(deciding::keep))
+        .route("/incoming/{parcel}/destroy", carried(deciding::destroy))
         .route("/incoming/{parcel}/files/{handle}", get(incoming::file))
 }
 
@@ -121,23 +122,38 @@ fn sharing_pages() -> Router<Shared> {
 fn people_pages() -> Router<Shared> {
     Router::new()
         .route("/people", get(people::list).post(people::search))
-        .route("/people/bulk", post(people::bulk))
-        .route("/people/new", get(people::new).post(people::make))
-        .route("/people/review", get(people::due).post(people::review))
-        .route("/people/training", get(people::overview).post(people::take_in))
-        .route("/people/directories", get(people::directories).post(people::change_tokens))
+        .route("/people/bulk", carried(people::bulk))
+        .route("/people/new", get(people::new).merge(carried(people::make)))
+        .route("/people/review", get(people::due).merge(carried(people::review)))
+        .route("/people/training", get(people::overview).merge(carried(people::take_in)))
+        .route("/people/directories", get(people::directories).merge(carried(people::change_tokens)))
         .route("/people/providers", get(providers::moved))
-        .route("/identity/providers", get(providers::list).post(providers::upload))
+        .route("/identity/providers", get(providers::list).merge(carried(providers::upload)))
         .route("/identity/oidc/{provider}", get(providers::oidc_page))
         .route("/identity/oidc/{provider}/try", get(providers::start_oidc))
-        .route("/identity/trust", get(providers::moved).post(providers::trust))
+        .route("/identity/trust", get(providers::moved).merge(carried(providers::trust)))
         .route("/identity/guides/{guide}", get(providers::guide))
-        .route("/identity/providers/{draft}", get(providers::one).post(providers::change))
+        .route("/identity/providers/{draft}", get(providers::one).merge(carried(providers::change)))
         .route("/identity/providers/{draft}/try", get(providers::start))
         .route("/identity/providers/{draft}/metadata", get(providers::metadata))
-        .route("/people/{account}", get(people::one).post(people::change))
-        .route("/people/{account}/facts", post(people::edit))
-        .route("/people/{account}/qualifications", post(people::qualify))
+        .route("/people/{account}", get(people::one).merge(carried(people::change)))
+        .route("/people/{account}/facts", carried(people::edit))
+        .route("/people/{account}/qualifications", carried(people::qualify))
+}
+
+/// A form that changes something. Its request is a task of its own: a person who closes the page, or whose
+/// session is cut, lets go of the answer, and must not cut the act off from the record of it.
+fn carried<H, T>(handler: H) -> MethodRouter<Shared>
+where
+    H: Handler<T, Shared>,
+    T: 'static,
+{
+    post(handler).layer(middleware::from_fn(|request: Request, next: Next| async move {
+        tokio::spawn(next.run(request)).await.unwrap_or_else(|error| {
+            tracing::error!(error = %chain(&error), "an act did not come to its end");
+            Problem::maybe_done().into_response()
+        })
+    }))
 }
 
 /// Cuts what runs in a session that ends. Puts the frame of the page around a [`Problem`], with the

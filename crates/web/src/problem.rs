@@ -65,6 +65,26 @@ impl Problem {
         )
     }
 
+    /// Nobody saw the end of an act.
+    pub fn maybe_done() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "It is not known whether this was done",
+            "It was begun, and broke off before anything said whether the change was made. Look whether it was \
+             made before you do it again, and tell your system administrator.",
+        )
+    }
+
+    /// It was done, and that it was is not confirmed.
+    fn unconfirmed() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "It was done, and recording is unavailable",
+            "The change was made. The audit ledger has the permission for it, and did not confirm the record \
+             that it was made. Do not do it again; tell your system administrator.",
+        )
+    }
+
     /// The ledger's witnesses let nothing out, for this reason.
     fn unwitnessed(reason: &str) -> Self {
         Self::new(
@@ -130,6 +150,10 @@ impl From<GateError> for Problem {
             GateError::Denied { entry, reason } => Self::refused(reason, entry),
             GateError::Withheld { entry, reason } => Self::refused(reason, entry),
             GateError::Unrecorded(source) => source.into(),
+            GateError::Unconfirmed { decided, ref source } => {
+                tracing::error!(error = %chain(source), "a write was done and is not confirmed");
+                Self::unconfirmed().with_entry(decided)
+            }
             GateError::Unwitnessed { entry, reason } => {
                 Self::unwitnessed(&reason).with_entry(entry)
             }
@@ -190,7 +214,7 @@ impl From<ledger::retention::DisposeError> for Problem {
             | E::NoHold { .. } => {
                 Self::new(StatusCode::CONFLICT, "That is not possible now", sentence(&error))
             }
-            E::Destroy(_) => {
+            E::Destroy(_) | E::Unconcluded(_) => {
                 tracing::error!(error = %chain(&error), "a disposal is not finished");
                 let title = "Announced, and not finished";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, title, sentence(&error))

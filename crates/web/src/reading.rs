@@ -1,5 +1,7 @@
 //! The road from a plan to released data, in one place: authorise, fetch, release.
 
+use std::sync::Arc;
+
 use exchange::Caller;
 use gate::{Document, Held, Outcome, Permit, Released, Rows};
 use jiff::tz::TimeZone;
@@ -8,7 +10,7 @@ use sources::{Fault, SourceError};
 use tools::plan::{Context, Planned};
 
 use crate::agency::Agency;
-use crate::problem::Problem;
+use crate::problem::{Problem, chain};
 
 impl Agency {
     /// What plans are made for: this person, here, now.
@@ -31,18 +33,23 @@ impl Agency {
         Ok(self.gate.release(held).await?)
     }
 
-    /// A write.
+    /// A write. What was begun is carried through and recorded, even if the person goes away meanwhile or
+    /// their session ends.
     ///
     /// # Errors
-    /// As [`Agency::run_read`].
+    /// As [`Agency::run_read`]; one that says so when it is not known whether the write was done.
     pub async fn run_write(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         planned: Planned,
     ) -> Result<Released<Outcome>, Problem> {
         let permit = self.permit(caller, planned).await?;
-        let held = self.kept(self.sources.execute(permit).await).await?;
-        Ok(self.gate.release(held).await?)
+        let agency = Arc::clone(self);
+        carry_through(async move {
+            let held = agency.kept(agency.sources.execute(permit).await).await?;
+            Ok(agency.gate.release(held).await?)
+        })
+        .await
     }
 
     /// A document, or a range of it.
@@ -71,10 +78,34 @@ impl Agency {
             Ok(held) => return Ok(held),
             Err(error) => error,
         };
+        if let Fault::Uncertain { .. } = &fault {
+            let reason = chain(&fault);
+            tracing::error!(source = source_id, reason, "it is not known whether a write was done");
+            let told = self.gate.unknown(ticket, &reason).await;
+            let problem = Problem::maybe_done();
+            return Err(match told {
+                Ok(receipt) => problem.with_entry(receipt.entry),
+                Err(_) => problem,
+            });
+        }
         let receipt = self.gate.withhold(ticket, &fault.to_string()).await?;
         tracing::warn!(source = source_id, %fault, entry = receipt.entry.0, "a source gave nothing");
         Err(Problem::source(&fault).with_entry(receipt.entry))
     }
+}
+
+/// Does what can't be taken back in a task of its own: a person who closes the page, or whose session ends,
+/// drops the request, and must not cut the act off from its record.
+///
+/// # Errors
+/// As `act`; [`Problem::maybe_done`] if it did not come to its end.
+pub(crate) async fn carry_through<T: Send + 'static>(
+    act: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(act).await.unwrap_or_else(|error| {
+        tracing::error!(error = %chain(&error), "an act did not come to its end");
+        Err(Problem::maybe_done())
+    })
 }
 
 impl Problem {

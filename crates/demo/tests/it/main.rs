@@ -6,6 +6,7 @@ mod agreements;
 mod alarms;
 mod authority;
 mod by_hand;
+mod carried;
 #[expect(dead_code, reason = "sessions whose time is over are told of elsewhere")]
 mod download;
 mod emergency;

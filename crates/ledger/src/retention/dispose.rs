@@ -51,7 +51,11 @@ pub(super) fn dispose(
     let Some(disposed) = announced? else { return Ok(Disposal::Nothing) };
     forget(index, &disposed)?;
     let done = Arc::clone(&disposed);
-    let finished = by_writer(queue, move |writer| writer.conclude(&done))?;
+    let concluded = by_writer(queue, move |writer| writer.conclude(&done));
+    let finished = concluded.map_err(|error| match error {
+        DisposeError::Append(source) => DisposeError::Unconcluded(source),
+        other => other,
+    })?;
     let (started, statement) = (EntryNumber(disposed.entry), disposed.statement.clone());
     Ok(Disposal::Done { started, finished, statement })
 }

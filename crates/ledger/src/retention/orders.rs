@@ -79,8 +79,37 @@ pub enum DisposeError {
          tried again at the next disposal or start"
     )]
     Destroy(#[source] AppendError),
+    /// It is destroyed, and only the entry that says so is missing.
+    #[error(
+        "it is destroyed, and the entry that says so could not be recorded yet: that is tried again at \
+             the next disposal or start"
+    )]
+    Unconcluded(#[source] AppendError),
     #[error("the search index could not forget")]
     Index(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl DisposeError {
+    /// Whether something may have been placed, released or destroyed all the same.
+    #[must_use]
+    pub fn may_have_acted(&self) -> bool {
+        match self {
+            // What was announced is carried out at the next start, even if it could not be read just then.
+            Self::Destroy(_) | Self::Unconcluded(_) | Self::Index(_) | Self::Read(_) => true,
+            Self::Append(error) => error.is_unknown() || matches!(error, AppendError::Closed),
+            Self::NotDue { .. }
+            | Self::Permanent
+            | Self::NoBucket { .. }
+            | Self::Already { .. }
+            | Self::HeldTooOften { .. }
+            | Self::HeldTooMany { .. }
+            | Self::HoldName
+            | Self::HoldExists { .. }
+            | Self::NoHold { .. }
+            | Self::Authority
+            | Self::Until => false,
+        }
+    }
 }
 
 /// What lies in a bucket.

@@ -123,6 +123,7 @@ fn all() -> Vec<Event> {
         released(15),
         Event::Withheld { decided: 15, reason: text("the source did not answer") },
         Event::Written { decided: 15, rows: 1 },
+        Event::OutcomeUnknown { decided: 15, reason: text("the connection broke") },
         Event::RequestRefused { route: text("/tools/x/runs"), reason: text("csrf") },
         Event::AuditRead { what: text("timeline"), count: 1 },
         Event::IndexKeyRotated { epoch: 2 },
@@ -335,6 +336,7 @@ decided: asked for run-query on vehicle 7KDR419 through vehicle-lookup: denied, 
 released: was given 1 rows (214 bytes) under entry 15
 withheld: was given nothing under entry 15: the source did not answer
 written: changed 1 row under entry 15
+outcome-unknown: may or may not have changed something under entry 15: the connection broke
 request-refused: sent a request to /tools/x/runs that was refused: csrf
 audit-read: read the audit ledger (timeline): 1 entry shown
 index-key-rotated: rotated the search index's key: epoch 2 begins
@@ -391,7 +393,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
         (1..=39)
             .chain(50..=64)
             .chain(70..=75)
-            .chain([80, 81, 82, 90, 91, 100])
+            .chain([80, 81, 82, 90, 91, 100, 101])
             .chain(110..=117)
             .collect()
     );

@@ -14,6 +14,7 @@ use sources::{Fault, Sources};
 
 pub(crate) struct Harness {
     pub(crate) gate: Gate,
+    ledger: ledger::Ledger,
     pub(crate) sources: Sources,
 }
 
@@ -23,7 +24,14 @@ impl Harness {
         let ledger = ledger::testing::ledger(Arc::new(keys::FixedClock::new(now)));
         let (schema, files) = policy::defaults();
         let policy = Policy::from_text(&schema, &files, ledger::digest).unwrap();
-        Self { gate: Gate::new(Arc::new(policy), ledger, Arc::new(move || now)), sources }
+        let gate = Gate::new(Arc::new(policy), ledger.clone(), Arc::new(move || now));
+        Self { gate, ledger, sources }
+    }
+
+    /// The kind of the ledger's newest entry.
+    pub(crate) fn last_kind(&self) -> &'static str {
+        let last = ledger::EntryNumber(self.ledger.size() - 1);
+        self.ledger.read(last).unwrap().record.event.kind()
     }
 
     pub(crate) async fn permit(&self, plan: Plan) -> Permit {

@@ -120,6 +120,7 @@ async fn the_query_part_of_the_story_on_postgresql() {
     writes_in_reads_are_refused(&harness).await;
     limits(&harness).await;
     writes(&harness).await;
+    commits_without_an_answer(&harness, &peer).await;
     row_level_security_knows_who_asks(&harness).await;
     who_is_not_believed(&peer).await;
     reads_that_nobody_waits_for_stop_at_the_server(&harness, &peer).await;
@@ -280,6 +281,46 @@ async fn writes(harness: &Harness) {
     assert!(matches!(refused, Err(Fault::ReadOnly)));
     let reads = harness.execute(write("rms-write", "select 1 as one", &[], None)).await;
     assert!(matches!(reads, Err(Fault::Statement { .. })));
+}
+
+/// What breaks or is late while the database commits may have been done; what the database refuses was not.
+async fn commits_without_an_answer(harness: &Harness, peer: &Peer) {
+    let flag = "update vehicles set year = :year where id = 'V-000003'";
+    let commit_with = async |what: &str| {
+        let sql = format!(
+            "create or replace function at_commit() returns trigger language plpgsql security definer \
+             as $$ begin {what}; return null; end $$;
+             drop trigger if exists at_commit on vehicles;
+             create constraint trigger at_commit after update on vehicles deferrable initially deferred \
+             for each row execute function at_commit();"
+        );
+        peer.sql("records", &sql).await;
+    };
+    let execute = async |year: &str, wait_max| {
+        let mut plan = write("rms-write", flag, &[("year", text(year))], Some(1));
+        plan.limits.wait_max = wait_max;
+        harness.execute(plan).await.unwrap_err()
+    };
+    let wait_max = Duration::from_secs(5);
+    commit_with("raise 'not like that'").await;
+    let refused = execute("2001", wait_max).await;
+    assert!(matches!(&refused, Fault::Database { code, .. } if code == "P0001"), "{refused}");
+    commit_with("perform pg_terminate_backend(pg_backend_pid())").await;
+    let broken = execute("2002", wait_max).await;
+    assert!(matches!(broken, Fault::Uncertain { .. }), "{broken}");
+    assert_eq!(count(harness, "year in (2001, 2002)").await, "0");
+    commit_with("perform pg_sleep(3)").await;
+    let late = execute("2003", Duration::from_millis(500)).await;
+    assert!(matches!(late, Fault::Uncertain { .. }), "{late}");
+    // The database does it all the same.
+    for _ in 0..100 {
+        if count(harness, "year = 2003").await == "1" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(count(harness, "year = 2003").await, "1");
+    peer.sql("records", "drop trigger at_commit on vehicles").await;
 }
 
 async fn row_level_security_knows_who_asks(harness: &Harness) {

@@ -60,6 +60,11 @@ impl gate::Fingerprint for Acted {
     fn fingerprint(&self) -> Print {
         print_of(self.what, self.count, &self.text)
     }
+
+    /// It is done: that it took long must not hide it.
+    fn written(&self) -> Option<u64> {
+        Some(self.count)
+    }
 }
 
 fn print_of(what: &'static str, count: u64, text: &str) -> Print {
@@ -387,20 +392,28 @@ pub async fn release(State(agency): State<Shared>, posted: Posted) -> Answer {
     Ok(go(&posted))
 }
 
-/// Does what was permitted, which blocks, and has it recorded that it was done or was not.
+/// Does what was permitted, which blocks, and has it recorded that it was done, was not, or may have been.
 async fn work(
     agency: &Shared,
     permit: Permit,
     act: impl FnOnce() -> Result<Acted, DisposeError> + Send + 'static,
 ) -> Result<(), Problem> {
-    let done = tokio::task::spawn_blocking(act).await;
-    match done.map_err(|error| Problem::internal(&error))? {
+    let gate = &agency.gate;
+    let Ok(done) = tokio::task::spawn_blocking(act).await else {
+        gate.unknown(permit.ticket(), "it did not come to its end").await?;
+        return Err(Problem::maybe_done());
+    };
+    match done {
         Ok(acted) => {
-            agency.gate.release(permit.hold(acted)).await?;
+            gate.release(permit.hold(acted)).await?;
             Ok(())
         }
+        Err(error) if error.may_have_acted() => {
+            gate.unknown(permit.ticket(), "it was begun and is not finished").await?;
+            Err(error.into())
+        }
         Err(error) => {
-            agency.gate.withhold(permit.ticket(), "it was not possible").await?;
+            gate.withhold(permit.ticket(), "it was not possible").await?;
             Err(error.into())
         }
     }
@@ -466,4 +479,16 @@ fn go(posted: &Posted) -> Response {
         return ([("x-go", PATH.to_owned())], "").into_response();
     }
     Redirect::to(PATH).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use gate::Fingerprint as _;
+
+    /// The gate records what is written as done, however late it is (`gate/tests/stories.rs`).
+    #[test]
+    fn what_was_disposed_of_counts_as_written() {
+        let acted = super::Acted { what: "a disposal", count: 3, text: String::new() };
+        assert_eq!(acted.written(), Some(3));
+    }
 }

@@ -40,6 +40,10 @@ impl gate::Fingerprint for Reviewed {
     fn fingerprint(&self) -> Print {
         print_of("uses of an emergency account", 1, &self.0)
     }
+
+    fn written(&self) -> Option<u64> {
+        Some(1)
+    }
 }
 
 async fn all(agency: &Shared) -> Result<Vec<Overview>, Problem> {

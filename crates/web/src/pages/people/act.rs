@@ -76,6 +76,11 @@ impl gate::Fingerprint for Acted {
     fn fingerprint(&self) -> Print {
         print_of("a change of accounts", 1, &self.0)
     }
+
+    /// It is done: that it took long must not hide it.
+    fn written(&self) -> Option<u64> {
+        Some(1)
+    }
 }
 
 /// What became of one account.
@@ -162,6 +167,10 @@ pub async fn bulk(State(agency): State<Shared>, posted: Posted) -> Answer {
     let permit = permit_to_manage(&agency, signed_in, "accounts").await?;
     let (mut done, mut not) = (Vec::new(), Vec::new());
     for id in chosen {
+        if signed_in.leash.is_cut() {
+            not.push("the rest: your session ended".to_owned());
+            break;
+        }
         let Some(account) = agency.account(id).await? else {
             not.push("an account that is no longer there".to_owned());
             continue;

@@ -73,6 +73,10 @@ pub async fn review(State(agency): State<Shared>, posted: Posted) -> Answer {
     let permit = permit_to_manage(&agency, signed_in, "accounts").await?;
     let (mut done, mut not) = (Vec::new(), Vec::new());
     for id in chosen {
+        if signed_in.leash.is_cut() {
+            not.push("the rest: your session ended".to_owned());
+            break;
+        }
         let Some(account) = agency.account(id).await? else {
             not.push("an account that is no longer there".to_owned());
             continue;

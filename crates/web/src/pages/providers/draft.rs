@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::facts::facts;
 use super::settings::{Described, FORMATS, SOURCES, Typed, described, file_name, signer_name};
-use super::{PATH, Shown, back, label, seen, trial};
+use super::{Changed, PATH, back, label, seen, trial};
 use crate::app::{Answer, Shared};
 use crate::pages::parts;
 use crate::pages::people::{may_act, permit, step_up};
@@ -212,7 +212,7 @@ pub async fn change(
         agency.ledger.append(signed_in.record(event)).await?;
         let done = drafts::discard(&agency.state, draft.id).await;
         done.map_err(|error| Problem::internal(&error))?;
-        agency.gate.release(permit.hold(Shown("the end of a draft", id))).await?;
+        agency.gate.release(permit.hold(Changed("the end of a draft", id))).await?;
         return Ok(Redirect::to(PATH).into_response());
     }
     let typed = Typed::read(&posted.fields);
@@ -240,7 +240,7 @@ pub async fn change(
         )
         .with_next(path, "Back to the draft"));
     }
-    agency.gate.release(permit.hold(Shown("settings of a draft", id))).await?;
+    agency.gate.release(permit.hold(Changed("settings of a draft", id))).await?;
     Ok(Redirect::to(&path).into_response())
 }
 

@@ -56,6 +56,19 @@ impl gate::Fingerprint for Shown {
     }
 }
 
+/// A draft that was changed, which closes its permit.
+struct Changed(&'static str, String);
+
+impl gate::Fingerprint for Changed {
+    fn fingerprint(&self) -> gate::Print {
+        print_of(self.0, 1, &self.1)
+    }
+
+    fn written(&self) -> Option<u64> {
+        Some(1)
+    }
+}
+
 /// Puts on record that this person sees this, and gives it the number of the entry.
 async fn seen(
     agency: &Shared,
@@ -318,7 +331,8 @@ pub async fn upload(State(agency): State<Shared>, uploaded: Uploaded) -> Answer 
                 .with_next(PATH, "To the drafts"));
         }
     }
-    agency.gate.release(permit.hold(Shown("a draft of a provider", draft.id.to_string()))).await?;
+    let made = Changed("a draft of a provider", draft.id.to_string());
+    agency.gate.release(permit.hold(made)).await?;
     Ok(Redirect::to(&format!("{PATH}/{}", draft.id)).into_response())
 }
 
