@@ -87,33 +87,21 @@ impl Exchange {
             return Err(ExchangeError::WrongState { what: "export", is, needs });
         }
         let details = &row.details;
-        let mut about = About {
-            kind: ResourceKind::Parcel,
-            id: parcel.to_string(),
-            record_class: details
-                .items
-                .first()
-                .map(|item| item.record_class.clone())
-                .ok_or(ExchangeError::NoSuch { what: "item" })?,
-            caveats: details.items.iter().flat_map(|item| item.caveats.clone()).collect(),
-            requested_by: Some(details.requester.id.clone()),
-            agreement: None,
-        };
         let agreement = self.agreement(&row.agreement).await?;
-        about.agreement = Some(&agreement);
-        let marks = about.caveats.iter().map(ToString::to_string).collect();
-        let plan = Plan::Parcel(format!("download parcel {parcel}"));
-        let action = Action::DownloadParcel;
-        let permit = self.ask(caller, action, about, &details.why, plan).await?;
-        let ticket = permit.ticket();
+        let (items, action) = ((export, details.items.as_slice()), Action::DownloadParcel);
+        let requester = Some(details.requester.id.clone());
+        // One for each record class in it: all must be open to whoever takes it away.
+        let permits =
+            self.ask_each(caller, action, items, &agreement, requester, &details.why).await?;
         let digest = match self.check_sealed(parcel, &sealed).await {
             Ok(digest) => digest,
             Err(error) => {
-                self.0.setup.gate.withhold(ticket, &error.chain()).await?;
+                for permit in &permits {
+                    self.0.setup.gate.withhold(permit.ticket(), &error.chain()).await?;
+                }
                 return Err(error);
             }
         };
-        let held = permit.hold(Sealed { digest, bytes: sealed.bytes, marks });
         let event = Event::ParcelDownloaded {
             export: export.to_string(),
             parcel: parcel.to_string(),
@@ -121,7 +109,14 @@ impl Exchange {
             bytes: sealed.bytes,
         };
         self.record(Some(caller), &details.why, event).await?;
-        let released = self.0.setup.gate.release(held).await?;
+        let mut released = None;
+        for permit in permits {
+            let caveats = &permit.question().resource.caveats;
+            let marks = caveats.iter().map(ToString::to_string).collect();
+            let held = permit.hold(Sealed { digest, bytes: sealed.bytes, marks });
+            released = Some(self.0.setup.gate.release(held).await?);
+        }
+        let released = released.ok_or(ExchangeError::NoSuch { what: "item" })?;
         Ok(self.stream(parcel, &sealed, form, &released))
     }
 

@@ -36,7 +36,7 @@ pub mod ssf;
 pub mod trial;
 
 pub use crate::admission::{AccountNote, AccountRules, Recorder, Recording};
-pub use crate::log_out::LogOut;
+pub use crate::log_out::{EndAsked, LogOut};
 pub use crate::saml::metadata::IdpSettings;
 pub use crate::saml::service::ServiceKeys;
 pub use crate::session::{Activity, Lookup, Session, SessionSummary, SessionToken, Signed};

@@ -1,15 +1,18 @@
 //! Single log-out (saml-profiles 4.4), both ways, by redirect.
 //!
-//! Invariants: our own session ends first and never waits for a provider; a provider's message ends sessions only
+//! Invariants: our own session ends first and never waits for a provider; reading a provider's message changes
+//! nothing, so that the caller can record what it asks for before it is done; it ends sessions only
 //! if one of its pinned keys signed the query as it came, once; a session is found by the provider and the name
 //! that it gave, so one provider never ends what another began.
+
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keys::mac::MacKey;
 use policy::ActorId;
 use roxmltree::Node;
 use state::sessions;
-use state::sign_ins::Message;
+use state::sign_ins::{self, Message};
 
 use crate::saml::redirect::{Kind, Received, url};
 use crate::saml::request::{escape, instant};
@@ -33,22 +36,32 @@ const RELAY_STATE_BYTES_MAX: usize = 1024;
 const SUCCESS: &str = "urn:oasis:names:tc:SAML:2.0:status:Success";
 const PARTIAL: &str = "urn:oasis:names:tc:SAML:2.0:status:PartialLogout";
 
-/// What a provider's message came to.
+/// What a provider's message says. It was not used before, and is not used up yet.
 #[derive(Debug, Clone)]
 pub enum LogOut {
-    /// It asked for an end. The sessions are over; the caller records that.
-    Asked {
-        idp: String,
-        ended: Vec<Signed>,
-        /// Where to send the browser with our answer, if the provider says where.
-        answer: Option<String>,
-    },
-    /// It answers our own request.
+    /// It asks for an end. The caller records that, and calls [`Identity::end_as_asked`].
+    Asked(EndAsked),
+    /// It answers our own request. The caller records that, and calls [`Identity::note_answer`].
     Answered {
         idp: String,
         /// Whether it ended everything that it had.
         complete: bool,
+        message: Message,
     },
+}
+
+/// A provider's request to end sessions of somebody.
+#[derive(Debug, Clone)]
+pub struct EndAsked {
+    /// The provider.
+    pub idp: String,
+    /// Whose sessions, as the account's key; empty for a name that nobody here can have.
+    pub actor: String,
+    /// The handles of the sessions that are meant; all of them if there is none.
+    indexes: Vec<String>,
+    message: Message,
+    /// The ID and RelayState that the answer refers to.
+    refers_to: (String, String),
 }
 
 impl Identity {
@@ -85,34 +98,88 @@ impl Identity {
         asked.map(Some).map_err(IdentityError::Sign)
     }
 
-    /// Takes what a provider sends by redirect: a request to end sessions, or the answer to ours. `query` is
-    /// the raw query of the address, for the signature is over its very bytes.
+    /// Reads what a provider sends by redirect: a request to end sessions, or the answer to ours. `query` is
+    /// the raw query of the address, for the signature is over its very bytes. Changes nothing.
     ///
     /// # Errors
-    /// [`IdentityError::Refused`] with `slo.*` or `saml.redirect.*`; [`IdentityError::State`]; then no session
-    /// was ended.
-    pub async fn receive_log_out(
-        &self,
-        query: &str,
-        now: Timestamp,
-    ) -> Result<LogOut, IdentityError> {
+    /// [`IdentityError::Refused`] with `slo.*` or `saml.redirect.*`, and the provider that it claims to be of;
+    /// [`IdentityError::State`].
+    pub async fn read_log_out(&self, query: &str, now: Timestamp) -> Result<LogOut, IdentityError> {
         let unknown = |refusal| IdentityError::Refused { idp: None, refusal };
         let received = Received::read(query).map_err(unknown)?;
-        let asked = self.read(&received, now).map_err(unknown)?;
-        let idp = asked.idp.clone();
-        let refused = |refusal| IdentityError::Refused { idp: Some(idp.id.clone()), refusal };
-        match asked.content {
-            Content::Answer { complete } => Ok(LogOut::Answered { idp: idp.id.clone(), complete }),
-            Content::Request { name_id, indexes } => {
-                let ended = self.end_named(&asked.id, &idp, &name_id, &indexes, now).await?;
-                let Some(ended) = ended else {
-                    let detail = "the provider's message was used before";
-                    return Err(refused(Refusal::new("slo.replay", detail)));
-                };
-                let answer = self.answer(&idp, &asked.id, &received.relay_state, now)?;
-                Ok(LogOut::Asked { idp: idp.id.clone(), ended, answer })
-            }
+        let asked = self.read(&received, now).map_err(|refusal| IdentityError::Refused {
+            idp: self.claimed(&received, now),
+            refusal,
+        })?;
+        let (id, idp) = (asked.id, asked.idp.id.clone());
+        let message = |id: String| Message {
+            idp: idp.clone(),
+            id,
+            remember_until: later(now, ISSUED_WITHIN + ISSUED_WITHIN),
+        };
+        let message = match &asked.content {
+            Content::Request { .. } => message(id.clone()),
+            Content::Answer { .. } => message(format!("answer|{id}")),
+        };
+        if sign_ins::was_used(&self.state, &message).await? {
+            return Err(replayed(idp));
         }
+        Ok(match asked.content {
+            Content::Answer { complete } => LogOut::Answered { idp, complete, message },
+            Content::Request { name_id, indexes } => {
+                let actor: Option<ActorId> = format!("{idp}|{name_id}").parse().ok();
+                let actor = actor.as_ref().map_or("", ActorId::as_str).to_owned();
+                let refers_to = (id, received.relay_state);
+                LogOut::Asked(EndAsked { idp, actor, indexes, message, refers_to })
+            }
+        })
+    }
+
+    /// Ends what a provider asked to be ended, and uses its message up in the same step. Gives the sessions as
+    /// they were, and where to send the browser with our answer, if the provider says where.
+    ///
+    /// # Errors
+    /// [`IdentityError::Refused`] with `slo.replay` if the message was used meanwhile; [`IdentityError::State`];
+    /// then no session was ended.
+    pub async fn end_as_asked(
+        &self,
+        asked: &EndAsked,
+        now: Timestamp,
+    ) -> Result<(Vec<Signed>, Option<String>), IdentityError> {
+        let (actor, indexes) = (asked.actor.as_str(), asked.indexes.as_slice());
+        let reason = "provider-log-out";
+        let ended =
+            sessions::end_by_provider(&self.state, &asked.message, actor, indexes, reason, now);
+        let Some(ended) = ended.await? else { return Err(replayed(asked.idp.clone())) };
+        let ended: Result<Vec<Signed>, _> =
+            ended.into_iter().map(|stored| self.signed(stored)).collect();
+        let Some(idp) = self.provider(&asked.idp) else { return Ok((ended?, None)) };
+        let (id, relay_state) = &asked.refers_to;
+        Ok((ended?, self.answer(&idp, id, relay_state, now)?))
+    }
+
+    /// Notes that an answer was recorded, so that it counts once.
+    ///
+    /// # Errors
+    /// [`IdentityError::State`].
+    pub async fn note_answer(
+        &self,
+        message: &Message,
+        now: Timestamp,
+    ) -> Result<(), IdentityError> {
+        Ok(sign_ins::note_used(&self.state, message, now).await?)
+    }
+
+    /// The known provider that a message claims to be of, whether or not it is.
+    fn claimed(&self, received: &Received, now: Timestamp) -> Option<String> {
+        let document =
+            scan::parse(scan::scan(&received.xml, &scan::Limits::RESPONSE).ok()?).ok()?;
+        self.issuer(document.root_element(), now).map(|idp| idp.id.clone())
+    }
+
+    fn issuer(&self, root: Node<'_, '_>, now: Timestamp) -> Option<Arc<IdpSettings>> {
+        let issuer = elements(root).find(|node| node.has_tag_name((ns::ASSERTION, "Issuer")));
+        issuer.and_then(uri_of).and_then(|issuer| self.issuing(&issuer, now))
     }
 
     /// Reads a message whose signature holds, and holds it against what a log-out message must say.
@@ -124,9 +191,7 @@ impl Identity {
             Kind::Response => "LogoutResponse",
         };
         gate::plain(&document, name)?;
-        let issuer = elements(root).find(|node| node.has_tag_name((ns::ASSERTION, "Issuer")));
-        let issuer = issuer.and_then(uri_of).and_then(|issuer| self.issuing(&issuer, now));
-        let Some(idp) = issuer else {
+        let Some(idp) = self.issuer(root, now) else {
             return refuse("slo.issuer", "the message is not of a provider that is known");
         };
         // Who is meant to have sent it is known; from here on it must have been them.
@@ -175,27 +240,6 @@ impl Identity {
         })
     }
 
-    async fn end_named(
-        &self,
-        id: &str,
-        idp: &IdpSettings,
-        name_id: &str,
-        indexes: &[String],
-        now: Timestamp,
-    ) -> Result<Option<Vec<Signed>>, IdentityError> {
-        let remember_until = later(now, ISSUED_WITHIN + ISSUED_WITHIN);
-        let message = Message { idp: idp.id.clone(), id: id.to_owned(), remember_until };
-        let actor: Option<ActorId> = format!("{}|{name_id}", idp.id).parse().ok();
-        let actor = actor.as_ref().map_or("", ActorId::as_str);
-        let reason = "provider-log-out";
-        let ended =
-            sessions::end_by_provider(&self.state, &message, actor, indexes, reason, now).await?;
-        let Some(ended) = ended else { return Ok(None) };
-        let ended: Result<Vec<Signed>, _> =
-            ended.into_iter().map(|stored| self.signed(stored)).collect();
-        ended.map(Some)
-    }
-
     fn answer(
         &self,
         idp: &IdpSettings,
@@ -239,13 +283,18 @@ impl Identity {
 /// A message that was signed and says what it must.
 struct Asked {
     id: String,
-    idp: std::sync::Arc<IdpSettings>,
+    idp: Arc<IdpSettings>,
     content: Content,
 }
 
 enum Content {
     Request { name_id: String, indexes: Vec<String> },
     Answer { complete: bool },
+}
+
+fn replayed(idp: String) -> IdentityError {
+    let refusal = Refusal::new("slo.replay", "the provider's message was used before");
+    IdentityError::Refused { idp: Some(idp), refusal }
 }
 
 fn refuse<T>(code: &'static str, detail: &str) -> Result<T, Refusal> {

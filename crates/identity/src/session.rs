@@ -297,24 +297,6 @@ impl Identity {
         Ok(summaries)
     }
 
-    /// Ends one session of a person, named by its [`Session::prefix`]. `false`: there is none.
-    ///
-    /// # Errors
-    /// [`IdentityError::State`].
-    pub async fn end_one(
-        &self,
-        actor: &ActorId,
-        prefix: &str,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<bool, IdentityError> {
-        let live = self.sessions_of(actor, None, now).await?;
-        let Some(found) = live.iter().find(|summary| summary.session.prefix() == prefix) else {
-            return Ok(false);
-        };
-        Ok(sessions::end(&self.state, &found.session.id, reason, now).await?)
-    }
-
     /// Ends every session of a person at once. Gives how many were live.
     ///
     /// # Errors

@@ -169,6 +169,13 @@ pub enum Event {
         by: String,
         until: Option<Timestamp>,
     },
+    /// People, groups or tokens are about to be shown to a directory, or at the command line.
+    Listed {
+        by: String,
+        what: String,
+        count: u64,
+        digest: String,
+    },
     /// An emergency account was prepared, used, refused, locked or released.
     EmergencyAccess {
         account: String,

@@ -62,6 +62,7 @@ kinds! {
         QUALIFICATION_RECORDED, "qualification-recorded", 63, Notice, Standard;
     Event::DirectoryChanged { .. } => DIRECTORY_CHANGED, "directory-changed", 90, Notice, Standard;
     Event::DirectoryToken { .. } => DIRECTORY_TOKEN, "directory-token", 91, Warning, Standard;
+    Event::Listed { .. } => LISTED, "listed", 102, Notice, Standard;
     Event::EmergencyAccess { .. } => EMERGENCY_ACCESS, "emergency-access", 64, Alert, Standard;
     Event::Decided { .. } => DECIDED, "decided", 16, Info, Standard;
     Event::Released { .. } => RELEASED, "released", 17, Notice, Standard;

@@ -48,6 +48,7 @@ impl Event {
             | Self::QualificationRecorded { .. }
             | Self::DirectoryChanged { .. }
             | Self::DirectoryToken { .. }
+            | Self::Listed { .. }
             | Self::EmergencyAccess { .. }
             | Self::Released { .. }
             | Self::Written { .. }

@@ -96,6 +96,7 @@ impl Event {
                 let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
                 format!("{what} token {token} of directory {directory}{until} ({by})")
             }
+            Self::Listed { by, what, count, .. } => format!("showed {count} of the {what} to {by}"),
             Self::EmergencyAccess { account, what, reason } => {
                 format!("emergency account {account}: {what}, {reason}")
             }
@@ -370,6 +371,7 @@ impl Event {
             | Self::QualificationRecorded { .. }
             | Self::DirectoryChanged { .. }
             | Self::DirectoryToken { .. }
+            | Self::Listed { .. }
             | Self::EmergencyAccess { .. }
             | Self::RequestRefused { .. }
             | Self::AuditRead { .. }

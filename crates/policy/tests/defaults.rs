@@ -340,6 +340,16 @@ fn exports_need_a_fresh_proof_of_identity() {
     check(&stepped_up(None), denied);
     // A clock that was set back makes no proof fresh.
     check(&stepped_up(Some(-1)), denied);
+    let takes = |seconds: i64| {
+        with(asks(&["detective"], Action::DownloadParcel), |q| {
+            q.actor.assurance.stepped_up_at = Some(now() - SignedDuration::from_secs(seconds));
+        })
+    };
+    check(&takes(300), permitted);
+    check(
+        &takes(301),
+        "deny: to take a parcel away, prove again who you are, at most 5 minutes before",
+    );
 }
 
 #[test]

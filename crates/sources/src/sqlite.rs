@@ -189,12 +189,17 @@ impl Deadline {
     }
 
     fn fault(self, error: &rusqlite::Error) -> Fault {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy) => {
-                Fault::TimedOut { after: self.after }
-            }
-            Some(_) | None => fault(error),
-        }
+        self.late(error).unwrap_or_else(|| fault(error))
+    }
+
+    fn unprepared(self, error: &rusqlite::Error) -> Fault {
+        self.late(error).unwrap_or_else(|| unprepared(error))
+    }
+
+    fn late(self, error: &rusqlite::Error) -> Option<Fault> {
+        let code = error.sqlite_error_code()?;
+        let late = matches!(code, ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy);
+        late.then_some(Fault::TimedOut { after: self.after })
     }
 }
 
@@ -284,7 +289,8 @@ fn collect(
 ) -> Result<Rows, Fault> {
     let failed = |error: rusqlite::Error| deadline.fault(&error);
     // A tool asks the same statements all day; its values are cleared when it goes back.
-    let mut prepared = connection.prepare_cached(&statement.sql).map_err(failed)?;
+    let mut prepared =
+        connection.prepare_cached(&statement.sql).map_err(|error| deadline.unprepared(&error))?;
     if !prepared.readonly() || prepared.column_count() == 0 {
         return Err(Fault::Statement { problem: "it does not read rows".to_owned() });
     }
@@ -319,7 +325,8 @@ fn write(
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(failed)?;
     let changed = {
-        let mut prepared = transaction.prepare(&statement.sql).map_err(failed)?;
+        let prepared = transaction.prepare(&statement.sql);
+        let mut prepared = prepared.map_err(|error| deadline.unprepared(&error))?;
         if prepared.readonly() || prepared.column_count() > 0 {
             let problem = "it does not change rows, or gives rows back".to_owned();
             return Err(Fault::Statement { problem });
@@ -375,14 +382,25 @@ fn value(value: ValueRef<'_>) -> Result<Value, Fault> {
     }
 }
 
-/// SQLite's messages name tables, columns and the statement's own words; values are bound and don't
-/// appear, except in those of a failed conversion, which is not passed on.
+/// Of a statement that is being prepared SQLite's message names tables, columns and the statement's own words, and
+/// no value: those are bound later.
+fn unprepared(error: &rusqlite::Error) -> Fault {
+    match error {
+        rusqlite::Error::SqliteFailure(code, Some(message)) => {
+            Fault::Database { code: code.extended_code.to_string(), message: Some(message.clone()) }
+        }
+        other => fault(other),
+    }
+}
+
+/// While it runs the message may repeat a value: a trigger's `raise`, malformed JSON, a full-text query. The code
+/// alone is passed on, in SQLite's own words for it.
 fn fault(error: &rusqlite::Error) -> Fault {
     match error {
-        rusqlite::Error::SqliteFailure(code, message) => {
-            let message = message.clone().or_else(|| Some(code.to_string()));
-            Fault::Database { code: code.extended_code.to_string(), message }
-        }
+        rusqlite::Error::SqliteFailure(code, _) => Fault::Database {
+            code: code.extended_code.to_string(),
+            message: Some(rusqlite::ffi::code_to_str(code.extended_code).to_owned()),
+        },
         rusqlite::Error::SqlInputError { error, msg, .. } => {
             Fault::Database { code: error.extended_code.to_string(), message: Some(msg.clone()) }
         }

@@ -39,7 +39,7 @@ pub fn router(agency: Shared) -> Router {
         .route("/saml/metadata", get(sign_in::metadata))
         .route("/saml/certificate.pem", get(providers::certificate))
         .route("/saml/acs", post(sign_in::consume))
-        .route("/saml/slo", get(log_out::receive))
+        .route("/saml/slo", get(log_out::receive).layer(middleware::from_fn(carry)))
         .route("/refusals", get(refusals::ask))
         .route("/oidc/callback", get(oidc::callback))
         .route("/oidc/jwks", get(oidc::jwks))
@@ -148,12 +148,14 @@ where
     H: Handler<T, Shared>,
     T: 'static,
 {
-    post(handler).layer(middleware::from_fn(|request: Request, next: Next| async move {
-        tokio::spawn(next.run(request)).await.unwrap_or_else(|error| {
-            tracing::error!(error = %chain(&error), "an act did not come to its end");
-            Problem::maybe_done().into_response()
-        })
-    }))
+    post(handler).layer(middleware::from_fn(carry))
+}
+
+async fn carry(request: Request, next: Next) -> Response {
+    tokio::spawn(next.run(request)).await.unwrap_or_else(|error| {
+        tracing::error!(error = %chain(&error), "an act did not come to its end");
+        Problem::maybe_done().into_response()
+    })
 }
 
 /// Cuts what runs in a session that ends. Puts the frame of the page around a [`Problem`], with the

@@ -20,6 +20,12 @@ const OF_ADDRESS: Rate = Rate { burst_max: 1_000, per_second_max: 10 };
 /// What may come of one provider.
 const OF_PROVIDER: Rate = Rate { burst_max: 1_000, per_second_max: 50 };
 
+/// Sign-ins that may be begun at one provider. Apart from what comes of it: whoever begins too many keeps nobody
+/// from finishing.
+const BEGUN: Rate = Rate { burst_max: 1_000, per_second_max: 50 };
+/// Reports of browsers that get a line in the log.
+const REPORTS: Rate = Rate { burst_max: 20, per_second_max: 1 };
+
 /// Signatures of one provider that do not hold, within [`WINDOW`], from which on somebody is told.
 const FAILURES: usize = 20;
 const WINDOW: SignedDuration = SignedDuration::from_mins(5);
@@ -34,6 +40,8 @@ const CODES_MAX: usize = 64;
 pub struct Flood {
     addresses: Rates,
     providers: Rates,
+    begun: Rates,
+    reports: Rates,
     counted: Mutex<Counted>,
 }
 
@@ -71,7 +79,8 @@ struct Sum {
 impl Default for Flood {
     fn default() -> Self {
         let (addresses, providers) = (Rates::new(OF_ADDRESS), Rates::new(OF_PROVIDER));
-        Self { addresses, providers, counted: Mutex::default() }
+        let (begun, reports) = (Rates::new(BEGUN), Rates::new(REPORTS));
+        Self { addresses, providers, begun, reports, counted: Mutex::default() }
     }
 }
 
@@ -204,6 +213,25 @@ impl Agency {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether another sign-in may be begun at this provider, which is one of ours, from this address.
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer with, counted.
+    pub(crate) fn check_begin(&self, address: Option<&str>, provider: &str) -> Result<(), Problem> {
+        self.check_rate(address, None)?;
+        let now = self.now();
+        if self.flood.begun.allows(provider, now) {
+            return Ok(());
+        }
+        self.flood.count(provider, "flood.begun", now);
+        Err(too_often())
+    }
+
+    /// Whether another report of a browser gets a line in the log.
+    pub(crate) fn logs_report(&self) -> bool {
+        self.flood.reports.allows("reports", self.now())
     }
 
     /// Whether a refusal is recorded by itself.

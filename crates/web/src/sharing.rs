@@ -3,7 +3,8 @@
 //!
 //! Invariants: what is sealed was read in the name of the last person who approved it, and that
 //! reading is on record like any other; it is not read or sealed once whoever asked for it or approved it may
-//! no longer sign in, and breaks off when they are put out in the middle of it.
+//! no longer sign in or has lost a function that they did it with, and breaks off when they are put out in the
+//! middle of it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -20,9 +21,10 @@ use keys::sign::P384Key;
 use keys::{Clock, Random};
 use ledger::{Ledger, Origin};
 use parcel::{Party, Recipient, RecipientKey, Signer};
+use policy::{Actor, Function};
 use serde::{Deserialize, Serialize};
 use state::State;
-use state::accounts::{self, AccountId, Standing};
+use state::accounts::{self, Account, AccountId, Standing};
 use tools::form::Submission;
 use tools::handle::Handle;
 use tools::plan::Planned;
@@ -214,22 +216,29 @@ impl Read for OnLeash {
 }
 
 impl Agency {
-    /// What ties an export's preparation to whoever asked for it and approved it, all of whom may still sign in.
+    /// What ties an export's preparation to whoever asked for it and approved it, all of whom may still sign in
+    /// and have every function that they did it with: which of them allowed it is not known, and any may have.
     async fn in_the_name_of(&self, export: &Export) -> Result<Leash, String> {
         let details = &export.details;
-        let approved = details.approvals.iter().map(|voice| &voice.actor.id);
-        let people: Vec<AccountId> = std::iter::once(&details.requester.id)
-            .chain(approved)
-            .map(|id| AccountId::of(id.as_str()))
-            .collect();
+        let approved = details.approvals.iter().map(|voice| &voice.actor);
+        let people: Vec<&Actor> = std::iter::once(&details.requester).chain(approved).collect();
+        let id_of = |person: &&Actor| AccountId::of(person.id.as_str());
         let leash = Leash::new(&self.live);
         // Before they are looked at: whoever is put out from now on cuts it.
-        leash.tie_in_the_name_of(people.clone());
-        for id in people {
-            let account = accounts::find(&self.state, id).await.map_err(|error| chain(&error))?;
-            let standing = account.map(|account| account.standing(self.now()));
-            if standing != Some(Standing::Good) {
+        leash.tie_in_the_name_of(people.iter().map(id_of).collect());
+        for person in people {
+            let account = accounts::find(&self.state, id_of(&person)).await;
+            let account = account.map_err(|error| chain(&error))?;
+            let good = |account: &Account| account.standing(self.now()) == Standing::Good;
+            let Some(account) = account.filter(good) else {
                 return Err("whoever asked for it or approved it may no longer sign in".to_owned());
+            };
+            let has = |function: &Function| {
+                account.profile.functions.iter().any(|one| one == function.as_str())
+            };
+            if !person.functions.iter().all(has) {
+                let words = "whoever asked for it or approved it has lost a job function since";
+                return Err(words.to_owned());
             }
         }
         Ok(leash)

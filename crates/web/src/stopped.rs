@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use keys::KeysError;
 use keys::keyring::{Keyring, read_master};
 use keys::seal::SealingKey;
-use ledger::{AppendError, Ledger};
+use ledger::{AppendError, Event, Ledger, Record};
 use state::{State, StateError};
 
 use crate::agency::{Outside, StartError, open_ledger, open_state};
@@ -92,6 +92,21 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
+    /// Records that something of the state is about to be shown at the command line, where nobody is signed in.
+    pub(crate) async fn record_list(
+        ledger: &Ledger,
+        what: &str,
+        lines: &[String],
+    ) -> Result<(), AppendError> {
+        let event = Event::Listed {
+            by: "somebody at the command line".to_owned(),
+            what: what.to_owned(),
+            count: u64::try_from(lines.len()).unwrap_or(u64::MAX),
+            digest: hex::encode(ledger::digest(lines.join("\n").as_bytes())),
+        };
+        ledger.append(Record::platform(event)).await.map(|_| ())
+    }
+
     pub(crate) async fn open(config: &Config) -> Result<Self, StoppedError> {
         let outside = Outside::system();
         let (ledger, ring) = open(config, &outside)?;

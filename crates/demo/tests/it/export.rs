@@ -33,12 +33,18 @@ async fn ask(seat: &mut Seat) -> String {
     page.address.path().to_owned()
 }
 
-/// Disables or enables somebody.
-async fn change(seat: &mut Seat, name: &str, act: &str) {
+/// Disables or enables somebody, or gives them these functions.
+async fn change(seat: &mut Seat, name: &str, act: &str, functions: &[&str]) {
     let people = step_up(seat, "/people").await;
     let page = seat.browser.follow(&people, name).await.unwrap();
     let form = page.pressed("Change it").unwrap();
-    let form = form.set("act", act).unwrap().set("reason", "left the agency").unwrap();
+    let mut form = form.set("act", act).unwrap().set("reason", "left the agency").unwrap();
+    if !functions.is_empty() {
+        form = form.clear("functions").unwrap();
+    }
+    for function in functions {
+        form = form.set("functions", function).unwrap();
+    }
     assert_eq!(seat.browser.submit(&page, &form).await.unwrap().status, 200);
 }
 
@@ -70,7 +76,7 @@ async fn an_export_of_somebody_who_was_put_out_is_not_sealed() {
     let mut ruiz = stage.seat("det.ruiz").await;
     let export = ask(&mut ruiz).await;
     let mut voss = stage.seat("adm.voss").await;
-    change(&mut voss, "Elena Ruiz", "disable").await;
+    change(&mut voss, "Elena Ruiz", "disable", &[]).await;
 
     let mut okafor = stage.seat("sgt.okafor").await;
     let page = step_up(&mut okafor, &export).await;
@@ -80,7 +86,11 @@ async fn an_export_of_somebody_who_was_put_out_is_not_sealed() {
     let page = okafor.open(&export).await.unwrap();
     assert_eq!(status(&page), "approved", "{}", page.text());
 
-    change(&mut voss, "Elena Ruiz", "enable").await;
+    // With another function than the one that it was asked for with.
+    change(&mut voss, "Elena Ruiz", "functions", &["records-clerk"]).await;
+    change(&mut voss, "Elena Ruiz", "enable", &[]).await;
+    wait_for(&mut okafor, &export, |page| page.says("has lost a job function")).await;
+    change(&mut voss, "Elena Ruiz", "functions", &["detective"]).await;
     wait_for(&mut okafor, &export, |page| status(page) == "acknowledged").await;
     stage.world.stop().await;
 }

@@ -141,3 +141,19 @@ async fn what_is_not_known_is_acknowledged_and_recorded_and_what_is_not_proved_i
         assert_eq!(reason, code);
     }
 }
+
+#[tokio::test]
+async fn whoever_knows_a_streams_address_does_not_fill_the_ledger() {
+    let Some(stage) = stage().await else { return };
+    let size = || stage.server.agency.ledger.size();
+    let before = size();
+    let mut refused = 0;
+    for _ in 0..520 {
+        match push(&stage, "", "Bearer other", KIND).await.status {
+            400 => refused += 1,
+            429 => {}
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!((refused, size() - before), (500, 500));
+}

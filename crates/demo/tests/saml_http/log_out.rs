@@ -1,9 +1,13 @@
 //! Single log-out, both ways, with a provider that does right and others that do not.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use identity::saml::redirect::{Kind, Received, url};
 use jiff::SignedDuration;
 use keys::cert::Certificate;
 use ledger::Event;
+use ledger::testing::SimDisk;
 
 use crate::common::{IDP, SLO, attacker, idp_signer, metadata_of};
 use crate::stage::{Agency, Home, read};
@@ -51,7 +55,7 @@ fn reason(agency: &Agency) -> String {
             assert_eq!(route, "/saml/slo");
             reason
         }
-        Event::SessionEnded { reason } => reason,
+        Event::SessionEnded { reason } | Event::SessionsEnded { reason, .. } => reason,
         other => format!("{other:?}"),
     }
 }
@@ -80,7 +84,7 @@ async fn a_provider_ends_sessions_at_once_and_is_told_so() {
     let (kind, answer, relay) = ours(&home, page.header("location").unwrap());
     assert_eq!((kind, relay.as_str()), (Kind::Response, "r 1"));
     assert!(answer.contains("InResponseTo=\"_l1\"") && answer.contains("status:Success"));
-    assert_eq!(reason(&agency), "provider-log-out: riverton, none was live");
+    assert_eq!(reason(&agency), "provider-log-out: riverton");
     assert!(live(&ruiz).await);
 
     let xml = request(&home, "_l2", "det.ruiz", "<samlp:SessionIndex>_s</samlp:SessionIndex>");
@@ -156,10 +160,13 @@ async fn whoever_signs_out_here_is_out_and_can_go_on_to_the_provider() {
     assert!(asked.contains("<samlp:SessionIndex>_s</samlp:SessionIndex>"), "{asked}");
     let id = asked.split_once(" ID=\"").unwrap().1.split_once('"').unwrap().0.to_owned();
 
+    let own = std::cell::Cell::new(0);
     let answer = |id: &str, status: &str| {
+        own.set(own.get() + 1);
+        let own = own.get();
         format!(
             "<samlp:LogoutResponse xmlns:samlp=\"urn:oasis:names:tc:SAML:2.0:protocol\" \
-             xmlns:saml=\"urn:oasis:names:tc:SAML:2.0:assertion\" ID=\"_o\" Version=\"2.0\" \
+             xmlns:saml=\"urn:oasis:names:tc:SAML:2.0:assertion\" ID=\"_o{own}\" Version=\"2.0\" \
              IssueInstant=\"{}\" Destination=\"{SLO}\" InResponseTo=\"{id}\">\
              <saml:Issuer>{IDP}</saml:Issuer><samlp:Status>{status}</samlp:Status>\
              </samlp:LogoutResponse>",
@@ -174,9 +181,13 @@ async fn whoever_signs_out_here_is_out_and_can_go_on_to_the_provider() {
     );
     let send =
         async |xml: &str| agency.get(&path(xml, Kind::Response, None, idp_signer()), "").await;
-    let page = send(&answer(&id, success)).await;
+    let captured = answer(&id, success);
+    let page = send(&captured).await;
     assert!(page.says("signed out here and at your identity provider"), "{}", page.text());
     assert_eq!(reason(&agency), "ended at provider riverton too");
+    // Whoever sends it again writes no second end.
+    assert_eq!(send(&captured).await.status, 403);
+    assert_eq!(reason(&agency), "slo.replay");
     assert!(send(&answer(&id, &partial)).await.says("could not end everything"));
     let failed = success.replace("Success", "Responder");
     assert!(send(&answer(&id, &failed)).await.says("could not end everything"));
@@ -190,5 +201,47 @@ async fn whoever_signs_out_here_is_out_and_can_go_on_to_the_provider() {
     home.clock.advance(SignedDuration::from_mins(11));
     assert_eq!(send(&answer(&id, success)).await.status, 403, "eleven minutes later");
     assert_eq!(reason(&agency), "slo.inresponseto");
+    agency.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_out_that_can_t_be_recorded_ends_nothing_and_can_be_said_again() {
+    let home = home();
+    let disk = Arc::new(SimDisk::new());
+    let agency = home.start_on(disk.clone()).await;
+    let ruiz = agency.sign_in_as("det.ruiz", "detective", 1).await;
+    let asked = path(&request(&home, "_f1", "det.ruiz", ""), Kind::Request, None, idp_signer());
+    disk.fail_writes_after("journal", 0);
+    assert_eq!(agency.get(&asked, "").await.status, 503);
+    disk.mend();
+    assert_eq!(agency.get("/notice", &ruiz).await.status, 200, "the session is still there");
+    // The ledger opens itself again.
+    let mut page = agency.get(&asked, "").await;
+    for _ in 0..100 {
+        if page.status != 503 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        page = agency.get(&asked, "").await;
+    }
+    assert_eq!((page.status, reason(&agency).as_str()), (303, "provider-log-out: riverton"));
+    assert_eq!(agency.get("/notice", &ruiz).await.status, 401);
+    let events = agency.events();
+    let ended = |event: &&Event| matches!(event, Event::SessionsEnded { of, .. } if of == "riverton|det.ruiz");
+    assert_eq!(events.iter().filter(ended).count(), 1);
+    agency.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_of_log_outs_that_do_not_hold_are_told_of() {
+    let home = home();
+    let agency = home.start("").await;
+    for n in 0..20 {
+        let xml = request(&home, &format!("_g{n}"), "det.ruiz", "");
+        let forged = path(&xml, Kind::Request, None, attacker());
+        assert_eq!(agency.get(&forged, "").await.status, 403);
+    }
+    let told = |event: &Event| matches!(event, Event::ProviderAlert { what, .. } if what.contains("saml.flood"));
+    assert!(agency.events().iter().any(told));
     agency.stop().await;
 }

@@ -250,6 +250,17 @@ async fn a_downloaded_parcel_is_the_sealed_one_as_tar_and_as_zip() {
         assert_eq!(hex::encode(verified.digest), export.details.sealed.as_ref().unwrap().digest);
     }
     assert_eq!(riverton.count("parcel-downloaded"), 2);
+    // Each time the policy was asked of every class in it.
+    let mut asked = Vec::new();
+    for entry in 0..riverton.ledger.size() {
+        if let Event::Decided { action, record_class, .. } =
+            riverton.ledger.read(EntryNumber(entry)).unwrap().record.event
+            && action == "download-parcel"
+        {
+            asked.push(record_class);
+        }
+    }
+    assert_eq!(asked, ["EVIDENCE", "INCIDENT", "EVIDENCE", "INCIDENT"]);
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 //! that reading and asking take time in proportion to the text; a filter on an attribute that we
 //! don't have is an error, never a filter that matches everything or nothing.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -82,6 +84,14 @@ impl Filter {
         holds(&self.0, object)
     }
 
+    /// The attributes that it asks of, without what they are compared with: what a record may hold of it.
+    #[must_use]
+    pub fn attributes(&self) -> BTreeSet<&'static str> {
+        let mut names = BTreeSet::new();
+        named(&self.0, &mut names);
+        names
+    }
+
     /// The text that `attribute` must equal for the filter to hold, if it demands one: what an index can
     /// look up. The filter is to be asked of what is found all the same.
     #[must_use]
@@ -107,6 +117,16 @@ impl Filter {
             described.insert(target.attribute.name.to_owned(), value);
         }
         Some(described)
+    }
+}
+
+fn named(term: &Term, names: &mut BTreeSet<&'static str>) {
+    match term {
+        Term::All(terms) | Term::Any(terms) => terms.iter().for_each(|term| named(term, names)),
+        Term::Not(term) => named(term, names),
+        Term::Present(target) | Term::Compare(target, ..) | Term::Values(target, _) => {
+            names.insert(target.attribute.name);
+        }
     }
 }
 

@@ -114,6 +114,12 @@ fn all() -> Vec<Event> {
             by: text("R. Stone"),
             until: Some(at),
         },
+        Event::Listed {
+            by: text("directory entra"),
+            what: text("people by userName"),
+            count: 1,
+            digest: digest.clone(),
+        },
         Event::EmergencyAccess {
             account: text("local|emergency-1"),
             what: text("signed in"),
@@ -331,6 +337,7 @@ account-changed: disabled account riverton|det.ruiz, version 4 (active): left th
 qualification-recorded: recorded training security-awareness of riverton|det.ruiz, 2026-11-01 until 2027-11-01
 directory-changed: changed person 5b0c of directory entra
 directory-token: made token 8f14e45f of directory entra until 2026-11-22T14:03:21.417Z (R. Stone)
+listed: showed 1 of the people by userName to directory entra
 emergency-access: emergency account local|emergency-1: signed in, the identity provider is down
 decided: asked for run-query on vehicle 7KDR419 through vehicle-lookup: denied, a detective may look up vehicles
 released: was given 1 rows (214 bytes) under entry 15
@@ -393,7 +400,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
         (1..=39)
             .chain(50..=64)
             .chain(70..=75)
-            .chain([80, 81, 82, 90, 91, 100, 101])
+            .chain([80, 81, 82, 90, 91, 100, 101, 102])
             .chain(110..=117)
             .collect()
     );

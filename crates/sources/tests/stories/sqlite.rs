@@ -320,6 +320,20 @@ async fn a_write_changes_what_is_expected_or_nothing() {
 }
 
 #[tokio::test]
+async fn what_sqlite_says_while_a_statement_runs_is_not_passed_on() {
+    let world = world();
+    // Its own words would be: bad JSON path: 'Marlow'.
+    let sql = "select json_extract('{}', :path) as x";
+    let plan = read("rms", sql, &[("path", text("Marlow"))]);
+    let fault = world.harness.fetch(plan).await.unwrap_err();
+    assert!(matches!(&fault, Fault::Database { code, .. } if code == "1"), "{fault}");
+    assert!(!format!("{fault} {fault:?}").contains("Marlow"), "{fault:?}");
+    let misspelt = read("rms", "select nosuch from vehicles", &[]);
+    let fault = world.harness.fetch(misspelt).await.unwrap_err();
+    assert!(fault.to_string().contains("no such column: nosuch"), "{fault}");
+}
+
+#[tokio::test]
 async fn a_writer_may_change_rows_and_nothing_else() {
     let world = world();
     let others = [

@@ -36,16 +36,17 @@ pub(crate) fn host_of(public_url: &str) -> &str {
 
 /// What is wrong with it, with the key that it is in.
 pub(super) fn check(config: &Config) -> Result<(), (&'static str, &'static str)> {
+    // Also where there is no emergency sign-in yet, or no more: accounts stay.
+    let providers = config.identity_providers.iter().map(|one| &one.id);
+    let providers = providers.chain(config.oidc_providers.iter().map(|one| &one.id));
+    let cards = config.certificate_providers.iter().map(|one| &one.id);
+    if providers.chain(cards).any(|id| id == PROVIDER) {
+        let what = "is not `local`: that is what emergency accounts have";
+        return Err(("identity_provider.id", what));
+    }
     let Some(emergency) = &config.emergency else { return Ok(()) };
     if !(1..=60).contains(&emergency.session_minutes) {
         return Err(("emergency.session_minutes", "must be between 1 and 60"));
-    }
-    let saml = config.identity_providers.iter().map(|one| &one.id);
-    if saml.chain(config.oidc_providers.iter().map(|one| &one.id)).any(|id| id == PROVIDER) {
-        return Err((
-            "identity_provider.id",
-            "is not `local`: that is what emergency accounts have",
-        ));
     }
     let address = host_of(&config.listen.public_url).parse::<IpAddr>().is_ok();
     if address && !emergency.without_key {
@@ -58,6 +59,22 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, &'static str)>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_provider_has_the_id_of_emergency_accounts_even_where_there_are_none() {
+        let text = |id: &str| {
+            format!(
+                "[agency]\nname = \"R\"\nori = \"NB0010100\"\n[listen]\npages = \"127.0.0.1:0\"\n\
+                 public_url = \"https://r.example\"\n[data]\nfolder = \"data\"\nmaster_key = \"master.key\"\n\
+                 [ledger]\norigin = \"ledger.r.example\"\n[[identity_provider]]\nid = \"{id}\"\n\
+                 label = \"R\"\nmetadata = \"idp.xml\"\nmfa_contexts = [\"urn:mfa\"]\n"
+            )
+        };
+        let parse = |id: &str| Config::parse(&text(id), std::path::Path::new("bailiwick.toml"));
+        assert!(parse("riverton").is_ok());
+        let refused = crate::problem::chain(&parse("local").unwrap_err());
+        assert!(refused.contains("that is what emergency accounts have"), "{refused}");
+    }
 
     #[test]
     fn the_host_is_what_security_keys_know_a_site_by() {

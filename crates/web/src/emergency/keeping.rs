@@ -226,7 +226,13 @@ pub fn write_half(path: &Path, text: &str) -> Result<(), KeepingError> {
 /// # Errors
 /// [`KeepingError`].
 pub async fn list_stopped(config: &Path) -> Result<Vec<Overview>, KeepingError> {
-    stopped(config, async |place, _| Ok(emergency::overview(place.state).await?)).await
+    stopped(config, async |place, _| {
+        let found = emergency::overview(place.state).await?;
+        let names: Vec<String> = found.iter().map(|one| one.name.clone()).collect();
+        Rooms::record_list(place.ledger, "emergency accounts", &names).await?;
+        Ok(found)
+    })
+    .await
 }
 
 /// `bailiwick user emergency release`.

@@ -322,7 +322,13 @@ async fn decision(
                 h2 { "The sealed parcel" }
                 p { "For a medium, or for a partner without Bailiwick. Only the partner's key opens it." }
                 input type="hidden" name="csrf" value=(csrf);
-                button class="usa-button usa-button--outline" type="submit" { "Download the parcel" }
+                @if fresh {
+                    button class="usa-button usa-button--outline" type="submit" { "Download the parcel" }
+                } @else {
+                    p {
+                        a class="usa-button usa-button--outline" href={ "/step-up?next=/exports/" (export.id) } { "Confirm my identity to download it" }
+                    }
+                }
                 p { "The partner checks and opens it with " code { "HOW-TO-OPEN.txt" } ", or in a browser, offline, with "
                     a href="/exports/opener" download="open.html" { "open.html" } ". Send that page by another way than the parcel." }
             }

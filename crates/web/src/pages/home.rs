@@ -170,8 +170,10 @@ fn list(items: impl Iterator<Item = impl ToString>) -> String {
 
 /// `POST /csp-reports`: a browser stopped something. It is logged without its details, which may
 /// quote a page.
-pub async fn csp_report() -> StatusCode {
-    tracing::warn!("a browser reported a content-security-policy violation");
+pub async fn csp_report(State(agency): State<Shared>) -> StatusCode {
+    if agency.logs_report() {
+        tracing::warn!("a browser reported a content-security-policy violation");
+    }
     StatusCode::NO_CONTENT
 }
 

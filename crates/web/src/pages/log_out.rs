@@ -1,12 +1,13 @@
 //! Single log-out: what an identity provider sends, and the way to its own end of a session.
 //!
-//! Our session ends first, whatever becomes of the rest. A provider's message is refused unless it is signed, and
-//! what it ends is in the ledger, session by session.
+//! Our session ends first, whatever becomes of the rest. A provider's message is refused unless it is signed; that
+//! it ends sessions is in the ledger before they end and before the message is used up, so that a provider that
+//! heard nothing of us can say it again; then which they were, session by session.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use identity::{IdentityError, LogOut, Signed};
+use identity::{EndAsked, IdentityError, LogOut};
 use ledger::{Event, Origin, Record};
 use maud::{Markup, html};
 
@@ -22,50 +23,58 @@ pub async fn receive(State(agency): State<Shared>, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
     let origin = session::origin_of(&parts);
     let query = parts.uri.query().unwrap_or_default();
-    match agency.identity.receive_log_out(query, agency.now()).await {
-        Ok(LogOut::Asked { idp, ended, answer }) => {
-            ended_by_provider(&agency, origin, &idp, ended).await?;
-            let Some(answer) = answer else {
-                let content = html! { p { "The sessions at this system are over." } };
-                return Ok(agency.public_page("Signed out", &content));
-            };
-            Ok(Redirect::to(&answer).into_response())
+    agency.check_rate(origin.address.as_deref(), None)?;
+    match agency.identity.read_log_out(query, agency.now()).await {
+        Ok(LogOut::Asked(asked)) => end(&agency, origin, &asked).await,
+        Ok(LogOut::Answered { idp, complete, message }) => {
+            let answer = answered(&agency, origin, &idp, complete).await?;
+            let noted = agency.identity.note_answer(&message, agency.now()).await;
+            noted.map_err(|error| Problem::internal(&error))?;
+            Ok(answer)
         }
-        Ok(LogOut::Answered { idp, complete }) => answered(&agency, origin, &idp, complete).await,
-        Err(IdentityError::Refused { refusal, .. }) => {
-            tracing::info!(code = refusal.code, detail = %refusal.detail, "a log-out was refused");
-            let entry = agency.refuse(None, origin, "/saml/slo", refusal.code).await?;
-            let words = "The identity provider's message was not accepted, and no session was ended by it. \
-                         Sign out here; if it stays, quote the entry to your administrator.";
-            let title = "The log-out message was refused";
-            Err(Problem::new(StatusCode::FORBIDDEN, title, words).with_entry(entry))
-        }
-        Err(other) => Err(Problem::internal(&other)),
+        Err(error) => Err(refused(&agency, origin, error).await),
     }
 }
 
-/// The sessions are over already; if that can't be recorded, the provider is not told that all is well.
-async fn ended_by_provider(
-    agency: &Shared,
-    origin: Origin,
-    idp: &str,
-    ended: Vec<Signed>,
-) -> Result<(), Problem> {
-    // What still runs for them stops now, before anything is written.
+async fn refused(agency: &Shared, origin: Origin, error: IdentityError) -> Problem {
+    let IdentityError::Refused { idp, refusal } = error else { return Problem::internal(&error) };
+    tracing::info!(code = refusal.code, detail = %refusal.detail, "a log-out was refused");
+    if let Some(idp) = &idp {
+        agency.watch_signatures(idp, refusal.code).await;
+    }
+    let words = "The identity provider's message was not accepted, and no session was ended by it. \
+                 Sign out here; if it stays, quote the entry to your administrator.";
+    let title = "The log-out message was refused";
+    match agency.refuse(None, origin, "/saml/slo", refusal.code).await {
+        Ok(entry) => Problem::new(StatusCode::FORBIDDEN, title, words).with_entry(entry),
+        Err(unrecorded) => unrecorded,
+    }
+}
+
+/// Records that sessions end, ends them, and says which they were. If any of it fails, the provider is not told that
+/// all is well.
+async fn end(agency: &Shared, origin: Origin, asked: &EndAsked) -> Answer {
+    let reason = format!("provider-log-out: {}", asked.idp);
+    let of = if asked.actor.is_empty() { "nobody who is known here" } else { &asked.actor };
+    let event = Event::SessionsEnded { of: of.to_owned(), reason: reason.clone() };
+    agency.ledger.append(Record { origin: origin.clone(), ..Record::platform(event) }).await?;
+    let (ended, answer) = match agency.identity.end_as_asked(asked, agency.now()).await {
+        Ok(ended) => ended,
+        Err(error) => return Err(refused(agency, origin, error).await),
+    };
     for signed in &ended {
         agency.live.cut_session(&signed.session.id());
     }
-    let reason = || format!("provider-log-out: {idp}");
-    if ended.is_empty() {
-        let event = Event::SessionEnded { reason: reason() + ", none was live" };
-        let record = Record { origin: origin.clone(), ..Record::platform(event) };
-        agency.ledger.append(record).await?;
-    }
     for signed in ended {
         let who = agency.signed_in(signed, &origin);
-        agency.ledger.append(who.record(Event::SessionEnded { reason: reason() })).await?;
+        let event = Event::SessionEnded { reason: reason.clone() };
+        agency.ledger.append(who.record(event)).await?;
     }
-    Ok(())
+    let Some(answer) = answer else {
+        let content = html! { p { "The sessions at this system are over." } };
+        return Ok(agency.public_page("Signed out", &content));
+    };
+    Ok(Redirect::to(&answer).into_response())
 }
 
 async fn answered(agency: &Shared, origin: Origin, idp: &str, complete: bool) -> Answer {

@@ -11,8 +11,10 @@ use identity::{Answer as SamlAnswer, IdentityError, Started, cookie};
 use ledger::{Event, Origin, Record};
 use maud::html;
 use serde::Deserialize;
+use state::accounts::{Of, end_sessions};
 
 use crate::app::{Answer, Shared};
+use crate::config::Config;
 use crate::front;
 use crate::pages::{log_out, providers};
 use crate::problem::Problem;
@@ -27,13 +29,7 @@ const ANSWER_BYTES_MAX: usize = 512 * 1024;
 /// # Errors
 /// None today.
 pub async fn choose(State(agency): State<Shared>) -> Answer {
-    let config = &agency.config;
-    let saml = config.identity_providers.iter().map(|one| (&one.id, &one.label));
-    let cards = config.certificate_providers.iter().filter(|one| one.multi_factor);
-    let cards = cards.map(|one| (&one.id, &one.label));
-    let oidc = config.oidc_providers.iter().filter(|one| !one.trial);
-    let oidc = oidc.map(|one| (&one.id, &one.label));
-    let providers = cards.chain(saml).chain(oidc);
+    let providers = providers(&agency.config);
     let content = html! {
         p class="usa-intro" { "Sign in with your agency account. A second factor is required." }
         ul class="doors" {
@@ -53,6 +49,16 @@ pub async fn choose(State(agency): State<Shared>) -> Answer {
     Ok(agency.public_page("Sign in", &content))
 }
 
+/// The ways in, by id and label.
+fn providers(config: &Config) -> impl Iterator<Item = (&String, &String)> {
+    let saml = config.identity_providers.iter().map(|one| (&one.id, &one.label));
+    let cards = config.certificate_providers.iter().filter(|one| one.multi_factor);
+    let cards = cards.map(|one| (&one.id, &one.label));
+    let oidc = config.oidc_providers.iter().filter(|one| !one.trial);
+    let oidc = oidc.map(|one| (&one.id, &one.label));
+    cards.chain(saml).chain(oidc)
+}
+
 /// `GET /sign-in/{provider}`: off to the identity provider. A link and not a form: a form's
 /// redirect to another site is what `form-action` forbids.
 ///
@@ -65,15 +71,17 @@ pub async fn start(
 ) -> Answer {
     let (parts, _) = request.into_parts();
     let origin = session::origin_of(&parts);
+    if !providers(&agency.config).any(|(id, _)| *id == provider) {
+        return Err(Problem::not_found());
+    }
     // Each is a record and a row, and anybody may begin one.
-    agency.check_rate(origin.address.as_deref(), None)?;
-    let started = match agency.identity.start_sign_in(&provider, "/", agency.now()).await {
-        Ok(started) => started,
-        Err(error) => return Err(not_started(&agency, origin, &provider, error).await),
-    };
-    let record = Record { origin, ..Record::platform(Event::SignInStarted { idp: provider }) };
-    agency.ledger.append(record).await?;
-    to_provider(&started)
+    agency.check_begin(origin.address.as_deref(), &provider)?;
+    let event = Event::SignInStarted { idp: provider.clone() };
+    agency.ledger.append(Record { origin: origin.clone(), ..Record::platform(event) }).await?;
+    match agency.identity.start_sign_in(&provider, "/", agency.now()).await {
+        Ok(started) => to_provider(&started),
+        Err(error) => Err(not_started(&agency, origin, &provider, error).await),
+    }
 }
 
 /// Where to return after stepping up. Only paths that this server names itself.
@@ -100,15 +108,14 @@ pub async fn step_up(
         // No provider stands behind it: both halves are asked for again.
         return Ok(Redirect::to("/emergency").into_response());
     }
-    let started = match agency.identity.start_step_up(&signed, &next, agency.now()).await {
-        Ok(started) => started,
-        Err(error) => {
-            return Err(not_started(&agency, signed_in.origin.clone(), idp, error).await);
-        }
-    };
-    let event = Event::SignInStarted { idp: signed_in.session.idp.clone() };
+    let origin = signed_in.origin.clone();
+    agency.check_begin(origin.address.as_deref(), idp)?;
+    let event = Event::SignInStarted { idp: idp.clone() };
     agency.ledger.append(signed_in.record(event)).await?;
-    to_provider(&started)
+    match agency.identity.start_step_up(&signed, &next, agency.now()).await {
+        Ok(started) => to_provider(&started),
+        Err(error) => Err(not_started(&agency, origin, idp, error).await),
+    }
 }
 
 /// Why a sign-in was not begun, as the person is told it.
@@ -315,9 +322,9 @@ pub async fn sign_out(
     agency.ledger.append(posted.signed_in.record(Event::SignedOut)).await?;
     // Whatever else runs in the session is cut; this answer is not.
     posted.signed_in.leash.let_go();
-    let (person, session) = (&posted.signed_in.actor.id, posted.signed_in.session.prefix());
-    let ended = agency.identity.end_one(person, &session, "signed-out", agency.now()).await;
-    ended.map_err(|error| identity_problem(&error))?;
+    let of = Of::Session(posted.signed_in.session.id());
+    let ended = end_sessions(&agency.state, of, "signed-out", agency.now()).await;
+    ended.map_err(|error| Problem::internal(&error))?;
     agency.live.cut_session(&posted.signed_in.session.id());
     let back_to = format!("{}/sign-in", agency.config.listen.public_url);
     let theirs = agency.identity.sign_out_at(&posted.signed_in.session.idp, &back_to).await;

@@ -30,6 +30,9 @@ pub async fn push(
     let (parts, body) = request.into_parts();
     let origin = session::origin_of(&parts);
     let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    if let Err(problem) = agency.check_rate(origin.address.as_deref(), None) {
+        return problem.status.into_response();
+    }
     if !stream.admits(text(header::AUTHORIZATION)) {
         return refused(&agency, origin, &stream, "ssf.authentication").await;
     }
@@ -45,8 +48,14 @@ pub async fn push(
     }
 }
 
-/// A message that is not good enough: on record, and 400 with the code of RFC 8935.
+/// A message that is not good enough: on record, or counted where there are too many, and 400 with the code of
+/// RFC 8935.
 async fn refused(agency: &Shared, origin: Origin, stream: &Stream, code: &str) -> Response {
+    let id = &stream.settings().id;
+    agency.watch_signatures(id, code).await;
+    if let Err(problem) = agency.check_place(id, code) {
+        return problem.status.into_response();
+    }
     match signals::record_refusal(agency, origin, stream, code).await {
         Ok(()) => {
             let body = json!({"err": push_error(code), "description": code}).to_string();

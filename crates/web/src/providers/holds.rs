@@ -175,7 +175,13 @@ pub async fn release_stopped(config: &Path, order: Order<'_>) -> Result<bool, Ho
 /// [`HoldError`].
 pub async fn list_stopped(config: &Path) -> Result<Vec<Held>, HoldError> {
     let open = Rooms::open(&Config::read(config)?).await?;
-    let found = holds::list(&open.state).await;
+    let listed = async {
+        let found = holds::list(&open.state).await?;
+        let names: Vec<String> = found.iter().map(|one| one.idp.clone()).collect();
+        Rooms::record_list(&open.ledger, "providers that are held", &names).await?;
+        Ok::<_, HoldError>(found)
+    };
+    let listed = listed.await;
     open.close::<HoldError>().await?;
-    Ok(found?)
+    listed
 }

@@ -7,8 +7,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use identity::directory::Resource;
 use identity::scim::{
-    Document, ListQuery, Patch, Projection, ResourceType, list_response, schema as schemas_of,
+    Document, Filter, ListQuery, Patch, Projection, ResourceType, list_response,
+    schema as schemas_of,
 };
+use ledger::{Event, Record};
 use serde_json::Value;
 
 use super::Client;
@@ -83,6 +85,7 @@ pub(super) async fn list(
     let kind = kind_of(&kind)?;
     let query = ListQuery::from_pairs(kind, &pairs(query))?;
     let (page, total) = client.found(&agency, kind, &query).await?;
+    client.shows(&agency, words(kind), query.filter.as_ref(), &page).await?;
     Ok(json(StatusCode::OK, &list_response(&page, total, query.start_index)))
 }
 
@@ -95,6 +98,7 @@ pub(super) async fn search(
     let kind = kind_of(&kind)?;
     let query = ListQuery::from_search(kind, &whole(body)?)?;
     let (page, total) = client.found(&agency, kind, &query).await?;
+    client.shows(&agency, words(kind), query.filter.as_ref(), &page).await?;
     Ok(json(StatusCode::OK, &list_response(&page, total, query.start_index)))
 }
 
@@ -119,6 +123,7 @@ pub(super) async fn search_all(
     match (asked, refused) {
         (Some(query), _) => {
             let (page, total) = query.page(found);
+            client.shows(&agency, "people and groups", query.filter.as_ref(), &page).await?;
             Ok(json(StatusCode::OK, &list_response(&page, total, query.start_index)))
         }
         (None, Some(error)) => Err(error.into()),
@@ -126,7 +131,37 @@ pub(super) async fn search_all(
     }
 }
 
+fn words(kind: ResourceType) -> &'static str {
+    match kind {
+        ResourceType::User => "people",
+        ResourceType::Group => "groups",
+    }
+}
+
 impl Client {
+    /// Puts on record what is about to be shown: how many, a digest of them, and which attributes were asked of.
+    async fn shows(
+        &self,
+        agency: &Agency,
+        what: &str,
+        filter: Option<&Filter>,
+        shown: &[Value],
+    ) -> Result<(), Refused> {
+        let attributes = filter.map(Filter::attributes).unwrap_or_default();
+        let attributes = attributes.into_iter().collect::<Vec<_>>().join(", ");
+        let event = Event::Listed {
+            by: format!("directory {}", self.0.id),
+            what: match attributes.as_str() {
+                "" => what.to_owned(),
+                attributes => format!("{what} by {attributes}"),
+            },
+            count: u64::try_from(shown.len()).unwrap_or(u64::MAX),
+            digest: hex::encode(ledger::digest(Value::from(shown).to_string().as_bytes())),
+        };
+        agency.ledger.append(Record::platform(event)).await?;
+        Ok(())
+    }
+
     async fn found(
         &self,
         agency: &Agency,
@@ -162,6 +197,8 @@ pub(super) async fn read(
     let projection = Projection::from_pairs(kind, &pairs(query))?;
     let found = client.directory(&agency).find(kind, &id).await?.ok_or(Refused::NotFound)?;
     let tag = found.meta("").etag();
+    let seen = Value::Object(found.shown(&agency.scim_base()));
+    client.shows(&agency, words(kind), None, &[seen]).await?;
     if text(&headers, &header::IF_NONE_MATCH).is_some_and(|wanted| names(wanted, &tag)) {
         return Ok(StatusCode::NOT_MODIFIED.into_response());
     }

@@ -171,7 +171,13 @@ pub async fn revoke_stopped(config: &Path, named: &str, by: &str) -> Result<(), 
 /// [`TokenError`].
 pub async fn list_stopped(config: &Path) -> Result<Vec<Token>, TokenError> {
     let open = Rooms::open(&Config::read(config)?).await?;
-    let found = tokens::list(&open.state).await;
+    let listed = async {
+        let found = tokens::list(&open.state).await?;
+        let names: Vec<String> = found.iter().map(|one| name(one).to_owned()).collect();
+        Rooms::record_list(&open.ledger, "directory tokens", &names).await?;
+        Ok::<_, TokenError>(found)
+    };
+    let listed = listed.await;
     open.close::<TokenError>().await?;
-    Ok(found?)
+    listed
 }

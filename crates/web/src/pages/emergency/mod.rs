@@ -31,6 +31,9 @@ pub(super) const PATH: &str = "/emergency";
 /// Ties a browser to the security key that it is asked for.
 const COOKIE: &str = "__Host-emergency";
 
+/// What a try is counted as that has no place in the ledger any more, and is therefore not looked at.
+const TRY: &str = "emergency.try";
+
 /// Longest reason, in characters.
 const REASON_CHARS_MAX: usize = 300;
 
@@ -71,6 +74,7 @@ pub async fn open(State(agency): State<Shared>, request: Request) -> Answer {
         }
     };
     let Ok(_turn) = agency.emergency.at_once.try_acquire() else { return Err(busy()) };
+    agency.check_place(PROVIDER, TRY)?;
     record(&agency, &asked.origin, Event::SignInStarted { idp: PROVIDER.to_owned() }).await?;
     let tried = emergency.attempt(&name, &halves, again.as_ref(), agency.now()).await;
     let opened = match tried.map_err(|error| Problem::internal(&error))? {
@@ -104,6 +108,7 @@ pub async fn key(State(agency): State<Shared>, request: Request) -> Answer {
         signature: bytes("signature", security_key::SIGNATURE_BYTES_MAX),
     };
     let browser = session::cookie(&asked.parts.headers, COOKIE).map(str::to_owned);
+    agency.check_place(PROVIDER, TRY)?;
     record(&agency, &asked.origin, Event::SignInStarted { idp: PROVIDER.to_owned() }).await?;
     let name = asked.text("name");
     let taken = emergency.take_key(name, browser.as_deref(), &shown, agency.now()).await;
