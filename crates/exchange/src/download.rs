@@ -9,16 +9,15 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use bytes::Bytes;
-use gate::{Fingerprint, Plan, Print, Released};
+use gate::{Fingerprint, Print, Released};
 use ledger::Event;
 use parcel::{TAG_FILES, part_path};
-use policy::{Action, ResourceKind};
+use policy::Action;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::error::ExchangeError;
 use crate::model::{ExportStatus, SealedFacts};
-use crate::record::About;
 use crate::{Caller, Exchange};
 
 /// Bytes that are read and handed on at a time, and how many such pieces wait.

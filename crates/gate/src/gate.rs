@@ -241,6 +241,8 @@ fn needs_witness(action: Action) -> bool {
         | Action::ReceiveParcel
         | Action::OpenParcel
         | Action::DisposeRecords
+        | Action::ViewExports
+        | Action::ViewParcels
         | Action::UseTool => true,
     }
 }
@@ -269,6 +271,8 @@ fn overlaps(question: &Question, plan: &Plan) -> bool {
         | Action::ManageProviders
         | Action::ManagePartners
         | Action::ReviewAgreements
+        | Action::ViewExports
+        | Action::ViewParcels
         | Action::UseTool => false,
     };
     let fetches = match plan {

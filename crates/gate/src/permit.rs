@@ -74,7 +74,9 @@ impl End {
             | Action::ReadAudit
             | Action::ReadOwnAccesses
             | Action::ViewPosture
-            | Action::ViewPeople => Self::Withheld,
+            | Action::ViewPeople
+            | Action::ViewExports
+            | Action::ViewParcels => Self::Withheld,
         }
     }
 }

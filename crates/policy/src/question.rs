@@ -108,6 +108,10 @@ closed_list!(
         RecallExport = "recall-export", "recall an export";
         /// Destroy a partner's parcel for good.
         DestroyParcel = "destroy-parcel", "destroy a parcel";
+        /// See which exports were asked for, and what became of them.
+        ViewExports = "view-exports", "see exports";
+        /// See which parcels partners sent, not what is in them.
+        ViewParcels = "view-parcels", "see received parcels";
         /// Read or search the ledger.
         ReadAudit = "read-audit", "read the audit log";
         /// Place or release a hold on records of the ledger.

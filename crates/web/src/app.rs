@@ -126,7 +126,10 @@ fn people_pages() -> Router<Shared> {
         .route("/people/new", get(people::new).merge(carried(people::make)))
         .route("/people/review", get(people::due).merge(carried(people::review)))
         .route("/people/training", get(people::overview).merge(carried(people::take_in)))
-        .route("/people/directories", get(people::directories).merge(carried(people::change_tokens)))
+        .route(
+            "/people/directories",
+            get(people::directories).merge(carried(people::change_tokens)),
+        )
         .route("/people/providers", get(providers::moved))
         .route("/identity/providers", get(providers::list).merge(carried(providers::upload)))
         .route("/identity/oidc/{provider}", get(providers::oidc_page))

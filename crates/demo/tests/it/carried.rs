@@ -61,7 +61,7 @@ async fn a_write_under_way_when_its_session_is_cut_is_done_and_recorded_as_done(
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
-    world.riverton.agency.live.cut_account(AccountId::of("riverton-idp|det.ruiz"));
+    world.riverton.agency.live.cut_account(AccountId::of("demo|det.ruiz"));
     assert_eq!(asking.await.unwrap().unwrap().status, 401);
     other.execute_batch("rollback").unwrap();
 

@@ -20,9 +20,9 @@ use exchange::{Export, ExportStatus, Form, Phase};
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
-use crate::pages::notices;
 use crate::pages::partners::partner_name;
 use crate::pages::parts::{bytes_words, id, moment, pair, sharing};
+use crate::pages::{looking, notices};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 pub use asking::{ask, request};
@@ -44,8 +44,11 @@ const STEPS: [(&str, &[ExportStatus]); 5] = [
 /// # Errors
 /// A [`Problem`] when sharing is not configured or the state cannot be read.
 pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
+    let permit = looking::at_exports(&agency, &signed_in, "exports").await?;
     let exchange = &sharing(&agency)?.exchange;
     let exports = exchange.exports(&[], None).await?;
+    let lines = exports.iter().map(|one| format!("{} {}", one.id, one.status));
+    looking::show(&agency, permit, "exports", lines).await?;
     let content = html! {
         (templates::list_card(&exchange.templates().await?))
         section class="card card--flush" aria-labelledby="exports" {
@@ -121,7 +124,11 @@ pub async fn one(
     signed_in: SignedIn,
     Path(export): Path<String>,
 ) -> Answer {
-    let export = sharing(&agency)?.exchange.export(id(&export)?).await?;
+    let export = id(&export)?;
+    let permit = looking::at_exports(&agency, &signed_in, &export.to_string()).await?;
+    let export = sharing(&agency)?.exchange.export(export).await?;
+    let line = format!("{} {}", export.id, export.status);
+    looking::show(&agency, permit, "export", std::iter::once(line)).await?;
     let told = match export.exchange {
         Some(exchange) => sharing(&agency)?.exchange.told(exchange).await?,
         None => Vec::new(),
@@ -159,7 +166,9 @@ async fn judged(agency: &Shared, export: &Export) -> Result<Markup, Problem> {
     Ok(html! { (preview::clauses(&judged)) (rules::card(&stricter)) })
 }
 
-/// `GET /exports/{export}/progress`: the part of the page that moves, for `ui.js`.
+/// `GET /exports/{export}/progress`: the part of the page that moves, for `ui.js`, every other second. It says how far
+/// an export is and nothing else of it, to whoever knows its id, which is random and only on its page: that reading is on
+/// record, and this one is not.
 ///
 /// # Errors
 /// As [`one`].

@@ -13,8 +13,8 @@ use policy::Why;
 
 use crate::app::{Answer, Shared};
 use crate::pages::documents::{PIECE_BYTES_MAX, range_of, shown};
-use crate::pages::notices;
 use crate::pages::parts::{bytes_words, id, moment, pair, sharing};
+use crate::pages::{looking, notices};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 
@@ -26,12 +26,16 @@ const LIST_MAX: usize = 200;
 /// # Errors
 /// A [`Problem`] when sharing is not configured or the state cannot be read.
 pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
+    let permit = looking::at_parcels(&agency, &signed_in, "received parcels").await?;
     let parcels = sharing(&agency)?.exchange.all_incoming(&[], None).await?;
     let mut missing = Vec::new();
     for partner in sharing(&agency)?.exchange.book().partners() {
         let numbers = sharing(&agency)?.exchange.gaps(partner.ori.as_str()).await?;
         missing.extend(numbers.into_iter().map(|number| (partner.name.clone(), number)));
     }
+    let shown = parcels.iter().take(LIST_MAX);
+    let lines = shown.map(|one| format!("{} {}", one.exchange, one.digest));
+    looking::show(&agency, permit, "received parcels", lines).await?;
     let content = html! {
         @if !missing.is_empty() {
             section class="usa-alert usa-alert--warning" id="missing" aria-label="Numbers that never came" {
@@ -103,7 +107,11 @@ pub async fn one(
     signed_in: SignedIn,
     Path(exchange): Path<String>,
 ) -> Answer {
-    let parcel = sharing(&agency)?.exchange.incoming(id(&exchange)?).await?;
+    let parcel = id(&exchange)?;
+    let permit = looking::at_parcels(&agency, &signed_in, &parcel.to_string()).await?;
+    let parcel = sharing(&agency)?.exchange.incoming(parcel).await?;
+    let line = format!("{} {}", parcel.exchange, parcel.digest);
+    looking::show(&agency, permit, "received parcel", std::iter::once(line)).await?;
     let told = sharing(&agency)?.exchange.told(parcel.exchange).await?;
     let csrf = &signed_in.csrf;
     let content = html! {

@@ -10,6 +10,7 @@ pub mod incoming;
 pub mod joint;
 pub mod ledger;
 pub mod log_out;
+mod looking;
 pub mod mine;
 mod notices;
 pub mod oidc;
