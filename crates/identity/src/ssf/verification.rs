@@ -11,7 +11,6 @@ use serde_json::json;
 use super::Stream;
 use crate::Refusal;
 use crate::oidc::discovery::Place;
-use crate::oidc::provider::chain;
 use crate::oidc::{Call, Fetch};
 
 /// Nothing is to be read in the answer but its status.
@@ -72,7 +71,7 @@ impl Stream {
             Ok(reply) if (200..300).contains(&reply.status) => Ok(()),
             Ok(reply) => failed(format!("the transmitter answers {}", reply.status)),
             Err(error) => {
-                tracing::debug!(error = %chain(&error), "a transmitter can't be asked");
+                tracing::debug!(error = %wire::causes(&error), "a transmitter can't be asked");
                 failed("the transmitter could not be asked".to_owned())
             }
         }
