@@ -46,11 +46,12 @@ pub struct Bag {
 
 /// Checks a bag in a folder. Every file is read once.
 pub fn check(folder: &Path, watch: Watch<'_>) -> Result<Bag, Refused> {
-    check_tree(Arc::new(OnDisk::walk(folder)?), watch)
+    let tree: Arc<dyn Tree> = Arc::new(OnDisk::walk(folder)?);
+    check_tree(&tree, watch)
 }
 
 /// Checks a bag wherever its files lie.
-pub(crate) fn check_tree(tree: Arc<dyn Tree>, watch: Watch<'_>) -> Result<Bag, Refused> {
+pub(crate) fn check_tree(tree: &Arc<dyn Tree>, watch: Watch<'_>) -> Result<Bag, Refused> {
     let mut bag = Reading { tree: tree.clone(), found: tree.files(), warnings: Vec::new() };
     let (version, encoding) = bag.declaration()?;
     let payload = bag.manifests("manifest-", version, encoding)?;

@@ -136,7 +136,10 @@ impl Found {
     /// [`Refused`] names the file that is not what its archive or its manifest says.
     pub fn read(&self, watch: Watch<'_>) -> Result<Taken, Refused> {
         let bag = match &self.bag {
-            Some(root) => Some(bagit::check_tree(Below::new(self.tree.clone(), root), watch)?),
+            Some(root) => {
+                let below: Arc<dyn Tree> = Below::new(self.tree.clone(), root);
+                Some(bagit::check_tree(&below, watch)?)
+            }
             None => None,
         };
         let total = self.tree.files().values().sum();
