@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test's helper fails as the test does")]
 
 #[path = "support/demo.rs"]
-#[expect(dead_code, reason = "the pages around signing in use the rest")]
 mod stage;
 
 use std::path::Path;
