@@ -99,7 +99,7 @@ pub enum Fault {
     Uncertain {
         /// What kept the answer away.
         #[source]
-        source: Option<Box<Fault>>,
+        source: Option<Box<Self>>,
     },
     /// The store has no such document.
     #[error("there is no such document")]
