@@ -6,8 +6,8 @@ use std::sync::Arc;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
+use super::Found;
 use super::foreign::ForeignZip;
-use super::{Found, Tree as _};
 use crate::media::Kind;
 use crate::{Fault, Refused, Watch};
 
