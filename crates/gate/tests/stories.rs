@@ -274,9 +274,9 @@ async fn without_a_record_a_write_gets_no_permit() {
     let permit = story.ask(question(Action::WriteRecord), plan(Mode::Write)).await;
     assert!(matches!(permit.err(), Some(GateError::Unrecorded(_))));
     assert_eq!(story.told(), "");
-    // The intent is recorded, the outcome can't be: the caller is told that it is unknown.
+    // The intent is recorded, the outcome can't be: the caller is told that it was done, unconfirmed.
     let story = Story::with_room(Some(1));
-    assert!(matches!(story.write().await, Err(GateError::Unrecorded(_))));
+    assert!(matches!(story.write().await, Err(GateError::Unconfirmed { .. })));
 }
 
 #[tokio::test]

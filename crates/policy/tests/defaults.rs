@@ -150,6 +150,8 @@ fn a_person_who_lacks_a_training_gets_no_records_and_reads_what_to_do() {
         Action::DownloadParcel,
         Action::ReceiveParcel,
         Action::OpenParcel,
+        Action::ViewExports,
+        Action::ViewParcels,
     ];
     for action in Action::ALL {
         for function in ["supervisor", "auditor", "administrator", "security-officer"] {
