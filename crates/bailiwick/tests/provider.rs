@@ -41,18 +41,21 @@ fn a_provider_is_held_and_released_while_the_server_is_stopped() {
     assert_eq!(run(&agency, &["list"]).1, "");
 
     let ledger = agency.open("2099-01-01T00:00:00Z");
-    let newest = ledger.search(&ledger::Search::newest(4)).unwrap();
+    let newest = ledger.search(&ledger::Search::newest(6)).unwrap();
     let what = newest.entries.iter().map(|entry| match &entry.record.event {
         Event::ProviderAlert { idp, what, .. } => format!("{idp} {what}"),
         Event::SessionsEnded { of, reason } => format!("{of}: {reason}"),
+        Event::Listed { what, count, .. } => format!("{count} {what}"),
         other => format!("{other:?}"),
     });
     let why = "its key was stolen (R. Stone)";
     assert_eq!(
         what.collect::<Vec<_>>(),
         [
+            "0 providers that are held".to_owned(),
             format!("riverton-idp it is released, people sign in through it: {why}"),
             format!("riverton-idp it is released, people sign in through it: {why}"),
+            "1 providers that are held".to_owned(),
             format!("everybody who came through riverton-idp: {why}"),
             format!("riverton-idp it is held, nobody signs in through it: {why}"),
         ]
