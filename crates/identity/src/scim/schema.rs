@@ -186,8 +186,10 @@ static TRAINING_SCHEMA: Schema = Schema {
     urn: TRAINING,
     name: "TrainedUser",
     words: "What a person has learnt before they see records",
+    // A person without trainings does not have the extension at all: it is the extension that goes.
     attributes: &[Attribute {
         multi: true,
+        required: true,
         ..complex("trainings", "The courses that the person took", &TRAININGS)
     }],
 };
