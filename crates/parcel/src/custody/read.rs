@@ -88,7 +88,7 @@ mod tests {
         let (one, two) = (action("kb:1", ""), action("kb:2", &after("kb:1")));
         assert_eq!(events(record(&[one.clone(), two.clone()]).as_bytes()).unwrap().len(), 2);
         // The first one missing, one left out in between, and two beginnings.
-        assert!(events(record(&[two.clone()]).as_bytes()).is_err());
+        assert!(events(record(std::slice::from_ref(&two)).as_bytes()).is_err());
         assert!(events(record(&[one.clone(), action("kb:3", &after("kb:2"))]).as_bytes()).is_err());
         assert!(events(record(&[one.clone(), one]).as_bytes()).is_err());
     }
