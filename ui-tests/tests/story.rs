@@ -312,7 +312,7 @@ async fn look_at_own_sessions(page: &Page, base: &str) {
     page.goto(&format!("{base}/me")).await.unwrap();
     page.audit().await.unwrap();
     page.follow("My accesses").await.unwrap();
-    page.wait_for("You signed in").await.unwrap();
+    page.wait_for("You were given").await.unwrap();
     page.audit().await.unwrap();
     page.goto(&format!("{base}/me/sessions")).await.unwrap();
     page.wait_for("this one").await.unwrap();

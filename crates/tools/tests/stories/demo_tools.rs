@@ -3,12 +3,12 @@
 use tools::{check_tests, load_folder};
 
 #[test]
-fn the_three_tools_of_the_demo_load_without_a_problem() {
+fn the_tools_of_the_demo_load_without_a_problem() {
     let (tools, problems) = load_folder(&crate::common::demo_folder(), keys::digest::sha256);
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems, Vec::<String>::new());
     let ids: Vec<&str> = tools.iter().map(|tool| tool.id.as_str()).collect();
-    assert_eq!(ids, ["case-file", "person-search", "vehicle-lookup"]);
+    assert_eq!(ids, ["case-file", "criminal-history", "person-search", "vehicle-lookup"]);
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn the_checks_that_the_files_bring_along_hold() {
             count += 1;
         }
     }
-    assert_eq!(count, 11);
+    assert_eq!(count, 12);
 }
 
 #[test]

@@ -165,7 +165,7 @@ async fn show(agency: &Shared, signed_in: &SignedIn, before: Option<EntryNumber>
                     span class="entry__time" { time datetime=(entry.at) { (moment(entry.at)) } }
                     div class="entry__body" {
                         p class="entry__what" {
-                            span class="entry__no" { (entry.number) } " You " (entry.record.event.sentence())
+                            span class="entry__no" { (entry.number) } " You " (of_you(&entry.record.event.sentence()))
                         }
                     }
                 }
@@ -180,4 +180,9 @@ async fn show(agency: &Shared, signed_in: &SignedIn, before: Option<EntryNumber>
         }
     };
     Ok(agency.page(signed_in, "My accesses", ACCESSES, &content))
+}
+
+/// A sentence about somebody, for that very person.
+fn of_you(sentence: &str) -> String {
+    sentence.strip_prefix("was ").map_or_else(|| sentence.to_owned(), |rest| format!("were {rest}"))
 }
