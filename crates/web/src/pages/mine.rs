@@ -165,7 +165,8 @@ async fn show(agency: &Shared, signed_in: &SignedIn, before: Option<EntryNumber>
                     span class="entry__time" { time datetime=(entry.at) { (moment(entry.at)) } }
                     div class="entry__body" {
                         p class="entry__what" {
-                            span class="entry__no" { (entry.number) } " You " (of_you(&entry.record.event.sentence()))
+                            span class="entry__no" { (entry.number) }
+                            " " span { "You " (of_you(&entry.record.event.sentence())) }
                         }
                     }
                 }

@@ -210,9 +210,11 @@ fn history_card(history: &[Entry]) -> Markup {
                     span class="entry__time" { time datetime=(entry.at) { (moment(entry.at)) } }
                     div class="entry__body" {
                         p class="entry__what" {
-                            span class="entry__no" { (entry.number) } " "
-                            @if let Some(who) = &entry.record.who { strong { (who.name) } " " }
-                            (entry.record.event.sentence())
+                            span class="entry__no" { (entry.number) }
+                            " " span {
+                                @if let Some(who) = &entry.record.who { strong { (who.name) } " " }
+                                (entry.record.event.sentence())
+                            }
                         }
                         @if let Event::AccountChanged { changes, .. } = &entry.record.event {
                             @for one in changes {
