@@ -129,8 +129,8 @@ fn sides(program: &Path) -> Vec<Side> {
     sides
 }
 
-fn step(name: &'static str, line: String) -> (&'static str, String) {
-    (name, line)
+fn step(name: &'static str, line: impl Into<String>) -> (&'static str, String) {
+    (name, line.into())
 }
 
 /// What others encrypt with.
@@ -140,21 +140,27 @@ fn encrypting() -> [Side; 5] {
             name: "tar | age",
             needs: "age",
             steps: vec![
-                step("seal", "tar -cf - in | age -R age.pub -o a".to_owned()),
-                step("open", "mkdir o && age -d -i age.key a | tar -xf - -C o".to_owned()),
+                step("seal", "tar -cf - in | age -R age.pub -o a"),
+                step("open", "mkdir o && age -d -i age.key a | tar -xf - -C o"),
             ],
             leaves: "a o",
         },
         Side {
             name: "sha256sum, then tar | age",
             needs: "age",
-            steps: vec![step("seal", "find in -type f -exec sha256sum {} + >sums && tar -cf - in | age -R age.pub -o a".to_owned())],
+            steps: vec![step(
+                "seal",
+                "find in -type f -exec sha256sum {} + >sums && tar -cf - in | age -R age.pub -o a",
+            )],
             leaves: "a sums",
         },
         Side {
             name: "tar | openssl cms",
             needs: "openssl",
-            steps: vec![step("seal", "tar -cf - in | openssl cms -encrypt -stream -binary -aes-256-gcm -outform DER -out c us.pem".to_owned())],
+            steps: vec![step(
+                "seal",
+                "tar -cf - in | openssl cms -encrypt -stream -binary -aes-256-gcm -outform DER -out c us.pem",
+            )],
             leaves: "c",
         },
         Side {
@@ -170,8 +176,8 @@ fn encrypting() -> [Side; 5] {
             name: "7z -mx0 -p",
             needs: "7z",
             steps: vec![
-                step("seal", "7z a -bd -bso0 -mx0 -mhe=on -pbench z.7z in".to_owned()),
-                step("open", "7z x -bd -bso0 -pbench -oo z.7z".to_owned()),
+                step("seal", "7z a -bd -bso0 -mx0 -mhe=on -pbench z.7z in"),
+                step("open", "7z x -bd -bso0 -pbench -oo z.7z"),
             ],
             leaves: "z.7z o",
         },
@@ -185,12 +191,9 @@ fn hashing(bagit: &str) -> [Side; 2] {
             name: "tar + sha256sum",
             needs: "sha256sum",
             steps: vec![
-                step(
-                    "seal",
-                    "find in -type f -exec sha256sum {} + >sums && tar -cf t in".to_owned(),
-                ),
-                step("verify", "sha256sum --check --quiet sums".to_owned()),
-                step("open", "mkdir o && tar -xf t -C o".to_owned()),
+                step("seal", "find in -type f -exec sha256sum {} + >sums && tar -cf t in"),
+                step("verify", "sha256sum --check --quiet sums"),
+                step("open", "mkdir o && tar -xf t -C o"),
             ],
             leaves: "t o sums",
         },

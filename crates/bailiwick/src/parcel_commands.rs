@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use keys::cert::{Certificate, private_key_from_pem};
 use keys::sign::P384Key;
 use keys::{Clock as _, SystemClock, SystemRandom};
@@ -29,12 +29,8 @@ pub(crate) enum ParcelCommand {
         /// A recipient's certificate (PEM); repeat it for more.
         #[arg(long, required = true)]
         recipient: Vec<PathBuf>,
-        /// The signer's certificate chain (PEM).
-        #[arg(long)]
-        signer: PathBuf,
-        /// The signer's key (PKCS#8 PEM).
-        #[arg(long)]
-        key: PathBuf,
+        #[command(flatten)]
+        signing: Signing,
         /// The parcel to write: a folder, or one file if the name ends with `.zip`.
         #[arg(long)]
         out: PathBuf,
@@ -162,12 +158,8 @@ pub(crate) enum ParcelCommand {
         /// Our certificate (PEM), to which it is sealed.
         #[arg(long)]
         recipient: PathBuf,
-        /// Our signing certificate chain (PEM).
-        #[arg(long)]
-        signer: PathBuf,
-        /// Its key (PKCS#8 PEM).
-        #[arg(long)]
-        key: PathBuf,
+        #[command(flatten)]
+        signing: Signing,
         /// The parcel to write: a folder, or one file if the name ends with `.zip`.
         #[arg(long)]
         out: PathBuf,
@@ -189,20 +181,36 @@ pub(crate) enum ParcelCommand {
     },
 }
 
+/// Who signs.
+#[derive(Args)]
+pub(crate) struct Signing {
+    /// The signer's certificate chain (PEM).
+    #[arg(long)]
+    signer: PathBuf,
+    /// The signer's key (PKCS#8 PEM).
+    #[arg(long)]
+    key: PathBuf,
+}
+
+impl Signing {
+    fn signer(&self) -> anyhow::Result<Signer> {
+        Ok(Signer { chain: chain(&self.signer)?, key: private_key(&self.key)? })
+    }
+}
+
 pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
     match command {
         ParcelCommand::Seal {
             folder,
             recipient,
-            signer,
-            key,
+            signing,
             out,
             resume,
             part_size,
             purpose,
             authority,
         } => {
-            let signer = Signer { chain: chain(&signer)?, key: private_key(&key)? };
+            let signer = signing.signer()?;
             let recipients =
                 recipient.iter().map(|path| certificate(path)).collect::<Result<_, _>>()?;
             sealing::seal(
@@ -237,9 +245,8 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             Ok(outcome(result.map(|bag| plain_bag(&bag, json))))
         }
         ParcelCommand::Media { files, json } => looking::media(&files, json),
-        ParcelCommand::Take { from, recipient, signer, key, out, json } => {
-            let signer = Signer { chain: chain(&signer)?, key: private_key(&key)? };
-            looking::take(&from, &signer, certificate(&recipient)?, &out, json)
+        ParcelCommand::Take { from, recipient, signing, out, json } => {
+            looking::take(&from, &signing.signer()?, certificate(&recipient)?, &out, json)
         }
         ParcelCommand::StampRequest { parcel, out } => stamp_request(&parcel, &out),
         ParcelCommand::Stamp { parcel, request, answer, authority } => {

@@ -22,6 +22,12 @@ use crate::{Caller, Exchange, ExchangeError};
 const METHOD: &str = "the parcel's files, which are encrypted to this agency's certificate, were removed \
                       from the store; nothing of it was ever stored unencrypted";
 
+/// Which parcels can be accepted or turned away.
+const ARRIVED: [IncomingStatus; 1] = [IncomingStatus::Received];
+
+/// Which can be destroyed, or kept although they were taken back.
+const STILL_HERE: [IncomingStatus; 2] = [IncomingStatus::Received, IncomingStatus::Accepted];
+
 impl Exchange {
     /// Accepts a parcel that was verified: from now on it can be opened.
     ///
@@ -33,9 +39,8 @@ impl Exchange {
         caller: &Caller,
         exchange: Uuid,
     ) -> Result<Incoming, ExchangeError> {
-        let mut row = self.incoming_row(exchange).await?;
-        let waits = [IncomingStatus::Received];
-        let permit = self.decide(caller, &row, Action::ReceiveParcel, "accept", &waits).await?;
+        let (mut row, permit) =
+            self.decide(caller, exchange, Action::ReceiveParcel, "accept", &ARRIVED).await?;
         let (exchange, parcel, partner) = names(&row);
         let event = Event::ParcelAccepted { exchange, parcel, partner };
         let act = self.act(caller, event, None).await?;
@@ -57,9 +62,8 @@ impl Exchange {
         reason: &str,
     ) -> Result<Incoming, ExchangeError> {
         let reason = reason_of(reason)?;
-        let mut row = self.incoming_row(exchange).await?;
-        let waits = [IncomingStatus::Received];
-        let permit = self.decide(caller, &row, Action::ReceiveParcel, "reject", &waits).await?;
+        let (mut row, permit) =
+            self.decide(caller, exchange, Action::ReceiveParcel, "reject", &ARRIVED).await?;
         let event = Event::ParcelRefused {
             exchange: Some(row.exchange.to_string()),
             parcel: row.parcel.to_string(),
@@ -90,9 +94,8 @@ impl Exchange {
         reason: &str,
     ) -> Result<Incoming, ExchangeError> {
         let reason = reason_of(reason)?;
-        let mut row = self.incoming_row(exchange).await?;
-        let waits = [IncomingStatus::Received, IncomingStatus::Accepted];
-        let permit = self.decide(caller, &row, Action::DestroyParcel, "destroy", &waits).await?;
+        let (mut row, permit) =
+            self.decide(caller, exchange, Action::DestroyParcel, "destroy", &STILL_HERE).await?;
         let (name, parcel, partner) = names(&row);
         let event = Event::ParcelDestroyed {
             exchange: name,
@@ -123,9 +126,8 @@ impl Exchange {
         reason: &str,
     ) -> Result<Incoming, ExchangeError> {
         let reason = reason_of(reason)?;
-        let mut row = self.incoming_row(exchange).await?;
-        let waits = [IncomingStatus::Received, IncomingStatus::Accepted];
-        let permit = self.decide(caller, &row, Action::ReceiveParcel, "keep", &waits).await?;
+        let (mut row, permit) =
+            self.decide(caller, exchange, Action::ReceiveParcel, "keep", &STILL_HERE).await?;
         if row.details.afterwards.recalled.is_none() {
             self.0.setup.gate.withhold(permit.ticket(), "it was not recalled").await?;
             let is = "not recalled".to_owned();
@@ -169,15 +171,16 @@ impl Exchange {
         Ok(())
     }
 
-    /// Asks the policy, and once more whether the parcel is one of which that can be decided.
+    /// The parcel, and leave from the policy to decide about it, if it is one of which that can be decided.
     async fn decide(
         &self,
         caller: &Caller,
-        row: &IncomingRow,
+        exchange: Uuid,
         action: Action,
         verb: &str,
         waits: &[IncomingStatus],
-    ) -> Result<Permit, ExchangeError> {
+    ) -> Result<(IncomingRow, Permit), ExchangeError> {
+        let row = self.incoming_row(exchange).await?;
         let bad = |field| ExchangeError::Input { field, expected: "a class in the policy's form" };
         let about = About {
             kind: ResourceKind::Parcel,
@@ -190,12 +193,12 @@ impl Exchange {
         let plan = Plan::Parcel(format!("{verb} the parcel of exchange {}", row.exchange));
         let permit = self.ask(caller, action, about, &Why::default(), plan).await?;
         if waits.iter().any(|status| status.as_str() == row.status) {
-            return Ok(permit);
+            return Ok((row, permit));
         }
         let reason = format!("the parcel is {}", row.status);
         self.0.setup.gate.withhold(permit.ticket(), &reason).await?;
         let needs = waits.last().map_or("received", |status| status.as_str());
-        Err(ExchangeError::WrongState { what: "parcel", is: row.status.clone(), needs })
+        Err(ExchangeError::WrongState { what: "parcel", is: row.status, needs })
     }
 
     /// Records what somebody does.

@@ -76,6 +76,22 @@ struct Identity {
     sealing: Held,
 }
 
+impl Identity {
+    fn signer(&self) -> Signer {
+        Signer { chain: vec![self.signing.certificate.clone()], key: self.signing.key() }
+    }
+
+    fn recipient(&self) -> Recipient {
+        let certificate = self.sealing.certificate.clone();
+        Recipient { certificate, key: self.sealing.key().into() }
+    }
+
+    fn tls(&self) -> wire::tls::Own {
+        let chain = vec![self.tls.certificate.clone()];
+        wire::tls::Own { chain, pkcs8: self.tls.key.to_pkcs8() }
+    }
+}
+
 fn identity(of: (&str, &str)) -> &'static Identity {
     static ALL: OnceLock<[Identity; 3]> = OnceLock::new();
     let new = |name: &str| Identity {
@@ -236,18 +252,9 @@ impl Stage {
             random: Arc::new(SystemRandom),
             store: folder.path().join("parcels"),
             disk: Arc::new(disk.clone()),
-            signer: Signer {
-                chain: vec![identity.signing.certificate.clone()],
-                key: identity.signing.key(),
-            },
-            recipient: Recipient {
-                certificate: identity.sealing.certificate.clone(),
-                key: identity.sealing.key().into(),
-            },
-            tls: wire::tls::Own {
-                chain: vec![identity.tls.certificate.clone()],
-                pkcs8: identity.tls.key.to_pkcs8(),
-            },
+            signer: identity.signer(),
+            recipient: identity.recipient(),
+            tls: identity.tls(),
             book: Book::new(self.partners, self.agreements).with_rules(self.rules),
             cosigner: self.cosigner,
             settings: self.settings,

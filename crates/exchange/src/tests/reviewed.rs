@@ -40,18 +40,9 @@ pub(super) fn restarted_with(
         random: Arc::new(SystemRandom),
         store: before.store.clone(),
         disk: Arc::new(SystemDisk),
-        signer: Signer {
-            chain: vec![identity.signing.certificate.clone()],
-            key: identity.signing.key(),
-        },
-        recipient: Recipient {
-            certificate: identity.sealing.certificate.clone(),
-            key: identity.sealing.key().into(),
-        },
-        tls: wire::tls::Own {
-            chain: vec![identity.tls.certificate.clone()],
-            pkcs8: identity.tls.key.to_pkcs8(),
-        },
+        signer: identity.signer(),
+        recipient: identity.recipient(),
+        tls: identity.tls(),
         book: Book::new(vec![partner(LAKESIDE, 1)], agreements).with_rules(rules),
         cosigner: None,
         settings: before.settings,

@@ -96,10 +96,7 @@ fn line(
     clock: &Arc<FixedClock>,
 ) -> WitnessLine {
     let limits = Stage::usual(clock, Vec::new()).settings.client;
-    let own = own.map(|of| wire::tls::Own {
-        chain: vec![identity(of).tls.certificate.clone()],
-        pkcs8: identity(of).tls.key.to_pkcs8(),
-    });
+    let own = own.map(|of| identity(of).tls());
     let clock = clock.clone();
     let private = wire::Addresses::Private;
     WitnessLine::new(name, place, private, trust, own.as_ref(), limits, clock).unwrap()
