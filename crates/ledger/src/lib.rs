@@ -4,7 +4,8 @@
 //! refused and named with its file, offset and entry; nothing is shortened silently. Leaves carry
 //! neither CJI nor persons. A clock, randomness and the disk come in as arguments.
 //!
-//! What is absent: deciding what may be done (`gate`), forwarding to a SIEM (`watch`). `docs/formats/ledger.md` describes every byte on disk.
+//! What is absent: deciding what may be done (`gate`), forwarding to a SIEM (`watch`).
+//! `docs/formats/ledger.md` describes every byte on disk.
 
 pub mod archive;
 mod background;

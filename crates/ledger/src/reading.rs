@@ -39,6 +39,13 @@ struct Parts {
     record: Option<StoredRecord>,
 }
 
+/// The record that a body holds.
+fn opened(fixed: &Fixed, envelope: &Envelope, sealed: Sealed) -> Result<StoredRecord, ReadError> {
+    let Sealed { bucket, place, bytes, .. } = sealed;
+    let body = retention::open(fixed, envelope, bucket, &bytes, &place)?;
+    retention::record_in(envelope, &body, &place)
+}
+
 fn read_parts(fixed: &Fixed, entry: EntryNumber) -> Result<Parts, ReadError> {
     // The lock is not held while the disk is read: the writer needs it for its answers.
     let size = fixed.shared.read().size();
@@ -46,11 +53,7 @@ fn read_parts(fixed: &Fixed, entry: EntryNumber) -> Result<Parts, ReadError> {
         return Err(ReadError::NoEntry { entry, size });
     }
     let (envelope, position) = fixed.store.envelope(entry.0)?;
-    let open = |sealed: Sealed| {
-        let (bucket, place) = (sealed.bucket, &sealed.place);
-        let body = retention::open(fixed, &envelope, bucket, &sealed.bytes, place)?;
-        retention::record_in(&envelope, &body, place)
-    };
+    let open = |sealed| opened(fixed, &envelope, sealed);
     let located = || fixed.store.moved().locate(&envelope).ok();
     loop {
         let before = located();
@@ -122,11 +125,7 @@ fn read_log(
     each: &mut dyn FnMut(Fed),
 ) -> Result<(), ReadError> {
     fixed.store.entries(from, end, &mut |envelope, sealed| {
-        let open = |sealed: Sealed| {
-            let (bucket, place) = (sealed.bucket, &sealed.place);
-            let body = retention::open(fixed, &envelope, bucket, &sealed.bytes, place)?;
-            retention::record_in(&envelope, &body, place)
-        };
+        let open = |sealed| opened(fixed, &envelope, sealed);
         let record = match sealed.and_then(|sealed| sealed.map(open).transpose()) {
             Ok(record) => record,
             // A disposal may have taken it away meanwhile; else this says what is wrong.

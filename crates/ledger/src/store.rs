@@ -120,14 +120,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// Gives the entries `from..end`, which are below the head's size, in order: as [`Self::envelope`] and
     /// [`Self::body`] give them.
-    fn entries(&self, from: u64, end: u64, each: &mut EachEntry<'_>) -> Result<(), ReadError> {
-        for entry in from..end {
-            let (envelope, _) = self.envelope(entry)?;
-            let sealed = self.body(&envelope);
-            each(envelope, sealed)?;
-        }
-        Ok(())
-    }
+    fn entries(&self, from: u64, end: u64, each: &mut EachEntry<'_>) -> Result<(), ReadError>;
 
     /// Verifies all that is kept of the first `size` entries, which are durable, at a pace; `None`
     /// where this store can't.

@@ -112,8 +112,12 @@ pub struct Notice<T> {
 
 impl<T> Notice<T> {
     fn id(&self) -> String {
-        format!("{}|{}|{}", self.way.as_str(), self.partner, self.number)
+        id_of(self.way, &self.partner, self.number)
     }
+}
+
+fn id_of(way: Way, partner: &str, number: u64) -> String {
+    format!("{}|{partner}|{number}", way.as_str())
 }
 
 /// What a notice changes, in the same transaction.
@@ -153,7 +157,7 @@ where
     let doing = "store a notice";
     let transaction = state.write(doing).await?;
     if notice.way == Way::Out {
-        notice.number = last(&transaction, Way::Out, &notice.partner).await?.saturating_add(1);
+        notice.number = last_sent(&transaction, &notice.partner).await?.saturating_add(1);
     }
     let id = notice.id();
     let known = row::Entity::find_by_id(id.clone()).one(&transaction).await;
@@ -195,15 +199,11 @@ where
     Ok(Committed::Done)
 }
 
-async fn last(
-    transaction: &DatabaseTransaction,
-    way: Way,
-    partner: &str,
-) -> Result<u64, StateError> {
+async fn last_sent(transaction: &DatabaseTransaction, partner: &str) -> Result<u64, StateError> {
     let newest: Option<i64> = row::Entity::find()
         .select_only()
         .column(row::Column::Number)
-        .filter(row::Column::Way.eq(way.as_str()))
+        .filter(row::Column::Way.eq(Way::Out.as_str()))
         .filter(row::Column::Partner.eq(partner))
         .order_by_desc(row::Column::Number)
         .limit(1)
@@ -224,7 +224,7 @@ pub async fn find<T: DeserializeOwned>(
     partner: &str,
     number: u64,
 ) -> Result<Option<Notice<T>>, StateError> {
-    let id = format!("{}|{partner}|{number}", way.as_str());
+    let id = id_of(way, partner, number);
     let found = row::Entity::find_by_id(id).one(state.database()).await;
     found.map_err(reading("read a notice"))?.map(|model| stored(state, model)).transpose()
 }

@@ -419,16 +419,7 @@ pub(crate) async fn end_in(
     reason: &str,
     now: Timestamp,
 ) -> Result<bool, StateError> {
-    let done = row::Entity::update_many()
-        .col_expr(row::Column::EndedAt, Expr::value(millis(now)))
-        .col_expr(row::Column::EndReason, Expr::value(reason))
-        .col_expr(row::Column::Sealed, Expr::value(Option::<Vec<u8>>::None))
-        .filter(row::Column::Id.eq(hex(id)))
-        .filter(row::Column::EndedAt.is_null())
-        .exec(database)
-        .await
-        .map_err(writing("end a session"))?;
-    Ok(done.rows_affected == 1)
+    Ok(end_many(database, std::slice::from_ref(id), reason, now).await? == 1)
 }
 
 fn stored(state: &State, model: row::Model) -> Result<StoredSession, StateError> {

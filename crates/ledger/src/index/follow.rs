@@ -125,15 +125,15 @@ fn follow(index: &Index, feed: &dyn Feed, bell: &Bell) {
 
 /// Forgets what other processes disposed of. What this one disposes of is forgotten as it happens.
 fn forget_others(index: &Index, feed: &dyn Feed, forgotten: &mut BTreeSet<Bucket>) {
-    for disposed in feed.disposed().all() {
-        let bucket = disposed.statement.bucket;
-        if forgotten.contains(&bucket) {
-            continue;
-        }
-        match index.forget(bucket.home(), &disposed.kept) {
-            Ok(_) => drop(forgotten.insert(bucket)),
-            Err(error) => tell(&error, "the search index could not forget"),
-        }
+    let moved = feed.disposed();
+    let new: Vec<_> = moved.all().filter(|it| !forgotten.contains(&it.statement.bucket)).collect();
+    if new.is_empty() {
+        return;
+    }
+    let rows: Vec<_> = new.iter().map(|it| (it.statement.bucket.home(), &it.kept)).collect();
+    match index.forget_all(&rows) {
+        Ok(_) => forgotten.extend(new.iter().map(|it| it.statement.bucket)),
+        Err(error) => tell(&error, "the search index could not forget"),
     }
 }
 

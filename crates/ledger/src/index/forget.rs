@@ -13,7 +13,12 @@ impl Index {
     /// emptied. An index that is not open, or is damaged, is thrown away as a whole: it is built
     /// from what the log still has.
     pub(crate) fn forget(&self, bucket: Bucket, keep: &Ranges) -> Result<u64, IndexError> {
-        let forgotten = self.forget_rows(bucket, keep);
+        self.forget_all(&[(bucket, keep)])
+    }
+
+    /// As [`Self::forget`], of several buckets at once.
+    pub(crate) fn forget_all(&self, all: &[(Bucket, &Ranges)]) -> Result<u64, IndexError> {
+        let forgotten = self.forget_rows(all);
         match forgotten {
             Ok(Some(count)) => Ok(count),
             Ok(None) => self.discard("entries were disposed of").map(|()| 0),
@@ -25,7 +30,7 @@ impl Index {
         }
     }
 
-    fn forget_rows(&self, bucket: Bucket, keep: &Ranges) -> Result<Option<u64>, IndexError> {
+    fn forget_rows(&self, all: &[(Bucket, &Ranges)]) -> Result<Option<u64>, IndexError> {
         let mut slot = held(&self.writer);
         let Some(writer) = slot.as_mut() else { return Ok(None) };
         writer.clear();
@@ -41,7 +46,10 @@ impl Index {
                 writer.unchecked.retain(|it| *it != shard);
             }
             let transaction = connection.unchecked_transaction().map_err(sql("write to"))?;
-            let gone = forget_in(&transaction, shard, bucket, keep)?;
+            let mut gone = 0;
+            for (bucket, keep) in all {
+                gone += forget_in(&transaction, shard, *bucket, keep)?;
+            }
             if gone > 0 && has_digest {
                 check::seal(&transaction, shard, key)?;
             }

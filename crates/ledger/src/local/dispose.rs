@@ -24,7 +24,9 @@ use crate::error::{AppendError, Damage, OpenError, ReadError};
 use crate::identity::{BODY, KEYS};
 use crate::journal::{Segment, body_folder};
 use crate::record::Position;
-use crate::retention::{DISPOSED, DISPOSED_BYTES_MAX, Disposed, Moved, document_name};
+use crate::retention::{
+    DISPOSED, DISPOSED_BYTES_MAX, Disposed, Moved, NO_STATEMENT, document_name,
+};
 use crate::scan::{scan_bodies, scan_log};
 use crate::store::{EachBody, Failure, Holding};
 
@@ -54,10 +56,8 @@ impl Local {
             let name = document_name(bucket);
             let text = read_whole(place.disk.as_ref(), &place.path(&name), DISPOSED_BYTES_MAX);
             let text = String::from_utf8(text.map_err(open_failed(place, "read", &name))?).ok();
-            let disposed = text.as_deref().and_then(Disposed::parse);
-            let disposed = disposed.filter(|it| it.statement.bucket == bucket);
-            let what = "this is no statement of the bucket's disposal";
-            moved.insert(Arc::new(disposed.ok_or_else(|| damaged(bucket, what))?));
+            let disposed = text.as_deref().and_then(|text| Disposed::parse_of(bucket, text));
+            moved.insert(Arc::new(disposed.ok_or_else(|| damaged(bucket, NO_STATEMENT))?));
         }
         *self.moved.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(moved);
         Ok(())
@@ -131,23 +131,29 @@ impl Local {
     }
 
     pub(super) fn put_document(&self, disposed: Arc<Disposed>) -> Result<(), Failure> {
-        let (disk, bucket) = (self.place.disk.as_ref(), disposed.statement.bucket);
-        let encoded = disposed
-            .encode()
-            .map_err(|source| Failure::Refused(AppendError::Encode(Arc::new(source))))?;
+        let bucket = disposed.statement.bucket;
         let held = bucket.next_held().filter(|_| !disposed.kept.is_empty());
         let key = held.map(|held| read_key(self, held).map(|key| (held, key))).transpose();
         let key = key.map_err(|error| Failure::Broken(AppendError::Reopen(Arc::new(error))))?;
-        let folder = self.place.path(DISPOSED);
-        let made = disk.create_folder(&folder);
-        let made = made.and_then(|()| disk.sync_folder(&self.place.folder));
-        made.map_err(|source| failed("create", &folder, source))?;
-        let written = replace(disk, &folder, &bucket.name(), encoded.as_bytes());
-        written.map_err(|source| broken("write", &folder.join(bucket.name()), source))?;
+        self.write_document(&disposed)?;
         self.buckets_mut().extend(key);
         let mut moved = self.moved.write().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut moved).insert(disposed);
         Ok(())
+    }
+
+    /// Writes a document to the disk, and to nothing else.
+    pub(crate) fn write_document(&self, disposed: &Disposed) -> Result<(), Failure> {
+        let (disk, name) = (self.place.disk.as_ref(), disposed.statement.bucket.name());
+        let text = disposed.encode();
+        let text =
+            text.map_err(|source| Failure::Refused(AppendError::Encode(Arc::new(source))))?;
+        let folder = self.place.path(DISPOSED);
+        let made = disk.create_folder(&folder);
+        let made = made.and_then(|()| disk.sync_folder(&self.place.folder));
+        made.map_err(|source| failed("create", &folder, source))?;
+        let written = replace(disk, &folder, &name, text.as_bytes());
+        written.map_err(|source| broken("write", &folder.join(name), source))
     }
 
     /// The buckets in which nothing may lie, and yet something does.

@@ -19,7 +19,7 @@ use crate::body::{self, BodyRecord};
 use crate::draft::keys_failed;
 use crate::envelope::Bucket;
 use crate::error::{AppendError, Damage, ReadError};
-use crate::retention::{DISPOSED_BYTES_MAX, Disposals, Disposed, Moved};
+use crate::retention::{Disposals, Disposed, Moved, NO_STATEMENT};
 use crate::store::{Failure, Holding, Turn};
 
 /// Any number that others do not lock by: "BWRETAIN".
@@ -55,13 +55,8 @@ impl Postgres {
     pub(super) fn read_documents(&self) -> Result<(), ReadError> {
         let mut moved = Moved::default();
         for (name, text) in &self.documents()? {
-            let disposed = Bucket::parse(name).and_then(|bucket| {
-                let short = text.len() as u64 <= DISPOSED_BYTES_MAX;
-                let disposed = short.then(|| Disposed::parse(text)).flatten();
-                disposed.filter(|it| it.statement.bucket == bucket)
-            });
-            let what = "this is no statement of the bucket's disposal";
-            let disposed = disposed.ok_or_else(|| damaged(name, what))?;
+            let disposed = Bucket::parse(name).and_then(|bucket| Disposed::parse_of(bucket, text));
+            let disposed = disposed.ok_or_else(|| damaged(name, NO_STATEMENT))?;
             let what = "the log does not commit to the statement";
             let envelope = self.find_envelope(disposed.entry);
             let (envelope, _) = envelope.map_err(|error| match error {

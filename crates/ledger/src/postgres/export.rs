@@ -13,6 +13,7 @@ use super::open::Found;
 use super::read::column;
 use super::reader::{Ask, Bound};
 use super::schema::number;
+use super::whole::next_of;
 use super::{Postgres, damaged};
 use crate::disk::{SystemDisk, replace};
 use crate::draft::Batch;
@@ -22,7 +23,7 @@ use crate::frame::{Frame, NewFrame};
 use crate::identity::{CHECKPOINTS, KEYS, LOCK};
 use crate::local::{Local, Place, create};
 use crate::record::EntryNumber;
-use crate::retention::{DISPOSED, Disposals};
+use crate::retention::Disposals;
 use crate::settings::{LedgerKeys, Settings};
 use crate::store::{Appender, Failure, Head, Reserve, Store};
 
@@ -96,7 +97,7 @@ pub fn export_folder(
     }
     disposals.check()?;
     opened.appender.close().map_err(unwritten)?;
-    store.export_disposed(&place, &local)?;
+    store.export_disposed(&local)?;
     Ok(end.size())
 }
 
@@ -163,13 +164,11 @@ impl Postgres {
         (first, end): (u64, u64),
         disposals: &mut Disposals,
     ) -> Result<Vec<Vec<u8>>, ReadError> {
-        let range = || -> Vec<Bound> { vec![Box::new(number(first)), Box::new(number(end))] };
-        let rows = self.ask(Ask::Bodies, EXPORTING, range)?;
+        let rows = self.bodies_between(first, end, EXPORTING)?;
         let mut rows = rows.iter().peekable();
         let mut bodies = Vec::with_capacity(envelopes.len());
         for envelope in envelopes {
-            let at = number(envelope.entry);
-            let row = rows.next_if(|row| row.try_get::<_, i64>(2).is_ok_and(|it| it == at));
+            let row = next_of(&mut rows, envelope);
             let body = match disposals.place(envelope) {
                 None => Vec::new(),
                 Some(bucket) if bucket.held > 0 => {
@@ -191,7 +190,7 @@ impl Postgres {
     }
 
     /// Writes out what holds keep, and then the documents that lead there.
-    fn export_disposed(&self, place: &Place, local: &Local) -> Result<(), OpenError> {
+    fn export_disposed(&self, local: &Local) -> Result<(), OpenError> {
         let moved = self.moved_now();
         for disposed in moved.all() {
             let held = disposed.statement.bucket.next_held();
@@ -200,20 +199,7 @@ impl Postgres {
                 self.export_held(local, held)?;
             }
         }
-        let (disk, folder) = (place.disk.as_ref(), place.path(DISPOSED));
-        for disposed in moved.all() {
-            let bucket = disposed.statement.bucket;
-            let text = disposed.encode().map_err(|source| {
-                let source = crate::error::AppendError::Encode(Arc::new(source));
-                OpenError::Write { source }
-            })?;
-            let written = disk.create_folder(&folder);
-            let written =
-                written.and_then(|()| replace(disk, &folder, &bucket.name(), text.as_bytes()));
-            let path = folder.join(bucket.name());
-            written.map_err(|source| OpenError::Disk { doing: "write", path, source })?;
-        }
-        Ok(())
+        moved.all().try_for_each(|disposed| local.write_document(disposed)).map_err(unwritten)
     }
 
     fn export_held(&self, local: &Local, held: Bucket) -> Result<(), OpenError> {

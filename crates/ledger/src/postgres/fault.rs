@@ -37,9 +37,7 @@ pub enum DatabaseError {
         #[source]
         source: Box<Self>,
     },
-    #[error(
-        "something was disposed of in the ledger, which a ledger in PostgreSQL can't keep apart yet"
-    )]
+    #[error("something was disposed of in the ledger, and an import does not take that along yet")]
     Disposed,
     #[error("the database has another ledger already, or has gone on from this one")]
     OtherLedger,

@@ -1,7 +1,13 @@
 //! Reading all of the log, and all bodies of a bucket.
 
+use std::iter::Peekable;
+use std::slice::Iter;
+
+use tokio_postgres::Row;
+
 use super::Postgres;
 use super::damaged;
+use super::fault::DatabaseError;
 use super::read::{column, table_of};
 use super::reader::{Ask, Bound};
 use super::schema::number;
@@ -13,7 +19,22 @@ use crate::store::{EachBody, EachEntry, Head, Store as _};
 
 const READING: &str = "read all of the ledger";
 
+/// The row of an entry's body, if it is the next one.
+pub(super) fn next_of<'r>(rows: &mut Peekable<Iter<'r, Row>>, of: &Envelope) -> Option<&'r Row> {
+    rows.next_if(|row| row.try_get::<_, i64>(2).is_ok_and(|entry| entry == number(of.entry)))
+}
+
 impl Postgres {
+    /// The bodies that are there of the entries `first..end`, in order.
+    pub(super) fn bodies_between(
+        &self,
+        first: u64,
+        end: u64,
+        doing: &'static str,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.ask(Ask::Bodies, doing, || vec![Box::new(number(first)), Box::new(number(end))])
+    }
+
     /// Gives the entries `from..end` in order, each with its sealed body: some frames at a time, and with
     /// each the bodies of its entries.
     pub(super) fn read_run(
@@ -30,18 +51,13 @@ impl Postgres {
                 if first != next || first >= last {
                     continue;
                 }
-                let range =
-                    || -> Vec<Bound> { vec![Box::new(number(first)), Box::new(number(last))] };
-                let rows = self.ask(Ask::Bodies, READING, range)?;
+                let rows = self.bodies_between(first, last, READING)?;
                 let mut rows = rows.iter().peekable();
                 for envelope in frame.envelopes.into_iter().filter(|it| it.entry >= first) {
                     if envelope.entry >= last {
                         break;
                     }
-                    let is_its = |row: &&tokio_postgres::Row| {
-                        row.try_get::<_, i64>(2).is_ok_and(|entry| entry == number(envelope.entry))
-                    };
-                    let there = rows.next_if(is_its).map(|row| {
+                    let there = next_of(&mut rows, &envelope).map(|row| {
                         let (record, bucket) = (column(row, 0)?, column(row, 1)?);
                         self.sealed(&envelope, envelope.bucket, bucket, record)
                     });

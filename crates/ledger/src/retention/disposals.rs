@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::Damage;
 use crate::envelope::{Bucket, Envelope};
-use crate::retention::Disposed;
 use crate::retention::statement::Tally;
+use crate::retention::{Disposed, NO_STATEMENT};
 
 /// The folder of the documents.
 pub(crate) const DISPOSED: &str = "disposed";
@@ -37,10 +37,8 @@ impl Disposals {
     /// Takes in a document.
     pub(crate) fn add(&mut self, bucket: Bucket, text: &[u8]) -> Result<(), Damage> {
         let text = std::str::from_utf8(text).ok();
-        let disposed = text.and_then(Disposed::parse);
-        let disposed = disposed.filter(|it| it.statement.bucket == bucket);
-        let what = "this is no statement of the bucket's disposal";
-        let disposed = disposed.ok_or_else(|| damage(bucket, None, what))?;
+        let disposed = text.and_then(|text| Disposed::parse_of(bucket, text));
+        let disposed = disposed.ok_or_else(|| damage(bucket, None, NO_STATEMENT))?;
         self.0.insert(bucket, One { disposed, tally: Tally::default(), committed: false });
         Ok(())
     }

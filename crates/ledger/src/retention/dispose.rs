@@ -328,13 +328,22 @@ impl Writer {
     /// Goes on with disposals that were cut short, and sees to what came back. Failing to stops
     /// no record: it is told, and tried again at the next opening or disposal.
     pub(crate) fn resume_disposals(&mut self) {
-        // Where another process is at it, it is at work on these, or will be.
-        let turn = self.fixed.store.try_turn();
-        if self.fixed.check_stopped().is_ok() && matches!(turn, Ok(Some(_))) {
-            let mut left = self.destroy_left();
-            left.forget(&Arc::clone(&self.index));
-            self.conclude_all(&mut left);
+        if self.fixed.check_stopped().is_err() {
+            return;
         }
+        let _turn = match self.fixed.store.try_turn() {
+            Ok(Some(turn)) => turn,
+            // Another process is at work on these, or will be.
+            Ok(None) => return,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "disposals that were cut short are not gone on with");
+                return;
+            }
+        };
+        let mut left = self.destroy_left();
+        left.forget(&Arc::clone(&self.index));
+        self.conclude_all(&mut left);
     }
 
     /// Destroys what is left to destroy, all of it that can be.

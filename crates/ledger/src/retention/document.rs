@@ -12,6 +12,8 @@ use crate::retention::{Ranges, Statement};
 
 /// Longest document.
 pub const DISPOSED_BYTES_MAX: u64 = 16 << 20;
+/// What is wrong with a document that can't be read.
+pub(crate) const NO_STATEMENT: &str = "this is no statement of the bucket's disposal";
 const FIRST_LINE: &str = "bailiwick-disposed 1";
 
 /// An opened statement of disposal.
@@ -45,6 +47,13 @@ impl Disposed {
             text.clear();
         }
         Ok(text)
+    }
+
+    /// Reads the document of a bucket.
+    pub(crate) fn parse_of(bucket: Bucket, text: &str) -> Option<Self> {
+        let short = text.len() as u64 <= DISPOSED_BYTES_MAX;
+        let disposed = short.then(|| Self::parse(text)).flatten();
+        disposed.filter(|it| it.statement.bucket == bucket)
     }
 
     /// Reads what [`Self::encode`] wrote; statement, list and digests must agree.

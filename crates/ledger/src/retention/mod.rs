@@ -18,6 +18,7 @@ mod statement;
 mod told;
 
 pub(crate) use disposals::{DISPOSED, Disposals, document_name};
+pub(crate) use document::NO_STATEMENT;
 pub use document::{DISPOSED_BYTES_MAX, Disposed};
 pub use holds::{EpochMark, Hold, HoldName, HoldScope};
 pub(crate) use moved::Moved;

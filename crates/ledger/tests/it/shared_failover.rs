@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use ledger::{Dial, Dialling, EntryNumber, Health, Ledger, OpenError, VerifyOptions};
 use tempfile::TempDir;
@@ -36,6 +37,15 @@ struct Pair {
     runtime: Runtime,
 }
 
+/// Waits for what is sure to come, and fails when it doesn't within two minutes.
+fn wait_until(has_come: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !has_come() {
+        assert!(begun.elapsed() < Duration::from_mins(2), "it never came");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 impl Pair {
     fn start() -> Option<Self> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -56,9 +66,7 @@ impl Pair {
     /// Waits until the standby follows, synchronously if it is to.
     fn wait_for(&self, state: &str) {
         let asks = "select sync_state from pg_stat_replication where state = 'streaming'";
-        while self.sql(&self.first, &[asks]) != [state] {
-            std::thread::yield_now();
-        }
+        wait_until(|| self.sql(&self.first, &[asks]) == [state]);
     }
 
     fn folder(&self, process: &str) -> PathBuf {
@@ -110,9 +118,7 @@ fn a_synchronous_standby_that_takes_over_has_all_that_was_confirmed() {
     let confirmed: BTreeMap<u64, u64> = std::thread::scope(|scope| {
         let writers = [(&one, 0), (&two, 1_000_000)];
         let threads = writers.map(|(ledger, from)| scope.spawn(move || write(ledger, from)));
-        while one.size() < 200 {
-            std::thread::yield_now();
-        }
+        wait_until(|| one.size() >= 200);
         // In the middle of whatever they do.
         pair.fail_over();
         over.store(true, Ordering::SeqCst);
@@ -120,9 +126,12 @@ fn a_synchronous_standby_that_takes_over_has_all_that_was_confirmed() {
     });
     assert!(confirmed.len() > 240, "{}", confirmed.len());
     assert_eq!((one.health(), two.health()), (Health::Recording, Health::Recording));
+    // The one that ended first needn't have heard of the other's last entries.
+    let furthest = if two.size() > one.size() { &two } else { &one };
+    let size = furthest.size();
     let mut numbers: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-    for entry in 0..one.size() {
-        let event = one.read(EntryNumber(entry)).unwrap().record.event;
+    for entry in 0..size {
+        let event = furthest.read(EntryNumber(entry)).unwrap().record.event;
         if let Some(number) = number_in(&event) {
             numbers.entry(number).or_default().push(entry);
         }
@@ -131,7 +140,6 @@ fn a_synchronous_standby_that_takes_over_has_all_that_was_confirmed() {
         assert_eq!(numbers.get(number), Some(&vec![*entry]), "{number}");
     }
     assert!(numbers.values().all(|entries| entries.len() == 1), "nothing is there twice");
-    let size = one.size().max(two.size());
     drop((one, two));
     pair.exported("exported", size).unwrap();
 }
@@ -146,17 +154,13 @@ fn a_standby_that_lacks_what_was_confirmed_is_refused_by_whoever_knows_of_it() {
         append(&running, numbered(number)).unwrap();
     }
     let reached = "select pg_current_wal_flush_lsn() <= flush_lsn from pg_stat_replication";
-    while pair.sql(&pair.first, &[reached]) != ["t"] {
-        std::thread::yield_now();
-    }
+    wait_until(|| pair.sql(&pair.first, &[reached]) == ["t"]);
     // The standby is away while more is confirmed.
     pair.runtime.block_on(pair.standby.crash()).unwrap();
     for number in 20..25 {
         append(&running, numbered(number)).unwrap();
     }
-    while other.size() < 25 {
-        std::thread::yield_now();
-    }
+    wait_until(|| other.size() >= 25);
     other.close().unwrap();
     drop(other);
     pair.runtime.block_on(pair.first.crash()).unwrap();

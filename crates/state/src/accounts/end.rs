@@ -51,12 +51,7 @@ pub async fn end_sessions(
     let transaction = state.write(doing).await?;
     let ended = match of {
         Of::Account(id) => {
-            Entity::update_many()
-                .col_expr(Column::Epoch, Expr::col(Column::Epoch).add(1))
-                .filter(Column::Id.eq(id.to_string()))
-                .exec(&transaction)
-                .await
-                .map_err(writing(doing))?;
+            void(&transaction, Column::Id.eq(id.to_string())).await?;
             put_out(&transaction, Column::Id.eq(id.to_string())).await?;
             let sessions = all_of(&transaction, id, reason, now).await?;
             Ended { accounts: vec![id], sessions }
@@ -71,9 +66,13 @@ pub async fn end_sessions(
             for some in people.chunks(AT_ONCE_MAX) {
                 put_out(&transaction, Column::Id.is_in(some)).await?;
             }
-            end_each(&transaction, ids(live), reason, now).await?
+            let sessions = end_all(&transaction, live, reason, now).await?;
+            Ended { accounts: Vec::new(), sessions }
         }
-        Of::Session(id) => end_each(&transaction, vec![id], reason, now).await?,
+        Of::Session(id) => {
+            let was_live = sessions::end_in(&transaction, &id, reason, now).await?;
+            Ended { accounts: Vec::new(), sessions: was_live.then_some(id).into_iter().collect() }
+        }
         Of::Everybody { idp } => everybody(state, &transaction, idp, reason, now).await?,
     };
     transaction.commit().await.map_err(writing(doing))?;
@@ -114,8 +113,18 @@ pub(super) async fn put_out(
     Ok(())
 }
 
-fn ids(sessions: Vec<([u8; 32], String)>) -> Vec<[u8; 32]> {
-    sessions.into_iter().map(|(id, _)| id).collect()
+/// Moves on the epochs of accounts, so that no session of theirs counts.
+async fn void(
+    transaction: &DatabaseTransaction,
+    whom: impl IntoCondition,
+) -> Result<(), StateError> {
+    Entity::update_many()
+        .col_expr(Column::Epoch, Expr::col(Column::Epoch).add(1))
+        .filter(whom)
+        .exec(transaction)
+        .await
+        .map_err(writing("end sessions"))?;
+    Ok(())
 }
 
 /// Those of these sessions that are no longer live, for a process that did not end them itself.
@@ -139,7 +148,7 @@ pub(super) async fn all_of(
     now: Timestamp,
 ) -> Result<Vec<[u8; 32]>, StateError> {
     let live = sessions::live_of(transaction, Some(id.to_string()), None).await?;
-    Ok(end_each(transaction, ids(live), reason, now).await?.sessions)
+    end_all(transaction, live, reason, now).await
 }
 
 /// Ends every session of a provider, and moves on the epochs of the accounts behind them.
@@ -155,34 +164,25 @@ async fn everybody(
     people.sort_unstable();
     people.dedup();
     for some in people.chunks(AT_ONCE_MAX) {
-        Entity::update_many()
-            .col_expr(Column::Epoch, Expr::col(Column::Epoch).add(1))
-            .filter(Column::Id.is_in(some))
-            .exec(transaction)
-            .await
-            .map_err(writing("end sessions"))?;
+        void(transaction, Column::Id.is_in(some)).await?;
     }
     // Which accounts are that provider's is sealed. Whoever signs in through another begins again.
     put_out(transaction, Condition::all()).await?;
-    let sessions = ids(live);
-    for some in sessions.chunks(AT_ONCE_MAX) {
-        sessions::end_many(transaction, some, reason, now).await?;
-    }
+    let sessions = end_all(transaction, live, reason, now).await?;
     let accounts = people.iter().filter_map(|person| AccountId::parse(person)).collect();
     Ok(Ended { accounts, sessions })
 }
 
-async fn end_each(
+/// Ends sessions that this very transaction found live. Gives which.
+async fn end_all(
     transaction: &DatabaseTransaction,
-    ids: Vec<[u8; 32]>,
+    live: Vec<([u8; 32], String)>,
     reason: &str,
     now: Timestamp,
-) -> Result<Ended, StateError> {
-    let mut ended = Ended::default();
-    for id in ids {
-        if sessions::end_in(transaction, &id, reason, now).await? {
-            ended.sessions.push(id);
-        }
+) -> Result<Vec<[u8; 32]>, StateError> {
+    let ids: Vec<[u8; 32]> = live.into_iter().map(|(id, _)| id).collect();
+    for some in ids.chunks(AT_ONCE_MAX) {
+        sessions::end_many(transaction, some, reason, now).await?;
     }
-    Ok(ended)
+    Ok(ids)
 }

@@ -40,21 +40,21 @@ pub(crate) async fn live_through(
     }
 }
 
-/// Ends sessions by their ids.
+/// Ends those of the sessions that have not ended. Gives how many.
 pub(crate) async fn end_many(
-    transaction: &DatabaseTransaction,
+    database: &impl ConnectionTrait,
     ids: &[[u8; 32]],
     reason: &str,
     now: Timestamp,
-) -> Result<(), StateError> {
-    row::Entity::update_many()
+) -> Result<u64, StateError> {
+    let done = row::Entity::update_many()
         .col_expr(row::Column::EndedAt, Expr::value(millis(now)))
         .col_expr(row::Column::EndReason, Expr::value(reason))
         .col_expr(row::Column::Sealed, Expr::value(Option::<Vec<u8>>::None))
         .filter(row::Column::Id.is_in(ids.iter().map(hex)))
         .filter(row::Column::EndedAt.is_null())
-        .exec(transaction)
+        .exec(database)
         .await
         .map_err(writing("end sessions"))?;
-    Ok(())
+    Ok(done.rows_affected)
 }

@@ -106,7 +106,8 @@ pub fn judge(recipe: &[u8], oracle: Option<&Xmlsec1>) -> Result<Judged, String> 
         Err(refusal) => return Ok(Judged::Refused(refusal.code)),
     };
     let found = |what: &str| Err(format!("{what}:\n{changed}\n"));
-    let Ok(text) = covered(changed.as_bytes(), &stage.idp.certificates) else {
+    // A file may have white space around the message, which is none of it.
+    let Ok(text) = covered(changed.trim_ascii().as_bytes(), &stage.idp.certificates) else {
         return found("accepted without a signature");
     };
     // If only the assertion is signed, the response's own ID is whatever the sender wrote.
