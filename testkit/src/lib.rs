@@ -34,19 +34,26 @@ pub fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_path_buf()
 }
 
-/// The build folder that this test was built into, such as `target`.
+/// The build folder that this program was built into, such as `target`.
 pub fn target() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe().context("finding this test's own program")?;
-    let folder = test.ancestors().nth(3).context("a test runs from target/<profile>/deps")?;
+    let profile = profile()?;
+    Ok(profile.parent().context("a profile's folder lies in the build folder")?.to_path_buf())
+}
+
+/// `target/<profile>`: a test lies in its `deps`, other programs lie in it.
+fn profile() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().context("finding this program itself")?;
+    let mut folder = program.parent().context("a program lies in a folder")?;
+    if folder.ends_with("deps") {
+        folder = folder.parent().context("`deps` lies in the profile's folder")?;
+    }
     Ok(folder.to_path_buf())
 }
 
 /// The `bailiwick` program of the same build. `cargo test --workspace` builds it before any test runs;
 /// for one crate alone run `cargo build -p bailiwick` first.
 pub fn bailiwick() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe().context("finding this test's own program")?;
-    let folder = test.ancestors().nth(2).context("a test runs from target/<profile>/deps")?;
-    let program = folder.join("bailiwick");
+    let program = profile()?.join("bailiwick");
     anyhow::ensure!(
         program.is_file(),
         "no `{}`: run `cargo build -p bailiwick`",

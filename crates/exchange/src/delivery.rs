@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::error::ExchangeError;
 use crate::model::{Export, ExportRow, ExportStatus, ReceiptFacts, RefusalFacts, SealedFacts};
 use crate::progress::Phase;
-use crate::protocol::{Answer, AnswerState, SignedText};
+use crate::protocol::{Answer, AnswerState, Refusal, SignedText};
 use crate::push::Pushed;
 use crate::sealing::Content;
 use crate::{Exchange, Partner};
@@ -193,18 +193,10 @@ impl Exchange {
             return Err(ExchangeError::Protocol { what: "a receipt at odds with its answer" });
         }
         if !accepted {
-            let failed = receipt.checks.iter().find(|check| !check.passed);
-            let reason = failed.map_or("no check named", |check| check.detail.as_str());
-            let refusal = answer.refusal.as_ref();
-            let place = refusal.map_or("the parcel", |refusal| refusal.place.as_str());
-            let reason = refusal.map_or(reason, |refusal| refusal.reason.as_str());
-            let entry = self.settle_refusal(&mut row, place, reason, receipt.ledger_entry).await?;
-            row.details.receipt = Some(facts(&receipt, text, entry, self.now()));
-            let now = self.now();
-            self.store_export(&mut row, now).await?;
+            self.take_receipt(&mut row, &receipt, text, answer.refusal.as_ref()).await?;
             return Export::of(row);
         }
-        self.anchor_receipt(&mut row, partner, sealed, text).await?;
+        self.take_receipt(&mut row, &receipt, text, None).await?;
         row.details.delivery.last_problem = None;
         row.details.delivery.next_attempt_at = None;
         // It may have been taken back while it arrived.
@@ -217,15 +209,25 @@ impl Exchange {
         Export::of(row)
     }
 
-    /// Records the receipt of a parcel that arrived; the caller stores the row.
-    pub(crate) async fn anchor_receipt(
+    /// Records what a receipt says: that the parcel arrived, and then the caller stores the row; or that it was
+    /// refused, and why.
+    pub(crate) async fn take_receipt(
         &self,
         row: &mut ExportRow,
-        partner: &Partner,
-        sealed: &SealedFacts,
+        receipt: &Receipt,
         text: &SignedText,
+        refusal: Option<&Refusal>,
     ) -> Result<(), ExchangeError> {
-        let receipt = self.read_receipt(row, partner, sealed, text)?;
+        if receipt.outcome != Outcome::Accepted {
+            let failed = receipt.checks.iter().find(|check| !check.passed);
+            let reason = failed.map_or("no check named", |check| check.detail.as_str());
+            let place = refusal.map_or("the parcel", |refusal| refusal.place.as_str());
+            let reason = refusal.map_or(reason, |refusal| refusal.reason.as_str());
+            let entry = self.settle_refusal(row, place, reason, receipt.ledger_entry).await?;
+            let now = self.now();
+            row.details.receipt = Some(facts(receipt, text, entry, now));
+            return self.store_export(row, now).await;
+        }
         let no_entry = ExchangeError::Protocol { what: "a receipt without the receiver's entry" };
         let event = Event::ReceiptAnchored {
             exchange: receipt.exchange_id.clone(),
@@ -235,12 +237,12 @@ impl Exchange {
             partner_entry: receipt.ledger_entry.ok_or(no_entry)?,
         };
         let anchored = self.record(None, &row.details.why, event).await?;
-        row.details.receipt = Some(facts(&receipt, text, anchored.entry.0, anchored.at));
+        row.details.receipt = Some(facts(receipt, text, anchored.entry.0, anchored.at));
         Ok(())
     }
 
     /// A receipt that the partner signed, about this exchange, this parcel and these bytes.
-    fn read_receipt(
+    pub(crate) fn read_receipt(
         &self,
         row: &ExportRow,
         partner: &Partner,

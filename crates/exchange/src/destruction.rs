@@ -7,15 +7,15 @@
 use gate::{Permit, Plan};
 use ledger::Event;
 use parcel::notice::Matter;
-use policy::{Action, ResourceKind, Why};
+use policy::{Action, Why};
 use uuid::Uuid;
 
 use crate::afterwards::ActFacts;
 use crate::error::store;
 use crate::model::{Incoming, IncomingRow, IncomingStatus};
 use crate::notices::Draft;
+use crate::opening::about;
 use crate::recall::reason_of;
-use crate::record::About;
 use crate::{Caller, Exchange, ExchangeError};
 
 /// What is done when a parcel is destroyed, as the certificate says it.
@@ -181,15 +181,7 @@ impl Exchange {
         waits: &[IncomingStatus],
     ) -> Result<(IncomingRow, Permit), ExchangeError> {
         let row = self.incoming_row(exchange).await?;
-        let bad = |field| ExchangeError::Input { field, expected: "a class in the policy's form" };
-        let about = About {
-            kind: ResourceKind::Parcel,
-            id: row.exchange.to_string(),
-            record_class: "CJI".parse().map_err(|_| bad("record_class"))?,
-            caveats: std::collections::BTreeSet::new(),
-            requested_by: None,
-            agreement: None,
-        };
+        let about = about(&row, row.details.inside.as_ref())?;
         let plan = Plan::Parcel(format!("{verb} the parcel of exchange {}", row.exchange));
         let permit = self.ask(caller, action, about, &Why::default(), plan).await?;
         if waits.iter().any(|status| status.as_str() == row.status) {

@@ -9,14 +9,14 @@ use gate::{Document, Fingerprint, Plan, Print, Released};
 use ledger::{Event, Subject};
 use parcel::Trust;
 use parcel::notice::Matter;
-use policy::{Action, Caveat, RecordClass, ResourceKind, Why};
+use policy::{Action, Caveat, ResourceKind, Why};
 use uuid::Uuid;
 
 use crate::afterwards::ActFacts;
 use crate::destruction::draft;
 use crate::error::ExchangeError;
 use crate::model::{IncomingRow, IncomingStatus, Inside, ReceivedFile};
-use crate::record::About;
+use crate::record::{About, cji};
 use crate::{Caller, Exchange};
 
 /// What is in a parcel, as its sender's inner signature covers it.
@@ -58,7 +58,7 @@ impl Exchange {
     ) -> Result<Released<Contents>, ExchangeError> {
         let (mut row, inside) = self.accepted(exchange).await?;
         let plan = Plan::Parcel(format!("list the files of exchange {exchange}"));
-        let about = about(&row, &inside)?;
+        let about = about(&row, Some(&inside))?;
         let permit = self.ask(caller, Action::OpenParcel, about, why, plan).await?;
         if row.details.afterwards.opened.is_none() {
             self.note_opening(caller, &mut row, why, ("the list of its files", 0)).await?;
@@ -90,7 +90,7 @@ impl Exchange {
             return Err(ExchangeError::Input { field: "range", expected });
         }
         let plan = format!("open {path} of exchange {exchange}, bytes {from} to {to}");
-        let about = about(&row, &inside)?;
+        let about = about(&row, Some(&inside))?;
         let permit = self.ask(caller, Action::OpenParcel, about, why, Plan::Parcel(plan)).await?;
         let ticket = permit.ticket();
         let document = match self.decrypt(&row, &file, (from, to)).await {
@@ -178,16 +178,22 @@ impl Exchange {
 }
 
 /// The parcel as the policy sees it: ours now, with the marks that the sender holds us to.
-fn about(row: &IncomingRow, inside: &Inside) -> Result<About<'static>, ExchangeError> {
-    let bad = |field| ExchangeError::Input { field, expected: "marks in the policy's form" };
-    let caveats: Result<BTreeSet<Caveat>, _> =
-        inside.handling.iter().map(|mark| mark.parse()).collect();
-    let record_class: RecordClass = "CJI".parse().map_err(|_| bad("record_class"))?;
+///
+/// # Errors
+/// [`ExchangeError::Input`] for a mark that the policy can't read.
+pub(crate) fn about(
+    row: &IncomingRow,
+    inside: Option<&Inside>,
+) -> Result<About<'static>, ExchangeError> {
+    let bad =
+        |_| ExchangeError::Input { field: "handling", expected: "marks in the policy's form" };
+    let marks = inside.iter().flat_map(|inside| &inside.handling);
+    let caveats: Result<BTreeSet<Caveat>, _> = marks.map(|mark| mark.parse()).collect();
     Ok(About {
         kind: ResourceKind::Parcel,
         id: row.exchange.to_string(),
-        record_class,
-        caveats: caveats.map_err(|_| bad("handling"))?,
+        record_class: cji()?,
+        caveats: caveats.map_err(bad)?,
         requested_by: None,
         agreement: None,
     })

@@ -4,6 +4,7 @@
 //! leaves, whatever process sends; whoever was ever told of the exchange's number is told of the recall,
 //! and one who has the parcel is asked again until there is an answer.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use gate::Plan;
@@ -154,7 +155,8 @@ impl Exchange {
             // It had arrived, and the line broke before we heard of it.
             let sealed = row.details.sealed.clone();
             let sealed = sealed.ok_or(ExchangeError::NoSuch { what: "sealed parcel" })?;
-            self.anchor_receipt(&mut row, partner, &sealed, text).await?;
+            let receipt = self.read_receipt(&row, partner, &sealed, text)?;
+            self.take_receipt(&mut row, &receipt, text, None).await?;
             if row.status == ExportStatus::Expired.as_str() && stood != "refused" {
                 row.status = ExportStatus::Acknowledged.as_str().to_owned();
             }
@@ -171,10 +173,22 @@ impl Exchange {
         self.store_export(&mut row, now).await
     }
 
+    /// Every export that was taken back, page by page: those of one moment may stand on two pages.
+    async fn all_recalled(&self) -> Result<Vec<Export>, ExchangeError> {
+        let (mut all, mut known, mut before) = (Vec::new(), BTreeSet::new(), None);
+        loop {
+            let mut page = self.exports(&[ExportStatus::Recalled], before).await?;
+            page.retain(|export| known.insert(export.id));
+            let Some(last) = page.last() else { return Ok(all) };
+            before = last.requested_at.checked_add(SignedDuration::from_millis(1)).ok();
+            all.append(&mut page);
+        }
+    }
+
     /// Asks again where a recall has had no answer for long.
     pub(crate) async fn remind(&self) -> Result<(), ExchangeError> {
         let now = self.now();
-        for export in self.exports(&[ExportStatus::Recalled], None).await? {
+        for export in self.all_recalled().await? {
             // Who has not even heard of it yet is told by the notice itself.
             let heard = export.details.recall.as_ref().filter(|recall| recall.stood.is_some());
             let due = heard.and_then(|recall| recall.remind_at);

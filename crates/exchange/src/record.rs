@@ -145,6 +145,15 @@ impl Exchange {
     }
 }
 
+/// The class of what is not marked otherwise: criminal justice information.
+///
+/// # Errors
+/// None that is reached: the text is a class.
+pub(crate) fn cji() -> Result<policy::RecordClass, ExchangeError> {
+    let bad = |_| ExchangeError::Input { field: "record_class", expected: "a class" };
+    "CJI".parse().map_err(bad)
+}
+
 fn who(caller: &Caller) -> Who {
     let actor = &caller.actor;
     Who {

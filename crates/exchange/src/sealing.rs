@@ -24,6 +24,8 @@ use crate::{Caller, Exchange, ExchangeError};
 
 /// The program that custody records name.
 const TOOL: &str = concat!("Bailiwick ", env!("CARGO_PKG_VERSION"));
+/// How long the records may be that one entry of the log of dissemination names.
+const LISTED_BYTES_MAX: usize = 16 << 10;
 
 /// One approved item, fetched and released: its bytes, and the record of its release.
 pub struct SealItem {
@@ -176,20 +178,18 @@ impl Exchange {
         if !is_secondary(agreement, &details.items) {
             return Ok(());
         }
-        let records: Vec<&str> = details
-            .items
-            .iter()
-            .filter(|item| is_chri(item))
-            .map(|item| item.label.as_str())
-            .collect();
-        let event = Event::SecondaryDissemination {
-            export: row.id.to_string(),
-            records: crate::delivery::short(&records.join("; ")),
-            partner: row.partner.clone(),
-            requestor: details.requestor.clone().unwrap_or_default(),
-            method: "sealed parcel".to_owned(),
-        };
-        self.record(Some(caller), &details.why, event).await.map(|_| ())
+        let labels = details.items.iter().filter(|item| is_chri(item));
+        for records in listed(labels.map(|item| item.label.as_str())) {
+            let event = Event::SecondaryDissemination {
+                export: row.id.to_string(),
+                records,
+                partner: row.partner.clone(),
+                requestor: details.requestor.clone().unwrap_or_default(),
+                method: "sealed parcel".to_owned(),
+            };
+            self.record(Some(caller), &details.why, event).await?;
+        }
+        Ok(())
     }
 
     async fn record_sealed(
@@ -376,4 +376,19 @@ fn check_items(details: &ExportDetails, items: &[SealItem]) -> Result<(), Exchan
         Some(missing) => bad(&missing.path, "approved and not handed in"),
         None => Ok(()),
     }
+}
+
+/// Labels joined, as many as fit into one entry of the log, none of them cut: a log of dissemination names every record.
+fn listed<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut batches: Vec<String> = Vec::new();
+    for label in labels {
+        match batches.last_mut() {
+            Some(batch) if batch.len() + label.len() < LISTED_BYTES_MAX => {
+                batch.push_str("; ");
+                batch.push_str(label);
+            }
+            Some(_) | None => batches.push(label.to_owned()),
+        }
+    }
+    batches
 }

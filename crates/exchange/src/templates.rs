@@ -4,11 +4,13 @@
 //! and approved like any other. It is kept only of an export that its keeper may ask for, and it is in the ledger
 //! before it is kept or removed.
 
+use gate::Plan;
 use ledger::Event;
-use policy::{Action, ActorId, Why};
+use policy::{Action, ActorId, ResourceKind, Why};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::record::About;
 use crate::{Caller, Exchange, ExchangeError};
 
 const TITLE_CHARS_MAX: usize = 200;
@@ -80,27 +82,31 @@ impl Exchange {
         Ok(new)
     }
 
-    /// Removes a template: whoever kept it, or a supervisor.
+    /// Removes a template: whoever may take exports back, as the policy says.
     ///
     /// # Errors
-    /// [`ExchangeError::NoSuch`], also for those who may not; [`ExchangeError::Unrecorded`], and then it stays.
+    /// [`ExchangeError::NoSuch`]; [`ExchangeError::Denied`], [`ExchangeError::Unrecorded`], and then it stays.
     pub async fn remove_template(&self, caller: &Caller, id: Uuid) -> Result<(), ExchangeError> {
         let template = self.template(id).await?;
-        let leads = caller.actor.functions.iter().any(|one| one.as_str() == "supervisor");
-        let missing = ExchangeError::NoSuch { what: "template" };
-        if template.details.kept_by != caller.actor.id && !leads {
-            return Err(missing);
-        }
+        let about = About {
+            kind: ResourceKind::Export,
+            id: format!("template {id}"),
+            record_class: crate::record::cji()?,
+            caveats: std::collections::BTreeSet::new(),
+            requested_by: Some(template.details.kept_by),
+            agreement: None,
+        };
+        let plan = Plan::Export(format!("remove the template {id}"));
+        let permit = self.ask(caller, Action::RecallExport, about, &Why::default(), plan).await?;
         let event = Event::ExportTemplate {
             template: id.to_string(),
             title: template.details.title,
             what: "removed".to_owned(),
         };
         self.record(Some(caller), &Why::default(), event).await?;
-        match state::templates::remove(&self.0.setup.state, id).await? {
-            true => Ok(()),
-            false => Err(missing),
-        }
+        // Somebody else may have removed it in the same moment: it is gone, as was wanted.
+        state::templates::remove(&self.0.setup.state, id).await?;
+        self.close(vec![permit]).await
     }
 
     /// The kept templates, the newest first.

@@ -21,7 +21,8 @@ use crate::pages::{
     audit, certificates, documents, emergency, exports, home, incoming, joint, ledger, log_out,
     mine, oidc, partners, people, providers, refusals, retention, sign_in, ssf, tools,
 };
-use crate::problem::{Problem, chain};
+use crate::problem::Problem;
+use crate::reading::carry_through;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
 use crate::{assets, front, headers, scim};
 
@@ -155,10 +156,8 @@ where
 }
 
 async fn carry(request: Request, next: Next) -> Response {
-    tokio::spawn(next.run(request)).await.unwrap_or_else(|error| {
-        tracing::error!(error = %chain(&error), "an act did not come to its end");
-        Problem::maybe_done().into_response()
-    })
+    let answered = carry_through(async move { Ok(next.run(request).await) }).await;
+    answered.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// Cuts what runs in a session that ends. Puts the frame of the page around a [`Problem`], with the

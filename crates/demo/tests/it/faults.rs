@@ -5,7 +5,7 @@ use demo::seed::story::{CASE, FAMILY, PLATE};
 use demo::story::client::{Browser, Page, Raw};
 use demo::story::{Failed, Seat};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, step_up};
 
 /// More ledger writes than any one request makes.
 const WRITES_MAX: usize = 16;
@@ -100,14 +100,67 @@ async fn probes(ruiz: &mut Seat, lindqvist: &mut Seat) -> Result<Vec<Probe>, Fai
     Ok(probes)
 }
 
+/// What is shared with partners, on its way out and in: its forms, lists and pages.
+async fn sharing(ruiz: &mut Seat, lindqvist: &mut Seat) -> Result<Vec<Probe>, Failed> {
+    ruiz.sign_in().await?;
+    step_up(ruiz, "/tools/case-file").await;
+    let mut probes = Vec::new();
+    let page = ruiz.open("/tools/case-file").await?;
+    let form = page.form("/tools/case-file/runs")?;
+    let form = form.set("case_number", CASE)?.set("purpose", "C")?;
+    let page = ruiz.browser.submit(&page, &form).await?;
+    let form = page.form("/tools/case-file/actions/export")?;
+    probes.push(Probe::post("an export's form", ruiz, &page, &form, "Partner and agreement"));
+    let page = ruiz.browser.submit(&page, &form).await?;
+    let form = page.form("export")?.set("agreement", "riverton-lakeside-2026")?;
+    let form = form.set("reason", "Same method of entry")?;
+    probes.push(Probe::post("a preview", ruiz, &page, &form, "clause by clause"));
+    let page = ruiz.browser.submit(&page, &form).await?;
+    let page = ruiz.browser.submit(&page, &page.pressed("Ask for approval")?).await?;
+    let export = page.address.to_string();
+    probes.push(Probe::get("an export", ruiz, &export, b"Somebody else has to approve it"));
+    let form = page.pressed("Keep as a template")?.set("title", "Burglaries, weekly")?;
+    let page = ruiz.browser.submit(&page, &form).await?;
+    let template = page.address.to_string();
+    probes.push(Probe::get("a template", ruiz, &template, b"Fill in the case"));
+    for (name, path, marker) in [
+        ("the exports", "/exports", "Burglaries, weekly"),
+        ("the received parcels", "/incoming", "Nothing has arrived yet"),
+    ] {
+        probes.push(Probe::get(name, ruiz, &format!("{}{path}", ruiz.base), marker.as_bytes()));
+    }
+
+    lindqvist.sign_in().await?;
+    let page = lindqvist.open("/audit/joint").await?;
+    let address = page.address.to_string();
+    probes.push(Probe::get("joint audits", lindqvist, &address, b"Our extract, for the partner"));
+    let form = page.form("extract")?;
+    probes.push(Probe::post("an extract", lindqvist, &page, &form, "bailiwick-extract/1.0"));
+    let address = format!("{}/audit/dissemination", lindqvist.base);
+    probes.push(Probe::get("the dissemination log", lindqvist, &address, b"No criminal history"));
+    Ok(probes)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_record_leaves_when_a_ledger_write_fails_whichever_it_is() {
-    let mut stage = Stage::start("").await;
+    let stage = Stage::start("").await;
     let (mut ruiz, mut lindqvist) =
         (Seat::new("det.ruiz", &stage.base), Seat::new("so.lindqvist", &stage.base));
     let probes = probes(&mut ruiz, &mut lindqvist).await.unwrap();
+    none_leaves(stage, &probes).await;
+}
 
-    for probe in &probes {
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_what_is_shared_is_shown_when_a_ledger_write_fails() {
+    let stage = Stage::start("").await;
+    let (mut ruiz, mut lindqvist) =
+        (Seat::new("det.ruiz", &stage.base), Seat::new("so.lindqvist", &stage.base));
+    let probes = sharing(&mut ruiz, &mut lindqvist).await.unwrap();
+    none_leaves(stage, &probes).await;
+}
+
+async fn none_leaves(mut stage: Stage, probes: &[Probe]) {
+    for probe in probes {
         let mut writes = 0;
         loop {
             stage.disk.fail_writes_after("journal", writes);
@@ -120,7 +173,7 @@ async fn no_record_leaves_when_a_ledger_write_fails_whichever_it_is() {
             let at = format!("{} with write {writes} failing: {}", probe.name, page.text());
             assert_eq!(page.status, 503, "{at}");
             assert!(page.says("could not record this"), "{at}");
-            for other in &probes {
+            for other in probes {
                 assert!(!holds(&page, &other.marker), "{at} shows {}", other.name);
             }
             // A write that failed may have ended the writer; the next start mends what it left.

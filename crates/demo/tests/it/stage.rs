@@ -67,6 +67,13 @@ impl Stage {
         seat
     }
 
+    /// Somebody of the partner, Lakeside, who has signed in.
+    pub(crate) async fn at_lakeside(&self, id: &'static str) -> Seat {
+        let mut seat = Seat::new(id, &format!("http://{}", self.world.lakeside.pages));
+        seat.sign_in().await.unwrap();
+        seat
+    }
+
     /// An administrator who has just proved who they are.
     pub(crate) async fn administrator(&self) -> Seat {
         let mut seat = self.seat("adm.voss").await;

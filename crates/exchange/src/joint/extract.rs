@@ -8,7 +8,7 @@ use keys::cert::Certificate;
 use ledger::evidence::{Disclose, Evidence, EvidenceError};
 use ledger::format::Half;
 use ledger::note::VerifierKey;
-use ledger::{Entry, EntryNumber, Incomplete, Search};
+use ledger::{Entry, EntryNumber, Incomplete, Page, Search};
 use parcel::{Party, Trust};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -200,17 +200,16 @@ impl Exchange {
         to: Timestamp,
     ) -> Result<Vec<u8>, ExchangeError> {
         let partner = self.partner(partner)?.ori.to_string();
-        let found = self.entries_between(from, to).await?;
-        let mut entries = Vec::new();
-        for entry in found {
-            if !self.is_with(&entry, &partner).await? {
-                continue;
-            }
-            if entries.len() == EXTRACT_ENTRIES_MAX {
-                let expected = "a shorter time: it has more than 20000 entries";
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for entry in self.entries_with(&partner, from, to).await? {
+            let proof = self.proof(entry).await?;
+            bytes += proof.len();
+            // Twice written as a text within JSON, its line ends grow.
+            if bytes > EXTRACT_BYTES_MAX / 2 {
+                let expected = "a shorter time: its proofs would be longer than 32 MiB";
                 return Err(ExchangeError::Input { field: "to", expected });
             }
-            entries.push(self.proof(entry.number).await?);
+            entries.push(proof);
         }
         let extract = Extract {
             profile: EXTRACT_PROFILE.to_owned(),
@@ -261,39 +260,51 @@ impl Exchange {
         Ok(super::reconcile(&ours, &theirs, skew_max))
     }
 
-    /// The entries of the kinds in question, oldest first.
-    async fn entries_between(
+    /// The entries about exchanges with the partner, oldest first. Of those about others one page is held at a time.
+    async fn entries_with(
         &self,
+        partner: &str,
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Entry>, ExchangeError> {
-        let ledger = self.0.setup.ledger.clone();
-        let work = move || {
-            let mut search = Search {
-                kinds: KINDS.map(str::to_owned).to_vec(),
-                from: Some(from),
-                to: Some(to),
-                ..Search::newest(ledger::PAGE_ENTRIES_MAX)
-            };
-            let mut found = Vec::new();
-            loop {
-                let page = ledger.search(&search).map_err(ExchangeError::LedgerRead)?;
-                // A destroyed index key hides nothing of what is searched for by kind and time.
-                let hides = |why: &Incomplete| !matches!(why, Incomplete::EpochsDestroyed(_));
-                if page.incomplete.iter().any(hides) {
-                    let (what, is) = ("search index", "behind".to_owned());
-                    return Err(ExchangeError::WrongState { what, is, needs: "complete" });
-                }
-                let more = page.more;
-                found.extend(page.entries);
-                search.before = found.last().map(|entry: &Entry| entry.number);
-                if !more || search.before.is_none() {
-                    found.reverse();
-                    return Ok(found);
+    ) -> Result<Vec<EntryNumber>, ExchangeError> {
+        let mut search = Search {
+            kinds: KINDS.map(str::to_owned).to_vec(),
+            from: Some(from),
+            to: Some(to),
+            ..Search::newest(ledger::PAGE_ENTRIES_MAX)
+        };
+        let mut found = Vec::new();
+        loop {
+            let page = self.page(search.clone()).await?;
+            for entry in &page.entries {
+                if self.is_with(entry, partner).await? {
+                    found.push(entry.number);
                 }
             }
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)?
+            if found.len() > EXTRACT_ENTRIES_MAX {
+                let expected = "a shorter time: it has more than 20000 entries";
+                return Err(ExchangeError::Input { field: "to", expected });
+            }
+            search.before = page.entries.last().map(|entry| entry.number);
+            if !page.more || search.before.is_none() {
+                found.reverse();
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn page(&self, search: Search) -> Result<Page, ExchangeError> {
+        let ledger = self.0.setup.ledger.clone();
+        let work = move || ledger.search(&search).map_err(ExchangeError::LedgerRead);
+        let page =
+            tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)??;
+        // A destroyed index key hides nothing of what is searched for by kind and time.
+        let hides = |why: &Incomplete| !matches!(why, Incomplete::EpochsDestroyed(_));
+        if page.incomplete.iter().any(hides) {
+            let (what, is) = ("search index", "behind".to_owned());
+            return Err(ExchangeError::WrongState { what, is, needs: "complete" });
+        }
+        Ok(page)
     }
 
     /// Whether an entry is about an exchange with the partner; some name the exchange alone.

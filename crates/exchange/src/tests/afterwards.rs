@@ -10,6 +10,7 @@ use super::*;
 use crate::protocol::{Answer, AnswerState, Fault, NOTICES, ROOT};
 
 const REASON: &str = "the wrong case";
+const PART: &str = "data/000/part-000003.p7m";
 
 impl World {
     /// Delivered and accepted.
@@ -426,4 +427,45 @@ async fn each_write_of_the_destroyers_ledger_failing_in_turn_destroys_nothing_un
         failed += 1;
     }
     assert!(failed >= 2, "only {failed} writes failed");
+}
+
+#[tokio::test]
+async fn a_recall_that_finds_a_refusal_nobody_heard_of_records_it_as_one() {
+    let world = world().await;
+    let export = world.riverton.sealed().await.unwrap();
+    flip(&world.riverton.sent(export.parcel.unwrap()).join(PART));
+    let export = world.riverton.exchange.deliver(export.id).await.unwrap();
+    assert_eq!(export.status, ExportStatus::Refused);
+    // As if the line had broken before the answer.
+    let mut row = world.riverton.exchange.export_row(export.id).await.unwrap();
+    row.status = ExportStatus::Sending.as_str().to_owned();
+    (row.details.receipt, row.details.refusal) = (None, None);
+    world.riverton.exchange.store_export(&mut row, now()).await.unwrap();
+    world.riverton.exchange.recall(&ruiz(), export.id, REASON).await.unwrap();
+    world.settle().await;
+    let export = world.export(&export).await;
+    assert_eq!(export.details.recall.as_ref().unwrap().stood.as_deref(), Some("refused"));
+    assert!(export.details.refusal.is_some());
+    assert!(!export.details.receipt.as_ref().unwrap().accepted);
+    assert_eq!(export.status, ExportStatus::Recalled);
+    assert_eq!(world.riverton.count("receipt-anchored"), 0);
+}
+
+#[tokio::test]
+async fn a_partner_is_reminded_however_many_were_taken_back_since() {
+    let world = world().await;
+    let (export, _) = world.arrived().await;
+    world.riverton.exchange.recall(&ruiz(), export.id, REASON).await.unwrap();
+    world.settle().await;
+    let mut later = world.riverton.exchange.export_row(export.id).await.unwrap();
+    later.details.recall.as_mut().unwrap().remind_at = None;
+    for _ in 0..501 {
+        later.requested_at += 1.milliseconds();
+        later.id = world.riverton.exchange.new_id().unwrap();
+        let state = &world.riverton.exchange.0.setup.state;
+        state::exports::insert(state, &mut later).await.unwrap();
+    }
+    world.clock.set(now() + (24 * 7 + 1).hours());
+    world.riverton.exchange.remind().await.unwrap();
+    assert_eq!(world.export(&export).await.details.recall.unwrap().reminders, 1);
 }

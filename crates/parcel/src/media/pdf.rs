@@ -11,6 +11,10 @@ use super::{Findings, Standing, read_at};
 const NAMESPACE: &str = "http://www.aiim.org/pdfa/ns/id/";
 /// Bytes of one packet of metadata that are looked at.
 const PACKET_BYTES_MAX: usize = 1 << 20;
+/// How many packets are looked at: an honest document has one for itself and one for each thing in it.
+const PACKETS_MAX: u32 = 64;
+/// How far from its name a value is looked for.
+const VALUE_BYTES_MAX: usize = 64;
 /// Bytes of a file in which packets are looked for.
 const SEARCHED_BYTES_MAX: u64 = 1 << 30;
 const PIECE_BYTES: usize = 1 << 20;
@@ -68,8 +72,8 @@ fn for_each_packet(
     length: u64,
     found: &mut dyn FnMut(&[u8]),
 ) -> io::Result<()> {
-    let mut at = 0;
-    while at < length.min(SEARCHED_BYTES_MAX) {
+    let (mut at, mut packets) = (0, 0);
+    while at < length.min(SEARCHED_BYTES_MAX) && packets < PACKETS_MAX {
         let piece = read_at(file, at, PIECE_BYTES + BEGIN.len())?;
         let Some(inside) = piece.windows(BEGIN.len()).position(|window| window == BEGIN) else {
             at += PIECE_BYTES as u64;
@@ -80,6 +84,7 @@ fn for_each_packet(
         let end =
             packet.windows(END.len()).position(|window| window == END).unwrap_or(packet.len());
         found(packet.get(..end).unwrap_or_default());
+        packets += 1;
         at = start + end.max(BEGIN.len()) as u64;
     }
     file.seek(SeekFrom::Start(0)).map(drop)
@@ -95,6 +100,7 @@ fn claim_of(packet: &str) -> Option<PdfA> {
         let name = format!("{prefix}:{name}");
         packet.match_indices(&name).find_map(|(at, _)| {
             let rest = packet.get(at + name.len()..)?;
+            let rest = rest.get(..rest.floor_char_boundary(VALUE_BYTES_MAX))?;
             let rest = match rest.strip_prefix('>') {
                 Some(rest) => rest,
                 None => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::definition::{Clean, Input, InputKind, Pattern};
 use crate::expression::{Expression, Scope, anchored};
-use crate::form::RESERVED;
+use crate::form::{EXPORT_FIELDS, RESERVED};
 use crate::lists;
 use crate::read::{Fields, listed};
 
@@ -59,6 +59,9 @@ fn one(block: &Fields<'_, '_>, seen: &mut BTreeSet<String>, scope: &Scope) -> Op
     let id = super::block_id(block, seen);
     if let Some(id) = id.as_deref().filter(|id| RESERVED.contains(id)) {
         block.wrong("id", format!("another name; `{id}` is a field of every form"));
+    }
+    if let Some(id) = id.as_deref().filter(|id| EXPORT_FIELDS.contains(id)) {
+        block.wrong("id", format!("another name; `{id}` is a field of every export"));
     }
     let label = block.required_text("label", LABEL_CHARS_MAX);
     let kind = kind(block);

@@ -28,7 +28,6 @@ use crate::session::{Posted, SignedIn};
 pub use asking::{ask, request};
 pub use preview::preview;
 pub use recalling::recall;
-pub(crate) use wanted::FIELDS;
 
 /// The steps of an export's life, as the page shows them.
 const STEPS: [(&str, &[ExportStatus]); 5] = [
@@ -46,11 +45,14 @@ const STEPS: [(&str, &[ExportStatus]); 5] = [
 pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
     let permit = looking::at_exports(&agency, &signed_in, "exports").await?;
     let exchange = &sharing(&agency)?.exchange;
-    let exports = exchange.exports(&[], None).await?;
-    let lines = exports.iter().map(|one| format!("{} {}", one.id, one.status));
-    looking::show(&agency, permit, "exports", lines).await?;
+    let found = (exchange.exports(&[], None).await?, exchange.templates().await?);
+    let (exports, templates) = looking::show(&agency, permit, "exports", found, |found| {
+        let exports = found.0.iter().map(|one| format!("{} {}", one.id, one.status));
+        exports.chain(found.1.iter().map(templates::line)).collect()
+    })
+    .await?;
     let content = html! {
-        (templates::list_card(&exchange.templates().await?))
+        (templates::list_card(&templates))
         section class="card card--flush" aria-labelledby="exports" {
             div class="toolbar" { h2 id="exports" { (exports.len()) " exports" } }
             @if exports.is_empty() {
@@ -127,12 +129,16 @@ pub async fn one(
     let export = id(&export)?;
     let permit = looking::at_exports(&agency, &signed_in, &export.to_string()).await?;
     let export = sharing(&agency)?.exchange.export(export).await?;
-    let line = format!("{} {}", export.id, export.status);
-    looking::show(&agency, permit, "export", std::iter::once(line)).await?;
     let told = match export.exchange {
         Some(exchange) => sharing(&agency)?.exchange.told(exchange).await?,
         None => Vec::new(),
     };
+    let found = (export, told);
+    let (export, told) = looking::show(&agency, permit, "export", found, |(export, told)| {
+        let line = format!("{} {}", export.id, export.status);
+        std::iter::once(line).chain(told.iter().map(notices::line)).collect()
+    })
+    .await?;
     let content = html! {
         p { a href="/exports" { "All exports" } }
         (recalling::state(&agency, &export))

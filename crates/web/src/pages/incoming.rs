@@ -33,9 +33,13 @@ pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
         let numbers = sharing(&agency)?.exchange.gaps(partner.ori.as_str()).await?;
         missing.extend(numbers.into_iter().map(|number| (partner.name.clone(), number)));
     }
-    let shown = parcels.iter().take(LIST_MAX);
-    let lines = shown.map(|one| format!("{} {}", one.exchange, one.digest));
-    looking::show(&agency, permit, "received parcels", lines).await?;
+    let found = (parcels, missing);
+    let (parcels, missing) = looking::show(&agency, permit, "received parcels", found, |found| {
+        let parcels = found.0.iter().take(LIST_MAX).map(line);
+        let missing = found.1.iter().take(LIST_MAX);
+        parcels.chain(missing.map(|(name, number)| format!("missing {name} {number}"))).collect()
+    })
+    .await?;
     let content = html! {
         @if !missing.is_empty() {
             section class="usa-alert usa-alert--warning" id="missing" aria-label="Numbers that never came" {
@@ -65,6 +69,11 @@ pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
         }
     };
     Ok(agency.page(&signed_in, "Received parcels", "/incoming", &content))
+}
+
+/// What tells it from others, for the record of what was shown.
+fn line(parcel: &Incoming) -> String {
+    format!("{} {}", parcel.exchange, parcel.digest)
 }
 
 fn row(parcel: &Incoming) -> Markup {
@@ -110,9 +119,12 @@ pub async fn one(
     let parcel = id(&exchange)?;
     let permit = looking::at_parcels(&agency, &signed_in, &parcel.to_string()).await?;
     let parcel = sharing(&agency)?.exchange.incoming(parcel).await?;
-    let line = format!("{} {}", parcel.exchange, parcel.digest);
-    looking::show(&agency, permit, "received parcel", std::iter::once(line)).await?;
     let told = sharing(&agency)?.exchange.told(parcel.exchange).await?;
+    let found = (parcel, told);
+    let (parcel, told) = looking::show(&agency, permit, "received parcel", found, |found| {
+        std::iter::once(line(&found.0)).chain(found.1.iter().map(notices::line)).collect()
+    })
+    .await?;
     let csrf = &signed_in.csrf;
     let content = html! {
         p { a href="/incoming" { "All received parcels" } }

@@ -129,7 +129,7 @@ fn partners(agency: &Shared, id: &str) -> Markup {
 /// # Errors
 /// A [`Problem`] when a field can't be read, or the policy or the ledger says no.
 pub async fn extract(State(agency): State<Shared>, posted: Posted) -> Answer {
-    let partner = posted.text("partner").to_owned();
+    let partner = partner(&agency, posted.text("partner"))?;
     let (from, to) = (day(posted.text("from"), "From")?, day(posted.text("to"), "To")?);
     let to = to.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
     let what = format!("extract for a joint audit with {partner}");
@@ -148,6 +148,13 @@ pub async fn extract(State(agency): State<Shared>, posted: Posted) -> Answer {
     Ok(file(&name, "application/json", reading.bytes))
 }
 
+/// A partner of the list, and nothing else that was typed: its name goes on record.
+fn partner(agency: &Shared, ori: &str) -> Result<String, Problem> {
+    let known = sharing(agency)?.exchange.book().partners().map(|partner| partner.ori.to_string());
+    let mut named = known.filter(|known| known == ori);
+    named.next().ok_or_else(|| Problem::bad_input("Choose a partner of the list."))
+}
+
 fn day(text: &str, field: &str) -> Result<Timestamp, Problem> {
     let at = format!("{}T00:00:00Z", text.trim()).parse();
     at.map_err(|_| Problem::bad_input(format!("`{field}` is not a day, such as 2026-11-22.")))
@@ -159,7 +166,7 @@ fn day(text: &str, field: &str) -> Result<Timestamp, Problem> {
 /// A [`Problem`] when the extract does not hold, or the policy or the ledger says no.
 pub async fn reconcile(State(agency): State<Shared>, uploaded: Uploaded) -> Answer {
     let Uploaded { signed_in, fields, file: theirs } = uploaded;
-    let partner = field(&fields, "partner").to_owned();
+    let partner = partner(&agency, field(&fields, "partner"))?;
     let what = format!("joint audit with {partner}");
     let permit = audit::permit(&agency, &signed_in, what).await?;
     let ticket = permit.ticket();

@@ -10,20 +10,21 @@ use crate::app::Shared;
 use crate::problem::Problem;
 use crate::session::SignedIn;
 
-/// What is about to be seen: how much of what, and a text in which two different things differ.
-struct Seen {
+/// What is about to be seen, and a line for each part of it in which two different ones differ.
+struct Seen<T> {
     what: &'static str,
-    count: usize,
-    text: String,
+    lines: Vec<String>,
+    data: T,
 }
 
-impl gate::Fingerprint for Seen {
+impl<T> gate::Fingerprint for Seen<T> {
     fn fingerprint(&self) -> Print {
+        let text = self.lines.join("\n");
         Print {
             what: self.what,
-            count: u64::try_from(self.count).unwrap_or(u64::MAX),
-            bytes: u64::try_from(self.text.len()).unwrap_or(u64::MAX),
-            digest: ledger::digest(self.text.as_bytes()),
+            count: u64::try_from(self.lines.len()).unwrap_or(u64::MAX),
+            bytes: u64::try_from(text.len()).unwrap_or(u64::MAX),
+            digest: ledger::digest(text.as_bytes()),
             subjects: Vec::new(),
             caveats: BTreeSet::new(),
         }
@@ -73,15 +74,15 @@ async fn permit(
     Ok(agency.authorise(signed_in, question, plan).await?)
 }
 
-/// Records what is about to be shown. `lines` name what it is, one line for each.
-pub(super) async fn show(
+/// Gives what may be shown, once it is on record. `lines` name what it is, one line for each part.
+pub(super) async fn show<T>(
     agency: &Shared,
     permit: Permit,
     what: &'static str,
-    lines: impl Iterator<Item = String>,
-) -> Result<(), Problem> {
-    let lines: Vec<String> = lines.collect();
-    let seen = Seen { what, count: lines.len(), text: lines.join("\n") };
-    agency.gate.release(permit.hold(seen)).await?;
-    Ok(())
+    data: T,
+    lines: impl FnOnce(&T) -> Vec<String>,
+) -> Result<T, Problem> {
+    let seen = Seen { what, lines: lines(&data), data };
+    let (seen, _) = agency.gate.release(permit.hold(seen)).await?.into_parts();
+    Ok(seen.data)
 }

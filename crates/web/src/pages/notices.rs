@@ -26,6 +26,12 @@ pub(super) fn table(told: &[Told], partner: &str) -> Markup {
     }
 }
 
+/// What tells one from others, for the record of what was shown.
+pub(super) fn line(one: &Told) -> String {
+    let from = if one.ours { "ours" } else { "theirs" };
+    format!("notice {from} {} {} {}", one.number, one.matter.word(), one.entry)
+}
+
 fn row(one: &Told, partner: &str) -> Markup {
     let from = if one.ours { "this agency" } else { partner };
     html! {

@@ -10,7 +10,7 @@ use gate::Plan;
 use maud::Markup;
 use tools::Tool;
 use tools::definition::{Action, ActionKind, Part, PartKind};
-use tools::form::Submission;
+use tools::form::{EXPORT_FIELDS, Submission};
 use tools::input::FieldError;
 use tools::plan::PlanError;
 
@@ -71,7 +71,7 @@ fn submission(posted: &Posted, tool: &Tool) -> Result<Submission, Vec<FieldError
     let fields: Vec<(String, String)> = posted
         .fields
         .iter()
-        .filter(|(name, _)| !exports::FIELDS.contains(&name.as_str()))
+        .filter(|(name, _)| !EXPORT_FIELDS.contains(&name.as_str()))
         .cloned()
         .collect();
     Submission::read(tool, &fields)

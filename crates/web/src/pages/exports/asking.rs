@@ -10,15 +10,17 @@ use super::gathered::{Ungathered, gather};
 use super::go;
 use super::wanted::Wanted;
 use crate::app::{Answer, Shared};
+use crate::pages::looking;
 use crate::pages::partners::partner_name;
 use crate::pages::parts::sharing;
 use crate::problem::Problem;
+use crate::reading::carry_through;
 use crate::session::Posted;
 
 /// The page that asks to whom and why. From a tool's export action.
 ///
 /// # Errors
-/// A [`Problem`] when sharing is not configured.
+/// A [`Problem`] when sharing is not configured, or the policy or the ledger says no.
 pub async fn ask(
     agency: &Shared,
     posted: &Posted,
@@ -30,7 +32,12 @@ pub async fn ask(
     let signed_in = &posted.signed_in;
     let exchange = &sharing(agency)?.exchange;
     let wanted = Wanted::read(posted)?;
+    let permit = looking::at_exports(agency, signed_in, "agreements to send under").await?;
     let agreements = exchange.held_agreements().await?;
+    let agreements = looking::show(agency, permit, "agreements", agreements, |held| {
+        held.iter().map(|one| one.id.clone()).collect()
+    })
+    .await?;
     let fresh = signed_in.session.is_stepped_up(agency.now());
     let left_out =
         wanted.again().into_iter().filter(|(name, _)| ["without", "skip"].contains(name));
@@ -138,6 +145,8 @@ pub async fn request(
         requestor: wanted.requestor,
         left_out,
     };
-    let export = exchange.request(&posted.signed_in.caller(), new).await?;
+    let (exchange, caller) = (exchange.clone(), posted.signed_in.caller());
+    let asked = async move { Ok(exchange.request(&caller, new).await?) };
+    let export = carry_through(asked).await?;
     Ok(go(posted, &format!("/exports/{}", export.id)))
 }

@@ -12,6 +12,7 @@ use tools::form::Submission;
 
 use super::go;
 use crate::app::{Answer, Shared};
+use crate::pages::looking;
 use crate::pages::parts::{id, moment, pair, sharing};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
@@ -98,6 +99,11 @@ pub(super) fn list_card(all: &[Template]) -> Markup {
     }
 }
 
+/// What tells it from others, for the record of what was shown.
+pub(super) fn line(template: &Template) -> String {
+    format!("template {} {}", template.id, template.details.title)
+}
+
 /// `POST /exports/{export}/template`: keeps one.
 ///
 /// # Errors
@@ -120,13 +126,18 @@ pub async fn keep(
 /// `GET /exports/templates/{template}`: its form, to be filled in and sent on to the tool.
 ///
 /// # Errors
-/// A [`Problem`] when there is no such template, or its tool is gone.
+/// A [`Problem`] when there is no such template, or its tool is gone; or when the policy or the ledger says no.
 pub async fn one(
     State(agency): State<Shared>,
     signed_in: SignedIn,
     Path(template): Path<String>,
 ) -> Answer {
-    let template = sharing(&agency)?.exchange.template(id(&template)?).await?;
+    let template = id(&template)?;
+    let which = format!("template {template}");
+    let permit = looking::at_exports(&agency, &signed_in, &which).await?;
+    let template = sharing(&agency)?.exchange.template(template).await?;
+    let lines = |template: &Template| vec![line(template)];
+    let template = looking::show(&agency, permit, "export template", template, lines).await?;
     let form: Form = serde_json::from_value(template.details.form.clone())
         .map_err(|error| Problem::internal(&error))?;
     let tool = agency.tools.get(&form.tool).ok_or_else(Problem::not_found)?;
@@ -197,7 +208,7 @@ fn listed(all: &BTreeSet<String>) -> String {
 /// `POST /exports/templates/{template}`: removes it.
 ///
 /// # Errors
-/// A [`Problem`] when it is not there, or is another's.
+/// A [`Problem`] when it is not there, or when the policy or the ledger says no.
 pub async fn remove(
     State(agency): State<Shared>,
     Path(template): Path<String>,

@@ -1,4 +1,5 @@
-//! What a person asked to send: agreement, who there wants it, and what is to be left out.
+//! What a person asked to send: agreement, who there wants it, and what is to be left out. The names of the fields
+//! are [`tools::form::EXPORT_FIELDS`].
 //!
 //! Invariant: what is left out is named by the words of the page, and what is not named is sent; nothing of a form
 //! adds to what the tool's export gives.
@@ -10,12 +11,8 @@ use exchange::Item;
 use crate::problem::Problem;
 use crate::session::Posted;
 
-/// Longest name of a person at the partner, and things left out of one export.
+/// Longest name of a person at the partner.
 const REQUESTOR_CHARS_MAX: usize = 200;
-const LEFT_OUT_MAX: usize = 2_000;
-
-/// The fields that this is read from, which no tool knows.
-pub(crate) const FIELDS: [&str; 5] = ["agreement", "requestor", "without", "skip", "template"];
 
 /// What was asked for, beside what the tool itself asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,16 +36,12 @@ impl Wanted {
         if requestor.chars().count() > REQUESTOR_CHARS_MAX {
             return Err(Problem::bad_input("Give a name of at most 200 characters."));
         }
-        let wanted = Self {
+        Ok(Self {
             agreement: posted.text("agreement").to_owned(),
             requestor: Some(requestor.to_owned()).filter(|name| !name.is_empty()),
             without: all("without"),
             skip: all("skip"),
-        };
-        if wanted.without.len() + wanted.skip.len() > LEFT_OUT_MAX {
-            return Err(Problem::bad_input("Leave out at most 2000 things."));
-        }
-        Ok(wanted)
+        })
     }
 
     /// The columns of a query that are left out.
