@@ -20,6 +20,7 @@ use policy::{Action, Resource, ResourceKind, Why};
 use self::explained::explained;
 use self::filter::{Filter, form};
 use crate::app::{Answer, Shared};
+use crate::pages::parts::print_of;
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 
@@ -29,14 +30,7 @@ pub struct Findings(Page);
 impl gate::Fingerprint for Findings {
     fn fingerprint(&self) -> Print {
         let leaves: Vec<u8> = self.0.entries.iter().flat_map(|entry| entry.leaf).collect();
-        Print {
-            what: "ledger entries",
-            count: self.0.entries.len() as u64,
-            bytes: leaves.len() as u64,
-            digest: ledger::digest(&leaves),
-            subjects: Vec::new(),
-            caveats: BTreeSet::new(),
-        }
+        print_of("ledger entries", self.0.entries.len(), leaves)
     }
 }
 

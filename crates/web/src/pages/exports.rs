@@ -15,13 +15,13 @@ mod wanted;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use exchange::{Export, ExportStatus, Form, Phase};
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
 use crate::pages::partners::partner_name;
-use crate::pages::parts::{bytes_words, id, moment, pair, sharing};
+use crate::pages::parts::{bytes_words, go, id, moment, pair, sharing};
 use crate::pages::{looking, notices};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
@@ -107,14 +107,6 @@ fn badge(status: ExportStatus) -> Markup {
         | ExportStatus::Sending => "info",
     };
     html! { span class={ "badge badge--" (tone) } data-status=(status) { (status) } }
-}
-
-/// To another page: a header for `ui.js`, which follows no redirects, and 303 for all others.
-pub(crate) fn go(posted: &Posted, path: &str) -> Response {
-    if posted.fragment {
-        return ([("x-go", path.to_owned())], "").into_response();
-    }
-    Redirect::to(path).into_response()
 }
 
 /// `GET /exports/{export}`.

@@ -2,8 +2,6 @@
 //!
 //! Both are readings of the ledger: put to the gate, and on record before anything leaves.
 
-use std::collections::BTreeSet;
-
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +12,7 @@ use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
 use crate::pages::audit;
-use crate::pages::parts::{moment, pair, sharing};
+use crate::pages::parts::{self, moment, pair, print_of, sharing};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn, field};
 use crate::upload::Uploaded;
@@ -26,20 +24,13 @@ const SKEW_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// An extract, or a report, on its way through the gate.
 struct Reading {
     what: &'static str,
-    count: u64,
+    count: usize,
     bytes: Vec<u8>,
 }
 
 impl gate::Fingerprint for Reading {
     fn fingerprint(&self) -> Print {
-        Print {
-            what: self.what,
-            count: self.count,
-            bytes: self.bytes.len() as u64,
-            digest: ledger::digest(&self.bytes),
-            subjects: Vec::new(),
-            caveats: BTreeSet::new(),
-        }
+        print_of(self.what, self.count, &self.bytes)
     }
 }
 
@@ -60,7 +51,6 @@ fn forms(agency: &Shared, signed_in: &SignedIn) -> Markup {
     let csrf = &signed_in.csrf;
     let today = agency.now();
     let year_ago = today.saturating_sub(SignedDuration::from_hours(24 * 365)).unwrap_or(today);
-    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
     html! {
         form class="card" id="extract" method="post" action={ (PATH) "/extract" } {
             h2 { "1. Our extract, for the partner" }
@@ -71,11 +61,11 @@ fn forms(agency: &Shared, signed_in: &SignedIn) -> Markup {
                 (partners(agency, "extract-partner"))
                 div class="field" {
                     label class="usa-label" for="from" { "From " span class="must" { "*" } }
-                    input class="usa-input" type="date" id="from" name="from" required value=(day(year_ago));
+                    input class="usa-input" type="date" id="from" name="from" required value=(parts::day(year_ago));
                 }
                 div class="field" {
                     label class="usa-label" for="to" { "To, that day included " span class="must" { "*" } }
-                    input class="usa-input" type="date" id="to" name="to" required value=(day(today));
+                    input class="usa-input" type="date" id="to" name="to" required value=(parts::day(today));
                 }
                 div class="field__actions field--wide" {
                     button class="usa-button" type="submit" { "Download our extract" }
@@ -178,7 +168,7 @@ pub async fn reconcile(State(agency): State<Shared>, uploaded: Uploaded) -> Answ
         }
     };
     let bytes = serde_json::to_vec_pretty(&report).map_err(|error| Problem::internal(&error))?;
-    let count = report.lines.len() as u64;
+    let count = report.lines.len();
     let reading = Reading { what: "joint audit", count, bytes };
     let (reading, receipt) = agency.gate.release(permit.hold(reading)).await?.into_parts();
     match field(&fields, "as") {

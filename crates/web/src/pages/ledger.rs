@@ -7,8 +7,6 @@
 mod tree;
 mod witnesses;
 
-use std::collections::BTreeSet;
-
 use axum::extract::State;
 use gate::Print;
 use ledger::merkle::Hash;
@@ -18,7 +16,7 @@ use maud::{Markup, html};
 use crate::app::{Answer, Shared};
 use crate::pages::audit;
 use crate::pages::ledger::witnesses::Witnesses;
-use crate::pages::parts::{moment, pair};
+use crate::pages::parts::{moment, pair, print_of};
 use crate::session::SignedIn;
 
 /// The ledger's state at one moment, on its way through the gate.
@@ -59,14 +57,7 @@ impl LedgerState {
 impl gate::Fingerprint for LedgerState {
     fn fingerprint(&self) -> Print {
         let shown = format!("{}{}", self.note, self.witnesses.notes());
-        Print {
-            what: "state of the ledger",
-            count: 1,
-            bytes: shown.len() as u64,
-            digest: ledger::digest(shown.as_bytes()),
-            subjects: Vec::new(),
-            caveats: BTreeSet::new(),
-        }
+        print_of("state of the ledger", 1, shown)
     }
 }
 

@@ -7,6 +7,7 @@ use gate::{Permit, Plan, Print};
 use policy::{Action, Resource, ResourceKind, Why};
 
 use crate::app::Shared;
+use crate::pages::parts::print_of;
 use crate::problem::Problem;
 use crate::session::SignedIn;
 
@@ -19,15 +20,7 @@ struct Seen<T> {
 
 impl<T> gate::Fingerprint for Seen<T> {
     fn fingerprint(&self) -> Print {
-        let text = self.lines.join("\n");
-        Print {
-            what: self.what,
-            count: u64::try_from(self.lines.len()).unwrap_or(u64::MAX),
-            bytes: u64::try_from(text.len()).unwrap_or(u64::MAX),
-            digest: ledger::digest(text.as_bytes()),
-            subjects: Vec::new(),
-            caveats: BTreeSet::new(),
-        }
+        print_of(self.what, self.lines.len(), self.lines.join("\n"))
     }
 }
 

@@ -1,12 +1,38 @@
 //! What several pages are made of.
 
+use std::collections::BTreeSet;
+
+use axum::response::{IntoResponse, Redirect, Response};
+use gate::Print;
 use jiff::Timestamp;
 use maud::{Markup, html};
 use uuid::Uuid;
 
 use crate::app::Shared;
 use crate::problem::Problem;
+use crate::session::Posted;
 use crate::sharing::Sharing;
+
+/// The print of what is shown of the platform itself: how many of what, and bytes in which two different ones differ.
+pub(super) fn print_of(what: &'static str, count: usize, shown: impl AsRef<[u8]>) -> Print {
+    let shown = shown.as_ref();
+    Print {
+        what,
+        count: count as u64,
+        bytes: shown.len() as u64,
+        digest: ledger::digest(shown),
+        subjects: Vec::new(),
+        caveats: BTreeSet::new(),
+    }
+}
+
+/// To another page: a header for `ui.js`, which follows no redirects, and 303 for all others.
+pub(crate) fn go(posted: &Posted, path: &str) -> Response {
+    if posted.fragment {
+        return ([("x-go", path.to_owned())], "").into_response();
+    }
+    Redirect::to(path).into_response()
+}
 
 /// A name and its value, in a list of such.
 pub(super) fn pair(name: &str, value: &str) -> Markup {

@@ -17,7 +17,7 @@ use policy::{Action, Resource, ResourceKind, Why};
 use serde::Deserialize;
 
 use crate::app::{Answer, Shared};
-use crate::pages::parts::moment;
+use crate::pages::parts::{moment, print_of};
 use crate::problem::Problem;
 use crate::session::SignedIn;
 
@@ -41,14 +41,7 @@ struct Refused {
 impl gate::Fingerprint for Found {
     fn fingerprint(&self) -> Print {
         let leaf = self.0.as_ref().map(|found| found.leaf.to_vec()).unwrap_or_default();
-        Print {
-            what: "refusals",
-            count: u64::from(self.0.is_some()),
-            bytes: leaf.len() as u64,
-            digest: ledger::digest(&leaf),
-            subjects: Vec::new(),
-            caveats: BTreeSet::new(),
-        }
+        print_of("refusals", usize::from(self.0.is_some()), leaf)
     }
 }
 

@@ -4,10 +4,7 @@
 //! which want a step-up and which neither administrators nor auditors may ask; a disposal takes two
 //! steps, and what it destroys is named in the second.
 
-use std::collections::BTreeSet;
-
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
 use gate::{Permit, Print, Released};
 use jiff::Timestamp;
 use ledger::format::Bucket;
@@ -18,7 +15,7 @@ use policy::Action;
 
 use crate::app::{Answer, Shared};
 use crate::pages::audit;
-use crate::pages::parts::moment;
+use crate::pages::parts::{go, moment, print_of};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 
@@ -45,7 +42,7 @@ impl gate::Fingerprint for Retained {
         let names = self.0.buckets.iter().map(|it| it.bucket.name());
         let holds = self.0.told.holds.iter().map(|it| it.name.clone());
         let all = names.chain(holds).collect::<Vec<_>>().join("\n");
-        print_of("state of retention", self.0.buckets.len() as u64, &all)
+        print_of("state of retention", self.0.buckets.len(), &all)
     }
 }
 
@@ -58,23 +55,12 @@ struct Acted {
 
 impl gate::Fingerprint for Acted {
     fn fingerprint(&self) -> Print {
-        print_of(self.what, self.count, &self.text)
+        print_of(self.what, usize::try_from(self.count).unwrap_or(usize::MAX), &self.text)
     }
 
     /// It is done: that it took long must not hide it.
     fn written(&self) -> Option<u64> {
         Some(self.count)
-    }
-}
-
-fn print_of(what: &'static str, count: u64, text: &str) -> Print {
-    Print {
-        what,
-        count,
-        bytes: text.len() as u64,
-        digest: ledger::digest(text.as_bytes()),
-        subjects: Vec::new(),
-        caveats: BTreeSet::new(),
     }
 }
 
@@ -321,7 +307,7 @@ pub async fn dispose(State(agency): State<Shared>, posted: Posted) -> Answer {
         Ok(Acted { what: "a disposal", count, text: what })
     });
     done.await?;
-    Ok(go(&posted))
+    Ok(go(&posted, PATH))
 }
 
 async fn confirm(agency: &Shared, signed_in: &SignedIn, bucket: Bucket) -> Answer {
@@ -371,7 +357,7 @@ pub async fn hold(State(agency): State<Shared>, posted: Posted) -> Answer {
         Ok(Acted { what: "a hold", count: 1, text: name })
     });
     placed.await?;
-    Ok(go(&posted))
+    Ok(go(&posted, PATH))
 }
 
 /// `POST /audit/retention/release`.
@@ -389,7 +375,7 @@ pub async fn release(State(agency): State<Shared>, posted: Posted) -> Answer {
         Ok(Acted { what: "the release of a hold", count: 1, text: name })
     });
     released.await?;
-    Ok(go(&posted))
+    Ok(go(&posted, PATH))
 }
 
 /// Does what was permitted, which blocks, and has it recorded that it was done, was not, or may have been.
@@ -471,14 +457,6 @@ fn scope(agency: &Shared, by: &str, value: &str) -> Result<HoldScope, Problem> {
         }
         _ => return Err(wrong("Choose what the hold is on.")),
     })
-}
-
-/// Back to the page.
-fn go(posted: &Posted) -> Response {
-    if posted.fragment {
-        return ([("x-go", PATH.to_owned())], "").into_response();
-    }
-    Redirect::to(PATH).into_response()
 }
 
 #[cfg(test)]

@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 use identity::ssf::Stream;
 use identity::ssf::poll::Told;
 use jiff::{SignedDuration, Timestamp};
-use ledger::{Event, Origin, Record};
+use ledger::Origin;
 use tokio::sync::watch;
 
 use super::{Took, record_refusal, take};
 use crate::app::Shared;
-use crate::problem::chain;
 
 /// How long a transmitter may hold a request while it has no event.
 const HOLD_MAX: Duration = Duration::from_secs(30);
@@ -144,16 +143,9 @@ impl Line {
         let due = self.told_failure_at.is_none_or(|at| now.duration_since(at) >= TELL_EVERY);
         if self.failures >= FAILURES_TOLD && due {
             let settings = stream.settings();
-            let event = Event::ProviderAlert {
-                idp: settings.idp.clone(),
-                what: format!("the events of its stream {} can't be had", settings.id),
-                days_left: None,
-            };
-            match agency.ledger.append(Record::platform(event)).await {
-                Ok(_) => self.told_failure_at = Some(now),
-                Err(error) => {
-                    tracing::error!(error = %chain(&error), "an alert could not be recorded");
-                }
+            let what = format!("the events of its stream {} can't be had", settings.id);
+            if agency.provider_alert(&settings.idp, &what, None).await {
+                self.told_failure_at = Some(now);
             }
         }
         pause

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use identity::ssf::Stream;
 use jiff::SignedDuration;
-use ledger::{Event, Record};
 use state::sign_ins::{self, Message};
 use tokio::sync::watch;
 
@@ -84,14 +83,8 @@ impl Agency {
                 Ok(()) => "does not bring the event that was asked for as a proof",
                 Err(_) => "can't be asked for an event as a proof",
             };
-            let event = Event::ProviderAlert {
-                idp: settings.idp.clone(),
-                what: format!("its event stream {} {why}", settings.id),
-                days_left: None,
-            };
-            if let Err(error) = self.ledger.append(Record::platform(event)).await {
-                tracing::error!(error = %chain(&error), "an alert could not be recorded");
-            }
+            let what = format!("its event stream {} {why}", settings.id);
+            self.provider_alert(&settings.idp, &what, None).await;
         }
         came
     }

@@ -2,8 +2,6 @@
 //!
 //! It goes through the gate as a reading does, and is on record before a byte of it leaves.
 
-use std::collections::BTreeSet;
-
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -13,6 +11,7 @@ use ledger::evidence::Disclose;
 
 use super::read;
 use crate::app::{Answer, Shared};
+use crate::pages::parts::print_of;
 use crate::problem::Problem;
 use crate::session::SignedIn;
 
@@ -21,14 +20,7 @@ struct Proof(String);
 
 impl gate::Fingerprint for Proof {
     fn fingerprint(&self) -> Print {
-        Print {
-            what: "proof of a ledger entry",
-            count: 1,
-            bytes: self.0.len() as u64,
-            digest: ledger::digest(self.0.as_bytes()),
-            subjects: Vec::new(),
-            caveats: BTreeSet::new(),
-        }
+        print_of("proof of a ledger entry", 1, &self.0)
     }
 }
 

@@ -14,7 +14,8 @@ use policy::Action;
 
 use crate::app::{Answer, Shared};
 use crate::pages::parts::moment;
-use crate::pages::people::{permit, print_of};
+use crate::pages::parts::print_of;
+use crate::pages::people::permit;
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 

@@ -7,12 +7,11 @@ use tools::definition::Action;
 use tools::form::Submission;
 
 use super::gathered::{Ungathered, gather};
-use super::go;
 use super::wanted::Wanted;
 use crate::app::{Answer, Shared};
 use crate::pages::looking;
 use crate::pages::partners::partner_name;
-use crate::pages::parts::sharing;
+use crate::pages::parts::{go, sharing};
 use crate::problem::Problem;
 use crate::reading::carry_through;
 use crate::session::Posted;

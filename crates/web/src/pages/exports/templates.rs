@@ -10,10 +10,9 @@ use tools::Tool;
 use tools::definition::{Action, ActionKind, InputKind};
 use tools::form::Submission;
 
-use super::go;
 use crate::app::{Answer, Shared};
 use crate::pages::looking;
-use crate::pages::parts::{id, moment, pair, sharing};
+use crate::pages::parts::{go, id, moment, pair, sharing};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 use crate::sharing::{Piece, Recipe};

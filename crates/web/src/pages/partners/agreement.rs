@@ -12,8 +12,7 @@ use state::agreements::Standing;
 use super::clauses::{clauses, differences};
 use super::{partner_name, state};
 use crate::app::{Answer, Shared};
-use crate::pages::exports::go;
-use crate::pages::parts::{moment, pair, sharing};
+use crate::pages::parts::{go, moment, pair, sharing};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 

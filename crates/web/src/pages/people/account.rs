@@ -13,9 +13,9 @@ use state::qualifications::{self, Qualification};
 
 use super::act::reason_field;
 use super::act::{Act, Acted, Outcome, act_on, function_boxes, permit_to_manage, reason};
-use super::{PATH, badge, by_hand, may_act, permit, print_of, qualified, step_up};
+use super::{PATH, badge, by_hand, may_act, permit, qualified, step_up};
 use crate::app::{Answer, Shared};
-use crate::pages::parts::{moment, pair};
+use crate::pages::parts::{moment, pair, print_of};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 use crate::tending::lapses_at;

@@ -10,8 +10,9 @@ use policy::Action;
 use state::accounts::{Account, AccountId, AccountKind, Of, Updated};
 use state::qualifications::Qualification;
 
-use super::{Filter, permit, print_of, qualified, show, step_up};
+use super::{Filter, permit, qualified, show, step_up};
 use crate::app::{Answer, Shared};
+use crate::pages::parts::print_of;
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 

@@ -11,9 +11,9 @@ use policy::Action;
 use state::directory::tokens::{self as stored, Token};
 
 use super::act::{Acted, permit_to_manage};
-use super::{may_act, permit, print_of, step_up};
+use super::{may_act, permit, step_up};
 use crate::app::{Answer, Shared};
-use crate::pages::parts::moment;
+use crate::pages::parts::{moment, print_of};
 use crate::problem::Problem;
 use crate::scim::tokens::{self, DAYS_MAX, TokenError};
 use crate::session::{Posted, SignedIn};

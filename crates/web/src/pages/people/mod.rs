@@ -32,7 +32,7 @@ pub use self::qualified::change as qualify;
 pub use self::review::{due, review};
 pub use self::training::{overview, take_in};
 use crate::app::{Answer, Shared};
-use crate::pages::parts::moment;
+use crate::pages::parts::{moment, print_of};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 
@@ -48,17 +48,6 @@ impl gate::Fingerprint for Listed {
     fn fingerprint(&self) -> Print {
         let ids: Vec<String> = self.0.iter().map(|account| account.id.to_string()).collect();
         print_of("accounts", self.0.len(), &ids.join("\n"))
-    }
-}
-
-pub(super) fn print_of(what: &'static str, count: usize, text: &str) -> Print {
-    Print {
-        what,
-        count: count as u64,
-        bytes: text.len() as u64,
-        digest: ::ledger::digest(text.as_bytes()),
-        subjects: Vec::new(),
-        caveats: BTreeSet::new(),
     }
 }
 

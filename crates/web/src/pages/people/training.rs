@@ -15,8 +15,9 @@ use state::qualifications::Qualification;
 
 use super::act::{Acted, permit_to_manage};
 use super::qualified::mark;
-use super::{PATH, may_act, permit, print_of, step_up};
+use super::{PATH, may_act, permit, step_up};
 use crate::app::{Answer, Shared};
+use crate::pages::parts::print_of;
 use crate::problem::Problem;
 use crate::qualifications::{Everybodys, kind_words};
 use crate::session::{Posted, SignedIn};
