@@ -18,7 +18,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("cedar-policy", &["policy"]),
     ("parquet", &["ledger"]),
     ("object_store", &["ledger", "sources", "web"]),
-    ("rusqlite", &["sources", "ledger"]),
+    ("rusqlite", &["sources", "ledger", "state"]),
     ("tokio-postgres", &["sources", "ledger"]),
     ("krilla", &["parcel"]),
     ("skrifa", &["parcel"]),

@@ -6,7 +6,7 @@
 //! its table and row; a write either happened whole or did not happen. Times are milliseconds since 1970
 //! in UTC, given by the caller: this room reads no clock.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +17,8 @@ use sea_orm::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::readers::Readers;
 
 pub mod accounts;
 pub mod agreements;
@@ -29,6 +31,7 @@ mod migrate;
 pub mod notices;
 pub mod parcels;
 pub mod qualifications;
+mod readers;
 pub mod reviews;
 pub mod sessions;
 pub mod sign_ins;
@@ -46,6 +49,7 @@ const CONNECTIONS_MAX: u32 = 4;
 #[derive(Clone)]
 pub struct State {
     database: DatabaseConnection,
+    readers: Arc<Readers>,
     sealing: Arc<SealingKey>,
 }
 
@@ -86,7 +90,10 @@ impl State {
         // Statements carry bound values; neither logs nor spans may.
         options.sqlx_logging(false).record_stmt_in_spans(false);
         let read_only = url.contains("mode=ro");
+        let file = Arc::new(OnceLock::new());
+        let named = Arc::clone(&file);
         options.map_sqlx_sqlite_opts(move |mut sqlite| {
+            named.get_or_init(|| sqlite.get_filename().to_path_buf());
             sqlite = sqlite.busy_timeout(WRITER_WAIT_MAX).pragma("synchronous", "FULL");
             if !read_only {
                 sqlite = sqlite.pragma("journal_mode", "WAL");
@@ -100,7 +107,8 @@ impl State {
         let database =
             Database::connect(options).await.map_err(|source| StateError::Open { source })?;
         migrate::apply(&database).await?;
-        Ok(Self { database, sealing: Arc::new(sealing) })
+        let readers = Readers::new(file.get().cloned().filter(|_| !memory));
+        Ok(Self { database, readers: Arc::new(readers), sealing: Arc::new(sealing) })
     }
 
     /// Lets go of the connections; a database file can then be moved.
@@ -108,12 +116,18 @@ impl State {
     /// # Errors
     /// [`StateError::Close`] when the last checkpoint of the write-ahead log fails.
     pub async fn close(self) -> Result<(), StateError> {
+        self.readers.close();
         self.database.close().await.map_err(|source| StateError::Close { source })
     }
 
     /// The database, for reads of one row set. Writes of more than one row go through [`State::write`].
     pub(crate) fn database(&self) -> &DatabaseConnection {
         &self.database
+    }
+
+    /// Readers of one row, for what stands before every request.
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// Begins a transaction that takes the write lock at once, so that it can't fail for a lock later.

@@ -6,7 +6,10 @@
 use jiff::Timestamp;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ColumnDef, Index, Query, Table};
-use sea_orm::{ActiveValue, Condition, DatabaseTransaction, ExprTrait, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue, Condition, DatabaseTransaction, DbBackend, ExprTrait, QueryOrder, QuerySelect,
+    QueryTrait,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::migrate::Step;
@@ -170,11 +173,12 @@ pub async fn find(
     id: &[u8; 32],
     now: Timestamp,
 ) -> Result<Option<StoredSession>, StateError> {
-    let found = row::Entity::find_by_id(hex(id))
-        .filter(upheld(now))
-        .one(state.database())
-        .await
-        .map_err(reading("read a session"))?;
+    let query = row::Entity::find_by_id(hex(id)).filter(upheld(now));
+    let at_once = state.readers().first(&query.build(DbBackend::Sqlite), model_of);
+    let found = match at_once {
+        Some(found) => found,
+        None => query.one(state.database()).await.map_err(reading("read a session"))?,
+    };
     found.map(|model| stored(state, model)).transpose()
 }
 
@@ -420,6 +424,25 @@ pub(crate) async fn end_in(
     now: Timestamp,
 ) -> Result<bool, StateError> {
     Ok(end_many(database, std::slice::from_ref(id), reason, now).await? == 1)
+}
+
+/// A row as [`crate::readers::Readers`] reads it.
+fn model_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<row::Model> {
+    Ok(row::Model {
+        id: row.get("id")?,
+        person: row.get("person")?,
+        created_at: row.get("created_at")?,
+        last_seen_at: row.get("last_seen_at")?,
+        absolute_deadline: row.get("absolute_deadline")?,
+        stepped_up_at: row.get("stepped_up_at")?,
+        notice: row.get("notice")?,
+        notice_at: row.get("notice_at")?,
+        ended_at: row.get("ended_at")?,
+        end_reason: row.get("end_reason")?,
+        sealed: row.get("sealed")?,
+        epoch: row.get("epoch")?,
+        provider_session: row.get("provider_session")?,
+    })
 }
 
 fn stored(state: &State, model: row::Model) -> Result<StoredSession, StateError> {

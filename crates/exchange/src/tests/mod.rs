@@ -37,6 +37,7 @@ use crate::*;
 
 const RIVERTON: (&str, &str) = ("NB0010100", "Riverton Police Department");
 const LAKESIDE: (&str, &str) = ("NB0020000", "Lakeside County Sheriff");
+const STRANGER: (&str, &str) = ("NB0030000", "Stranger");
 const STORY_TIME: &str = "2026-11-22T12:00:00Z";
 
 fn now() -> Timestamp {
@@ -108,8 +109,6 @@ fn identity(of: (&str, &str)) -> &'static Identity {
         &all[2]
     }
 }
-
-const STRANGER: (&str, &str) = ("NB0030000", "Stranger");
 
 fn partner(of: (&str, &str), port: u16) -> Partner {
     let identity = identity(of);
