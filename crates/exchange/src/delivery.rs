@@ -16,7 +16,7 @@ use parcel::receipt::{Outcome, Receipt, SignedReceipt};
 use policy::Why;
 use uuid::Uuid;
 
-use crate::error::ExchangeError;
+use crate::error::{ExchangeError, FirstError};
 use crate::model::{Export, ExportRow, ExportStatus, ReceiptFacts, RefusalFacts, SealedFacts};
 use crate::progress::Phase;
 use crate::protocol::{Answer, AnswerState, Refusal, SignedText};
@@ -53,14 +53,22 @@ impl Exchange {
     /// Seals and delivers what is due, once.
     ///
     /// # Errors
-    /// [`ExchangeError::State`] where the work can't be listed; what befalls one export is noted with it
-    /// and stops no other.
+    /// The first thing that went wrong beside what befalls a single export, which is noted with it. Nothing of
+    /// it keeps the rest from being done.
     pub async fn work_once(&self, content: Option<&Arc<dyn Content>>) -> Result<(), ExchangeError> {
+        let mut first = FirstError::default();
         if let Some(content) = content {
-            self.seal_waiting(content).await?;
+            first.note("what is approved is not sealed", self.seal_waiting(content).await);
         }
-        self.tend_when_due().await?;
-        self.work_on_notices().await?;
+        first.note("what is due was not all tended", self.tend_when_due().await);
+        first.note("partners were not all told", self.work_on_notices().await);
+        first.note("not everything was delivered", self.deliver_waiting().await);
+        first.end()
+    }
+
+    /// Delivers what is sealed and due. What fails is put off, and keeps nothing else here.
+    async fn deliver_waiting(&self) -> Result<(), ExchangeError> {
+        let mut first = FirstError::default();
         let waiting = self.exports(&[ExportStatus::Sealed, ExportStatus::Sending], None).await?;
         // Oldest first, so that a partner gets its numbers in their order where it can be.
         for export in waiting.into_iter().rev() {
@@ -75,11 +83,11 @@ impl Exchange {
                 Ok(_) | Err(ExchangeError::Changed { .. } | ExchangeError::NotReleasable(_)) => {}
                 Err(error) => {
                     tracing::warn!(export = %export.id, error = error.chain(), "not delivered yet");
-                    self.put_off(export.id, &error).await?;
+                    first.note("a delivery was not put off", self.put_off(export.id, &error).await);
                 }
             }
         }
-        Ok(())
+        first.end()
     }
 
     /// One attempt to deliver an export, from wherever the last one ended.

@@ -141,6 +141,24 @@ impl From<GateError> for ExchangeError {
     }
 }
 
+/// The first of several errors: work goes on after each, and the first is told of at the end.
+#[derive(Default)]
+pub(crate) struct FirstError(Option<ExchangeError>);
+
+impl FirstError {
+    /// Keeps what went wrong first; the log has all of it.
+    pub(crate) fn note(&mut self, what: &'static str, outcome: Result<(), ExchangeError>) {
+        if let Err(error) = outcome {
+            tracing::warn!(error = error.chain(), "{what}");
+            self.0.get_or_insert(error);
+        }
+    }
+
+    pub(crate) fn end(self) -> Result<(), ExchangeError> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
 pub(crate) fn store(doing: &'static str) -> impl FnOnce(io::Error) -> ExchangeError {
     move |source| ExchangeError::Store { doing, source }
 }

@@ -13,7 +13,8 @@ use parcel::notice::Matter;
 use policy::Why;
 
 use crate::afterwards::RecallFacts;
-use crate::model::{ExportRow, ExportStatus, IncomingStatus, SealedFacts};
+use crate::error::FirstError;
+use crate::model::{ExportRow, ExportStatus, Incoming, IncomingStatus, SealedFacts};
 use crate::notices::Draft;
 use crate::{Exchange, ExchangeError};
 
@@ -86,27 +87,33 @@ impl Exchange {
 
     /// Drops what partners offered and did not bring to its end in time.
     async fn drop_expired(&self) -> Result<(), ExchangeError> {
+        let mut first = FirstError::default();
         for parcel in self.all_incoming(&[IncomingStatus::Receiving], None).await? {
-            let Some(_claim) = self.claim(parcel.exchange) else { continue };
-            let mut row = self.incoming_row(parcel.exchange).await?;
-            let late = |ends: Timestamp| ends.saturating_add(CLOCKS_APART).ok();
-            let ends = row.details.expires.and_then(late);
-            if row.status != IncomingStatus::Receiving.as_str()
-                || ends.is_none_or(|ends| ends > self.now())
-            {
-                continue;
-            }
-            let event = Event::OfferExpired {
-                exchange: row.exchange.to_string(),
-                parcel: row.parcel.to_string(),
-                partner: row.partner.clone(),
-            };
-            self.record(None, &Why::default(), event).await?;
-            row.status = IncomingStatus::Expired.as_str().to_owned();
-            row.holds_room = false;
-            self.store_incoming(&mut row).await?;
-            self.drop_incoming(row.exchange).await;
+            first.note("an offer that is over is not dropped yet", self.drop_if_over(parcel).await);
         }
+        first.end()
+    }
+
+    async fn drop_if_over(&self, parcel: Incoming) -> Result<(), ExchangeError> {
+        let Some(_claim) = self.claim(parcel.exchange) else { return Ok(()) };
+        let mut row = self.incoming_row(parcel.exchange).await?;
+        let late = |ends: Timestamp| ends.saturating_add(CLOCKS_APART).ok();
+        let ends = row.details.expires.and_then(late);
+        if row.status != IncomingStatus::Receiving.as_str()
+            || ends.is_none_or(|ends| ends > self.now())
+        {
+            return Ok(());
+        }
+        let event = Event::OfferExpired {
+            exchange: row.exchange.to_string(),
+            parcel: row.parcel.to_string(),
+            partner: row.partner.clone(),
+        };
+        self.record(None, &Why::default(), event).await?;
+        row.status = IncomingStatus::Expired.as_str().to_owned();
+        row.holds_room = false;
+        self.store_incoming(&mut row).await?;
+        self.drop_incoming(row.exchange).await;
         Ok(())
     }
 
@@ -139,15 +146,19 @@ impl Exchange {
             *known = seen;
             overdue
         };
+        let mut first = FirstError::default();
         for (partner, what, number) in overdue {
             let words = format!("{what} no. {number} never came, and later ones did");
-            self.alert(&partner, None, words).await?;
+            if let Err(error) = self.alert(&partner, None, words).await {
+                first.note("a missing number was not told of", Err(error));
+                continue;
+            }
             let mut known = self.0.gaps.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(gap) = known.get_mut(&(partner, what, number)) {
                 gap.told = true;
             }
         }
-        Ok(())
+        first.end()
     }
 
     /// The slow work, at most once a minute.
@@ -168,11 +179,13 @@ impl Exchange {
     /// recalls.
     ///
     /// # Errors
-    /// [`ExchangeError::State`], [`ExchangeError::Unrecorded`]: it is done again in a minute.
+    /// The first of what went wrong; each is done again in a minute, and none keeps the others.
     pub async fn tend(&self) -> Result<(), ExchangeError> {
-        self.drop_expired().await?;
-        self.destroy_on().await?;
-        self.tell_gaps().await?;
-        self.remind().await
+        let mut first = FirstError::default();
+        first.note("offers that are over are not all dropped", self.drop_expired().await);
+        first.note("destructions are not all finished", self.destroy_on().await);
+        first.note("missing numbers were not all told of", self.tell_gaps().await);
+        first.note("reminders were not all written", self.remind().await);
+        first.end()
     }
 }

@@ -16,6 +16,7 @@
 mod afterwards;
 mod agreements;
 mod aloud;
+mod bandwidth;
 mod book;
 mod delivery;
 mod destruction;
@@ -106,6 +107,8 @@ pub struct Settings {
     pub offer_life: Duration,
     /// How often a partner is reminded of a recall that it has not answered.
     pub remind_every: Duration,
+    /// How many bytes of parcels leave in a second, over all deliveries; as many as the line takes where it is `None`.
+    pub bytes_per_second_max: Option<u64>,
     pub client: wire::ClientLimits,
 }
 
@@ -119,6 +122,7 @@ impl Settings {
             failures_max: 40,
             offer_life: Duration::from_secs(14 * 24 * 3600),
             remind_every: Duration::from_secs(7 * 24 * 3600),
+            bytes_per_second_max: None,
             client: wire::ClientLimits {
                 connect_wait_max: Duration::from_secs(10),
                 idle_wait_max: Duration::from_secs(60),
@@ -171,6 +175,9 @@ pub struct Exchange(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) setup: Setup,
     pub(crate) store: Store,
+    /// What parcels leave through, where it is limited, and since when time is counted for it.
+    bandwidth: Option<bandwidth::Bucket>,
+    began: std::time::Instant,
     progress: Mutex<HashMap<Uuid, watch::Sender<Progress>>>,
     /// Exports that are being sealed or sent, and exchanges that are being verified, by this process.
     busy: Mutex<std::collections::HashSet<Uuid>>,
@@ -191,9 +198,12 @@ impl Exchange {
     /// [`ExchangeError::Store`].
     pub fn open(setup: Setup) -> Result<Self, ExchangeError> {
         let store = Store::open(&setup.store, Arc::clone(&setup.disk))?;
+        let bandwidth = setup.settings.bytes_per_second_max.map(bandwidth::Bucket::new);
         Ok(Self(Arc::new(Inner {
             setup,
             store,
+            bandwidth,
+            began: std::time::Instant::now(),
             progress: Mutex::default(),
             busy: Mutex::default(),
             bell: Notify::new(),

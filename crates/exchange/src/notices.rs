@@ -17,6 +17,7 @@ use wire::Outgoing;
 
 use crate::afterwards::{NoticeDetails, NoticeRow, Told};
 use crate::delivery::short;
+use crate::error::FirstError;
 use crate::model::{ExportDetails, ExportRow, IncomingDetails, IncomingRow};
 use crate::protocol::{JSON, LedgerPlace, NOTICES, NoticeAnswer, SignedText};
 use crate::push::{Line, said};
@@ -111,13 +112,14 @@ impl Exchange {
     pub(crate) async fn work_on_notices(&self) -> Result<(), ExchangeError> {
         let (state, now) = (&self.0.setup.state, self.now());
         let rows = state::notices::due(state, &[DRAFTED, SIGNED], now, ROUND_MAX).await?;
+        let mut first = FirstError::default();
         for mut row in rows {
             if let Err(error) = self.tell(&mut row).await {
                 tracing::warn!(notice = row.number, error = error.chain(), "not told yet");
-                self.put_off_notice(&mut row, &error).await?;
+                first.note("a notice was not put off", self.put_off_notice(&mut row, &error).await);
             }
         }
-        Ok(())
+        first.end()
     }
 
     async fn tell(&self, row: &mut NoticeRow) -> Result<(), ExchangeError> {

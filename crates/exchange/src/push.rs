@@ -332,7 +332,7 @@ impl Hand {
     ) -> Result<Option<Answer>, ExchangeError> {
         let at = usize::try_from(number).unwrap_or(usize::MAX);
         let digest = self.parts.get(at).ok_or(ExchangeError::NoSuch { what: "part" })?;
-        let body = self.read_part(number);
+        let body = self.exchange.paced(self.read_part(number));
         let request = Request::put(format!("{ROOT}/{}/parts/{number}", self.id))
             .header(header::CONTENT_TYPE, PART)
             .header(header::CONTENT_LENGTH, size)

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::afterwards::{NoticeRow, RecallFacts};
 use crate::delivery::short;
+use crate::error::FirstError;
 use crate::model::{Export, ExportRow, ExportStatus};
 use crate::notices::Draft;
 use crate::protocol::NoticeAnswer;
@@ -188,33 +189,38 @@ impl Exchange {
     /// Asks again where a recall has had no answer for long.
     pub(crate) async fn remind(&self) -> Result<(), ExchangeError> {
         let now = self.now();
+        let mut first = FirstError::default();
         for export in self.all_recalled().await? {
-            // Who has not even heard of it yet is told by the notice itself.
-            let heard = export.details.recall.as_ref().filter(|recall| recall.stood.is_some());
-            let due = heard.and_then(|recall| recall.remind_at);
-            if due.is_none_or(|due| due > now) || export.recall_answer().is_some() {
-                continue;
-            }
-            let mut row = self.export_row(export.id).await?;
-            let Some(recall) = &mut row.details.recall else { continue };
-            recall.reminders = recall.reminders.saturating_add(1);
-            recall.remind_at = self.remind_after(now);
-            let (reason, reminder) = (recall.reason.clone(), recall.reminders);
-            let what = format!("no answer to a recall; reminder {reminder}");
-            let receipt = self.alert(&row.partner, row.exchange, what).await?;
-            let draft = Draft {
-                matter: Matter::Recalled { reason, reminder },
-                person: None,
-                at: receipt.at,
-                entry: receipt.entry.0,
-                leaf: hex::encode(receipt.leaf),
-            };
-            match self.store_export_and_tell(&mut row, draft).await {
-                Ok(()) | Err(ExchangeError::Changed { .. }) => {}
-                Err(error) => return Err(error),
-            }
+            first.note("a reminder was not written", self.remind_of(&export, now).await);
         }
-        Ok(())
+        first.end()
+    }
+
+    async fn remind_of(&self, export: &Export, now: Timestamp) -> Result<(), ExchangeError> {
+        // Who has not even heard of it yet is told by the notice itself.
+        let heard = export.details.recall.as_ref().filter(|recall| recall.stood.is_some());
+        let due = heard.and_then(|recall| recall.remind_at);
+        if due.is_none_or(|due| due > now) || export.recall_answer().is_some() {
+            return Ok(());
+        }
+        let mut row = self.export_row(export.id).await?;
+        let Some(recall) = &mut row.details.recall else { return Ok(()) };
+        recall.reminders = recall.reminders.saturating_add(1);
+        recall.remind_at = self.remind_after(now);
+        let (reason, reminder) = (recall.reason.clone(), recall.reminders);
+        let what = format!("no answer to a recall; reminder {reminder}");
+        let receipt = self.alert(&row.partner, row.exchange, what).await?;
+        let draft = Draft {
+            matter: Matter::Recalled { reason, reminder },
+            person: None,
+            at: receipt.at,
+            entry: receipt.entry.0,
+            leaf: hex::encode(receipt.leaf),
+        };
+        match self.store_export_and_tell(&mut row, draft).await {
+            Ok(()) | Err(ExchangeError::Changed { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use policy::{Action, Actor};
 use uuid::Uuid;
 
 use crate::book::{Agreement, Partner};
-use crate::error::store;
+use crate::error::{FirstError, store};
 use crate::exports::{is_chri, is_secondary, needs};
 use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, SealedFacts};
 use crate::progress::Phase;
@@ -329,6 +329,7 @@ impl Exchange {
         &self,
         content: &Arc<dyn Content>,
     ) -> Result<(), ExchangeError> {
+        let mut first = FirstError::default();
         let waiting = self.exports(&[ExportStatus::Approved, ExportStatus::Sealing], None).await?;
         for export in waiting {
             let due = export.details.delivery.next_attempt_at.is_none_or(|at| at <= self.now());
@@ -341,10 +342,10 @@ impl Exchange {
             };
             if let Err(error) = outcome {
                 tracing::warn!(export = %export.id, error = error.chain(), "an export was not sealed");
-                self.put_off(export.id, &error).await?;
+                first.note("a sealing was not put off", self.put_off(export.id, &error).await);
             }
         }
-        Ok(())
+        first.end()
     }
 }
 

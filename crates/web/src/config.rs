@@ -371,7 +371,8 @@ impl Config {
         let ours = &self.agency.ori;
         let providers = self.identity_providers.iter().map(|provider| provider.check(ours));
         let oidc = self.oidc_providers.iter().map(|provider| provider.check(ours));
-        let others = [emergency::check(self), ldap::check(self)];
+        let sharing = self.exchange.as_ref().map_or(Ok(()), ExchangeConfig::check);
+        let others = [emergency::check(self), ldap::check(self), sharing];
         let oidc = oidc.chain(self.event_streams.iter().map(EventStreamConfig::check));
         if let Some((key, what)) = providers
             .chain([self.saml.check(), self.qualifications.check(), directories])

@@ -121,7 +121,10 @@ impl Sharing {
             tls: read_own(&settings.tls_certificate, &settings.tls_key)?,
             book,
             cosigner: cosigner.clone(),
-            settings: exchange::Settings::usual(),
+            settings: exchange::Settings {
+                bytes_per_second_max: settings.bytes_per_second_max,
+                ..exchange::Settings::usual()
+            },
         })
         .map_err(failed)?;
         exchange.record_book().await.map_err(failed)?;

@@ -347,3 +347,33 @@ async fn parts_are_taken_only_as_announced() {
     assert_eq!(status, StatusCode::CONFLICT);
     assert_eq!(answer.missing, [[1, export.details.sealed.unwrap().parts - 1]]);
 }
+
+#[tokio::test]
+async fn one_thing_that_can_t_be_done_keeps_nothing_else_from_being_tended() {
+    let world = world().await;
+    let lakeside = &world.lakeside;
+    // The first never comes, the second half, the third whole.
+    world.riverton.sealed().await.unwrap();
+    let half = world.riverton.sealed().await.unwrap();
+    world.line.cut_after(half.details.sealed.as_ref().unwrap().bytes / 2);
+    world.riverton.exchange.deliver(half.id).await.unwrap_err();
+    world.line.mend();
+    let whole = world.riverton.sealed().await.unwrap();
+    world.riverton.exchange.deliver(whole.id).await.unwrap();
+    lakeside.exchange.tend().await.unwrap();
+    world.clock.set(now() + (24 * 15).hours());
+    let state = &lakeside.exchange.0.setup.state;
+    state::testing::break_writes(state, "parcels", "UPDATE").await.unwrap();
+    let error = lakeside.exchange.tend().await.unwrap_err();
+    assert!(matches!(error, ExchangeError::State(_)), "the first error is told: {error}");
+    assert_eq!(lakeside.count("exchange-alert"), 1, "and the number that never came all the same");
+    state::testing::mend_writes(state, "parcels", "UPDATE").await.unwrap();
+    lakeside.exchange.tend().await.unwrap();
+    let incoming = lakeside.exchange.incoming(half.exchange.unwrap()).await.unwrap();
+    assert_eq!(incoming.status, IncomingStatus::Expired);
+    // And what can't be noted of a single delivery is told at the end.
+    let state = &world.riverton.exchange.0.setup.state;
+    state::testing::break_writes(state, "exports", "UPDATE").await.unwrap();
+    world.riverton.exchange.work_once(None).await.unwrap_err();
+    state::testing::mend_writes(state, "exports", "UPDATE").await.unwrap();
+}

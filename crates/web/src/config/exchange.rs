@@ -25,9 +25,25 @@ pub struct ExchangeConfig {
     pub recipient_key: PathBuf,
     /// A folder with `partners/*.toml`, `agreements/*.toml` and `jurisdictions.toml`.
     pub folder: PathBuf,
+    /// How many bytes of parcels leave in a second, over all deliveries. At least 64 KiB: a partner's listener hangs up on
+    /// who sends less than 16 KiB a second.
+    pub bytes_per_second_max: Option<u64>,
 }
 
+/// The least `bytes_per_second_max`.
+const BYTES_PER_SECOND_LEAST: u64 = 64 << 10;
+
 impl ExchangeConfig {
+    /// The key that is out of its bounds, and the bounds.
+    pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        match self.bytes_per_second_max {
+            Some(rate) if rate < BYTES_PER_SECOND_LEAST => {
+                Err(("exchange.bytes_per_second_max", "must be at least 65536"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     pub(super) fn resolve(&mut self, base: &Path) {
         [
             &mut self.tls_certificate,
@@ -40,5 +56,31 @@ impl ExchangeConfig {
         ]
         .into_iter()
         .for_each(|path| *path = base.join(&*path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    #[test]
+    fn a_limit_under_which_partners_would_hang_up_is_refused() {
+        let small = include_str!("../../../../bailiwick.example.toml");
+        let with = |rate: u64| {
+            let keys = ["tls_certificate", "tls_key", "signing_certificate", "signing_key"];
+            let files =
+                keys.into_iter().chain(["recipient_certificate", "recipient_key", "folder"]);
+            let files: String = files.map(|key| format!("{key} = \"x\"\n")).collect();
+            let limit = format!("bytes_per_second_max = {rate}\n");
+            let text = format!("{small}\n[exchange]\nlisten = \"[::1]:8444\"\n{files}{limit}");
+            Config::parse(&text, Path::new("b.toml"))
+        };
+        assert_eq!(with(65_536).unwrap().exchange.unwrap().bytes_per_second_max, Some(65_536));
+        let error = with(65_535).unwrap_err().to_string();
+        assert!(
+            error.contains("`exchange.bytes_per_second_max` must be at least 65536"),
+            "{error}"
+        );
     }
 }
