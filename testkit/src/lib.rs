@@ -11,6 +11,7 @@ mod postgres;
 mod process;
 mod s3;
 mod saml;
+mod sshd;
 mod witness;
 
 use std::io::Write;
@@ -26,6 +27,7 @@ pub use postgres::Postgres;
 pub use process::Process;
 pub use s3::S3;
 pub use saml::SamlIdp;
+pub use sshd::Sshd;
 pub use witness::TlogWitness;
 
 /// The root of the checkout.

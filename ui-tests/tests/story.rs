@@ -2,6 +2,8 @@
 //! every page on the way held to what holds for every page.
 #![expect(clippy::unwrap_used, reason = "a test's helper fails as the test does")]
 
+#[path = "support/carrying.rs"]
+mod carrying;
 #[path = "support/demo.rs"]
 mod stage;
 
@@ -471,6 +473,7 @@ async fn the_story_holds_from_the_first_sign_in_to_the_last_audit_entry() {
     keep_a_template(&ruiz, riverton, &export).await;
     let okafor = sign_in(&browser, riverton, "Ngozi Okafor", "Riverton").await;
     approve(&okafor, riverton, &export).await;
+    carrying::carry_on_a_medium(&ruiz, &okafor, riverton).await;
 
     let pell = sign_in(&browser, lakeside, "Jonah Pell", "Lakeside").await;
     open_the_parcel(&pell, lakeside).await;

@@ -22,6 +22,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio-postgres", &["sources", "ledger"]),
     ("krilla", &["parcel"]),
     ("skrifa", &["parcel"]),
+    ("qrcodegen", &["parcel"]),
     ("minijinja", &["tools"]),
     ("sqlparser", &["tools", "sources"]),
     ("roxmltree", &["identity"]),

@@ -121,7 +121,8 @@ impl Home {
     /// [`DemoError::Write`] names the folder.
     pub fn new(root: &Path, spec: &'static AgencySpec, ports: Ports) -> Result<Self, DemoError> {
         let folder = root.join(spec.id);
-        for part in ["keys", "sharing/partners", "sharing/agreements", "tools", "sources"] {
+        for part in ["keys", "sharing/partners", "sharing/agreements", "tools", "sources", "medium"]
+        {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(|source| DemoError::Write { path, source })?;
         }
@@ -315,6 +316,11 @@ signing_key = "keys/signing.key"
 recipient_certificate = "keys/recipient.pem"
 recipient_key = "keys/recipient.key"
 folder = "sharing"
+
+[[exchange.medium]]
+name = "usb"
+folder = "medium"
+mounted = false
 "#,
             name = spec.name,
             ori = spec.ori,

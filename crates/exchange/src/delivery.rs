@@ -122,6 +122,10 @@ impl Exchange {
         if row.details.delivery.sent_entry.is_none() {
             self.record_sending(&mut row, exchange, parcel, &sealed).await?;
         }
+        if let Some(route) = &row.details.delivery.route {
+            let to = (&partner, route.as_str());
+            return self.lay_down(export, to, (parcel, exchange), &sealed, &stop).await;
+        }
         let offer = self.offer(&row, exchange, parcel, number, &sealed).await?;
         let answer = tokio::select! {
             biased;
@@ -152,7 +156,8 @@ impl Exchange {
         sealed: &SealedFacts,
     ) -> Result<(), ExchangeError> {
         let agreement = self.agreement(&row.agreement).await?;
-        if let Some(clause) = self.stands_against(&agreement).await? {
+        let goes = agreement.goes(row.details.delivery.route.as_deref()).err();
+        if let Some(clause) = self.stands_against(&agreement).await?.or(goes) {
             let event = Event::RequestRefused {
                 route: format!("delivery of export {}", row.id),
                 reason: format!("{}: {clause}", clause.code()),
@@ -169,6 +174,7 @@ impl Exchange {
             parcel: parcel.to_string(),
             partner: row.partner.clone(),
             digest: sealed.digest.clone(),
+            route: row.details.delivery.route.clone(),
         };
         let receipt = self.record(None, &row.details.why, event).await?;
         row.status = ExportStatus::Sending.as_str().to_owned();
@@ -313,6 +319,7 @@ impl Exchange {
         let settled = [
             ExportStatus::Refused,
             ExportStatus::Failed,
+            ExportStatus::Delivered,
             ExportStatus::Acknowledged,
             ExportStatus::Recalled,
             ExportStatus::Expired,

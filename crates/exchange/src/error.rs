@@ -73,6 +73,9 @@ pub enum ExchangeError {
         #[source]
         source: io::Error,
     },
+    /// It could not be laid down where the partner fetches it.
+    #[error("the parcel is not laid down")]
+    Depot(#[from] crate::depots::DepotError),
     /// A partner's extract for a joint audit can't be used.
     #[error("the partner's extract does not hold")]
     Extract(#[from] crate::joint::ExtractError),
@@ -107,6 +110,7 @@ impl ExchangeError {
             | Self::Partner { .. }
             | Self::Protocol { .. }
             | Self::Store { .. }
+            | Self::Depot(_)
             | Self::Extract(_)
             | Self::Keys(_)
             | Self::Stopped => None,

@@ -37,6 +37,8 @@ pub struct NewExport {
     pub requestor: Option<String>,
     /// What of the records stays here, in words.
     pub left_out: Vec<String>,
+    /// The way that it takes; none is the push to the partner's server.
+    pub route: Option<String>,
 }
 
 impl Exchange {
@@ -52,6 +54,7 @@ impl Exchange {
             let expected = "who at the partner asks for it, for this goes to the log of secondary dissemination";
             return Err(ExchangeError::Input { field: "requestor", expected });
         }
+        self.check_route(agreement, new.route.as_deref(), caller, &new.why).await?;
         let id = self.new_id()?;
         let why = &new.why;
         let permits = self
@@ -87,7 +90,7 @@ impl Exchange {
                 approvals: Vec::new(),
                 rejection: None,
                 sealed: None,
-                delivery: DeliveryFacts::default(),
+                delivery: DeliveryFacts { route: new.route, ..DeliveryFacts::default() },
                 receipt: None,
                 refusal: None,
                 recall: None,

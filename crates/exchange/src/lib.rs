@@ -19,6 +19,7 @@ mod aloud;
 mod bandwidth;
 mod book;
 mod delivery;
+mod depots;
 mod destruction;
 mod download;
 mod error;
@@ -70,15 +71,20 @@ pub use afterwards::{ActFacts, Afterwards, RecallFacts, RecalledFacts, Told, Tol
 pub use agreements::{AgreementVersion, Held, Text};
 pub use aloud::aloud;
 pub use book::{
-    Agreement, Asked, Book, Clause, Conflict, Judged, Jurisdictions, NEAR_DAYS, Partner, Problem,
-    Redistribution, Rule, Signatory, SignedDocument, Sort, Stricter, Terms,
+    Agreement, Asked, Book, Clause, Conflict, Delivery, Judged, Jurisdictions, NEAR_DAYS, Partner,
+    Problem, Redistribution, Rule, Signatory, SignedDocument, Sort, Stricter, Terms,
+    check_agreement, is_delivery_name,
+};
+pub use depots::{
+    Depot, DepotError, Laying, Load, LoadFile, Medium, MediumForm, PUSH, Route, Sftp, SftpTarget,
+    Way,
 };
 pub use download::{Download, Form};
 pub use error::ExchangeError;
 pub use exports::NewExport;
 pub use model::{
     DeliveryFacts, Export, ExportDetails, ExportStatus, Incoming, IncomingStatus, Inside, Item,
-    ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Settled, Voice,
+    LaidFacts, ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Settled, Voice,
 };
 pub use opening::Contents;
 pub use parcel::notice::Matter;
@@ -154,6 +160,8 @@ pub struct Setup {
     /// Our end of mutual TLS.
     pub tls: wire::tls::Own,
     pub book: Book,
+    /// Ways to partners beside the push to their servers.
+    pub routes: Vec<Route>,
     /// Cosigns for the ledgers of those partners whose `ledger_key` we have.
     pub cosigner: Option<Arc<witnessing::Cosigner>>,
     pub settings: Settings,

@@ -52,6 +52,8 @@ states! {
         Sealed = "sealed";
         /// Is on its way, or waits for its next attempt.
         Sending = "sending";
+        /// Laid down where the partner fetches it; nobody there has acknowledged it.
+        Delivered = "delivered";
         /// The partner's receipt is anchored.
         Acknowledged = "acknowledged";
         /// Somebody took it back, before or after the partner had it.
@@ -151,6 +153,22 @@ pub struct DeliveryFacts {
     pub next_attempt_at: Option<Timestamp>,
     /// What stood in the way of the last attempt, in words for people.
     pub last_problem: Option<String>,
+    /// The way that it takes; none is the push to the partner's server.
+    #[serde(default)]
+    pub route: Option<String>,
+    /// That it was laid down.
+    #[serde(default)]
+    pub laid: Option<LaidFacts>,
+}
+
+/// When a parcel was laid down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaidFacts {
+    pub at: Timestamp,
+    /// The ledger entry that says so.
+    pub entry: u64,
+    pub bytes: u64,
 }
 
 /// A receipt as it came, and what it says.

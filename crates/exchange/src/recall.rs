@@ -60,7 +60,7 @@ impl Exchange {
         if !recallable(status) {
             let reason = format!("the export is {status}");
             self.0.setup.gate.withhold(permit.ticket(), &reason).await?;
-            let needs = "approved, sealed, sending, acknowledged or failed";
+            let needs = "approved, sealed, sending, delivered, acknowledged or failed";
             return Err(ExchangeError::WrongState { what: "export", is: row.status, needs });
         }
         let event = Event::ExportRecalled {
@@ -272,6 +272,7 @@ pub fn recallable(status: ExportStatus) -> bool {
         | ExportStatus::Sealing
         | ExportStatus::Sealed
         | ExportStatus::Sending
+        | ExportStatus::Delivered
         | ExportStatus::Acknowledged
         | ExportStatus::Failed => true,
         ExportStatus::Requested

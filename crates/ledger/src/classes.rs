@@ -106,3 +106,25 @@ pub struct FieldChange {
     pub before: String,
     pub after: String,
 }
+
+/// A parcel that was laid down where its partner fetches it; `route` is the way, `digest` the parcel's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Laid {
+    pub exchange: String,
+    pub parcel: String,
+    pub partner: String,
+    pub digest: String,
+    pub route: String,
+    pub bytes: u64,
+}
+
+/// A parcel that could not be laid down; `attempt` counts those since something moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlaid {
+    pub exchange: String,
+    pub parcel: String,
+    pub partner: String,
+    pub route: String,
+    pub attempt: u64,
+    pub reason: String,
+}

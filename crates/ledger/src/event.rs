@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use crate::classes::{FieldChange, Outcome, Retention, Severity, Verdict};
+pub use crate::classes::{FieldChange, Laid, Outcome, Retention, Severity, Unlaid, Verdict};
 use crate::envelope::Bucket;
 pub use crate::kinds::{KINDS, Kind};
 use crate::retention::{HoldScope, Statement};
@@ -39,8 +39,7 @@ pub enum Event {
         /// If it goes on filling as it did.
         full_in_days: Option<u64>,
     },
-    /// Nobody had anything to record for an hour, or records were refused: tried whether they are
-    /// taken.
+    /// Nobody had anything to record for an hour, or records were refused: tried whether they are taken.
     LedgerChecked,
     ServiceStarted {
         version: String,
@@ -182,8 +181,7 @@ pub enum Event {
         what: String,
         reason: String,
     },
-    /// The policy's answer to a question. `verdict` is `permit` or `deny`; `policy_set` and
-    /// `plan` are hex SHA-256.
+    /// The policy's answer to a question. `verdict` is `permit` or `deny`; `policy_set` and `plan` are hex SHA-256.
     Decided {
         action: String,
         resource: String,
@@ -256,8 +254,7 @@ pub enum Event {
         at: Timestamp,
         days_left: u64,
     },
-    /// CHRI goes to an agency that is not party to one of our primary agreements (CA-3 d): what, to whom there, and
-    /// how.
+    /// CHRI goes to an agency that is not party to one of our primary agreements (CA-3 d): what, to whom there, and how.
     SecondaryDissemination {
         export: String,
         records: String,
@@ -307,7 +304,7 @@ pub enum Event {
         parcel: String,
         partner: String,
     },
-    /// Recorded before the first byte leaves.
+    /// Recorded before the first byte leaves. `route` is the way, where it is not the push to the partner's server.
     ParcelSent {
         exchange: String,
         #[serde(default)]
@@ -315,7 +312,13 @@ pub enum Event {
         parcel: String,
         partner: String,
         digest: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<String>,
     },
+    /// A parcel lies where the partner fetches it, whole. Nobody there has acknowledged it.
+    ParcelDelivered(Laid),
+    /// An attempt to lay a parcel down came to nothing.
+    DeliveryFailed(Unlaid),
     ParcelDownloaded {
         export: String,
         parcel: String,
@@ -394,8 +397,7 @@ pub enum Event {
         partner: String,
         reason: String,
     },
-    /// We signed a notice about an exchange for a partner. `number` counts all notices to that partner, from
-    /// 1 without gaps.
+    /// We signed a notice about an exchange for a partner. `number` counts all notices to that partner, from 1 without gaps.
     NoticeIssued {
         exchange: String,
         partner: String,
@@ -412,8 +414,7 @@ pub enum Event {
         digest: String,
         partner_entry: u64,
     },
-    /// Something between us and a partner needs a person: a number that never came, a recall without an
-    /// answer, a parcel past its time.
+    /// Something between us and a partner needs a person: a number that never came, a recall without an answer, a parcel past its time.
     ExchangeAlert {
         partner: String,
         exchange: Option<String>,
@@ -490,8 +491,7 @@ pub enum Event {
         started: u64,
         count: u64,
     },
-    /// Key or bodies of a bucket that entry `started` disposed of were there again, as from a
-    /// restored backup. They are disposed of again.
+    /// Key or bodies of a bucket that entry `started` disposed of were there again, as from a restored backup. They are disposed of again.
     DisposedReturned {
         bucket: Bucket,
         started: u64,

@@ -89,6 +89,10 @@ kinds! {
     Event::ParcelSealed { .. } => PARCEL_SEALED, "parcel-sealed", 25, Notice, Dissemination;
     Event::ParcelOffered { .. } => PARCEL_OFFERED, "parcel-offered", 26, Info, Dissemination;
     Event::ParcelSent { .. } => PARCEL_SENT, "parcel-sent", 27, Notice, Dissemination;
+    Event::ParcelDelivered { .. } =>
+        PARCEL_DELIVERED, "parcel-delivered", 130, Notice, Dissemination;
+    Event::DeliveryFailed { .. } =>
+        DELIVERY_FAILED, "delivery-failed", 131, Warning, Dissemination;
     Event::ParcelDownloaded { .. } =>
         PARCEL_DOWNLOADED, "parcel-downloaded", 28, Notice, Dissemination;
     Event::ParcelReceived { .. } => PARCEL_RECEIVED, "parcel-received", 29, Notice, Dissemination;

@@ -61,7 +61,9 @@ pub use capacity::{Capacity, Space};
 #[doc(hidden)]
 pub use disk::{Disk, SystemDisk};
 pub use error::{AppendError, Damage, DatabaseError, OpenError, ReadError};
-pub use event::{Event, FieldChange, KINDS, Kind, Outcome, Retention, Severity, Verdict};
+pub use event::{
+    Event, FieldChange, KINDS, Kind, Laid, Outcome, Retention, Severity, Unlaid, Verdict,
+};
 pub use index::{IndexDoing, IndexState};
 pub use ledger::Ledger;
 pub use postgres::{Dial, Dialling, Login, Stream, Waits, export_folder, import_folder};

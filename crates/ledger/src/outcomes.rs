@@ -23,6 +23,7 @@ impl Event {
             | Self::WitnessForgot { .. }
             | Self::RollbackDetected { .. }
             | Self::EquivocationDetected { .. }
+            | Self::DeliveryFailed { .. }
             | Self::ExchangeAlert { .. } => Outcome::Fail,
             Self::Decided { verdict: Verdict::Permit, .. }
             | Self::LedgerOpened { .. }
@@ -65,6 +66,7 @@ impl Event {
             | Self::ParcelSealed { .. }
             | Self::ParcelOffered { .. }
             | Self::ParcelSent { .. }
+            | Self::ParcelDelivered { .. }
             | Self::ParcelDownloaded { .. }
             | Self::ParcelReceived { .. }
             | Self::ParcelOpened { .. }

@@ -1,6 +1,6 @@
 //! The plain words of an event, for the audit page, and the facts that a search goes by.
 
-use crate::event::{Event, Verdict};
+use crate::event::{Event, Laid, Unlaid, Verdict};
 
 impl Event {
     /// What happened, in one plain sentence with no name in front; a page puts the person there.
@@ -175,8 +175,20 @@ impl Event {
                     "{partner} offered parcel {parcel} in exchange {exchange}, its no. {number}"
                 )
             }
-            Self::ParcelSent { exchange, number, parcel, partner, .. } => {
-                format!("sent parcel {parcel} to {partner} in exchange {exchange}, no. {number}")
+            Self::ParcelSent { exchange, number, parcel, partner, route, .. } => {
+                let by = route.as_ref().map_or(String::new(), |route| format!(", by {route}"));
+                format!(
+                    "sent parcel {parcel} to {partner} in exchange {exchange}, no. {number}{by}"
+                )
+            }
+            Self::ParcelDelivered(Laid { exchange, parcel, partner, route, bytes, .. }) => format!(
+                "laid parcel {parcel} of exchange {exchange} down for {partner} by {route} ({})",
+                counted(*bytes, "byte")
+            ),
+            Self::DeliveryFailed(Unlaid { exchange, partner, route, attempt, reason, .. }) => {
+                format!(
+                    "could not deliver exchange {exchange} to {partner} by {route}, attempt {attempt}: {reason}"
+                )
             }
             Self::ParcelDownloaded { export, parcel, bytes, .. } => format!(
                 "downloaded parcel {parcel} of export {export} ({})",
@@ -302,6 +314,7 @@ impl Event {
             Self::ParcelOffered { exchange, parcel, partner, .. }
             | Self::OfferExpired { exchange, parcel, partner }
             | Self::ParcelAccepted { exchange, parcel, partner }
+            | Self::DeliveryFailed(Unlaid { exchange, parcel, partner, .. })
             | Self::ParcelKept { exchange, parcel, partner, .. } => Facts {
                 exchange: Some(exchange),
                 parcel: Some(parcel),
@@ -309,6 +322,7 @@ impl Event {
                 ..none
             },
             Self::ParcelSent { exchange, parcel, partner, digest, .. }
+            | Self::ParcelDelivered(Laid { exchange, parcel, partner, digest, .. })
             | Self::ParcelReceived { exchange, parcel, partner, digest, .. }
             | Self::ReceiptAnchored { exchange, parcel, partner, digest, .. }
             | Self::ParcelDestroyed { exchange, parcel, partner, digest, .. } => Facts {

@@ -4,6 +4,7 @@
 //! character that the font lacks, or that would be drawn in the wrong order, is shown as its number and never dropped;
 //! what does not fit the limits is an error, never a cut.
 
+mod code;
 mod face;
 mod layout;
 mod print;
@@ -49,6 +50,11 @@ pub enum Block {
     /// Names and what they are.
     Facts(Vec<(String, String)>),
     Table(Table),
+    /// A QR code of a short text, and what is said of it to those who can't see it.
+    Code {
+        text: String,
+        said: String,
+    },
 }
 
 /// Rows under columns. Rows of more columns than a page is wide for are written one below the other, as facts.
@@ -102,6 +108,9 @@ impl Document {
         for block in &self.blocks {
             match block {
                 Block::Heading(text) => limit("bytes of a heading", text.len(), TITLE_BYTES_MAX)?,
+                Block::Code { said, .. } => {
+                    limit("bytes of a heading", said.len(), TITLE_BYTES_MAX)?
+                }
                 Block::Paragraph(_) | Block::Facts(_) => {}
                 Block::Table(table) => {
                     limit("columns", table.columns.len(), COLUMNS_MAX)?;

@@ -24,7 +24,7 @@ use crate::input::FieldError;
 /// Names that no input may have, for every form has them.
 pub const RESERVED: [&str; 7] = ["csrf", "row", "press", "form", "part", "action", "step"];
 /// Nor may it have the names by which an export is asked for. These fields are read apart from the tool's own.
-pub const EXPORT_FIELDS: [&str; 4] = ["agreement", "requestor", "without", "skip"];
+pub const EXPORT_FIELDS: [&str; 5] = ["agreement", "requestor", "without", "skip", "route"];
 
 /// The most fields that one request may bring.
 pub const FIELDS_MAX: usize = 200;

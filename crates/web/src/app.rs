@@ -106,6 +106,7 @@ fn sharing_pages() -> Router<Shared> {
         .route("/exports/{export}/reject", carried(exports::reject))
         .route("/exports/{export}/recall", carried(exports::recall))
         .route("/exports/{export}/parcel", post(exports::download))
+        .route("/exports/{export}/label", get(exports::label))
         .route("/partners", get(partners::list))
         .route("/partners/{ori}", get(partners::one))
         .route("/agreements/{id}", get(partners::agreement).merge(carried(partners::review)))

@@ -34,7 +34,7 @@ pub(crate) use self::devices::classes;
 pub use self::directory::DirectoryConfig;
 pub use self::emergency::EmergencyConfig;
 pub(crate) use self::emergency::host_of;
-pub use self::exchange::ExchangeConfig;
+pub use self::exchange::{ExchangeConfig, MediumConfig};
 pub use self::identity::{
     FunctionsFrom, IdentityProviderConfig, MfaAttribute, SamlConfig, hash_of,
 };

@@ -9,6 +9,7 @@ pub mod archiving;
 pub mod assets;
 pub mod commands;
 pub mod config;
+pub mod depots;
 pub mod disclosure;
 pub mod emergency;
 mod flood;

@@ -35,7 +35,7 @@ use crate::live::Leash;
 use crate::problem::chain;
 use crate::serve::read_own;
 use crate::session::SignedIn;
-use crate::{papers, tabular, witnesses};
+use crate::{depots, papers, tabular, witnesses};
 
 /// The exchange of one agency, and where partners call.
 pub struct Sharing {
@@ -105,6 +105,7 @@ impl Sharing {
         }
         let (gate, ledger, state, ring) = rooms;
         let logs = book.partners().filter_map(|partner| partner.ledger_key.clone()).collect();
+        let routes = depots::open(settings, &book, clock)?;
         let cosigner = witnesses::cosigner(config, logs, ledger, ring, (clock, &**random))?;
         let exchange = Exchange::open(Setup {
             agency: Party { ori: config.agency.ori.to_string(), name: config.agency.name.clone() },
@@ -120,6 +121,7 @@ impl Sharing {
             recipient: recipient(settings)?,
             tls: read_own(&settings.tls_certificate, &settings.tls_key)?,
             book,
+            routes,
             cosigner: cosigner.clone(),
             settings: exchange::Settings {
                 bytes_per_second_max: settings.bytes_per_second_max,

@@ -11,6 +11,8 @@ use policy::{AgreementFacts, Caveat, Ori, PurposeCode, RecordClass};
 use serde::{Deserialize, Serialize};
 
 use super::files::{Problem, problem, read};
+use super::partner::is_delivery_name;
+use crate::depots::PUSH;
 
 /// Three years, the longest time from a version's start to its review.
 const REVIEW_DAYS_MAX: i64 = 3 * 366;
@@ -57,6 +59,9 @@ pub struct Terms {
     pub primary: bool,
     /// The signed document.
     pub document: Option<SignedDocument>,
+    /// The ways that parcels may go, by name; all that the partner has where it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliveries: Option<BTreeSet<String>>,
 }
 
 macro_rules! words {
@@ -160,6 +165,7 @@ struct AgreementFile {
     review: Timestamp,
     ends: Timestamp,
     document: Option<SignedDocument>,
+    deliveries: Option<BTreeSet<String>>,
     #[serde(default)]
     party: Vec<Signatory>,
 }
@@ -191,6 +197,7 @@ const AGREEMENT_KEYS: &[&str] = &[
     "review",
     "ends",
     "document",
+    "deliveries",
     "party",
 ];
 
@@ -205,6 +212,8 @@ impl AgreementFile {
         let others = [&self.retention, &self.incidents, &self.encryption];
         let given = others.into_iter().flatten().all(|one| text(one));
         let certificates = self.certificates.iter().flatten();
+        let mut named = self.deliveries.iter().flatten();
+        let ways = named.all(|one| is_delivery_name(one) || one == PUSH);
         let fits = |party: &Signatory| text(&party.name) && text(&party.signed_by);
         let is_party = |ori: &Ori| self.party.iter().any(|party| party.ori == *ori);
         let another = self.party.iter().any(|party| party.ori != self.partner);
@@ -222,6 +231,7 @@ impl AgreementFile {
             ("authority", text(&self.authority), "a statute, order or memorandum"),
             ("audit", text(&self.audit), "how each side may audit the other, in words"),
             ("retention", given, "texts of 1 to 2000 characters"),
+            ("deliveries", ways, "names of deliveries, such as `push`"),
             ("certificates", certificates.clone().all(|one| is_hash(one)), HASH),
             ("document", self.document.as_ref().is_none_or(SignedDocument::is_sound), DOCUMENT),
             (
@@ -296,6 +306,7 @@ pub(crate) fn agreement(file: &Path, text: &str) -> Result<Agreement, Vec<Proble
             certificates: read.certificates,
             primary: read.primary,
             document: read.document,
+            deliveries: read.deliveries,
         },
     })
 }

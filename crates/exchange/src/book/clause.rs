@@ -31,6 +31,8 @@ pub enum Clause {
     Purposes { agreement: String, purpose: String },
     #[error("agreement `{agreement}` does not name the partner's {usage} certificate")]
     Certificates { agreement: String, usage: &'static str },
+    #[error("agreement `{agreement}` does not have {route} among its deliveries")]
+    Delivery { agreement: String, route: String },
     #[error("rule {rule} bars {records} ({citation})")]
     Barred { rule: String, citation: String, records: String },
     #[error("rule {rule} does not let such records cross for purpose {purpose} ({citation})")]
@@ -52,6 +54,7 @@ impl Clause {
             Self::CaveatsAllowed { .. } => "agreement.caveat-not-allowed",
             Self::Purposes { .. } => "agreement.purpose",
             Self::Certificates { .. } => "agreement.certificate",
+            Self::Delivery { .. } => "agreement.delivery",
             Self::Barred { .. } => "jurisdiction.barred",
             Self::RulePurpose { .. } => "jurisdiction.purpose",
             Self::Unsettled { .. } => "jurisdiction.conflict",
@@ -135,6 +138,20 @@ impl Agreement {
         }
         let purpose = purpose.map_or_else(|| "(none)".to_owned(), ToString::to_string);
         Err(Clause::Purposes { agreement: self.facts.id.clone(), purpose })
+    }
+
+    /// Whether parcels may go this way; none is the push.
+    ///
+    /// # Errors
+    /// [`Clause::Delivery`].
+    pub fn goes(&self, route: Option<&str>) -> Result<(), Clause> {
+        let route = route.unwrap_or(crate::depots::PUSH);
+        match &self.terms.deliveries {
+            Some(open) if !open.contains(route) => {
+                Err(Clause::Delivery { agreement: self.facts.id.clone(), route: route.to_owned() })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether the partner's certificates are those that the agreement names, where it names any.

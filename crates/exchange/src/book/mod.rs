@@ -22,8 +22,28 @@ pub use files::Problem;
 use files::{problem, text_of, texts, twice};
 pub(crate) use jurisdictions::jurisdictions;
 pub use jurisdictions::{Asked, Conflict, Jurisdictions, Rule, Stricter};
-pub use partner::Partner;
 pub(crate) use partner::partner;
+pub use partner::{Delivery, Partner, is_delivery_name};
+
+/// Reads one agreement's file by itself, whatever partners there are.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn check_agreement(file: &Path) -> Result<Agreement, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let Some(text) = text_of(file, &mut problems) else {
+        if problems.is_empty() {
+            problems.push(problem(file, "", "", "a file that is there"));
+        }
+        return Err(problems);
+    };
+    let read = agreement(file, &text)?;
+    if read.terms.document.as_ref().is_none_or(|held| held.is_at(file)) {
+        return Ok(read);
+    }
+    let expected = "a file of at most 32 MiB beside this one, with the given SHA-256";
+    Err(vec![problem(file, &text, "document", expected)])
+}
 
 /// All partners and agreements of an agency.
 #[derive(Debug, Clone, Default)]

@@ -11,6 +11,8 @@ use super::files::{Problem, problem, read};
 
 /// What one partner's parcels may take in the store unless its file says otherwise: 64 GiB.
 const QUOTA_BYTES_DEFAULT: u64 = 64 << 30;
+/// Ways to one partner.
+const DELIVERIES_MAX: usize = 20;
 
 /// Another agency: who it is, where it listens, and by which certificates it is known.
 #[derive(Debug, Clone)]
@@ -33,6 +35,25 @@ pub struct Partner {
     pub ledger_key: Option<VerifierKey>,
     /// Whose rules it is under.
     pub jurisdiction: Option<String>,
+    /// Ways to it beside the push to its server, as they are written down.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// A way to a partner, as its file declares it. What `settings` say is read where the way is opened.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub name: String,
+    /// All other keys.
+    pub settings: toml::Table,
+    /// The folder that paths start from.
+    pub base: PathBuf,
+}
+
+/// Whether a way of delivery may be called that.
+pub fn is_delivery_name(name: &str) -> bool {
+    (1..=40).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && name != crate::depots::PUSH
 }
 
 impl Partner {
@@ -60,6 +81,8 @@ struct PartnerFile {
     quota_bytes: u64,
     ledger_key: Option<String>,
     jurisdiction: Option<String>,
+    #[serde(default)]
+    delivery: Vec<toml::Table>,
 }
 
 const PARTNER_KEYS: &[&str] = &[
@@ -74,6 +97,7 @@ const PARTNER_KEYS: &[&str] = &[
     "quota_bytes",
     "ledger_key",
     "jurisdiction",
+    "delivery",
 ];
 
 fn quota_default() -> u64 {
@@ -103,10 +127,17 @@ pub(crate) fn partner(file: &Path, text: &str) -> Result<Partner, Vec<Problem>> 
         let expected = "a ledger's verifier key: name, plus, hash, plus, key";
         problems.push(problem(file, text, "ledger_key", expected));
     }
+    let deliveries = deliveries(file, read.delivery.clone());
+    if deliveries.is_none() {
+        let expected = "up to 20 blocks, each with a `name` of its own: lower-case letters, digits, dashes, not `push`";
+        problems.push(problem(file, text, "delivery", expected));
+    }
     let (Some(tls), Some(signing), Some(sealing)) = (tls, signing, sealing) else {
         return Err(problems);
     };
-    let Ok(ledger_key) = ledger_key.transpose() else { return Err(problems) };
+    let (Ok(ledger_key), Some(deliveries)) = (ledger_key.transpose(), deliveries) else {
+        return Err(problems);
+    };
     let addresses = match read.private_addresses {
         true => wire::Addresses::Private,
         false => wire::Addresses::Public,
@@ -124,5 +155,20 @@ pub(crate) fn partner(file: &Path, text: &str) -> Result<Partner, Vec<Problem>> 
         quota_bytes,
         ledger_key,
         jurisdiction,
+        deliveries,
     })
+}
+
+/// None where a name is missing, taken or not one.
+fn deliveries(file: &Path, tables: Vec<toml::Table>) -> Option<Vec<Delivery>> {
+    let mut all: Vec<Delivery> = Vec::new();
+    for mut settings in tables {
+        let name = settings.remove("name")?.as_str().map(ToOwned::to_owned)?;
+        if !is_delivery_name(&name) || all.iter().any(|one| one.name == name) {
+            return None;
+        }
+        let base = file.parent().unwrap_or(Path::new(".")).to_owned();
+        all.push(Delivery { name, settings, base });
+    }
+    (all.len() <= DELIVERIES_MAX).then_some(all)
 }

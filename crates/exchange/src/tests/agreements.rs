@@ -108,7 +108,7 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
             "agreements/lakeside.toml:15: `colour`: an unknown key; known are id, title, kind, authority, \
              partner, record_classes, caveats_barred, caveats_allowed, purposes, redistribution, retention, \
              retention_days, approvals, audit, incidents, encryption, certificates, primary, starts, review, \
-             ends, document, party",
+             ends, document, deliveries, party",
         ),
         (
             ("approvals = 1", "approvals = 0"),

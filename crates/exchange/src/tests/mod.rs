@@ -2,6 +2,8 @@
 
 mod afterwards;
 mod agreements;
+mod asked;
+mod depots;
 mod faults;
 mod in_turn;
 mod joint;
@@ -34,6 +36,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::*;
+use asked::{content, new_export};
 
 const RIVERTON: (&str, &str) = ("NB0010100", "Riverton Police Department");
 const LAKESIDE: (&str, &str) = ("NB0020000", "Lakeside County Sheriff");
@@ -124,6 +127,7 @@ fn partner(of: (&str, &str), port: u16) -> Partner {
         quota_bytes: 64 << 20,
         ledger_key: None,
         jurisdiction: Some("LAKE".to_owned()),
+        deliveries: Vec::new(),
     }
 }
 
@@ -150,6 +154,7 @@ fn agreement(partner: &str) -> Agreement {
             certificates: None,
             primary: true,
             document: None,
+            deliveries: None,
         },
         facts: AgreementFacts {
             id: "lakeside-2026".to_owned(),
@@ -201,6 +206,7 @@ struct Stage {
     /// Whether somebody has accepted the agreements.
     is_reviewed: bool,
     rules: Jurisdictions,
+    routes: Vec<Route>,
 }
 
 impl Stage {
@@ -228,6 +234,7 @@ impl Stage {
             agreements: vec![agreement(LAKESIDE.0)],
             is_reviewed: true,
             rules: Jurisdictions::default(),
+            routes: Vec::new(),
         }
     }
 
@@ -255,6 +262,7 @@ impl Stage {
             recipient: identity.recipient(),
             tls: identity.tls(),
             book: Book::new(self.partners, self.agreements).with_rules(self.rules),
+            routes: self.routes,
             cosigner: self.cosigner,
             settings: self.settings,
         };
@@ -389,42 +397,6 @@ fn why() -> Why {
         purpose: Some("C".parse().unwrap()),
         case_number: Some("24-000113".parse().unwrap()),
         reason: Some("joint burglary investigation".to_owned()),
-    }
-}
-
-fn item(path: &str, media_type: &str, class: &str) -> Item {
-    Item {
-        path: path.to_owned(),
-        label: path.to_owned(),
-        media_type: media_type.to_owned(),
-        record_class: class.parse().unwrap(),
-        caveats: BTreeSet::new(),
-        fetch: serde_json::json!({ "evidence": path }),
-    }
-}
-
-fn new_export() -> NewExport {
-    NewExport {
-        title: "Burglary 24-000113".to_owned(),
-        agreement: "lakeside-2026".to_owned(),
-        items: vec![
-            item("case/incident.csv", "text/csv", "INCIDENT"),
-            item("evidence/statement.pdf", "application/pdf", "EVIDENCE"),
-            item("evidence/door.mp4", "video/mp4", "EVIDENCE"),
-        ],
-        why: why(),
-        requestor: None,
-        left_out: Vec::new(),
-    }
-}
-
-/// What each path holds. The video is large enough for many parts.
-fn content(path: &str) -> Vec<u8> {
-    match path {
-        "evidence/door.mp4" => {
-            (0..400_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
-        }
-        other => format!("PLANTED-MARKER of {other}\n").into_bytes(),
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) fn restarted_with(
         recipient: identity.recipient(),
         tls: identity.tls(),
         book: Book::new(vec![partner(LAKESIDE, 1)], agreements).with_rules(rules),
+        routes: Vec::new(),
         cosigner: None,
         settings: before.settings,
     };

@@ -151,6 +151,7 @@ fn entries_are_found_by_everything_that_can_be_asked_for(home: &dyn Home) {
         parcel: "p-1".to_owned(),
         partner: "NB0020000".to_owned(),
         digest: "33".repeat(32),
+        route: None,
     };
     append(&ledger, Record::platform(sent)).unwrap();
 

@@ -185,7 +185,24 @@ fn all() -> Vec<Event> {
             parcel: parcel.clone(),
             partner: partner.clone(),
             digest: digest.clone(),
+            route: None,
         },
+        Event::ParcelDelivered(ledger::Laid {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            digest: digest.clone(),
+            route: "usb".to_owned(),
+            bytes: 900,
+        }),
+        Event::DeliveryFailed(ledger::Unlaid {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            route: "usb".to_owned(),
+            attempt: 2,
+            reason: "the medium is not there".to_owned(),
+        }),
         Event::ParcelDownloaded {
             export,
             parcel: parcel.clone(),
@@ -359,6 +376,8 @@ export-rejected: rejected export e-7, which det.ruiz had asked for: too wide
 parcel-sealed: sealed export e-7 as parcel p-7 (2 parts, 900 bytes)
 parcel-offered: NB0020000 offered parcel p-7 in exchange x-7, its no. 7
 parcel-sent: sent parcel p-7 to NB0020000 in exchange x-7, no. 7
+parcel-delivered: laid parcel p-7 of exchange x-7 down for NB0020000 by usb (900 bytes)
+delivery-failed: could not deliver exchange x-7 to NB0020000 by usb, attempt 2: the medium is not there
 parcel-downloaded: downloaded parcel p-7 of export e-7 (900 bytes)
 parcel-received: received parcel p-7 from NB0020000 in exchange x-7; it holds
 parcel-refused: parcel p-7 was refused (NB0020000): digest differs, at part 2, byte 512
@@ -402,6 +421,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
             .chain(70..=75)
             .chain([80, 81, 82, 90, 91, 100, 101, 102])
             .chain(110..=117)
+            .chain(130..=131)
             .collect()
     );
     for event in all() {

@@ -3,7 +3,7 @@
 //! Invariant: every line of a sheet belongs to exactly one leaf of the tree, or to none and is an ornament.
 
 use super::face::{Faces, Weight};
-use super::{Block, Document, DocumentError, EDGE_LINES_MAX, PAGES_MAX, Table, limit};
+use super::{Block, Document, DocumentError, EDGE_LINES_MAX, PAGES_MAX, Table, code, limit};
 
 /// US Letter, in points.
 const SHORT: f32 = 612.0;
@@ -15,6 +15,8 @@ const LEADING: f32 = 1.35;
 /// Between the columns of a table, and below its rows.
 const GAP: f32 = 10.0;
 const ROW_GAP: f32 = 4.0;
+/// The side of a code: two inches. Nothing is beside it, so that it has its quiet zone.
+const CODE: f32 = 144.0;
 /// Columns that still fit beside each other; with more than `UPRIGHT`, on a page laid on its side.
 const UPRIGHT: usize = 5;
 const ACROSS: usize = 12;
@@ -31,6 +33,8 @@ pub(super) enum Kind {
     ColumnHeader,
     RowHeader,
     Cell,
+    /// With what is said of it.
+    Figure(String),
 }
 
 /// A part and the part that it is in, which comes before it.
@@ -57,6 +61,19 @@ pub(super) struct Sheet {
     pub(super) lines: Vec<Line>,
     /// Rules from margin to margin, at these heights.
     pub(super) rules: Vec<f32>,
+    pub(super) codes: Vec<Code>,
+}
+
+/// A code at its place, from its upper left corner.
+#[derive(Debug)]
+pub(super) struct Code {
+    pub(super) x: f32,
+    pub(super) y: f32,
+    /// Of one square.
+    pub(super) side: f32,
+    /// Dark ones, by row.
+    pub(super) squares: Vec<Vec<bool>>,
+    pub(super) node: usize,
 }
 
 /// A heading, for the outline.
@@ -101,7 +118,7 @@ impl Laid {
 pub(super) fn lay(document: &Document, faces: &Faces) -> Result<Laid, DocumentError> {
     let wide = document.blocks.iter().any(|block| match block {
         Block::Table(table) => (UPRIGHT + 1..=ACROSS).contains(&table.columns.len()),
-        Block::Heading(_) | Block::Paragraph(_) | Block::Facts(_) => false,
+        Block::Heading(_) | Block::Paragraph(_) | Block::Facts(_) | Block::Code { .. } => false,
     });
     let (width, height) = if wide { (LONG, SHORT) } else { (SHORT, LONG) };
     let inside = width - 2.0 * MARGIN;
@@ -123,6 +140,7 @@ pub(super) fn lay(document: &Document, faces: &Faces) -> Result<Laid, DocumentEr
             Block::Facts(facts) => pen.facts(facts)?,
             Block::Table(table) if table.columns.len() > ACROSS => pen.records(table)?,
             Block::Table(table) => pen.table(table)?,
+            Block::Code { text, said } => pen.code(text, said)?,
         }
     }
     Ok(pen.laid)
@@ -244,6 +262,21 @@ impl Pen<'_> {
         let node = self.node(Kind::Paragraph, None);
         self.text(&text, BODY, Weight::Plain, node)?;
         self.y += 5.0;
+        Ok(())
+    }
+
+    fn code(&mut self, text: &str, said: &str) -> Result<(), DocumentError> {
+        let squares = code::squares(text)?;
+        if !self.fits(CODE + GAP) {
+            self.turn()?;
+        }
+        let node = self.node(Kind::Figure(self.faces.shown(said)), None);
+        let side = CODE / squares.len().max(1) as f32;
+        let y = self.y + ROW_GAP;
+        if let Some(sheet) = self.laid.sheets.last_mut() {
+            sheet.codes.push(Code { x: MARGIN, y, side, squares, node });
+        }
+        self.y += CODE + GAP;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use krilla::color::luma;
 use krilla::configure::{Accessibility, Archival, ConfigurationBuilder};
 use krilla::destination::XyzDestination;
 use krilla::embed::{AssociationKind, EmbeddedFile, MimeType};
-use krilla::geom::{PathBuilder, Point};
+use krilla::geom::{PathBuilder, Point, Rect};
 use krilla::metadata::{DateTime, Metadata};
 use krilla::num::NormalizedF32;
 use krilla::outline::{Outline, OutlineNode};
@@ -23,7 +23,7 @@ use krilla::text::{GlyphId, KrillaGlyph};
 use krilla::{Document as Pdf, SerializeSettings};
 
 use super::face::{Faces, Weight};
-use super::layout::{Kind, Laid, Line, Node};
+use super::layout::{Code, Kind, Laid, Line, Node};
 use super::{Document, DocumentError};
 
 const LANGUAGE: &str = "en-US";
@@ -57,6 +57,14 @@ pub(super) fn print(
             draw(&mut surface, line, faces);
             surface.end_tagged();
             if let Some(place) = line.node.and_then(|node| content.get_mut(node)) {
+                place.push(identifier);
+            }
+        }
+        for one in &sheet.codes {
+            let identifier = surface.start_tagged(ContentTag::Other);
+            code(&mut surface, one);
+            surface.end_tagged();
+            if let Some(place) = content.get_mut(one.node) {
                 place.push(identifier);
             }
         }
@@ -167,6 +175,27 @@ fn rule(surface: &mut Surface<'_>, y: f32, width: f32) {
     surface.end_tagged();
 }
 
+/// The dark squares, those beside each other as one.
+fn code(surface: &mut Surface<'_>, code: &Code) {
+    let mut path = PathBuilder::new();
+    for (row, squares) in code.squares.iter().enumerate() {
+        let mut at = 0;
+        for run in squares.chunk_by(|a, b| a == b) {
+            if run.first() == Some(&true) {
+                let (x, y) = (code.x + at as f32 * code.side, code.y + row as f32 * code.side);
+                if let Some(dark) = Rect::from_xywh(x, y, run.len() as f32 * code.side, code.side) {
+                    path.push_rect(dark);
+                }
+            }
+            at += run.len();
+        }
+    }
+    let Some(path) = path.finish() else { return };
+    surface.set_fill(Some(Fill { paint: luma::Color::black().into(), ..Fill::default() }));
+    surface.set_stroke(None);
+    surface.draw_path(&path);
+}
+
 /// The tree of tags: each node with its content and its parts, in order.
 fn tree(nodes: &[Node], content: Vec<Vec<Identifier>>) -> TagTree {
     let mut children: Vec<Vec<TagNode>> = content
@@ -197,6 +226,7 @@ fn group(kind: &Kind, inside: Vec<TagNode>) -> TagGroup {
             let level = NonZeroU16::new(*level).unwrap_or(NonZeroU16::MIN);
             TagGroup::with_children(Tag::Hn(level, Some(text.clone())), inside)
         }
+        Kind::Figure(said) => TagGroup::with_children(Tag::Figure(Some(said.clone())), inside),
         Kind::Paragraph => TagGroup::with_children(Tag::P, inside),
         Kind::Table => TagGroup::with_children(Tag::Table, inside),
         Kind::Head => TagGroup::with_children(Tag::THead, inside),

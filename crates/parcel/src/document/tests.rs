@@ -43,6 +43,7 @@ fn same_document_gives_the_same_bytes() {
             Block::Table(table(9, 3)),
             Block::Table(table(40, 2)),
             Block::Table(table(2, 0)),
+            Block::Code { text: "parcel 7".to_owned(), said: "QR code of: parcel 7".to_owned() },
         ]
     };
     let first = document(blocks()).write().unwrap();
@@ -125,4 +126,18 @@ fn what_does_not_fit_is_refused() {
     let mut twice = document(vec![]);
     twice.attached.push(twice.attached[0].clone());
     assert!(matches!(twice.write(), Err(DocumentError::Form(_))));
+}
+
+#[test]
+fn a_code_has_its_finders_in_three_corners_and_a_long_text_is_refused() {
+    let digest = "5a".repeat(32);
+    let squares = super::code::squares(&format!("parcel 7 sha256 {digest}")).unwrap();
+    let (last, finder) = (squares.len() - 7, [true, true, true, true, true, true, true]);
+    for (row, column) in [(0, 0), (0, last), (last, 0), (6, 0), (6, last)] {
+        assert_eq!(squares[row][column..column + 7], finder, "{row} {column}");
+    }
+    assert!(squares.iter().all(|row| row.len() == squares.len()));
+    let long = Block::Code { text: "x".repeat(301), said: "a code".to_owned() };
+    let error = document(vec![long]).write().unwrap_err();
+    assert!(matches!(error, DocumentError::Limit { value: 301, .. }), "{error}");
 }

@@ -28,6 +28,29 @@ pub struct ExchangeConfig {
     /// How many bytes of parcels leave in a second, over all deliveries. At least 64 KiB: a partner's listener hangs up on
     /// who sends less than 16 KiB a second.
     pub bytes_per_second_max: Option<u64>,
+    /// Media that somebody carries to a partner.
+    #[serde(default)]
+    pub medium: Vec<MediumConfig>,
+}
+
+/// A medium that somebody carries to a partner.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediumConfig {
+    /// As forms and agreements call it.
+    pub name: String,
+    /// Where it is mounted.
+    pub folder: PathBuf,
+    /// Whether a parcel is one ZIP file there instead of a folder.
+    #[serde(default)]
+    pub zip: bool,
+    /// Whether the folder has to be a file system of its own for anything to be written.
+    #[serde(default = "yes")]
+    pub mounted: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The least `bytes_per_second_max`.
@@ -56,6 +79,7 @@ impl ExchangeConfig {
         ]
         .into_iter()
         .for_each(|path| *path = base.join(&*path));
+        self.medium.iter_mut().for_each(|medium| medium.folder = base.join(&medium.folder));
     }
 }
 

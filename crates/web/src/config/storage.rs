@@ -50,7 +50,7 @@ pub enum LockMode {
 }
 
 impl StorageConfig {
-    pub(super) fn resolve(&mut self, base: &Path) {
+    pub(crate) fn resolve(&mut self, base: &Path) {
         let fix = |path: &mut PathBuf| *path = base.join(&*path);
         match self {
             Self::Folder { folder } => fix(folder),

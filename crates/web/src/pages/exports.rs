@@ -6,8 +6,10 @@
 
 mod asking;
 mod gathered;
+mod label;
 mod preview;
 mod recalling;
+mod routes;
 mod rules;
 pub mod templates;
 mod wanted;
@@ -26,6 +28,7 @@ use crate::pages::{looking, notices};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 pub use asking::{ask, request};
+pub use label::label;
 pub use preview::preview;
 pub use recalling::recall;
 
@@ -35,7 +38,7 @@ const STEPS: [(&str, &[ExportStatus]); 5] = [
     ("Approved", &[ExportStatus::Approved]),
     ("Sealed", &[ExportStatus::Sealing, ExportStatus::Sealed]),
     ("Sent", &[ExportStatus::Sending]),
-    ("Acknowledged", &[ExportStatus::Acknowledged]),
+    ("Acknowledged", &[ExportStatus::Acknowledged, ExportStatus::Delivered]),
 ];
 
 /// `GET /exports`.
@@ -94,7 +97,7 @@ fn row(agency: &Shared, export: &Export) -> Markup {
 
 fn badge(status: ExportStatus) -> Markup {
     let tone = match status {
-        ExportStatus::Acknowledged => "permit",
+        ExportStatus::Acknowledged | ExportStatus::Delivered => "permit",
         ExportStatus::Rejected
         | ExportStatus::Refused
         | ExportStatus::Recalled
@@ -199,12 +202,12 @@ fn life(agency: &Shared, export: &Export) -> Markup {
             ol class="steps" {
                 @for (at, (name, _)) in STEPS.iter().enumerate() {
                     li class=[step_class(at, now, export.status)]
-                        aria-current=[(Some(at) == now).then_some("step")] { (name) }
+                        aria-current=[(Some(at) == now).then_some("step")] { (routes::step(export, name)) }
                 }
             }
             @if let (true, Some(progress)) = (moving, state) {
                 div class="progress" {
-                    label for="bar" { (phase_words(progress.phase)) }
+                    label for="bar" { (routes::phase(export, phase_words(progress.phase))) }
                     progress id="bar" max="100" value=(progress.percent()) { (progress.percent()) " %" }
                     span class="progress__note" {
                         (bytes_words(progress.done)) " of " (bytes_words(progress.total))
@@ -220,7 +223,7 @@ fn life(agency: &Shared, export: &Export) -> Markup {
 
 fn step_class(at: usize, now: Option<usize>, status: ExportStatus) -> Option<&'static str> {
     let now = now?;
-    if at < now || status == ExportStatus::Acknowledged {
+    if at < now || matches!(status, ExportStatus::Acknowledged | ExportStatus::Delivered) {
         Some("is-done")
     } else if at == now {
         Some("is-now")
@@ -247,6 +250,7 @@ fn facts(agency: &Shared, export: &Export) -> Markup {
             dl class="kv" {
                 (pair("To", &format!("{} ({})", partner_name(agency, &export.partner), export.partner)))
                 div { dt { "Agreement" } dd { a href={ "/agreements/" (export.agreement) } { (export.agreement) } } }
+                (routes::facts(agency, export))
                 @if let Some(name) = &details.requestor { (pair("Asked for there by", name)) }
                 @if !details.left_out.is_empty() { (pair("Left out", &details.left_out.join("; "))) }
                 (pair("Asked for by", &format!("{}, entry {}", details.requester.name, details.request_entry)))
@@ -328,6 +332,7 @@ async fn decision(
             form class="card" method="post" action={ "/exports/" (export.id) "/parcel" } {
                 h2 { "The sealed parcel" }
                 p { "For a medium, or for a partner without Bailiwick. Only the partner's key opens it." }
+                p { a href={ "/exports/" (export.id) "/label" } { "Label sheet (PDF)" } " with its hash, to go with a medium" }
                 input type="hidden" name="csrf" value=(csrf);
                 @if fresh {
                     button class="usa-button usa-button--outline" type="submit" { "Download the parcel" }

@@ -216,6 +216,7 @@ fn event(said: &Said, number: u64) -> Event {
             parcel: "p".to_owned(),
             partner: name("partner", said.tool),
             digest,
+            route: None,
         },
         _ => Event::SignedOut,
     }

@@ -143,6 +143,7 @@ pub async fn request(
         why: gathered.why,
         requestor: wanted.requestor,
         left_out,
+        route: wanted.route,
     };
     let (exchange, caller) = (exchange.clone(), posted.signed_in.caller());
     let asked = async move { Ok(exchange.request(&caller, new).await?) };

@@ -72,6 +72,7 @@ pub async fn preview(
                     (agreement.facts.approvals) @if agreement.facts.approvals == 1 { " other person has" } @else { " other people have" }
                     " to approve it."
                 }
+                (super::routes::choice(exchange, agreement, wanted.route.as_deref()))
                 div class="cluster" {
                     button class="usa-button" type="submit" name="step" value="do" { (action.confirm.button) }
                     button class="usa-button usa-button--outline" type="submit" name="step" value="preview" { "Show again what would leave" }

@@ -24,6 +24,8 @@ pub(super) struct Wanted {
     pub(super) without: BTreeSet<String>,
     /// Queries and documents, as the paths of their items begin.
     pub(super) skip: BTreeSet<String>,
+    /// The way that it takes; none is the push.
+    pub(super) route: Option<String>,
 }
 
 impl Wanted {
@@ -41,6 +43,7 @@ impl Wanted {
             requestor: Some(requestor.to_owned()).filter(|name| !name.is_empty()),
             without: all("without"),
             skip: all("skip"),
+            route: Some(posted.text("route").to_owned()).filter(|name| !name.is_empty()),
         })
     }
 
@@ -62,7 +65,8 @@ impl Wanted {
         let requestor = self.requestor.as_deref().map(|name| ("requestor", name));
         let without = self.without.iter().map(|name| ("without", name.as_str()));
         let skip = self.skip.iter().map(|name| ("skip", name.as_str()));
-        one.into_iter().chain(requestor).chain(without).chain(skip).collect()
+        let route = self.route.as_deref().map(|name| ("route", name));
+        one.into_iter().chain(requestor).chain(without).chain(skip).chain(route).collect()
     }
 }
 
