@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 refused or failed verification, 2 usage.
 
+mod agreement_commands;
 mod audit_commands;
 mod ledger_commands;
 mod parcel_commands;
@@ -80,6 +81,9 @@ enum Command {
     /// The ledger: verify, prove.
     #[command(subcommand)]
     Ledger(ledger_commands::LedgerCommand),
+    /// Agreements with partners: list, show, check their files.
+    #[command(subcommand)]
+    Agreement(agreement_commands::AgreementCommand),
     /// Retention: what is due, holds, disposal. On a stopped server's ledger.
     #[command(subcommand)]
     Retention(retention_commands::RetentionCommand),
@@ -202,6 +206,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             request_id,
             decrypt_key,
         })),
+        Command::Agreement(command) => agreement_commands::run(command),
         Command::Audit(command) => audit_commands::run(command),
         Command::Ledger(command) => ledger_commands::run(command),
         Command::Scim(command) => scim_commands::run(command),
