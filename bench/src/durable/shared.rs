@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use keys::{SystemClock, SystemRandom};
-use ledger::{Dial, Dialling, Ledger, Login, Settings, Waits};
+use ledger::{Database, Dial, Dialling, Ledger, Login, Settings};
 use testkit::Postgres;
 use tokio::net::UnixStream;
 use tokio_postgres::Client;
@@ -56,8 +56,7 @@ impl Shared {
         let dial = Arc::new(Socket(server.socket()));
         let keys = ledger::testing::keys();
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-        let open =
-            move || Ledger::open_shared(dial, Waits::default(), settings, keys, clock, random);
+        let open = move || Ledger::open_shared(Database::new(dial), settings, keys, clock, random);
         let ledger = tokio::task::spawn_blocking(open).await?;
         let ledger = ledger.context("opening the ledger in PostgreSQL")?;
         Ok(Some(Self { ledger, acknowledged: Arc::default(), client, server, copy }))

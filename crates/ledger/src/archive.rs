@@ -15,15 +15,14 @@ mod put;
 mod segment;
 mod tiles;
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
-use object_store::ObjectStore;
-
 pub use check::{ArchiveChecked, CheckArchive, verify_archive};
 pub use error::ArchiveError;
 pub use manifest::{Chain, MANIFEST_BYTES_MAX, Manifest, Object};
 pub use put::{Archive, Archived, archive};
+
+pub(crate) use plan::grows_until;
+
+pub use crate::shelf::{Shelf, Unlocked};
 
 /// Entries of a first log segment, and records of a body segment, that these bytes can be read as; for
 /// fuzzing. What is neither gives nothing.
@@ -35,33 +34,6 @@ pub fn segments_of(bytes: &[u8]) -> (usize, usize) {
     let before = crate::store::Head::default();
     let log = segment::read_log(bytes, (&ledger, 0), &before, &mut tiling, &mut |_| {});
     let entries = log.map_or(0, |log| log.envelopes.len());
-    (entries, segment::read_bodies(bytes).map_or(0, |records| records.len()))
-}
-
-/// Where an archive lies: a folder, or a bucket and prefix of an S3-compatible store.
-pub trait Shelf: Send + Sync {
-    /// Reads, and puts without a lock.
-    fn open(&self) -> Arc<dyn ObjectStore>;
-
-    /// Puts with a lock until then: what is put through it can be neither changed nor deleted before.
-    /// `None` where the store has no locks or none are asked for.
-    ///
-    /// # Errors
-    /// Where the store can't be set up.
-    fn locked(&self, until: Timestamp)
-    -> Result<Option<Arc<dyn ObjectStore>>, object_store::Error>;
-}
-
-/// A store without locks.
-#[derive(Debug, Clone)]
-pub struct Unlocked(pub Arc<dyn ObjectStore>);
-
-impl Shelf for Unlocked {
-    fn open(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(&self.0)
-    }
-
-    fn locked(&self, _: Timestamp) -> Result<Option<Arc<dyn ObjectStore>>, object_store::Error> {
-        Ok(None)
-    }
+    let (frames, bodies) = crate::postgres::places_of(bytes);
+    (entries + frames, bodies + segment::read_bodies(bytes).map_or(0, |records| records.len()))
 }

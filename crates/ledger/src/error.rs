@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::EntryNumber;
 pub use crate::postgres::DatabaseError;
+use crate::postgres::ObjectError;
 
 /// Something on disk that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +85,11 @@ pub enum OpenError {
     Database {
         #[source]
         source: Arc<DatabaseError>,
+    },
+    #[error("a part of the ledger that lies in its object store can't be had")]
+    Object {
+        #[source]
+        source: Arc<ObjectError>,
     },
     /// The database was restored from an older backup, or is another one.
     #[error(
@@ -207,4 +213,7 @@ pub enum ReadError {
     Damaged(#[source] Damage),
     #[error("could not read from the ledger's database")]
     Database(#[source] DatabaseError),
+    /// What was asked for left the database, and its object store does not give it now.
+    #[error("could not read from the ledger's object store")]
+    Object(#[source] ObjectError),
 }

@@ -14,7 +14,7 @@ use crate::identity::INDEX;
 use crate::index::{Follower, Index, IndexPlace, IndexState, Shape};
 use crate::merkle::{CompactRange, Hash};
 use crate::opening::Opening;
-use crate::postgres::{Dial, Waits};
+use crate::postgres::{Database, Shelved};
 use crate::proofs;
 use crate::queue::{Pending, Queue};
 use crate::reading::{Whole, read};
@@ -22,6 +22,7 @@ use crate::record::{Blind, Entry, EntryNumber, Receipt, Record, Subject};
 use crate::search::{Page, Search};
 use crate::settings::{LedgerKeys, Settings, mark};
 use crate::shared::{Fixed, Health};
+use crate::shelving::Shelving;
 use crate::store::{Head, Opened};
 use crate::watched::Watched;
 use crate::writer::{Writer, halves, stored};
@@ -36,6 +37,7 @@ struct Inner {
     index: Arc<Index>,
     follower: Follower,
     watch: Watch,
+    shelving: Shelving,
     /// Held while holds are changed or something is disposed of.
     retaining: Arc<Mutex<()>>,
     background: Arc<Background>,
@@ -93,8 +95,7 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`].
     pub fn open_shared(
-        dial: Arc<dyn Dial>,
-        waits: Waits,
+        database: Database,
         settings: Settings,
         keys: LedgerKeys,
         clock: Arc<dyn Clock>,
@@ -102,7 +103,7 @@ impl Ledger {
     ) -> Result<Self, OpenError> {
         let (disk, batch) = (Arc::new(SystemDisk), settings.batch_entries_max());
         let opening = Opening::begin(disk, settings, keys, (clock, random), batch)?;
-        opening.shared(dial, waits)
+        opening.shared(database)
     }
 
     pub(crate) fn start(
@@ -126,12 +127,14 @@ impl Ledger {
         let follower = Follower::start(Arc::clone(&index), feed);
         let follower = follower.map_err(failed("start the search index of"))?;
         let watch = Watch::start(&fixed, &queue).map_err(failed("start the watch over"))?;
+        let shelving = Shelving::start(&fixed).map_err(failed("start what moves ranges of"))?;
         Ok(Self(Arc::new(Inner {
             fixed,
             queue,
             index,
             follower,
             watch,
+            shelving,
             retaining: Arc::default(),
             background: Arc::default(),
             thread: Mutex::new(Some(thread)),
@@ -307,6 +310,14 @@ impl Ledger {
         self.0.background.start(fixed, every, quiet, damaged)
     }
 
+    /// Moves what is closed of a shared ledger to its object store, at once; happens in the background too.
+    ///
+    /// # Errors
+    /// [`ReadError`]; what was not moved stays in the database.
+    pub fn shelve(&self) -> Result<Shelved, ReadError> {
+        self.0.fixed.store.shelve(self.now(), &|| Ok(()))
+    }
+
     /// What the last verification in the background found; `None` before the first ended.
     pub fn last_verification(&self) -> Option<LastVerification> {
         self.0.background.last()
@@ -370,6 +381,7 @@ impl Inner {
         // The lock on the folder goes with the writer: by then nobody else may touch the index.
         self.follower.close();
         self.watch.close();
+        self.shelving.close();
         self.background.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         thread.map_or(Ok(()), |thread| thread.join().unwrap_or(Err(AppendError::Closed)))

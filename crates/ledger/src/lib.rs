@@ -43,6 +43,8 @@ mod search;
 mod segment;
 mod settings;
 mod shared;
+mod shelf;
+mod shelving;
 #[doc(hidden)]
 mod sim;
 mod source;
@@ -66,7 +68,10 @@ pub use event::{
 };
 pub use index::{IndexDoing, IndexState};
 pub use ledger::Ledger;
-pub use postgres::{Dial, Dialling, Login, Stream, Waits, export_folder, import_folder};
+pub use postgres::{
+    Database, Dial, Dialling, Login, ObjectError, ObjectStorage, Shelved, Stream, Waits,
+    export_folder, import_folder,
+};
 pub use queue::Pending;
 pub use record::{
     Blind, Entry, EntryNumber, Origin, Position, Reason, Receipt, Record, StoredRecord, Subject,
@@ -75,6 +80,7 @@ pub use record::{
 pub use search::{Incomplete, PAGE_ENTRIES_MAX, Page, Search, TAIL_ENTRIES_MAX};
 pub use settings::{INDEX_EPOCHS_MAX, IndexKeys, LedgerKeys, Settings};
 pub use shared::Health;
+pub use shelf::{Shelf, ShelfError, Unlocked};
 pub use verify::{Verified, VerifyOptions, verify};
 pub use words::Facts;
 

@@ -13,7 +13,7 @@ use crate::error::OpenError;
 use crate::identity::{Identity, LOCK};
 use crate::ledger::Ledger;
 use crate::local::{Local, Place, identity};
-use crate::postgres::{Dial, Found, Waits};
+use crate::postgres::{Database, Found};
 use crate::recent::Recent;
 use crate::settings::{LedgerKeys, Settings};
 use crate::shared::{Fixed, Health, Shared};
@@ -62,10 +62,10 @@ impl Opening {
     }
 
     /// The ledger in a database.
-    pub(crate) fn shared(self, dial: Arc<dyn Dial>, waits: Waits) -> Result<Ledger, OpenError> {
+    pub(crate) fn shared(self, database: Database) -> Result<Ledger, OpenError> {
         let Self { place, settings, keys, clock, random, .. } = &self;
         let with = (clock.as_ref(), random);
-        let found = Found::new(dial, waits, place, settings, keys, with, true)?;
+        let found = Found::new(database, place, settings, keys, with, true)?;
         self.open(found.identity, Arc::new(found.store))
     }
 

@@ -9,12 +9,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use keys::seal::SealingKey;
 
 use crate::draft::Batch;
 use crate::envelope::{Bucket, Envelope};
 use crate::error::{AppendError, Damage, OpenError, ReadError};
 use crate::merkle::{CompactRange, Hash, empty_root, root_at};
+use crate::postgres::Shelved;
 use crate::record::Position;
 use crate::retention::{Disposed, Moved};
 use crate::source::Pace;
@@ -126,6 +128,17 @@ pub(crate) trait Store: Send + Sync {
     /// where this store can't.
     fn verify(&self, _size: u64, _pace: &Pace<'_>) -> Option<Result<(), Damage>> {
         None
+    }
+
+    /// How often to look for closed ranges that are to move to another kind of storage; `None` where there
+    /// is none.
+    fn shelve_wait(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Moves them, as long as the pace says.
+    fn shelve(&self, _now: Timestamp, _pace: &Pace<'_>) -> Result<Shelved, ReadError> {
+        Ok(Shelved::default())
     }
 
     /// The key of a bucket, if there is such a bucket.

@@ -391,10 +391,11 @@ pub(crate) fn open_ledger(
     let opened = match &config.ledger.postgres {
         None => Ledger::open_on(ledger_disk.clone(), settings, keys, clock, random),
         Some(declared) => {
-            let dial = shared_ledger::dial(declared, clock.clone()).map_err(|source| {
+            let dialled: Arc<dyn keys::Clock> = clock.clone();
+            let database = shared_ledger::database(declared, &dialled).map_err(|source| {
                 StartError::Ledger { folder: folder.clone(), source: source.into() }
             })?;
-            Ledger::open_shared(dial, ledger::Waits::default(), settings, keys, clock, random)
+            Ledger::open_shared(database, settings, keys, clock, random)
         }
     };
     opened.map_err(|source| StartError::Ledger { folder, source: source.into() })

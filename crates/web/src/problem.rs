@@ -193,6 +193,7 @@ impl From<ledger::ReadError> for Problem {
             ledger::ReadError::NoSize { .. }
             | ledger::ReadError::Disk { .. }
             | ledger::ReadError::Database(_)
+            | ledger::ReadError::Object(_)
             | ledger::ReadError::Damaged(_) => Self::internal(&error),
         }
     }

@@ -9,18 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keys::{Clock, Random};
-use ledger::{Dial, Dialling, Login, Stream, Waits};
+use ledger::{Dial, Dialling, Login, ObjectStorage, Stream, Waits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wire::tls::{ClientTls, Trust, client_config_without_alpn};
 use wire::{Addresses, Egress, Target};
 
 use crate::agency::{Outside, StartError, ledger_keys, ledger_settings, open_keyring};
 use crate::config::{Config, ConfigError, SharedLedgerConfig};
+use crate::storage;
 
 /// For name and connection, and again for TLS.
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// The longest password file, in bytes.
 const PASSWORD_BYTES_MAX: usize = 4096;
+const DAY_SECONDS: u64 = 24 * 3600;
 /// PostgreSQL's request for TLS (`SSLRequest`): its length, and the number that asks for it.
 const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
@@ -60,12 +62,33 @@ pub enum SharedLedgerError {
     /// The password file.
     #[error("could not read the ledger's database password")]
     Password(#[source] keys::KeysError),
+    /// The object store that belongs to it.
+    #[error("the ledger's object store can't be used")]
+    Storage(#[source] storage::StorageError),
     /// The export.
     #[error("the ledger was not exported")]
     Export(#[source] ledger::OpenError),
     /// The import.
     #[error("the ledger was not taken into the database")]
     Import(#[source] ledger::OpenError),
+}
+
+/// The declared database, and the object store that belongs to it. Nothing is connected yet.
+///
+/// # Errors
+/// [`SharedLedgerError`], which names the file.
+pub fn database(
+    declared: &SharedLedgerConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<ledger::Database, SharedLedgerError> {
+    let storage = declared.objects.as_ref().map(|objects| {
+        let shelf = storage::open(objects, Arc::clone(clock))?;
+        let after = Duration::from_secs(u64::from(declared.objects_after_days) * DAY_SECONDS);
+        Ok(ObjectStorage { after, ..ObjectStorage::new(shelf.into()) })
+    });
+    let objects = storage.transpose().map_err(SharedLedgerError::Storage)?;
+    let dial = dial(declared, Arc::clone(clock))?;
+    Ok(ledger::Database { dial, waits: Waits::default(), objects })
 }
 
 struct Database {
@@ -126,7 +149,7 @@ impl Dial for Database {
 
 /// What an export or an import needs of a configuration; `folder` is the one on disk.
 struct Asked {
-    dial: Arc<dyn Dial>,
+    database: ledger::Database,
     settings: ledger::Settings,
     keys: ledger::LedgerKeys,
     outside: Outside,
@@ -140,8 +163,9 @@ impl Asked {
         let keys = ledger_keys(&ring, &*outside.random)?;
         let mut settings = ledger_settings(&config)?;
         folder.clone_into(&mut settings.folder);
-        let dial = dial(declared, outside.clock.clone())?;
-        Ok(Self { dial, settings, keys, outside })
+        let clock: Arc<dyn Clock> = outside.clock.clone();
+        let database = database(declared, &clock)?;
+        Ok(Self { database, settings, keys, outside })
     }
 }
 
@@ -155,10 +179,10 @@ pub fn export(
     out: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<u64, SharedLedgerError> {
-    let Asked { dial, settings, keys, outside } = Asked::new(config, out)?;
+    let Asked { database, settings, keys, outside } = Asked::new(config, out)?;
     let random: Arc<dyn Random> = outside.random.clone();
     let with: (&dyn Clock, _) = (&*outside.clock, &random);
-    ledger::export_folder(dial, Waits::default(), &settings, &keys, with, progress)
+    ledger::export_folder(database, &settings, &keys, with, progress)
         .map_err(SharedLedgerError::Export)
 }
 
@@ -172,9 +196,9 @@ pub fn import(
     folder: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<u64, SharedLedgerError> {
-    let Asked { dial, settings, keys, outside } = Asked::new(config, folder)?;
+    let Asked { database, settings, keys, outside } = Asked::new(config, folder)?;
     let random: Arc<dyn Random> = outside.random.clone();
     let with: (&dyn Clock, _) = (&*outside.clock, &random);
-    ledger::import_folder(dial, Waits::default(), &settings, &keys, with, progress)
+    ledger::import_folder(database, &settings, &keys, with, progress)
         .map_err(SharedLedgerError::Import)
 }

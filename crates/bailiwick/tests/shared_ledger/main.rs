@@ -15,9 +15,7 @@ use keys::keyring::{Keyring, create_master, read_master};
 use keys::mac::MacKey;
 use keys::seal::SealingKey;
 use keys::{SystemClock, SystemRandom};
-use ledger::{
-    DatabaseError, Event, IndexKeys, Ledger, LedgerKeys, OpenError, Record, Settings, Waits,
-};
+use ledger::{DatabaseError, Event, IndexKeys, Ledger, LedgerKeys, OpenError, Record, Settings};
 use web::config::Config;
 
 use crate::database::Database;
@@ -87,7 +85,7 @@ impl Agency {
             capacity_warn_percent: 100,
             ..Settings::new(&folder, &config.ledger.origin, config.agency.ori.as_str())
         };
-        Ledger::open_shared(dial.unwrap(), Waits::default(), settings, keys, clock, random)
+        Ledger::open_shared(ledger::Database::new(dial.unwrap()), settings, keys, clock, random)
     }
 
     fn run(&self, arguments: &[&str]) -> (i32, String) {
@@ -150,7 +148,17 @@ async fn a_ledger_in_postgresql_is_set_up_recorded_to_and_exported() {
     ledger.append(Record::platform(event)).await.unwrap();
     assert_eq!(ledger.verify().unwrap().result, Ok(()));
     ledger.close().unwrap();
-    for table in ["frames", "bodies", "bucket_keys", "checkpoints", "ledger", "head", "tiles"] {
+    for table in [
+        "frames",
+        "bodies",
+        "bucket_keys",
+        "checkpoints",
+        "ledger",
+        "head",
+        "tiles",
+        "objects",
+        "envelopes",
+    ] {
         let table = format!("bailiwick_ledger.{table}");
         assert!(!agency.0.permits(&format!("delete from {table}")).await, "{table}");
         assert!(!agency.0.permits(&format!("truncate {table}")).await, "{table}");

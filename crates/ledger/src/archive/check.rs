@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt as _;
-use keys::digest::{Sha256, sha256};
-use object_store::{GetOptions, ObjectStore};
+use keys::digest::sha256;
+use object_store::ObjectStore;
 
 use super::error::ArchiveError;
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest, Object};
@@ -15,6 +15,7 @@ use crate::identity::{IDENTITY, Identity, SMALL_FILE_BYTES_MAX};
 use crate::journal::Segment;
 use crate::merkle::Hash;
 use crate::note::{Checkpoint, VerifierKey};
+use crate::shelf::{digest, whole};
 use crate::store::Head;
 use crate::tiling::Edges;
 use crate::verify::Numbers;
@@ -298,67 +299,4 @@ pub(super) async fn manifest(
     let note = String::from_utf8(bytes).map_err(|_| broken("is no text"))?;
     let manifest = Manifest::open(&note, key);
     manifest.map(Some).map_err(|error| broken(&format!("does not hold: {error}")))
-}
-
-/// Whether there is an object.
-pub(super) async fn is_there(store: &dyn ObjectStore, object: &str) -> Result<bool, ArchiveError> {
-    let options = GetOptions { head: true, ..GetOptions::default() };
-    match store.get_opts(&object_store::path::Path::from(object), options).await {
-        Ok(_) => Ok(true),
-        Err(object_store::Error::NotFound { .. }) => Ok(false),
-        Err(source) => Err(ArchiveError::store("look at", object)(source)),
-    }
-}
-
-/// An object of at most `max` bytes; `None` if there is none.
-async fn whole(
-    store: &dyn ObjectStore,
-    object: &str,
-    version: Option<&str>,
-    max: u64,
-) -> Result<Option<Vec<u8>>, ArchiveError> {
-    let mut bytes = Vec::new();
-    let mut keep = |piece: &[u8]| bytes.extend_from_slice(piece);
-    let found = read(store, object, version, max, &mut keep).await?;
-    Ok(found.map(|_| bytes))
-}
-
-/// The SHA-256 of an object, and its version; `None` if there is none. One that is longer than `length`
-/// is read no further, and has another digest.
-pub(super) async fn digest(
-    store: &dyn ObjectStore,
-    object: &str,
-    version: Option<&str>,
-    length: u64,
-) -> Result<Option<(Hash, Option<String>)>, ArchiveError> {
-    let mut hash = Sha256::new();
-    match read(store, object, version, length, &mut |piece| hash.update(piece)).await {
-        Err(ArchiveError::TooLarge { .. }) => Ok(Some(([0; 32], None))),
-        read => Ok(read?.map(|version| (hash.finish(), version))),
-    }
-}
-
-async fn read(
-    store: &dyn ObjectStore,
-    object: &str,
-    version: Option<&str>,
-    max: u64,
-    piece: &mut (dyn FnMut(&[u8]) + Send),
-) -> Result<Option<Option<String>>, ArchiveError> {
-    let options = GetOptions { version: version.map(str::to_owned), ..GetOptions::default() };
-    let got = match store.get_opts(&object_store::path::Path::from(object), options).await {
-        Ok(got) => got,
-        Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        Err(source) => return Err(ArchiveError::store("read", object)(source)),
-    };
-    let version = got.meta.version.clone();
-    let (mut stream, mut length) = (got.into_stream(), 0);
-    while let Some(bytes) = stream.try_next().await.map_err(ArchiveError::store("read", object))? {
-        length += bytes.len() as u64;
-        if length > max {
-            return Err(ArchiveError::TooLarge { object: object.to_owned(), max });
-        }
-        piece(&bytes);
-    }
-    Ok(Some(version))
 }

@@ -1,6 +1,7 @@
 //! Why an archive was not made or does not hold.
 
 use crate::error::Damage;
+use crate::shelf::ShelfError;
 
 /// Why an archive was not made or does not hold. Names objects, never what is in them.
 #[derive(Debug, thiserror::Error)]
@@ -51,5 +52,16 @@ impl ArchiveError {
     ) -> impl FnOnce(object_store::Error) -> Self {
         let object = object.to_owned();
         move |source| Self::Store { doing, object, source }
+    }
+}
+
+impl From<ShelfError> for ArchiveError {
+    fn from(error: ShelfError) -> Self {
+        match error {
+            ShelfError::Store { doing, object, source } => Self::Store { doing, object, source },
+            ShelfError::Differs { object } => Self::Differs { object },
+            ShelfError::ReadBack { object } => Self::ReadBack { object },
+            ShelfError::TooLarge { object, max } => Self::TooLarge { object, max },
+        }
     }
 }

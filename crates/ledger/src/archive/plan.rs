@@ -226,7 +226,7 @@ impl<'a> LedgerCopy<'a> {
 }
 
 /// When a bucket whose newest entry is of this time has settled: some time after its month is over.
-fn grows_until(newest_ms: i64) -> Option<Timestamp> {
+pub(crate) fn grows_until(newest_ms: i64) -> Option<Timestamp> {
     let at = Timestamp::from_millisecond(newest_ms).ok()?.to_zoned(TimeZone::UTC);
     let next = at.first_of_month().ok()?.start_of_day().ok()?.checked_add(1.month()).ok()?;
     next.timestamp().checked_add(SETTLED_AFTER).ok()

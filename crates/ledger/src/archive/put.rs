@@ -10,14 +10,13 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use keys::seal::SealingKey;
 use keys::sign::Ed25519Key;
-use object_store::{PutMode, PutPayload};
 
+use super::check;
 use super::columns::{self, ContentRow};
 use super::error::ArchiveError;
 use super::manifest::{Chain, Manifest, Object};
 use super::plan::{ClosedBody, ClosedLog, LedgerCopy};
 use super::segment::{read_bodies, read_log};
-use super::{Shelf, check};
 use crate::body::{Body, body_aad, unwrap_key, wrapped_key};
 use crate::disk::{Disk, SystemDisk};
 use crate::envelope::Bucket;
@@ -26,12 +25,11 @@ use crate::journal::Segment;
 use crate::local::key_name;
 use crate::note::Checkpoint;
 use crate::segment::SegmentHead;
+use crate::shelf::{self, Kept, Shelf};
 use crate::store::Head;
 
 /// Objects on their way at a time.
 const PUTS_MAX: usize = 8;
-/// From this size on, whether an object is there is asked before it is sent.
-const ASK_FIRST_BYTES: usize = 1 << 20;
 
 /// What an archive is made with.
 pub struct Archive<'a> {
@@ -291,47 +289,8 @@ impl Putter<'_> {
         bytes: Bytes,
         until: Option<Timestamp>,
     ) -> Result<Object, ArchiveError> {
-        let sha256 = keys::digest::sha256(&bytes);
-        let length = bytes.len() as u64;
-        let path = object_store::path::Path::from(object.as_str());
-        let failed = |source| ArchiveError::store("put", &object)(source);
-        let until = until.filter(|until| *until > self.now);
-        let (store, until) = match until.map(|until| (self.shelf.locked(until), until)) {
-            Some((locked, until)) => match locked.map_err(failed)? {
-                Some(locked) => (locked, Some(until)),
-                None => (self.shelf.open(), None),
-            },
-            None => (self.shelf.open(), None),
-        };
-        let plain = self.shelf.open();
-        let mut there = false;
-        if bytes.len() >= ASK_FIRST_BYTES {
-            there = check::is_there(&*plain, &object).await?;
-        }
-        let mut version = None;
-        if !there {
-            match store.put_opts(&path, PutPayload::from(bytes), PutMode::Create.into()).await {
-                Ok(put) => version = put.version,
-                Err(object_store::Error::AlreadyExists { .. }) => there = true,
-                Err(source) => return Err(failed(source)),
-            }
-        }
-        let read = check::digest(&*plain, &object, version.as_deref(), length).await?;
-        let Some((found, found_version)) = read else {
-            return Err(ArchiveError::ReadBack { object });
-        };
-        match (found == sha256, there) {
-            (false, true) => Err(ArchiveError::Differs { object }),
-            (false, false) => Err(ArchiveError::ReadBack { object }),
-            (true, _) => {
-                let version = version.or(found_version).filter(|it| is_version(it));
-                Ok(Object { path: object, bytes: length, sha256, until, version })
-            }
-        }
+        let kept = shelf::put(self.shelf, &object, bytes, until, self.now).await?;
+        let Kept { bytes, sha256, until, version } = kept;
+        Ok(Object { path: object, bytes, sha256, until, version })
     }
-}
-
-/// Whether a store's version can stand in a manifest; else it is left out.
-fn is_version(version: &str) -> bool {
-    version != "-" && !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -63,6 +63,7 @@ impl From<ReadError> for OpenError {
             ReadError::Damaged(damage) => Self::Damaged(damage),
             ReadError::Disk { path, source } => Self::Disk { doing: "read", path, source },
             ReadError::Database(source) => Self::Database { source: Arc::new(source) },
+            ReadError::Object(source) => Self::Object { source: Arc::new(source) },
             ReadError::NoEntry { .. } | ReadError::NoSize { .. } | ReadError::Disposed { .. } => {
                 damaged(LOG, "the log does not have all of its tree")
             }

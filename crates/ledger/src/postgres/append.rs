@@ -44,7 +44,8 @@ const APPEND: &str = "with \
 /// synchronous standby would pass for a success.
 const COMMIT: &str = "set local statement_timeout = 0; commit";
 const STRAYS: &str = "select exists (select from bailiwick_ledger.frames where first >= $1) \
-     or exists (select from bailiwick_ledger.bodies where entry >= $1)";
+     or exists (select from bailiwick_ledger.bodies where entry >= $1) \
+     or exists (select from bailiwick_ledger.objects where ends > $1)";
 
 /// The connection that writes.
 pub(super) struct Pen {

@@ -131,7 +131,7 @@ impl Postgres {
             let left =
                 rows.first().map(|row| column::<bool>(row, 0)).transpose().map_err(undone)?;
             if left != Some(true) {
-                return Ok(());
+                return self.destroy_objects(bucket).map_err(undone);
             }
         }
     }

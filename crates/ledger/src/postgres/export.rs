@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use keys::{Clock, Random};
 
-use super::link::{Dial, Waits};
+use super::link::Database;
 use super::open::Found;
 use super::read::column;
 use super::reader::{Ask, Bound};
 use super::schema::number;
 use super::whole::next_of;
 use super::{Postgres, damaged};
+use crate::body::BodyRecord;
 use crate::disk::{SystemDisk, replace};
 use crate::draft::Batch;
 use crate::envelope::{Bucket, Envelope};
@@ -36,8 +37,7 @@ const EXPORTING: &str = "read what is exported";
 /// # Errors
 /// A ledger in the folder already; no ledger in the database; damage, with the row; the disk.
 pub fn export_folder(
-    dial: Arc<dyn Dial>,
-    waits: Waits,
+    database: Database,
     settings: &Settings,
     keys: &LedgerKeys,
     with: (&dyn Clock, &Arc<dyn Random>),
@@ -47,7 +47,7 @@ pub fn export_folder(
     // Every checkpoint goes into the list, however soon after the one before it is written here.
     let settings = &Settings { list_wait: std::time::Duration::ZERO, ..settings.clone() };
     let place = Place { disk: Arc::new(SystemDisk), folder: settings.folder.clone() };
-    let found = Found::new(dial, waits, &place, settings, keys, with, false)?;
+    let found = Found::new(database, &place, settings, keys, with, false)?;
     let failed = |doing, path: &Path| {
         let path = path.to_owned();
         move |source| OpenError::Disk { doing, path, source }
@@ -176,12 +176,16 @@ impl Postgres {
                     Vec::new()
                 }
                 Some(bucket) => {
-                    let what = "the body of an entry is missing";
-                    let missing = || damaged("bodies", envelope.entry, Some(envelope.entry), what);
-                    let row = row.ok_or_else(missing)?;
-                    let bytes: &[u8] = column(row, 0)?;
-                    self.sealed(envelope, bucket, column(row, 1)?, bytes)?;
-                    bytes.to_vec()
+                    let sealed = match row {
+                        Some(row) => {
+                            self.sealed(envelope, bucket, column(row, 1)?, column(row, 0)?)?
+                        }
+                        None => self.find_body(envelope, bucket)?,
+                    };
+                    let what = "the body is longer than any";
+                    let long = || damaged("bodies", envelope.entry, Some(envelope.entry), what);
+                    let record = BodyRecord { entry: envelope.entry, sealed: &sealed.bytes };
+                    record.encode().ok_or_else(long)?
                 }
             };
             bodies.push(body);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use keys::{Clock, Random};
 
 use super::export::{encoded, unwritten};
-use super::link::{Dial, Waits};
+use super::link::Database;
 use super::open::Found;
 use super::reader::{Ask, Bound};
 use super::schema::number;
@@ -41,8 +41,7 @@ const CHECKPOINTS_BYTES_MAX: u64 = 1 << 30;
 /// No ledger in the folder, or one that another process has; [`DatabaseError::Disposed`],
 /// [`DatabaseError::OtherLedger`]; damage, with its place.
 pub fn import_folder(
-    dial: Arc<dyn Dial>,
-    waits: Waits,
+    database: Database,
     settings: &Settings,
     keys: &LedgerKeys,
     (clock, random): (&dyn Clock, &Arc<dyn Random>),
@@ -62,7 +61,7 @@ pub fn import_folder(
     if local.moved().all().next().is_some() {
         return Err(refused(DatabaseError::Disposed));
     }
-    let found = Found::of(dial, waits, &place, keys, random, &known, true)?;
+    let found = Found::of(database, &place, keys, random, &known, true)?;
     if found.identity != known {
         return Err(refused(DatabaseError::OtherLedger));
     }

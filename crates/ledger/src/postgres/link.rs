@@ -17,6 +17,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::fault::DatabaseError;
+use super::objects::ObjectStorage;
 
 /// A stream to the database: secured already, where it leaves the machine.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -44,6 +45,22 @@ pub type Dialling<'a> =
 /// Reaches the database, each time anew.
 pub trait Dial: Send + Sync {
     fn dial(&self) -> Dialling<'_>;
+}
+
+/// The database that has a ledger, and what belongs to it.
+#[derive(Clone)]
+pub struct Database {
+    pub dial: Arc<dyn Dial>,
+    pub waits: Waits,
+    /// Where closed ranges of the ledger go; `None` keeps everything in the database.
+    pub objects: Option<ObjectStorage>,
+}
+
+impl Database {
+    /// One that keeps everything itself.
+    pub fn new(dial: Arc<dyn Dial>) -> Self {
+        Self { dial, waits: Waits::default(), objects: None }
+    }
 }
 
 /// How long is waited.

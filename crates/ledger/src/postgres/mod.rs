@@ -13,6 +13,7 @@ mod fault;
 mod follow;
 mod import;
 mod link;
+mod objects;
 mod open;
 mod read;
 mod reader;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use keys::Random;
 use keys::seal::SealingKey;
 
@@ -43,10 +45,13 @@ use crate::tiling::{Edges, Tiled};
 pub use export::export_folder;
 pub use fault::DatabaseError;
 pub use import::import_folder;
-pub use link::{Dial, Dialling, Login, Stream, Waits};
+pub use link::{Database, Dial, Dialling, Login, Stream, Waits};
+pub(crate) use objects::places_of;
+pub use objects::{ObjectError, ObjectStorage, Shelved};
 pub(crate) use open::Found;
 
 use link::{Address, Hands};
+use objects::Objects;
 use reader::Reader;
 
 /// The ledger in one database.
@@ -59,6 +64,8 @@ pub(crate) struct Postgres {
     /// The master under which buckets' keys are wrapped.
     master: SealingKey,
     random: Arc<dyn Random>,
+    /// Where closed ranges go.
+    objects: Option<Arc<Objects>>,
     /// The connection of those who read.
     reader: Mutex<Option<Arc<Reader>>>,
     buckets: RwLock<BTreeMap<Bucket, SealingKey>>,
@@ -115,6 +122,14 @@ impl Store for Postgres {
 
     fn verify(&self, size: u64, pace: &Pace<'_>) -> Option<Result<(), Damage>> {
         Some(self.verify_all(size, pace))
+    }
+
+    fn shelve_wait(&self) -> Option<Duration> {
+        self.objects.as_ref().map(|it| it.wait())
+    }
+
+    fn shelve(&self, now: Timestamp, pace: &Pace<'_>) -> Result<Shelved, ReadError> {
+        self.shelve_all(now, pace)
     }
 
     fn key(&self, bucket: Bucket) -> Result<Option<SealingKey>, ReadError> {

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, RwLock};
 use keys::{Clock, Random, random_bytes};
 
 use super::append::{Pen, Writing};
-use super::link::{Address, Dial, Hands, Waits};
+use super::link::{Address, Database, Hands};
+use super::objects::Objects;
 use super::read::column;
 use super::reader::Ask;
 use super::{DatabaseError, Postgres, damaged, schema};
@@ -29,8 +30,7 @@ pub(crate) struct Found {
 impl Found {
     /// Reaches the database; where there is no ledger, it is created if `create`.
     pub(crate) fn new(
-        dial: Arc<dyn Dial>,
-        waits: Waits,
+        database: Database,
         place: &Place,
         settings: &Settings,
         keys: &LedgerKeys,
@@ -43,13 +43,12 @@ impl Found {
         let key = VerifierKey { name: origin.clone(), public: keys.signer.public() };
         let (ori, created) = (settings.ori.clone(), clock.now());
         let new = Identity { origin: origin.clone(), ori, id, key, created };
-        Self::of(dial, waits, place, keys, random, &new, create)
+        Self::of(database, place, keys, random, &new, create)
     }
 
     /// As [`Self::new`], where it is known which ledger would be created. What is found has its key.
     pub(super) fn of(
-        dial: Arc<dyn Dial>,
-        waits: Waits,
+        database: Database,
         place: &Place,
         keys: &LedgerKeys,
         random: &Arc<dyn Random>,
@@ -57,6 +56,7 @@ impl Found {
         create: bool,
     ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Database { source: Arc::new(source) };
+        let Database { dial, waits, objects } = database;
         let (hands, address) = (Hands::new().map_err(failed)?, Address { dial, waits });
         let (at, made) = (address.clone(), create.then(|| new.clone()));
         let work = async move { schema::identity(&at.connect().await?, made.as_ref()).await };
@@ -68,7 +68,9 @@ impl Found {
             let (found, expected) = (identity.key.to_string(), new.key.to_string());
             return Err(OpenError::Foreign { folder: place.folder.clone(), found, expected });
         }
+        let objects = objects.map(|it| Objects::new(it, &identity.id).map(Arc::new));
         let store = Postgres {
+            objects: objects.transpose().map_err(failed)?,
             address,
             hands,
             place: place.clone(),
@@ -104,6 +106,7 @@ pub(super) fn open(store: &Arc<Postgres>) -> Result<Opened, OpenError> {
         return Err(damaged("head", head.size(), Some(head.size()), what).into());
     }
     store.check_signed(&head)?;
+    store.check_storage()?;
     store.read_documents()?;
     store.check_last(&head)?;
     store.read_edge(&head)?;

@@ -35,6 +35,11 @@ impl Postgres {
     pub(super) fn find_envelope(&self, entry: u64) -> Result<(Envelope, Position), ReadError> {
         let at = number(entry);
         let rows = self.ask(Ask::Envelope, READING, || vec![Box::new(at)])?;
+        if rows.is_empty()
+            && let Some(found) = self.find_shelved_envelope(entry)?
+        {
+            return Ok(found);
+        }
         let missing = || damaged("frames", entry, Some(entry), "the entry is in no frame");
         let row = rows.first().ok_or_else(missing)?;
         let first = u64::try_from(column::<i64>(row, 0)?).map_err(|_| missing())?;
@@ -58,6 +63,9 @@ impl Postgres {
         bucket: Bucket,
     ) -> Result<Sealed, ReadError> {
         let at = number(envelope.entry);
+        if let Some(sealed) = self.shelved_body(envelope, bucket, true)? {
+            return Ok(sealed);
+        }
         let rows = match bucket.held {
             0 => self.ask(Ask::Body, READING, || vec![Box::new(at)])?,
             _ => self.ask(Ask::Held, READING, || vec![Box::new(bucket.name()), Box::new(at)])?,
@@ -66,8 +74,11 @@ impl Postgres {
             let (entry, what) = (envelope.entry, "the body of an entry is missing");
             damaged(table_of(bucket), entry, Some(entry), what)
         };
-        let row = rows.first().ok_or_else(missing)?;
-        self.sealed(envelope, bucket, column(row, 0)?, column(row, 1)?)
+        match rows.first() {
+            Some(row) => self.sealed(envelope, bucket, column(row, 0)?, column(row, 1)?),
+            None if bucket.held > 0 => Err(missing()),
+            None => self.shelved_body(envelope, bucket, false)?.ok_or_else(missing),
+        }
     }
 
     /// A body as a row has it, if it is this entry's.
@@ -115,7 +126,13 @@ impl Postgres {
     /// The frame that has this entry, and a few of those that follow it.
     pub(super) fn frames(&self, entry: u64) -> Result<Vec<Frame>, ReadError> {
         let at = number(entry);
+        if let Some(frames) = self.shelved_frames(entry, true)? {
+            return Ok(frames);
+        }
         let rows = self.ask(Ask::Frames, READING, || vec![Box::new(at)])?;
+        if rows.is_empty() {
+            return Ok(self.shelved_frames(entry, false)?.unwrap_or_default());
+        }
         let mut frames = Vec::with_capacity(rows.len());
         for row in &rows {
             let first: i64 = column(row, 0)?;

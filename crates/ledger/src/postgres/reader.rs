@@ -9,6 +9,7 @@ use tokio_postgres::{Client, Row, Statement};
 use super::Postgres;
 use super::fault::DatabaseError;
 use super::link::{Address, Link};
+use super::objects::ASKS;
 use super::schema::HEAD;
 
 /// A value to bind, which can go to another thread.
@@ -50,9 +51,25 @@ pub(super) enum Ask {
     Destroy,
     /// The buckets of which a key or, where nothing may be, a body is there.
     Lying,
+    /// The range in the object store that begins last before an entry.
+    Object,
+    /// The first range there that ends after an entry.
+    NextObject,
+    AnyObject,
+    /// The entry after the last one whose frame is there.
+    Shelved,
+    /// Lets the tables go of a range that is there; whether they did.
+    Shelve,
+    ForgetObjects,
+    /// An envelope that stays at hand.
+    KeptEnvelope,
+    KeepEnvelope,
+    /// Tiles that are to go there, some at a time.
+    FullTiles,
+    DropTile,
 }
 
-/// Each in the order of [`Ask`].
+/// Those about the object store are in `objects`.
 const SQL: [(Ask, &str); 22] = [
     (Ask::Head, HEAD),
     (
@@ -64,8 +81,8 @@ const SQL: [(Ask, &str); 22] = [
     (
         Ask::Frames,
         "select first, bytes from bailiwick_ledger.frames \
-         where first >= coalesce((select max(first) from bailiwick_ledger.frames \
-         where first <= $1), 0) order by first limit 16",
+         where first >= (select max(first) from bailiwick_ledger.frames \
+         where first <= $1) order by first limit 16",
     ),
     (Ask::Body, "select bucket, record from bailiwick_ledger.bodies where entry = $1"),
     (
@@ -134,7 +151,8 @@ const SQL: [(Ask, &str); 22] = [
         "select bucket from bailiwick_ledger.bucket_keys \
          union select distinct bucket from bailiwick_ledger.held_bodies \
          union select bucket from bailiwick_ledger.disposed as gone where exists \
-         (select from bailiwick_ledger.bodies where bodies.bucket = gone.bucket)",
+         (select from bailiwick_ledger.bodies where bodies.bucket = gone.bucket) \
+         or exists (select from bailiwick_ledger.objects where part = gone.bucket)",
     ),
 ];
 
@@ -147,7 +165,7 @@ impl Reader {
     async fn connect(address: Address) -> Result<Arc<Self>, DatabaseError> {
         let link = address.connect().await?;
         let mut statements = Vec::new();
-        for (ask, sql) in SQL {
+        for (ask, sql) in SQL.into_iter().chain(ASKS) {
             let prepared = link.client.prepare(sql).await;
             let of = |error| DatabaseError::of("prepare to read the ledger", error);
             statements.push((ask, prepared.map_err(of)?));

@@ -7,12 +7,13 @@ use tokio_postgres::Row;
 
 use super::fault::DatabaseError;
 use super::link::Link;
+use super::objects::TABLES_OF_3;
 use crate::identity::Identity;
 use crate::merkle::{CompactRange, Hash};
 use crate::store::Head;
 
 /// The version of the tables.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 /// A tree of 64-bit size has no more perfect subtrees than this.
 const PEAKS_MAX: usize = 64;
 
@@ -133,7 +134,7 @@ pub(super) async fn identity(link: &Link, new: Option<&Identity>) -> Result<Stri
     let found: i32 = row.try_get(0).map_err(of)?;
     match found {
         VERSION => {}
-        1 => bring_up(link).await.map_err(|error| DatabaseError::Old {
+        1 | 2 => bring_up(link).await.map_err(|error| DatabaseError::Old {
             found,
             known: VERSION,
             source: Box::new(error),
@@ -143,7 +144,7 @@ pub(super) async fn identity(link: &Link, new: Option<&Identity>) -> Result<Stri
     row.try_get(1).map_err(of)
 }
 
-/// Brings tables of version 1 up to this version, in one transaction; what is in them stays as it is.
+/// Brings older tables up to this version, in one transaction; what is in them stays as it is.
 async fn bring_up(link: &Link) -> Result<(), DatabaseError> {
     let of = |error| DatabaseError::of("bring the ledger's tables up to this version", error);
     let client = &link.client;
@@ -152,8 +153,11 @@ async fn bring_up(link: &Link) -> Result<(), DatabaseError> {
     let sql = "select version from bailiwick_ledger.ledger";
     let found: i32 = client.query_one(sql, &[]).await.map_err(of)?.try_get(0).map_err(of)?;
     // Another process may have come first.
-    if found == 1 {
-        client.batch_execute(TABLES_OF_2).await.map_err(of)?;
+    if found < VERSION {
+        if found == 1 {
+            client.batch_execute(TABLES_OF_2).await.map_err(of)?;
+        }
+        client.batch_execute(TABLES_OF_3).await.map_err(of)?;
         let sql = "update bailiwick_ledger.ledger set version = $1";
         client.execute(sql, &[&VERSION]).await.map_err(of)?;
     }
@@ -177,6 +181,7 @@ async fn make(link: &Link, identity: &Identity) -> Result<(), DatabaseError> {
     }
     client.batch_execute(TABLES).await.map_err(of)?;
     client.batch_execute(TABLES_OF_2).await.map_err(of)?;
+    client.batch_execute(TABLES_OF_3).await.map_err(of)?;
     let sql = "insert into bailiwick_ledger.ledger (version, identity) values ($1, $2)";
     client.execute(sql, &[&VERSION, &identity.encode()]).await.map_err(of)?;
     let head = Head::default();

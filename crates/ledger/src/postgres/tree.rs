@@ -37,10 +37,11 @@ impl Tiled for Postgres {
     }
 
     fn read_tile(&self, level: u32, tile: u64) -> Result<Option<Vec<Hash>>, ReadError> {
+        let (level_of, number_of) = (level, tile);
         let (level, tile) = (i32::try_from(level).unwrap_or(i32::MAX), number(tile));
         let values = || vec![Box::new(level) as _, Box::new(tile) as _];
         let rows = self.ask(Ask::Tile, "read a tile of the tree", values)?;
-        let Some(row) = rows.first() else { return Ok(None) };
+        let Some(row) = rows.first() else { return self.shelved_tile(level_of, number_of) };
         let bytes: &[u8] = column(row, 0)?;
         Ok(whole_tile(bytes))
     }

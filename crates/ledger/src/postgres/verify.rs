@@ -1,7 +1,7 @@
 //! Verifying all of a log that a database has, while processes append to it.
 //!
 //! Invariants: nothing that is derived is believed. It reads on a connection of its own, and of all
-//! processes one at a time. What the database does not give is no damage: it is asked for again,
+//! processes one at a time. What database or object store do not give is no damage: it is asked for again,
 //! until it answers or the ledger closes.
 
 use std::sync::{Arc, Mutex, RwLock};
@@ -66,13 +66,13 @@ impl Postgres {
                     }
                     return Err(damage);
                 }
-                Err(ReadError::Database(error)) => error,
+                Err(error @ (ReadError::Database(_) | ReadError::Object(_))) => error,
                 Err(other) => {
                     return Err(Damage::new("frames", 0, Some(entries), &other.to_string()));
                 }
             };
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, entries, "verifying goes on when the database answers again");
+            tracing::warn!(error, entries, "verifying goes on when this can be read again");
             if !self.rest(pace) {
                 return Ok(());
             }
@@ -87,6 +87,7 @@ impl Postgres {
             hands: Hands::new()?,
             place: self.place.clone(),
             identity: self.identity.clone(),
+            objects: self.objects.clone(),
             master: self.master.clone(),
             random: Arc::clone(&self.random),
             reader: Mutex::default(),

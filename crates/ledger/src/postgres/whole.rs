@@ -117,6 +117,14 @@ impl Postgres {
             let values = || -> Vec<Bound> { vec![Box::new(bucket.name()), Box::new(from)] };
             let ask = if bucket.held == 0 { Ask::BodiesOf } else { Ask::HeldOf };
             let rows = self.ask(ask, READING, values)?;
+            let next = rows.first().map(|row| column::<i64>(row, 0)).transpose()?;
+            let next = next.and_then(|next| u64::try_from(next).ok());
+            let at = u64::try_from(from).unwrap_or(0);
+            // Asked for after the rows: what moves meanwhile is in one of both.
+            if let Some(ends) = self.each_shelved(bucket, (at, next), each)? {
+                from = number(ends);
+                continue;
+            }
             for row in &rows {
                 let at: i64 = column(row, 0)?;
                 let bytes: &[u8] = column(row, 1)?;

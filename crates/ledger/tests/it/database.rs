@@ -11,7 +11,8 @@ use std::time::Duration;
 use keys::{FixedClock, SystemRandom};
 use ledger::testing::settings;
 use ledger::{
-    Dial, Dialling, Ledger, LedgerKeys, Login, OpenError, Settings, Verified, VerifyOptions, Waits,
+    Database, Dial, Dialling, Ledger, LedgerKeys, Login, ObjectStorage, OpenError, Settings,
+    Verified, VerifyOptions, Waits,
 };
 use tempfile::TempDir;
 use testkit::Postgres;
@@ -65,7 +66,7 @@ impl Server {
     /// A fresh database.
     pub(crate) fn base(&self, name: &str) -> Base<'_> {
         self.sql("postgres", &[&format!("create database {name}")]);
-        Base { server: self, name: name.to_owned() }
+        Base { server: self, name: name.to_owned(), objects: None }
     }
 
     /// A copy of a database to which nobody needs to be connected.
@@ -73,7 +74,7 @@ impl Server {
         let end = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = ";
         let make = format!("create database {name} template {of}");
         self.sql("postgres", &[&format!("{end} '{of}'"), &make]);
-        Base { server: self, name: name.to_owned() }
+        Base { server: self, name: name.to_owned(), objects: None }
     }
 }
 
@@ -110,16 +111,22 @@ pub(crate) fn sql_at(
 
 /// Exports the ledger that is reached so to a folder.
 pub(crate) fn export(dial: Arc<dyn Dial>, to: &Path) -> Result<u64, OpenError> {
+    export_of(database(dial), to)
+}
+
+fn export_of(database: Database, to: &Path) -> Result<u64, OpenError> {
     let (settings, keys) = (settings(to), ledger::testing::keys());
     let (clock, random) = (crate::common::clock(), Arc::new(SystemRandom) as Arc<dyn keys::Random>);
     let with = (clock.as_ref() as &dyn keys::Clock, &random);
-    ledger::export_folder(dial, waits(), &settings, &keys, with, &mut |_, _| {})
+    ledger::export_folder(database, &settings, &keys, with, &mut |_, _| {})
 }
 
 /// One database, and the folders of the processes that have a ledger in it.
 pub(crate) struct Base<'a> {
     server: &'a Server,
     pub(crate) name: String,
+    /// The object store that belongs to it.
+    pub(crate) objects: Option<ObjectStorage>,
 }
 
 /// Short, but longer than anything here should take.
@@ -129,6 +136,11 @@ pub(crate) fn waits() -> Waits {
         idle: Duration::from_secs(1),
         look: Duration::from_millis(20),
     }
+}
+
+/// Everything of a ledger's database but an object store.
+fn database(dial: Arc<dyn Dial>) -> Database {
+    Database { waits: waits(), ..Database::new(dial) }
 }
 
 /// The way to a database at a socket.
@@ -145,7 +157,7 @@ pub(crate) fn open_at(
 ) -> Result<Ledger, OpenError> {
     let (keys, clock, random) =
         (ledger::testing::keys(), Arc::clone(clock), Arc::new(SystemRandom));
-    Ledger::open_shared(dial, waits(), settings(folder), keys, clock, random)
+    Ledger::open_shared(database(dial), settings(folder), keys, clock, random)
 }
 
 impl Base<'_> {
@@ -165,11 +177,17 @@ impl Base<'_> {
         dial: Arc<dyn Dial>,
         clock: &Arc<FixedClock>,
     ) -> Result<Ledger, OpenError> {
-        open_at(dial, &self.folder(process), clock)
+        let (settings, keys) = (settings(&self.folder(process)), ledger::testing::keys());
+        let (clock, random) = (Arc::clone(clock), Arc::new(SystemRandom));
+        Ledger::open_shared(self.database(dial), settings, keys, clock, random)
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.server.socket()
+    }
+
+    pub(crate) fn database(&self, dial: Arc<dyn Dial>) -> Database {
+        Database { objects: self.objects.clone(), ..database(dial) }
     }
 
     /// As [`Self::open_as`], and does nothing that it is not asked for.
@@ -188,9 +206,10 @@ impl Base<'_> {
         let hour = Duration::from_secs(3600);
         let mut settings = Settings { checkpoint_wait: hour, ..settings(&self.folder(process)) };
         change(&mut settings);
-        let (waits, keys) = (Waits { look: hour, ..waits() }, ledger::testing::keys());
+        let (database, keys) = (self.database(dial), ledger::testing::keys());
+        let database = Database { waits: Waits { look: hour, ..waits() }, ..database };
         let (clock, random) = (Arc::clone(clock), Arc::new(SystemRandom));
-        Ledger::open_shared(dial, waits, settings, keys, clock, random).unwrap()
+        Ledger::open_shared(database, settings, keys, clock, random).unwrap()
     }
 
     pub(crate) fn sql(&self, statements: &[&str]) -> Vec<String> {
@@ -206,7 +225,7 @@ impl Base<'_> {
 
     /// Exports it to a folder.
     pub(crate) fn export(&self, to: &str) -> Result<u64, OpenError> {
-        export(self.dial(), &self.folder(to))
+        export_of(self.database(self.dial()), &self.folder(to))
     }
 
     /// Imports a folder.
@@ -215,7 +234,7 @@ impl Base<'_> {
         let clock = crate::common::clock();
         let with = (clock.as_ref() as &dyn keys::Clock, &random);
         let (settings, keys) = (settings(from), ledger::testing::keys());
-        ledger::import_folder(dial, waits(), &settings, &keys, with, &mut |_, _| {})
+        ledger::import_folder(self.database(dial), &settings, &keys, with, &mut |_, _| {})
     }
 
     /// Exports it, and verifies that it has so many entries.
@@ -236,7 +255,7 @@ impl Home for Base<'_> {
         let mut settings = settings(&self.folder("one"));
         change(&mut settings);
         let (clock, random) = (Arc::clone(clock), Arc::new(SystemRandom));
-        Ledger::open_shared(self.dial(), waits(), settings, keys, clock, random)
+        Ledger::open_shared(self.database(self.dial()), settings, keys, clock, random)
     }
 
     fn block(&self) -> Box<dyn Held + '_> {

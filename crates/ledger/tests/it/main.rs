@@ -33,6 +33,7 @@ mod shared_disposal;
 mod shared_failover;
 mod shared_faults;
 mod shared_import;
+mod shared_objects;
 mod shared_verify;
 mod shared_witness;
 mod stopped;

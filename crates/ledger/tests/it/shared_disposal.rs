@@ -296,38 +296,52 @@ fn who_may_append_destroys_nothing_but_what_was_disposed_of() {
 #[test]
 fn tables_of_the_version_before_are_brought_up_and_by_their_owner_alone() {
     let Some(server) = Server::start() else { return };
-    let (base, clock) = (server.base("older"), clock());
-    let ledger = base.open_quiet(base.dial(), &clock);
-    fill(&ledger);
-    let before = ledger.checkpoint().unwrap();
-    drop(ledger);
-    base.sql(&["create role older login password 'open-sesame'"]);
-    base.sql(&["grant usage on schema bailiwick_ledger to older"]);
-    base.sql(&["grant select on all tables in schema bailiwick_ledger to older"]);
-    // As version 1 had it.
-    base.sql(&[
+    const OF_3: &[&str] = &[
+        "drop function bailiwick_ledger.shelve(text, bigint, bigint, text, bigint, bytea, text)",
+        "drop function bailiwick_ledger.forget_objects(text)",
+        "drop function bailiwick_ledger.drop_tile(integer, bigint)",
+        "drop table bailiwick_ledger.objects",
+        "drop table bailiwick_ledger.envelopes",
+    ];
+    const OF_2: &[&str] = &[
         "drop function bailiwick_ledger.destroy(text)",
         "drop table bailiwick_ledger.disposed",
         "drop table bailiwick_ledger.held_bodies",
-        "update bailiwick_ledger.ledger set version = 1",
-    ]);
-    let dial = Arc::new(As(base.dial(), "older"));
-    let refused = open_at(dial, &base.folder("two"), &clock).unwrap_err();
-    let OpenError::Database { source } = refused else { panic!("{refused}") };
-    assert!(matches!(*source, DatabaseError::Old { found: 1, known: 2, .. }), "{source}");
-    assert_eq!(base.sql(&["select version from bailiwick_ledger.ledger"]), ["1"]);
+    ];
+    server.base("roles").sql(&["create role older login password 'open-sesame'"]);
+    for version in [1, 2] {
+        let (base, clock) = (server.base(&format!("older{version}")), clock());
+        let ledger = base.open_quiet(base.dial(), &clock);
+        fill(&ledger);
+        let before = ledger.checkpoint().unwrap();
+        drop(ledger);
+        base.sql(&["grant usage on schema bailiwick_ledger to older"]);
+        base.sql(&["grant select on all tables in schema bailiwick_ledger to older"]);
+        base.sql(OF_3);
+        if version == 1 {
+            base.sql(OF_2);
+        }
+        base.sql(&[&format!("update bailiwick_ledger.ledger set version = {version}")]);
+        let dial = Arc::new(As(base.dial(), "older"));
+        let refused = open_at(dial, &base.folder("two"), &clock).unwrap_err();
+        let OpenError::Database { source } = refused else { panic!("{refused}") };
+        let is_it = |it: &DatabaseError| matches!(it, DatabaseError::Old { found, known: 3, .. } if *found == version);
+        assert!(is_it(&source), "{source}");
+        let now = base.sql(&["select version from bailiwick_ledger.ledger"]);
+        assert_eq!(now, [version.to_string()]);
 
-    let ledger = base.open_quiet(base.dial(), &clock);
-    assert_eq!(ledger.checkpoint().unwrap(), before);
-    clock.set(time(DUE));
-    assert_eq!(done(&ledger.dispose(home_bucket(), order("schedule 1")).unwrap()), (11, 0));
-    let size = ledger.size();
-    drop(ledger);
-    assert_eq!(base.exported("exported", size).disposed, 1);
-    base.sql(&["update bailiwick_ledger.ledger set version = 3"]);
-    let newer = base.open_as("one", base.dial(), &clock).unwrap_err();
-    let OpenError::Database { source } = newer else { panic!("{newer}") };
-    assert!(matches!(*source, DatabaseError::Version { found: 3, known: 2 }), "{source}");
+        let ledger = base.open_quiet(base.dial(), &clock);
+        assert_eq!(ledger.checkpoint().unwrap(), before);
+        clock.set(time(DUE));
+        assert_eq!(done(&ledger.dispose(home_bucket(), order("schedule 1")).unwrap()), (11, 0));
+        let size = ledger.size();
+        drop(ledger);
+        assert_eq!(base.exported("exported", size).disposed, 1);
+        base.sql(&["update bailiwick_ledger.ledger set version = 4"]);
+        let newer = base.open_as("one", base.dial(), &clock).unwrap_err();
+        let OpenError::Database { source } = newer else { panic!("{newer}") };
+        assert!(matches!(*source, DatabaseError::Version { found: 4, known: 3 }), "{source}");
+    }
 }
 
 /// A clock that is wrong can't lead a record to where it would be destroyed unseen.

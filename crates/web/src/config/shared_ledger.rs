@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::storage::StorageConfig;
+
 /// The database that has the ledger, which all processes of an agency share.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,11 @@ pub struct SharedLedgerConfig {
     pub password_file: PathBuf,
     /// The CA (PEM) that the server's certificate must come from.
     pub ca_file: PathBuf,
+    /// Where closed ranges of the ledger go; without it everything stays in the database.
+    pub objects: Option<StorageConfig>,
+    /// Days that what was recorded stays in the database at least, where there is such a place.
+    #[serde(default = "objects_after_default")]
+    pub objects_after_days: u16,
 }
 
 impl SharedLedgerConfig {
@@ -29,5 +36,37 @@ impl SharedLedgerConfig {
         for path in [&mut self.password_file, &mut self.ca_file] {
             *path = base.join(&*path);
         }
+        if let Some(objects) = &mut self.objects {
+            objects.resolve(base);
+        }
+    }
+}
+
+const fn objects_after_default() -> u16 {
+    7
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::super::storage::{LockMode, StorageConfig};
+    use super::*;
+
+    const SMALL: &str = include_str!("../../../../bailiwick.example.toml");
+    const SHARED: &str = "\n[ledger.postgres]\nhost = \"db.example\"\ndatabase = \"d\"\n\
+        user = \"u\"\npassword_file = \"p\"\nca_file = \"ca.pem\"\n\
+        [ledger.postgres.objects]\nkind = \"s3\"\nendpoint = \"https://s3.example\"\n\
+        region = \"r\"\nbucket = \"b\"\naccess_key_file = \"s3.key\"\nlock = \"governance\"\n";
+
+    #[test]
+    fn an_object_store_of_a_shared_ledger_is_declared_as_an_archive_is() {
+        let config = Config::parse(&format!("{SMALL}{SHARED}"), Path::new("etc/b.toml")).unwrap();
+        let shared = config.ledger.postgres.unwrap();
+        assert_eq!(shared.objects_after_days, 7);
+        let Some(StorageConfig::S3 { access_key_file, lock, .. }) = shared.objects else {
+            panic!("it is S3")
+        };
+        assert_eq!(access_key_file, Path::new("etc/s3.key"));
+        assert_eq!(lock, LockMode::Governance);
     }
 }

@@ -2,6 +2,8 @@
 //! simulator takes seconds to start. Every request is signed, and the simulator holds the signature.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
+mod objects;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
