@@ -32,12 +32,14 @@ pub enum Event {
     LedgerRecovered {
         refused: u64,
     },
-    /// The ledger's volume is filled up to so many percent: it is time to make room.
+    /// The ledger's volume, or its database, is filled up to so many percent: it is time to make room.
     LedgerNearlyFull {
         percent: u8,
         free_bytes: u64,
         /// If it goes on filling as it did.
         full_in_days: Option<u64>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        database: bool,
     },
     /// Nobody had anything to record for an hour, or records were refused: tried whether they are taken.
     LedgerChecked,

@@ -195,7 +195,15 @@ impl Ledger {
     /// How full the ledger's volume is, as of the last look at it; `None` before the first, and on
     /// a disk that does not tell.
     pub fn capacity(&self) -> Option<Capacity> {
-        self.0.watch.capacity()
+        let [volume, _] = self.0.watch.capacity();
+        volume
+    }
+
+    /// How full the ledger's database is, of the size that it was given; `None` where it was given none, and
+    /// without a database.
+    pub fn database_capacity(&self) -> Option<Capacity> {
+        let [_, database] = self.0.watch.capacity();
+        database
     }
 
     #[cfg(test)]

@@ -59,7 +59,7 @@ mod words;
 mod writer;
 
 pub use background::LastVerification;
-pub use capacity::{Capacity, Space};
+pub use capacity::{Capacity, Room, Space};
 #[doc(hidden)]
 pub use disk::{Disk, SystemDisk};
 pub use error::{AppendError, Damage, DatabaseError, OpenError, ReadError};

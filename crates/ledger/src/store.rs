@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use keys::seal::SealingKey;
 
+use crate::capacity::Space;
 use crate::draft::Batch;
 use crate::envelope::{Bucket, Envelope};
 use crate::error::{AppendError, Damage, OpenError, ReadError};
@@ -128,6 +129,11 @@ pub(crate) trait Store: Send + Sync {
     /// where this store can't.
     fn verify(&self, _size: u64, _pace: &Pace<'_>) -> Option<Result<(), Damage>> {
         None
+    }
+
+    /// Room where the store is told how much it may take; waits for the database.
+    fn room(&self) -> Result<Option<Space>, ReadError> {
+        Ok(None)
     }
 
     /// How often to look for closed ranges that are to move to another kind of storage; `None` where there

@@ -16,11 +16,12 @@ impl Event {
             Self::LedgerRecovered { refused } => {
                 format!("recording works again after {}", counted(*refused, "refused record"))
             }
-            Self::LedgerNearlyFull { percent, full_in_days, .. } => {
+            Self::LedgerNearlyFull { percent, full_in_days, database, .. } => {
                 let days =
                     full_in_days.map(|days| format!(", and full in {}", counted(days, "day")));
                 let days = days.unwrap_or_default();
-                format!("found the ledger's volume {percent} % full{days}")
+                let what = if *database { "database" } else { "volume" };
+                format!("found the ledger's {what} {percent} % full{days}")
             }
             Self::LedgerChecked => "found that the ledger takes records".to_owned(),
             Self::ServiceStarted { version, address } => {

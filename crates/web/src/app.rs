@@ -268,7 +268,8 @@ impl Agency {
                 "The audit ledger has refused records since {since}, so nothing is released: {why}."
             ));
         }
-        let capacity = self.ledger.capacity().filter(Capacity::is_low)?;
+        let rooms = [self.ledger.capacity(), self.ledger.database_capacity()];
+        let capacity = rooms.into_iter().flatten().find(Capacity::is_low)?;
         Some(format!("Make room for the audit ledger: {}.", capacity.words()))
     }
 

@@ -88,7 +88,8 @@ pub fn database(
     });
     let objects = storage.transpose().map_err(SharedLedgerError::Storage)?;
     let dial = dial(declared, Arc::clone(clock))?;
-    Ok(ledger::Database { dial, waits: Waits::default(), objects })
+    let bytes_max = declared.size_max_gib.map(|gib| u64::from(gib) << 30);
+    Ok(ledger::Database { dial, waits: Waits::default(), bytes_max, objects })
 }
 
 struct Database {

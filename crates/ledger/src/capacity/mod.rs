@@ -1,4 +1,5 @@
-//! How full the ledger's volume is, how fast it fills, and when somebody must know (AU-4, AU-5).
+//! How full the ledger's volume and its database are, how fast they fill, and when somebody must know
+//! (AU-4, AU-5).
 //!
 //! What stays true: at the set percentage, and while records are refused, an alarm is raised at
 //! once and again every hour; a ledger that nobody writes to is tried every hour, so that a
@@ -6,6 +7,7 @@
 //! [`Capacity`] and [`crate::Health`] say to the pages. Nothing is sent anywhere from here.
 
 mod growth;
+mod room;
 mod watch;
 
 use jiff::Timestamp;
@@ -24,9 +26,28 @@ pub struct Space {
     pub files: Option<(u64, u64)>,
 }
 
-/// The ledger's volume at a moment. What else lies on it counts too; a quota does not show.
+/// What fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// The volume of the ledger's folder. What else lies on it counts too; a quota does not show.
+    Volume,
+    /// The database that has it, against the size that the agency gave it: its disk can't be seen.
+    Database,
+}
+
+impl Room {
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Volume => "volume",
+            Self::Database => "database",
+        }
+    }
+}
+
+/// The room for the ledger at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
+    pub of: Room,
     pub at: Timestamp,
     pub bytes: u64,
     pub free_bytes: u64,
@@ -42,10 +63,17 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    pub(crate) fn new(at: Timestamp, space: &Space, warn_percent: u8, growth: &Growth) -> Self {
+    pub(crate) fn new(
+        of: Room,
+        at: Timestamp,
+        space: &Space,
+        warn_percent: u8,
+        growth: &Growth,
+    ) -> Self {
         let bytes_per_day = growth.bytes_per_day();
         let full_in_days = bytes_per_day.and_then(|per_day| space.free_bytes.checked_div(per_day));
         Self {
+            of,
             at,
             bytes: space.bytes,
             free_bytes: space.free_bytes,
@@ -63,7 +91,7 @@ impl Capacity {
 
     /// The state in plain words: `the ledger's volume is 93 % full and has room for 12 days`.
     pub fn words(&self) -> String {
-        let used = format!("the ledger's volume is {} % full", self.used_percent);
+        let used = format!("the ledger's {} is {} % full", self.of.words(), self.used_percent);
         match self.full_in_days {
             None => used,
             Some(0) => format!("{used} and has no room for another day"),

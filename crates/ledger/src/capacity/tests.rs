@@ -110,16 +110,17 @@ fn a_volume_that_fills_raises_an_alarm_at_once_and_every_hour_until_there_is_roo
     let world = world(|_| {});
     world.begin_segments();
     let mut looks = world.ledger.looks();
-    assert_eq!(looks.look(), None, "this disk has no end");
+    assert_eq!(looks.look(), [None, None], "this disk has no end");
     world.disk.leave_room(40_000);
     let size = world.ledger.size();
-    let capacity = looks.look().unwrap();
+    let capacity = looks.look()[0].unwrap();
     assert!(capacity.is_low(), "{capacity:?}");
     world.wait_for(size + 1);
     let alarm = Event::LedgerNearlyFull {
         percent: capacity.used_percent,
         free_bytes: capacity.free_bytes,
         full_in_days: None,
+        database: false,
     };
     assert_eq!(world.events(&["ledger-nearly-full"]), [alarm]);
 
@@ -133,7 +134,7 @@ fn a_volume_that_fills_raises_an_alarm_at_once_and_every_hour_until_there_is_roo
 
     world.disk.leave_room(100 << 20);
     world.clock.advance(HOUR * 2);
-    assert!(!looks.look().unwrap().is_low());
+    assert!(!looks.look()[0].unwrap().is_low());
     world.disk.leave_room(40_000);
     looks.look();
     let begun = Instant::now();

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Capacity, Growth, Space};
+use super::room::Filling;
+use super::{Capacity, Room};
 use crate::error::AppendError;
 use crate::event::Event;
 use crate::ledger::enqueue;
@@ -24,10 +25,9 @@ const TRY_WAIT: Duration = Duration::from_secs(10);
 pub(crate) struct Looks {
     fixed: Arc<Fixed>,
     queue: Arc<Queue>,
-    growth: Growth,
-    low: Alarm,
+    volume: Filling,
+    database: Filling,
     refusing: Alarm,
-    unreadable: Alarm,
     /// Entries at the last look that found a new one, and when that was.
     size: (u64, Timestamp),
     /// Records of ours that are on their way, one of a sort.
@@ -36,13 +36,13 @@ pub(crate) struct Looks {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
-    Low,
+    Low(Room),
     Check,
 }
 
 /// Raised at once, and again each hour while it lasts.
 #[derive(Debug, Default)]
-struct Alarm(Option<Timestamp>);
+pub(super) struct Alarm(Option<Timestamp>);
 
 impl Alarm {
     fn is_due(&self, now: Timestamp) -> bool {
@@ -51,7 +51,7 @@ impl Alarm {
     }
 
     /// Whether it is to be raised now, while `lasts`; it counts as raised then.
-    fn rings(&mut self, lasts: bool, now: Timestamp) -> bool {
+    pub(super) fn rings(&mut self, lasts: bool, now: Timestamp) -> bool {
         if !lasts {
             self.0 = None;
             return false;
@@ -67,13 +67,13 @@ impl Alarm {
 impl Looks {
     pub(crate) fn new(fixed: Arc<Fixed>, queue: Arc<Queue>) -> Self {
         let size = (fixed.shared.read().size(), fixed.clock.now());
-        let (low, refusing, unreadable) = Default::default();
-        let (growth, sent) = (Growth::default(), Vec::new());
-        Self { fixed, queue, growth, low, refusing, unreadable, size, sent }
+        let (volume, database) = (Filling::new(Room::Volume), Filling::new(Room::Database));
+        let (refusing, sent) = (Alarm::default(), Vec::new());
+        Self { fixed, queue, volume, database, refusing, size, sent }
     }
 
-    /// One look; gives what it saw of the volume.
-    pub(crate) fn look(&mut self) -> Option<Capacity> {
+    /// One look; gives what it saw of the volume, and of the database.
+    pub(crate) fn look(&mut self) -> [Option<Capacity>; 2] {
         let now = self.fixed.clock.now();
         self.settle();
         // Before the volume is asked: where the disk hangs, that never answers.
@@ -85,11 +85,18 @@ impl Looks {
             tracing::error!(%since, why, "the ledger refuses records, so nothing is released");
         }
         self.check(refusing, now);
-        let capacity = self.measure(now);
-        if let Some(capacity) = &capacity {
+        let seen = self.measure(now);
+        for capacity in seen.iter().flatten() {
             self.warn(capacity, now);
         }
-        capacity
+        seen
+    }
+
+    fn filling(&mut self, of: Room) -> &mut Filling {
+        match of {
+            Room::Volume => &mut self.volume,
+            Room::Database => &mut self.database,
+        }
     }
 
     /// What became of the records that were sent.
@@ -106,9 +113,9 @@ impl Looks {
     fn note_refusal(&mut self, error: &AppendError, what: Sent) {
         let error = error as &dyn std::error::Error;
         tracing::error!(error, ?what, "the ledger did not take a record of its own");
-        if what == Sent::Low {
+        if let Sent::Low(of) = what {
             // Not on record: the next look raises it anew.
-            self.low = Alarm::default();
+            self.filling(of).low = Alarm::default();
         }
     }
 
@@ -116,28 +123,25 @@ impl Looks {
         self.sent.iter().any(|(_, sent)| *sent == what)
     }
 
-    fn measure(&mut self, now: Timestamp) -> Option<Capacity> {
+    fn measure(&mut self, now: Timestamp) -> [Option<Capacity>; 2] {
+        let with = (now, self.fixed.settings.capacity_warn_percent);
         let place = &self.fixed.place;
-        let space = match place.disk.space(&place.folder) {
-            Ok(space) => space,
-            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => return None,
-            Err(error) => {
-                if self.unreadable.rings(true, now) {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "the ledger's volume does not say how full it is");
-                }
-                return None;
-            }
+        let volume = match place.disk.space(&place.folder) {
+            Ok(space) => Ok(Some(space)),
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => Ok(None),
+            Err(error) => Err(error),
         };
-        self.unreadable.rings(false, now);
-        let Space { bytes, free_bytes, .. } = space;
-        self.growth.note(now, bytes.saturating_sub(free_bytes));
-        let percent = self.fixed.settings.capacity_warn_percent;
-        Some(Capacity::new(now, &space, percent, &self.growth))
+        let volume = volume.as_ref().copied().map_err(|it| it as &(dyn std::error::Error + 'static));
+        let volume = self.volume.note(volume, with);
+        let database = self.fixed.store.room();
+        let database = database.as_ref().copied();
+        let database = database.map_err(|it| it as &(dyn std::error::Error + 'static));
+        [volume, self.database.note(database, with)]
     }
 
     fn warn(&mut self, capacity: &Capacity, now: Timestamp) {
-        if self.is_under_way(Sent::Low) || !self.low.rings(capacity.is_low(), now) {
+        let of = capacity.of;
+        if self.is_under_way(Sent::Low(of)) || !self.filling(of).low.rings(capacity.is_low(), now) {
             return;
         }
         let (used, free) = (capacity.used_percent, capacity.free_bytes);
@@ -147,8 +151,9 @@ impl Looks {
                 percent: used,
                 free_bytes: free,
                 full_in_days: capacity.full_in_days,
+                database: of == Room::Database,
             },
-            Sent::Low,
+            Sent::Low(of),
         );
     }
 
@@ -174,7 +179,7 @@ impl Looks {
 
 #[derive(Default)]
 struct Seen {
-    capacity: Mutex<Option<Capacity>>,
+    capacity: Mutex<[Option<Capacity>; 2]>,
     closing: Mutex<bool>,
     changed: Condvar,
 }
@@ -194,8 +199,9 @@ impl Watch {
         Ok(Self { seen, thread: Mutex::new(Some(thread)) })
     }
 
-    /// What was seen last; `None` before the first look, and where the disk does not tell.
-    pub(crate) fn capacity(&self) -> Option<Capacity> {
+    /// What was seen last of the volume and of the database; `None` before the first look, and where it
+    /// does not tell.
+    pub(crate) fn capacity(&self) -> [Option<Capacity>; 2] {
         *self.seen.capacity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

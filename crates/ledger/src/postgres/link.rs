@@ -52,6 +52,8 @@ pub trait Dial: Send + Sync {
 pub struct Database {
     pub dial: Arc<dyn Dial>,
     pub waits: Waits,
+    /// The size that the database may have; `None` watches none.
+    pub bytes_max: Option<u64>,
     /// Where closed ranges of the ledger go; `None` keeps everything in the database.
     pub objects: Option<ObjectStorage>,
 }
@@ -59,7 +61,7 @@ pub struct Database {
 impl Database {
     /// One that keeps everything itself.
     pub fn new(dial: Arc<dyn Dial>) -> Self {
-        Self { dial, waits: Waits::default(), objects: None }
+        Self { dial, waits: Waits::default(), bytes_max: None, objects: None }
     }
 }
 

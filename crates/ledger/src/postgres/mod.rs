@@ -31,6 +31,7 @@ use jiff::Timestamp;
 use keys::Random;
 use keys::seal::SealingKey;
 
+use crate::capacity::Space;
 use crate::envelope::{Bucket, Envelope};
 use crate::error::{AppendError, Damage, OpenError, ReadError};
 use crate::identity::Identity;
@@ -64,6 +65,8 @@ pub(crate) struct Postgres {
     /// The master under which buckets' keys are wrapped.
     master: SealingKey,
     random: Arc<dyn Random>,
+    /// The size that the database may have.
+    bytes_max: Option<u64>,
     /// Where closed ranges go.
     objects: Option<Arc<Objects>>,
     /// The connection of those who read.
@@ -122,6 +125,12 @@ impl Store for Postgres {
 
     fn verify(&self, size: u64, pace: &Pace<'_>) -> Option<Result<(), Damage>> {
         Some(self.verify_all(size, pace))
+    }
+
+    fn room(&self) -> Result<Option<Space>, ReadError> {
+        let Some(bytes) = self.bytes_max else { return Ok(None) };
+        let used = self.database_bytes()?;
+        Ok(Some(Space { bytes, free_bytes: bytes.saturating_sub(used), files: None }))
     }
 
     fn shelve_wait(&self) -> Option<Duration> {

@@ -56,7 +56,7 @@ impl Found {
         create: bool,
     ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Database { source: Arc::new(source) };
-        let Database { dial, waits, objects } = database;
+        let Database { dial, waits, bytes_max, objects } = database;
         let (hands, address) = (Hands::new().map_err(failed)?, Address { dial, waits });
         let (at, made) = (address.clone(), create.then(|| new.clone()));
         let work = async move { schema::identity(&at.connect().await?, made.as_ref()).await };
@@ -70,6 +70,7 @@ impl Found {
         }
         let objects = objects.map(|it| Objects::new(it, &identity.id).map(Arc::new));
         let store = Postgres {
+            bytes_max,
             objects: objects.transpose().map_err(failed)?,
             address,
             hands,

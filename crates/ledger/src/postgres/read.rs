@@ -101,6 +101,13 @@ impl Postgres {
         Ok(Sealed { bytes: record.sealed.to_vec(), bucket, place })
     }
 
+    /// Bytes that the database takes up, with its indexes and what is not vacuumed yet.
+    pub(super) fn database_bytes(&self) -> Result<u64, DatabaseError> {
+        let rows = self.ask(Ask::Room, "tell its size", Vec::new)?;
+        let row = rows.first().ok_or(DatabaseError::NoRow { table: "pg_database_size" })?;
+        Ok(u64::try_from(column::<i64>(row, 0)?).unwrap_or(0))
+    }
+
     pub(super) fn find_key(&self, bucket: Bucket) -> Result<Option<SealingKey>, ReadError> {
         if let Some(key) = self.known_key(bucket) {
             return Ok(Some(key));

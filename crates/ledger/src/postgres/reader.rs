@@ -67,11 +67,14 @@ pub(super) enum Ask {
     /// Tiles that are to go there, some at a time.
     FullTiles,
     DropTile,
+    /// Bytes that the database takes up.
+    Room,
 }
 
 /// Those about the object store are in `objects`.
-const SQL: [(Ask, &str); 22] = [
+const SQL: [(Ask, &str); 23] = [
     (Ask::Head, HEAD),
+    (Ask::Room, "select pg_database_size(current_database())"),
     (
         Ask::Envelope,
         // A frame's header has 208 bytes, and each envelope two bytes of length before it.

@@ -87,6 +87,7 @@ impl Postgres {
             hands: Hands::new()?,
             place: self.place.clone(),
             identity: self.identity.clone(),
+            bytes_max: self.bytes_max,
             objects: self.objects.clone(),
             master: self.master.clone(),
             random: Arc::clone(&self.random),

@@ -27,7 +27,12 @@ fn all() -> Vec<Event> {
         Event::LedgerOpened { version: text("0.1.0"), module: text("AWS-LC FIPS 4.0.0") },
         Event::LedgerStalled { reason: text("no room") },
         Event::LedgerRecovered { refused: 1 },
-        Event::LedgerNearlyFull { percent: 93, free_bytes: 7 << 30, full_in_days: Some(12) },
+        Event::LedgerNearlyFull {
+            percent: 93,
+            free_bytes: 7 << 30,
+            full_in_days: Some(12),
+            database: false,
+        },
         Event::LedgerChecked,
         Event::ServiceStarted { version: text("0.1.0"), address: text("127.0.0.1:8080") },
         Event::ServiceStopped,

@@ -29,6 +29,7 @@ mod interleaved;
 mod oracle;
 mod python;
 mod shared;
+mod shared_capacity;
 mod shared_disposal;
 mod shared_failover;
 mod shared_faults;

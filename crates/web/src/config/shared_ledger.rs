@@ -23,6 +23,9 @@ pub struct SharedLedgerConfig {
     pub password_file: PathBuf,
     /// The CA (PEM) that the server's certificate must come from.
     pub ca_file: PathBuf,
+    /// The size that the database may have, in GiB: from `capacity_warn_percent` of it on there is an
+    /// alarm. Without it none is raised, for the server's disk can't be seen.
+    pub size_max_gib: Option<u32>,
     /// Where closed ranges of the ledger go; without it everything stays in the database.
     pub objects: Option<StorageConfig>,
     /// Days that what was recorded stays in the database at least, where there is such a place.

@@ -10,7 +10,7 @@ mod witnesses;
 use axum::extract::State;
 use gate::Print;
 use ledger::merkle::Hash;
-use ledger::{Capacity, Health, LastVerification};
+use ledger::{Capacity, Health, LastVerification, Room};
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
@@ -31,7 +31,7 @@ struct LedgerState {
     waiting: usize,
     witnesses: Witnesses,
     verified: Option<LastVerification>,
-    capacity: Option<Capacity>,
+    capacity: [Option<Capacity>; 2],
 }
 
 impl LedgerState {
@@ -49,7 +49,7 @@ impl LedgerState {
             waiting: ledger.waiting(),
             witnesses: Witnesses::of(agency),
             verified: ledger.last_verification(),
-            capacity: ledger.capacity(),
+            capacity: [ledger.capacity(), ledger.database_capacity()],
         }
     }
 }
@@ -96,8 +96,12 @@ fn figures(state: &LedgerState) -> Markup {
                         }
                     }
                 }
-                @if let Some(capacity) = &state.capacity {
-                    div class="stat" { dt { "Volume used" } dd { (capacity.used_percent) " %" } }
+                @for capacity in state.capacity.iter().flatten() {
+                    @let what = match capacity.of {
+                        Room::Volume => "Volume used",
+                        Room::Database => "Database used",
+                    };
+                    div class="stat" { dt { (what) } dd { (capacity.used_percent) " %" } }
                     @if let Some(days) = capacity.full_in_days {
                         div class="stat" { dt { "Days until it is full" } dd { (days) } }
                     }
