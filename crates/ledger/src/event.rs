@@ -36,7 +36,6 @@ pub enum Event {
     LedgerNearlyFull {
         percent: u8,
         free_bytes: u64,
-        /// If it goes on filling as it did.
         full_in_days: Option<u64>,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         database: bool,
@@ -103,8 +102,7 @@ pub enum Event {
         digest: String,
         outcome: String,
     },
-    /// A provider's transmitter told of a security event, and what follows from it here. `signal` is the
-    /// event's own name.
+    /// A provider told of a security event, and what follows here. `signal` is the event's own name.
     SignalReceived {
         stream: String,
         signal: String,

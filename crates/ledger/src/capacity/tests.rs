@@ -89,7 +89,7 @@ fn the_forecast_goes_by_the_last_week_and_waits_for_an_hour() {
     let mut growth = Growth::default();
     growth.note(begin(), 9200);
     growth.note(begin() + HOUR * 24, 9300);
-    let capacity = Capacity::new(begin(), &space, 90, &growth);
+    let capacity = Capacity::new(Room::Volume, begin(), &space, 90, &growth);
     assert_eq!((capacity.bytes_per_day, capacity.full_in_days), (Some(100), Some(7)));
     assert_eq!(capacity.words(), "the ledger's volume is 93 % full and has room for 7 days");
     assert!(capacity.is_low() && !Capacity { warn_percent: 94, ..capacity }.is_low());

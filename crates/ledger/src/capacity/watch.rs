@@ -131,7 +131,8 @@ impl Looks {
             Err(error) if error.kind() == std::io::ErrorKind::Unsupported => Ok(None),
             Err(error) => Err(error),
         };
-        let volume = volume.as_ref().copied().map_err(|it| it as &(dyn std::error::Error + 'static));
+        let volume =
+            volume.as_ref().copied().map_err(|it| it as &(dyn std::error::Error + 'static));
         let volume = self.volume.note(volume, with);
         let database = self.fixed.store.room();
         let database = database.as_ref().copied();

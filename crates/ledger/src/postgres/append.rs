@@ -72,13 +72,15 @@ struct Rows {
 impl Rows {
     fn of(before: &Head, batch: &Batch) -> Option<Self> {
         let each = &batch.envelopes;
+        // An import has none in the place of what was disposed of.
+        let there = || each.iter().zip(&batch.bodies).filter(|(_, body)| !body.is_empty());
         Some(Self {
             first: number(before.size()),
             count: i32::try_from(each.len()).ok()?,
             frame: batch.frame.clone(),
-            entries: each.iter().map(|it| number(it.entry)).collect(),
-            buckets: each.iter().map(|it| it.bucket.name()).collect(),
-            bodies: batch.bodies.clone(),
+            entries: there().map(|(it, _)| number(it.entry)).collect(),
+            buckets: there().map(|(it, _)| it.bucket.name()).collect(),
+            bodies: there().map(|(_, body)| body.clone()).collect(),
             head: batch.head.clone(),
             digest_before: before.digest,
         })

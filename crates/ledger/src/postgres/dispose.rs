@@ -152,12 +152,19 @@ impl Postgres {
         self.destroy_bucket(held)?;
         let key = SealingKey::generate(self.random.as_ref());
         let key = key.map_err(|source| keys_failed("make a bucket's key", source))?;
-        Ok(Box::new(Copy { store: self, held, key, entries: Vec::new(), records: Vec::new() }))
+        Ok(Box::new(self.begin_copy_under(held, key)))
+    }
+}
+
+impl Postgres {
+    /// A copy whose key is known. Of a try that was cut short it keeps what is there.
+    pub(super) fn begin_copy_under(&self, held: Bucket, key: SealingKey) -> Copy<'_> {
+        Copy { store: self, held, key, entries: Vec::new(), records: Vec::new() }
     }
 }
 
 /// A copy for a hold while it is written.
-struct Copy<'a> {
+pub(super) struct Copy<'a> {
     store: &'a Postgres,
     held: Bucket,
     key: SealingKey,

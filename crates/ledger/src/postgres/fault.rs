@@ -37,8 +37,6 @@ pub enum DatabaseError {
         #[source]
         source: Box<Self>,
     },
-    #[error("something was disposed of in the ledger, and an import does not take that along yet")]
-    Disposed,
     #[error("the database has another ledger already, or has gone on from this one")]
     OtherLedger,
     #[error("there is no ledger in the database")]

@@ -2,7 +2,8 @@
 //! goes on there as the log that it was.
 //!
 //! Invariants: the folder is locked, mended as at any opening, and not changed. What was cut short is gone on
-//! with; a database that has another log, or has gone on, is refused.
+//! with; a database that has another log, or has gone on, is refused. Documents of disposals come last, when
+//! the log that commits to them and the copies that they lead to are there.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use keys::{Clock, Random};
 
 use super::export::{encoded, unwritten};
 use super::link::Database;
-use super::open::Found;
+use super::open::{Found, open_half};
 use super::reader::{Ask, Bound};
 use super::schema::number;
 use super::{DatabaseError, Postgres, damaged};
@@ -26,9 +27,10 @@ use crate::identity::{
 };
 use crate::local::{Local, Place, identity, notes_of};
 use crate::note::Checkpoint;
+use crate::record::EntryNumber;
 use crate::scan::{Fault, scan_log};
 use crate::settings::{LedgerKeys, Settings};
-use crate::store::{Appender, Head, Reserve, Store};
+use crate::store::{Appender, Head, Holding as _, Reserve, Store};
 
 const CHECKPOINTS_BYTES_MAX: u64 = 1 << 30;
 
@@ -38,8 +40,8 @@ const CHECKPOINTS_BYTES_MAX: u64 = 1 << 30;
 /// goes on in the database.
 ///
 /// # Errors
-/// No ledger in the folder, or one that another process has; [`DatabaseError::Disposed`],
-/// [`DatabaseError::OtherLedger`]; damage, with its place.
+/// No ledger in the folder, or one that another process has; [`DatabaseError::OtherLedger`]; damage, with its
+/// place.
 pub fn import_folder(
     database: Database,
     settings: &Settings,
@@ -58,16 +60,15 @@ pub fn import_folder(
     let known = identity(&place, settings, keys, clock, random.as_ref())?;
     let local = Arc::new(Local::new(&place, settings, &known, keys, Arc::clone(random), &lock));
     let mut from = Arc::clone(&local).open()?;
-    if local.moved().all().next().is_some() {
-        return Err(refused(DatabaseError::Disposed));
-    }
     let found = Found::of(database, &place, keys, random, &known, true)?;
     if found.identity != known {
         return Err(refused(DatabaseError::OtherLedger));
     }
     let store = Arc::new(found.store);
-    store.import_keys(&place, &local.buckets())?;
-    let opened = Arc::clone(&store).open()?;
+    let moved = local.moved();
+    let buckets = local.buckets().into_iter().filter(|it| !moved.is_leftover(*it));
+    store.import_keys(&place, &buckets.collect::<Vec<_>>())?;
+    let opened = open_half(&store)?;
     let end = from.head.clone();
     let mut copying =
         Copying { local: &local, store: &store, into: opened.appender, have: opened.head };
@@ -75,6 +76,7 @@ pub fn import_folder(
     if head != end {
         return Err(damaged("head", end.size(), None, "the folder's log ends elsewhere").into());
     }
+    store.import_disposed(&local)?;
     store.import_checkpoints(&place, &known)?;
     copying.into.close().map_err(unwritten)?;
     from.appender.close().map_err(unwritten)?;
@@ -156,14 +158,17 @@ impl Copying<'_> {
         Ok(next)
     }
 
+    /// An entry's body; nothing where it was disposed of, or where a hold keeps it in a copy.
     fn body(&self, envelope: &Envelope) -> Result<Vec<u8>, ReadError> {
-        let missing = || {
-            let what = "the body of an entry is missing";
+        let long = || {
+            let what = "the body is longer than any";
             damaged("body", envelope.entry, Some(envelope.entry), what)
         };
-        let sealed = self.local.body(envelope)?.ok_or_else(missing)?;
+        let Some(sealed) = self.local.body(envelope)?.filter(|it| it.bucket.held == 0) else {
+            return Ok(Vec::new());
+        };
         let record = BodyRecord { entry: envelope.entry, sealed: &sealed.bytes };
-        record.encode().ok_or_else(missing)
+        record.encode().ok_or_else(long)
     }
 }
 
@@ -175,6 +180,43 @@ impl Postgres {
             self.ask(Ask::PutKey, "keep a bucket's key", values).map_err(ReadError::from)?;
         }
         Ok(())
+    }
+
+    /// Takes in what holds keep, and then the documents that lead there.
+    fn import_disposed(&self, local: &Local) -> Result<(), OpenError> {
+        let moved = local.moved();
+        for disposed in moved.all() {
+            let held = disposed.statement.bucket.next_held();
+            let held = held.filter(|it| !disposed.kept.is_empty() && moved.get(*it).is_none());
+            if let Some(held) = held {
+                self.import_held(local, held)?;
+            }
+        }
+        for disposed in moved.all() {
+            self.put_document(disposed).map_err(unwritten)?;
+        }
+        Ok(())
+    }
+
+    fn import_held(&self, local: &Local, held: Bucket) -> Result<(), OpenError> {
+        let missing = || {
+            let what = "the key of the body's bucket is missing";
+            Damage::new(&format!("{KEYS}/{}.key", held.name()), 0, None, what)
+        };
+        let key = local.key(held)?.ok_or_else(missing)?;
+        let mut copy = Box::new(self.begin_copy_under(held, key));
+        let mut failure = None;
+        let read = local.bodies(held, &mut |entry, sealed, _| {
+            copy.put(entry, sealed).map_err(|error| {
+                failure = Some(error);
+                ReadError::NoEntry { entry: EntryNumber(entry), size: 0 }
+            })
+        });
+        match failure {
+            Some(failure) => return Err(unwritten(failure)),
+            None => read?,
+        }
+        copy.finish().map_err(unwritten)
     }
 
     fn import_checkpoints(&self, place: &Place, known: &Identity) -> Result<(), OpenError> {

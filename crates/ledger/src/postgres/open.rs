@@ -90,6 +90,13 @@ impl Found {
 /// Opens it for writing. The head is read under its lock: whatever an earlier connection of this
 /// process had on its way is decided by then.
 pub(super) fn open(store: &Arc<Postgres>) -> Result<Opened, OpenError> {
+    let opened = open_half(store)?;
+    store.check_last_body(&opened.head)?;
+    Ok(opened)
+}
+
+/// As [`open`], of a log that is being taken in: the documents that say which bodies are gone come last.
+pub(super) fn open_half(store: &Arc<Postgres>) -> Result<Opened, OpenError> {
     let failed = |source| OpenError::Database { source: Arc::new(source) };
     let address = store.address.clone();
     let work = async move {
@@ -135,7 +142,7 @@ impl Postgres {
         self.known(schema::head_of(row)?)
     }
 
-    /// The last frame and the last body are those that the head speaks of.
+    /// The last frame is the one that the head speaks of.
     fn check_last(&self, head: &Head) -> Result<(), ReadError> {
         let Some(last) = head.size().checked_sub(1) else { return Ok(()) };
         let frames = self.frames(last)?;
@@ -148,6 +155,11 @@ impl Postgres {
             let what = "the last frame is not the one that the head speaks of";
             return Err(damaged("frames", last, Some(last), what));
         }
+        Ok(())
+    }
+
+    fn check_last_body(&self, head: &Head) -> Result<(), ReadError> {
+        let Some(last) = head.size().checked_sub(1) else { return Ok(()) };
         self.body(&self.find_envelope(last)?.0).map(|_| ())
     }
 

@@ -47,7 +47,7 @@ impl Postgres {
     pub(super) fn verify_all(&self, size: u64, pace: &Pace<'_>) -> Result<(), Damage> {
         let mut so_far: Option<SoFar> = None;
         loop {
-            let verified = self.apart().map_err(ReadError::from).and_then(|it| {
+            let verified = self.apart_and_fresh().map_err(ReadError::from).and_then(|it| {
                 let so_far = match &mut so_far {
                     Some(so_far) => so_far,
                     None => so_far.insert(SoFar::begin(it.documents()?)?),
@@ -96,6 +96,11 @@ impl Postgres {
             moved: RwLock::new(self.moved_now()),
             edges: RwLock::default(),
         })
+    }
+
+    fn apart_and_fresh(&self) -> Result<Self, DatabaseError> {
+        let objects = self.objects.as_ref().map(|it| it.apart().map(Arc::new)).transpose()?;
+        Ok(Self { objects, ..self.apart()? })
     }
 
     /// Waits a little; `false` when it is to end.

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use keys::{FixedClock, SystemRandom};
-use ledger::format::Bucket;
+use ::keys::{Clock as _, FixedClock, SystemRandom};
+use ledger::retention::HoldScope;
 use ledger::testing::{keys, settings};
 use ledger::{DatabaseError, EntryNumber, Ledger, OpenError, VerifyOptions};
 
+use crate::both_disposal::{held_bucket, home_bucket, is_gone};
 use crate::common::{append, clock, number_in, numbered, record, released, time};
 use crate::database::{Base, Server};
 use crate::disposed::order;
@@ -101,7 +102,7 @@ fn an_import_that_is_cut_anywhere_goes_on_where_it_was() {
 }
 
 #[test]
-fn nothing_is_imported_over_another_ledger_or_without_what_was_disposed_of() {
+fn nothing_is_imported_over_another_ledger() {
     let Some(server) = Server::start() else { return };
     let (base, clock) = (server.base("other"), clock());
     let nothing: &Base<'_> = &server.base("nothing");
@@ -118,13 +119,76 @@ fn nothing_is_imported_over_another_ledger_or_without_what_was_disposed_of() {
     drop(base.open_as("one", base.dial(), &clock).unwrap());
     let refusal = refused(base.import(base.dial(), &folder));
     assert!(matches!(*refusal, DatabaseError::OtherLedger), "{refusal}");
+}
 
-    clock.set(time("2029-12-01T00:00:00Z"));
+/// A folder whose ledger has disposed of a bucket but for what a hold keeps, and then of some of that.
+fn disposed(base: &Base<'_>, clock: &FixedClock) -> (std::path::PathBuf, u64) {
+    let folder = base.folder("before");
+    std::fs::create_dir_all(&folder).unwrap();
+    let clock = Arc::new(FixedClock::new(clock.now()));
     let ledger = open(&folder, &clock);
-    let bucket = Bucket::parse("standard-2029-11").unwrap();
-    ledger.dispose(bucket, order("schedule 12-3")).unwrap();
+    for number in 0..9 {
+        append(&ledger, record(released(number))).unwrap();
+    }
+    for (name, first, last) in [("lit-1", 2, 4), ("lit-2", 4, 5)] {
+        let what = HoldScope::Entries { first, last };
+        ledger.place_hold(name, what, None, order("court")).unwrap();
+    }
+    clock.set(time("2029-12-01T00:00:00Z"));
+    ledger.dispose(home_bucket(), order("schedule 12-3")).unwrap();
+    ledger.release_hold("lit-1", order("court")).unwrap();
+    ledger.dispose(held_bucket(), order("schedule 12-3")).unwrap();
+    fill(&ledger, 0..20);
+    let size = ledger.size();
     ledger.close().unwrap();
-    drop(ledger);
-    let refusal = refused(nothing.import(nothing.dial(), &folder));
-    assert!(matches!(*refusal, DatabaseError::Disposed), "{refusal}");
+    (folder, size)
+}
+
+fn is_as_it_was(ledger: &Ledger) {
+    assert!((0..9).all(|entry| is_gone(ledger, entry) != [4, 5].contains(&entry)));
+    assert_eq!(ledger.read(EntryNumber(4)).unwrap().record.event, released(4));
+    assert_eq!(ledger.verify().unwrap().result, Ok(()));
+}
+
+#[test]
+fn what_was_disposed_of_stays_gone_in_the_database_and_what_a_hold_keeps_comes_along() {
+    let Some(server) = Server::start() else { return };
+    let (base, clock) = (server.base("disposals"), clock());
+    let (folder, size) = disposed(&base, &clock);
+    assert_eq!(base.import(base.dial(), &folder).unwrap(), size);
+    assert_eq!(base.import(base.dial(), &folder).unwrap(), size, "twice is once");
+    clock.set(time("2029-12-02T00:00:00Z"));
+    let ledger = base.open_as("one", base.dial(), &clock).unwrap();
+    is_as_it_was(&ledger);
+    append(&ledger, numbered(1)).unwrap();
+    // The hold goes on holding there, and can be released there.
+    ledger.release_hold("lit-2", order("court")).unwrap();
+    ledger.dispose(held_bucket().next_held().unwrap(), order("schedule 12-3")).unwrap();
+    assert!((0..9).all(|entry| is_gone(&ledger, entry)));
+    let size = ledger.size();
+    ledger.close().unwrap();
+    let verified = base.exported("back", size);
+    assert_eq!((verified.disposed, verified.leftover), (3, Vec::new()));
+}
+
+#[test]
+fn an_import_with_disposals_that_is_cut_anywhere_goes_on_where_it_was() {
+    let Some(server) = Server::start() else { return };
+    let (base, clock) = (server.base("cutdisposals"), clock());
+    let (folder, size) = disposed(&base, &clock);
+    let mut failed = 0;
+    for writes in (20..).step_by(4) {
+        let dial = base.dial();
+        dial.what.cut_once_after_writes(writes);
+        match base.import(dial, &folder) {
+            Ok(imported) => {
+                assert_eq!(imported, size);
+                break;
+            }
+            Err(_) => failed += 1,
+        }
+    }
+    assert!(failed > 3, "only {failed} tries were cut");
+    clock.set(time("2029-12-02T00:00:00Z"));
+    is_as_it_was(&base.open_quiet(base.dial(), &clock));
 }

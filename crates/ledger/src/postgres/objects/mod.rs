@@ -85,6 +85,17 @@ impl Objects {
         Ok(Self { storage, folder, hands, cache: Mutex::default(), swept: Mutex::default() })
     }
 
+    /// The same store with connections of its own and nothing read yet, for one who believes nothing.
+    pub(super) fn apart(&self) -> Result<Self, super::DatabaseError> {
+        Ok(Self {
+            storage: self.storage.clone(),
+            folder: self.folder.clone(),
+            hands: Hands::new()?,
+            cache: Mutex::default(),
+            swept: Mutex::default(),
+        })
+    }
+
     pub(super) fn wait(&self) -> Duration {
         self.storage.wait
     }

@@ -19,7 +19,7 @@ use crate::archive::grows_until;
 use crate::body::BodyRecord;
 use crate::envelope::Bucket;
 use crate::error::ReadError;
-use crate::kinds::DISPOSED;
+use crate::kinds::DISPOSITION_STARTED;
 use crate::shelf::ShelfError;
 use crate::source::Pace;
 
@@ -104,7 +104,7 @@ impl Postgres {
                 bytes.extend_from_slice(&encoded);
                 for envelope in &frame.envelopes {
                     until = envelope.bucket.due().max(until);
-                    if envelope.kind == DISPOSED.code {
+                    if envelope.kind == DISPOSITION_STARTED.code {
                         self.keep_envelope(envelope.entry, envelope.encode().to_vec())?;
                     }
                 }
