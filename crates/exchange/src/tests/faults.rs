@@ -1,6 +1,7 @@
 //! Each ledger write failing in turn, a full disk, and offers that are repeated or bent.
 
 use http::{Method, Request, StatusCode};
+use jiff::ToSpan;
 
 use super::*;
 use crate::protocol::{Answer, AnswerState, Fault, Offer, ROOT};
