@@ -19,7 +19,7 @@ use crate::recall::reason_of;
 use crate::{Caller, Exchange, ExchangeError};
 
 /// What is done when a parcel is destroyed, as the certificate says it.
-const METHOD: &str = "the parcel's files, which are encrypted to this agency's certificate, were removed \
+pub(crate) const METHOD: &str = "the parcel's files, which are encrypted to this agency's certificate, were removed \
                       from the store; nothing of it was ever stored unencrypted";
 
 /// Which parcels can be accepted or turned away.
@@ -32,7 +32,7 @@ impl Exchange {
     /// Accepts a parcel that was verified: from now on it can be opened.
     ///
     /// # Errors
-    /// [`ExchangeError::WrongState`] unless it waits for that; [`ExchangeError::Denied`],
+    /// [`ExchangeError::WrongState`] unless it waits for that and was scanned; [`ExchangeError::Denied`],
     /// [`ExchangeError::Unrecorded`], and then it waits as before.
     pub async fn accept_parcel(
         &self,
@@ -41,6 +41,7 @@ impl Exchange {
     ) -> Result<Incoming, ExchangeError> {
         let (mut row, permit) =
             self.decide(caller, exchange, Action::ReceiveParcel, "accept", &ARRIVED).await?;
+        self.open_to(&row, &permit).await?;
         let (exchange, parcel, partner) = names(&row);
         let event = Event::ParcelAccepted { exchange, parcel, partner };
         let act = self.act(caller, event, None).await?;
@@ -64,6 +65,7 @@ impl Exchange {
         let reason = reason_of(reason)?;
         let (mut row, permit) =
             self.decide(caller, exchange, Action::ReceiveParcel, "reject", &ARRIVED).await?;
+        self.not_on_hold(&row, &permit).await?;
         let event = Event::ParcelRefused {
             exchange: Some(row.exchange.to_string()),
             parcel: row.parcel.to_string(),
@@ -74,6 +76,7 @@ impl Exchange {
         let act = self.act(caller, event, Some(reason.clone())).await?;
         row.details.afterwards.rejected = Some(act.clone());
         row.details.inside = None;
+        row.details.scan = None;
         row.status = IncomingStatus::Refused.as_str().to_owned();
         row.holds_room = false;
         self.store_incoming_and_tell(&mut row, draft(&act, Matter::Rejected { reason })).await?;
@@ -96,6 +99,7 @@ impl Exchange {
         let reason = reason_of(reason)?;
         let (mut row, permit) =
             self.decide(caller, exchange, Action::DestroyParcel, "destroy", &STILL_HERE).await?;
+        self.not_on_hold(&row, &permit).await?;
         let (name, parcel, partner) = names(&row);
         let event = Event::ParcelDestroyed {
             exchange: name,
@@ -106,13 +110,23 @@ impl Exchange {
             reason: reason.clone(),
         };
         let act = self.act(caller, event, Some(reason)).await?;
-        row.details.afterwards.destroyed = Some(act);
-        row.details.inside = None;
-        row.status = IncomingStatus::Destroying.as_str().to_owned();
-        self.store_incoming(&mut row).await?;
+        self.order_destruction(&mut row, act).await?;
         self.close(vec![permit]).await?;
         self.finish_destruction(&mut row).await?;
         Incoming::of(row)
+    }
+
+    /// Stores that a parcel is to be destroyed, which is on record already.
+    pub(crate) async fn order_destruction(
+        &self,
+        row: &mut IncomingRow,
+        act: ActFacts,
+    ) -> Result<(), ExchangeError> {
+        row.details.afterwards.destroyed = Some(act);
+        row.details.inside = None;
+        row.details.scan = None;
+        row.status = IncomingStatus::Destroying.as_str().to_owned();
+        self.store_incoming(row).await
     }
 
     /// Keeps a parcel that its sender took back, and tells the sender why.
@@ -143,7 +157,10 @@ impl Exchange {
     }
 
     /// Removes the files, and only then calls it destroyed and has the certificate signed.
-    async fn finish_destruction(&self, row: &mut IncomingRow) -> Result<(), ExchangeError> {
+    pub(crate) async fn finish_destruction(
+        &self,
+        row: &mut IncomingRow,
+    ) -> Result<(), ExchangeError> {
         let (this, exchange) = (self.clone(), row.exchange);
         let removed = tokio::task::spawn_blocking(move || this.0.store.remove_incoming(exchange));
         let removed = removed.await.map_err(|_| ExchangeError::Stopped)?;
@@ -172,7 +189,7 @@ impl Exchange {
     }
 
     /// The parcel, and leave from the policy to decide about it, if it is one of which that can be decided.
-    async fn decide(
+    pub(crate) async fn decide(
         &self,
         caller: &Caller,
         exchange: Uuid,

@@ -175,7 +175,8 @@ impl Exchange {
         self.tend().await
     }
 
-    /// Drops offers that are over, finishes destructions, tells of numbers that never came, and reminds of
+    /// Drops offers that are over, finishes destructions, asks the malware scanner again, sees to parcels whose time is
+    /// over, tells of numbers that never came, and reminds of
     /// recalls.
     ///
     /// # Errors
@@ -184,6 +185,8 @@ impl Exchange {
         let mut first = FirstError::default();
         first.note("offers that are over are not all dropped", self.drop_expired().await);
         first.note("destructions are not all finished", self.destroy_on().await);
+        first.note("not everything was scanned", self.scan_on().await);
+        first.note("parcels whose time is over were not all seen to", self.keep_in_time().await);
         first.note("missing numbers were not all told of", self.tell_gaps().await);
         first.note("reminders were not all written", self.remind().await);
         first.end()

@@ -18,6 +18,7 @@ mod agreements;
 mod aloud;
 mod bandwidth;
 mod book;
+mod custody;
 mod delivery;
 mod depots;
 mod destruction;
@@ -28,6 +29,7 @@ mod exports;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod joint;
+mod keeping;
 mod model;
 mod nearest;
 mod notices;
@@ -35,11 +37,14 @@ mod notified;
 mod offers;
 mod opening;
 mod progress;
+mod proofs;
 mod protocol;
 mod push;
 mod recall;
 mod receive;
 mod record;
+mod scanner;
+mod scanning;
 mod sealing;
 mod settling;
 mod store;
@@ -75,6 +80,7 @@ pub use book::{
     Problem, Redistribution, Rule, Signatory, SignedDocument, Sort, Stricter, Terms,
     check_agreement, is_delivery_name,
 };
+pub use custody::ReceivedFrom;
 pub use depots::{
     Depot, DepotError, Laying, Load, LoadFile, Medium, MediumForm, PUSH, Route, Sftp, SftpTarget,
     Way,
@@ -89,7 +95,10 @@ pub use model::{
 pub use opening::Contents;
 pub use parcel::notice::Matter;
 pub use progress::{Phase, Progress};
+pub use proofs::Proved;
 pub use recall::recallable;
+pub use scanner::Scanner;
+pub use scanning::{Finding, ScanFacts, ScanSummary, ScanTrouble};
 pub use sealing::{Content, Fetched, SealItem};
 pub use settling::asked;
 pub use store::{Disk, DiskFile, SystemDisk};
@@ -116,6 +125,10 @@ pub struct Settings {
     /// How many bytes of parcels leave in a second, over all deliveries; as many as the line takes where it is `None`.
     pub bytes_per_second_max: Option<u64>,
     pub client: wire::ClientLimits,
+    /// Looks at what arrives, where the agency has one.
+    pub scanner: Option<Scanner>,
+    /// Whether the platform destroys parcels whose time is over; otherwise a person does.
+    pub destroy_when_due: bool,
 }
 
 impl Settings {
@@ -135,6 +148,8 @@ impl Settings {
                 head_bytes_max: 8 * 1024,
                 headers_max: 32,
             },
+            scanner: None,
+            destroy_when_due: false,
         }
     }
 }
@@ -189,6 +204,8 @@ pub(crate) struct Inner {
     progress: Mutex<HashMap<Uuid, watch::Sender<Progress>>>,
     /// Exports that are being sealed or sent, and exchanges that are being verified, by this process.
     busy: Mutex<std::collections::HashSet<Uuid>>,
+    /// Exchanges whose parcels are being scanned by this process.
+    scans: Mutex<std::collections::HashSet<Uuid>>,
     /// Rung when there may be work.
     bell: Notify,
     /// Rung for an export that is being sent and was taken back.
@@ -214,6 +231,7 @@ impl Exchange {
             began: std::time::Instant::now(),
             progress: Mutex::default(),
             busy: Mutex::default(),
+            scans: Mutex::default(),
             bell: Notify::new(),
             stops: Mutex::default(),
             tended: Mutex::default(),

@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use crate::afterwards::{Afterwards, RecallFacts, ToldFacts};
 use crate::error::ExchangeError;
+use crate::proofs::Proved;
+use crate::scanning::{ScanFacts, ScanSummary, ScanTrouble};
 
 macro_rules! states {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal;)+ }) => {
@@ -296,6 +298,9 @@ pub struct Inside {
     pub handling: Vec<String>,
     pub retention: Option<String>,
     pub files: Vec<ReceivedFile>,
+    /// How much of the custody record ledgers bear out; none where it is in another form.
+    #[serde(default)]
+    pub proved: Option<Proved>,
 }
 
 /// What the sealed column of an incoming parcel holds.
@@ -318,6 +323,12 @@ pub(crate) struct IncomingDetails {
     /// When the sender's offer ends, where it does.
     #[serde(default)]
     pub expires: Option<Timestamp>,
+    /// What the malware scanner said; none before it did.
+    #[serde(default)]
+    pub scan: Option<ScanFacts>,
+    /// Why it has not, where it was asked.
+    #[serde(default)]
+    pub scan_trouble: Option<ScanTrouble>,
     #[serde(default)]
     pub afterwards: Afterwards,
 }
@@ -346,6 +357,8 @@ pub struct Incoming {
     pub files: Option<usize>,
     pub receipt: Option<ReceiptFacts>,
     pub refusal: Option<RefusalFacts>,
+    pub scan: Option<ScanSummary>,
+    pub scan_trouble: Option<ScanTrouble>,
     /// What people here, and its sender, did about it since.
     pub afterwards: Afterwards,
 }
@@ -372,6 +385,8 @@ impl Incoming {
             files: details.inside.map(|inside| inside.files.len()),
             receipt: details.receipt,
             refusal: details.refusal,
+            scan: details.scan.as_ref().map(ScanSummary::of),
+            scan_trouble: details.scan_trouble,
             afterwards: details.afterwards,
         })
     }

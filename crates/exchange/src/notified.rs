@@ -328,6 +328,8 @@ fn never_came(guest: &Guest<'_>, notice: &Notice, recorded: &ledger::Receipt) ->
             receipt: None,
             refusal: None,
             expires: None,
+            scan: None,
+            scan_trouble: None,
             afterwards: Afterwards::default(),
         },
     }

@@ -163,6 +163,8 @@ impl Exchange {
                 receipt: None,
                 refusal: None,
                 expires: offer.expires,
+                scan: None,
+                scan_trouble: None,
                 afterwards: Afterwards::default(),
             },
         };

@@ -1,7 +1,7 @@
 //! Opening what a partner sent: its list of files, and one file or a range of it.
 //!
-//! Invariant: only what a person accepted can be opened, and what is opened is decided, recorded and released
-//! by the gate like anything else. Bytes are decrypted in memory and never put on a disk.
+//! Invariant: only what a person accepted can be opened, nothing that waits for the malware scanner or is held
+//! because of it, and what is opened is decided, recorded and released by the gate like anything else. Bytes are decrypted in memory and never put on a disk.
 
 use std::collections::BTreeSet;
 
@@ -17,6 +17,7 @@ use crate::destruction::draft;
 use crate::error::ExchangeError;
 use crate::model::{IncomingRow, IncomingStatus, Inside, ReceivedFile};
 use crate::record::{About, cji};
+use crate::scanning::ScanFacts;
 use crate::{Caller, Exchange};
 
 /// What is in a parcel, as its sender's inner signature covers it.
@@ -24,6 +25,8 @@ use crate::{Caller, Exchange};
 pub struct Contents {
     pub exchange: Uuid,
     pub inside: Inside,
+    /// What the malware scanner said; none where nobody asked one.
+    pub scan: Option<ScanFacts>,
 }
 
 impl Fingerprint for Contents {
@@ -60,10 +63,11 @@ impl Exchange {
         let plan = Plan::Parcel(format!("list the files of exchange {exchange}"));
         let about = about(&row, Some(&inside))?;
         let permit = self.ask(caller, Action::OpenParcel, about, why, plan).await?;
+        self.open_to(&row, &permit).await?;
         if row.details.afterwards.opened.is_none() {
             self.note_opening(caller, &mut row, why, ("the list of its files", 0)).await?;
         }
-        let held = permit.hold(Contents { exchange, inside });
+        let held = permit.hold(Contents { exchange, inside, scan: row.details.scan });
         Ok(self.0.setup.gate.release(held).await?)
     }
 
@@ -92,6 +96,8 @@ impl Exchange {
         let plan = format!("open {path} of exchange {exchange}, bytes {from} to {to}");
         let about = about(&row, Some(&inside))?;
         let permit = self.ask(caller, Action::OpenParcel, about, why, Plan::Parcel(plan)).await?;
+        self.open_to(&row, &permit).await?;
+        self.not_held(&row, path, &permit).await?;
         let ticket = permit.ticket();
         let document = match self.decrypt(&row, &file, (from, to)).await {
             Ok(document) => document,
@@ -165,7 +171,10 @@ impl Exchange {
         })
     }
 
-    async fn accepted(&self, exchange: Uuid) -> Result<(IncomingRow, Inside), ExchangeError> {
+    pub(crate) async fn accepted(
+        &self,
+        exchange: Uuid,
+    ) -> Result<(IncomingRow, Inside), ExchangeError> {
         let row = self.incoming_row(exchange).await?;
         match row.details.inside.clone() {
             Some(inside) if row.status == IncomingStatus::Accepted.as_str() => Ok((row, inside)),

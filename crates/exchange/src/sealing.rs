@@ -11,11 +11,12 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 use ledger::{EntryNumber, Event};
-use parcel::{CustodyEvent, Entry, LedgerReference, Person, Seal, Sealed, Transfer, Watch};
+use parcel::{CustodyEvent, Entry, Person, Seal, Sealed, Transfer, Watch};
 use policy::{Action, Actor};
 use uuid::Uuid;
 
 use crate::book::{Agreement, Partner};
+use crate::custody::{ReceivedFrom, received};
 use crate::error::{FirstError, store};
 use crate::exports::{is_chri, is_secondary, needs};
 use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, SealedFacts};
@@ -23,7 +24,7 @@ use crate::progress::Phase;
 use crate::{Caller, Exchange, ExchangeError};
 
 /// The program that custody records name.
-const TOOL: &str = concat!("Bailiwick ", env!("CARGO_PKG_VERSION"));
+pub(crate) const TOOL: &str = concat!("Bailiwick ", env!("CARGO_PKG_VERSION"));
 /// How long the records may be that one entry of the log of dissemination names.
 const LISTED_BYTES_MAX: usize = 16 << 10;
 
@@ -38,6 +39,8 @@ pub struct SealItem {
     pub open: parcel::Source,
     /// The entry of its release.
     pub released: EntryNumber,
+    /// Where it lies, if it came from a partner: its custody goes on.
+    pub received: Option<ReceivedFrom>,
 }
 
 /// An export's items on their way, and who seals them; or in words why they can't be had.
@@ -126,6 +129,9 @@ impl Exchange {
             (row.exchange.ok_or_else(no_exchange)?, row.parcel.ok_or_else(no_exchange)?);
         let transfer = self.transfer(row, exchange, agreement, partner);
         let custody = self.custody(caller, row, agreement, &items)?;
+        let received = received(&items);
+        let mut custody_all = self.custody_so_far(received).await?;
+        custody_all.extend(custody);
         let entries = items.into_iter().map(|item| Entry {
             path: item.path,
             media_type: item.media_type,
@@ -150,7 +156,7 @@ impl Exchange {
                 workers: parcel::WORKERS_DEFAULT,
                 entries,
                 transfer,
-                custody,
+                custody: custody_all,
                 custody_document: true,
                 now,
                 random: setup.random.as_ref(),
@@ -310,16 +316,6 @@ impl Exchange {
         Ok(events)
     }
 
-    fn reference(&self, entry: u64) -> Result<(Timestamp, LedgerReference), ExchangeError> {
-        let found = self.0.setup.ledger.read(EntryNumber(entry));
-        let found = found.map_err(ExchangeError::LedgerRead)?;
-        let origin = self.0.setup.ledger_origin.clone();
-        Ok((
-            found.at,
-            LedgerReference { origin, entry, leaf: hex::encode(found.leaf), proof: None },
-        ))
-    }
-
     pub(crate) fn partner(&self, ori: &str) -> Result<&Partner, ExchangeError> {
         self.book().partner(ori).ok_or(ExchangeError::NoSuch { what: "partner" })
     }
@@ -349,7 +345,7 @@ impl Exchange {
     }
 }
 
-fn person(actor: &Actor) -> Person {
+pub(crate) fn person(actor: &Actor) -> Person {
     let functions: Vec<&str> = actor.functions.iter().map(policy::Function::as_str).collect();
     Person {
         name: actor.name.clone(),

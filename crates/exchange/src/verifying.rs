@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ledger::Event;
+use ledger::note::VerifierKey;
 use parcel::receipt::{Check, Outcome, RECEIPT_PROFILE, Receipt};
 use parcel::{Parcel, Refused, Trust, Verified, Watch, part_path};
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::delivery::short;
 use crate::error::ExchangeError;
 use crate::model::{IncomingRow, IncomingStatus, Inside, ReceiptFacts, ReceivedFile, RefusalFacts};
 use crate::progress::Phase;
-use crate::{Exchange, Progress};
+use crate::{Exchange, Progress, proofs};
 
 /// How long a partner is kept waiting for a verification before it is asked to come again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -63,6 +64,7 @@ impl Exchange {
     async fn verify(&self, row: &IncomingRow) -> Result<Verdict, ExchangeError> {
         let partner = self.partner(&row.partner)?;
         let trust = Trust { senders: vec![partner.signing.clone()], now: self.now() };
+        let ledger_keys = self.ledger_keys();
         let folder = self.0.store.incoming(row.exchange);
         let (this, row) = (self.clone(), row.clone());
         let work = move || {
@@ -84,12 +86,14 @@ impl Exchange {
                     length: file.length,
                     sha256: file.sha256.clone(),
                 });
-                Ok((parcel.verified(), unlocked.record().transfer.clone(), files.collect()))
+                let said = (unlocked.record().transfer.clone(), unlocked.custody().to_vec());
+                Ok((parcel.verified(), said, files.collect()))
             };
-            let (verified, transfer, files): (_, parcel::Transfer, Vec<_>) = match inside() {
-                Ok(inside) => inside,
-                Err(refused) => return damaged(&refused),
-            };
+            let (verified, (transfer, custody), files): (_, (parcel::Transfer, _), Vec<_>) =
+                match inside() {
+                    Ok(inside) => inside,
+                    Err(refused) => return damaged(&refused),
+                };
             let fits = [
                 (verified.digest == row.digest, "is not the parcel that was offered"),
                 (transfer.exchange_id == row.exchange.to_string(), "names another exchange"),
@@ -100,6 +104,16 @@ impl Exchange {
                 let place = "inner/metadata/transfer.json".to_owned();
                 return Verdict::Damaged { place, reason: (*reason).to_owned() };
             }
+            // Another program's record may be in another form: then nothing is proved by it.
+            let events = parcel::custody_events(&custody).ok();
+            let proved = match events.map(|events| proofs::check(&events, &ledger_keys)) {
+                None => None,
+                Some(Ok(proved)) => Some(proved),
+                Some(Err(reason)) => {
+                    let place = "inner/metadata/custody.jsonld".to_owned();
+                    return Verdict::Damaged { place, reason };
+                }
+            };
             let inside = Inside {
                 purpose: transfer.purpose,
                 authority: transfer.authority,
@@ -107,10 +121,18 @@ impl Exchange {
                 handling: transfer.handling,
                 retention: transfer.retention,
                 files,
+                proved,
             };
             Verdict::Holds(Box::new((verified, inside)))
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)
+    }
+
+    /// The keys of the ledgers that we can judge: our own and the partners'.
+    fn ledger_keys(&self) -> Vec<VerifierKey> {
+        let ours = VerifierKey::parse(&self.0.setup.ledger.verifier_key()).ok();
+        let partners = self.book().partners().filter_map(|partner| partner.ledger_key.clone());
+        partners.chain(ours).collect()
     }
 
     /// Records the verdict, signs a receipt for it, and only then changes the state.
@@ -128,6 +150,7 @@ impl Exchange {
             Verdict::Holds(holds) => {
                 let (verified, inside) = *holds;
                 self.accept(&mut row, peer, &verified, inside).await?;
+                self.scan_soon(exchange);
             }
             Verdict::Damaged { place, reason } => {
                 self.turn_down(&mut row, peer, place, reason).await?;
@@ -157,6 +180,7 @@ impl Exchange {
         let mut receipt = Receipt::accepted(verified, &exchange, agency, recorded.at);
         self.fill_in(&mut receipt, &recorded)?;
         let facts = self.issue(row, peer, &receipt).await?;
+        row.details.afterwards.destroy_by = self.destroy_by(row, recorded.at).await?;
         row.details.received_at = Some(recorded.at);
         row.details.received_entry = Some(recorded.entry.0);
         row.details.inside = Some(inside);

@@ -240,6 +240,7 @@ fn needs_witness(action: Action) -> bool {
         | Action::DownloadParcel
         | Action::ReceiveParcel
         | Action::OpenParcel
+        | Action::ReleaseHeldFile
         | Action::DisposeRecords
         | Action::ViewExports
         | Action::ViewParcels
@@ -263,6 +264,7 @@ fn overlaps(question: &Question, plan: &Plan) -> bool {
         | Action::OpenParcel
         | Action::RecallExport
         | Action::DestroyParcel
+        | Action::ReleaseHeldFile
         | Action::HoldRecords
         | Action::DisposeRecords
         | Action::ViewPosture

@@ -64,7 +64,8 @@ impl End {
             | Action::ReviewAgreements
             | Action::ReceiveParcel
             | Action::RecallExport
-            | Action::DestroyParcel => Self::Unknown,
+            | Action::DestroyParcel
+            | Action::ReleaseHeldFile => Self::Unknown,
             Action::RunQuery
             | Action::ReadEvidence
             | Action::SealExport

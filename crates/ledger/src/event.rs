@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 pub use crate::classes::{FieldChange, Laid, Outcome, Retention, Severity, Unlaid, Verdict};
 use crate::envelope::Bucket;
 pub use crate::kinds::{KINDS, Kind};
+use crate::quarantine::{FileReleased, FileScanned, ParcelScanned};
 use crate::retention::{HoldScope, Statement};
 
-/// Something that was done, asked for or refused. The person, the place and the reason stand
-/// beside it in [`crate::Record`].
+/// Something that was done, asked for or refused. Who, where and why stand beside it in [`crate::Record`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Event {
@@ -80,15 +80,13 @@ pub enum Event {
         idp: String,
         reason: String,
     },
-    /// So many refusals, by their codes, were not recorded one by one: they came through this provider, or were
-    /// of requests, faster than they would be read.
+    /// So many refusals, by their codes, of this provider or of requests, came faster than they would be read.
     RefusalsSummed {
         of: String,
         since: Timestamp,
         counts: BTreeMap<String, u64>,
     },
-    /// An identity provider needs somebody: what it shows runs out in so many days, or its metadata was
-    /// refused or could not be fetched, for this reason.
+    /// An identity provider needs somebody: what it shows runs out in so many days, or its metadata can't be used.
     ProviderAlert {
         idp: String,
         what: String,
@@ -295,8 +293,7 @@ pub enum Event {
         parts: u64,
         bytes: u64,
     },
-    /// A partner announced a parcel, before any of it arrived. `number` counts all that the sender
-    /// ever sent to the receiver, from 1 without gaps: what both ledgers leave out, it shows.
+    /// A partner announced a parcel. `number` counts all that it ever sent us, from 1 without gaps.
     ParcelOffered {
         exchange: String,
         #[serde(default)]
@@ -397,6 +394,12 @@ pub enum Event {
         partner: String,
         reason: String,
     },
+    /// What the malware scanner said of one file of a partner's parcel that it did not call clean.
+    FileScanned(FileScanned),
+    /// The malware scanner was asked about every file of a partner's parcel.
+    ParcelScanned(ParcelScanned),
+    /// A person lets a file be opened that was held for what the malware scanner said of it.
+    FileReleased(FileReleased),
     /// We signed a notice about an exchange for a partner. `number` counts all notices to that partner, from 1 without gaps.
     NoticeIssued {
         exchange: String,
@@ -414,7 +417,7 @@ pub enum Event {
         digest: String,
         partner_entry: u64,
     },
-    /// Something between us and a partner needs a person: a number that never came, a recall without an answer, a parcel past its time.
+    /// Something between us and a partner needs a person: a number that never came, a parcel past its time …
     ExchangeAlert {
         partner: String,
         exchange: Option<String>,
@@ -436,8 +439,7 @@ pub enum Event {
         witness: String,
         size: u64,
     },
-    /// One of our witnesses is at a smaller tree than it confirmed before, `seen`: it was put back, or began
-    /// anew with its old key. It has confirmed this ledger again since, so it is listened to.
+    /// A witness was at a smaller tree than `seen`, which it had confirmed: put back, or begun anew. It counts again.
     WitnessForgot {
         witness: String,
         size: u64,
@@ -466,8 +468,7 @@ pub enum Event {
     StopLifted {
         reason: String,
     },
-    /// From here on, whatever is about this is kept, whatever its schedule says; until a day, or
-    /// until it is released. `hold` is its name, used once.
+    /// From here on, whatever is about this is kept, until a day or until it is released. `hold` is used once.
     HoldPlaced {
         hold: String,
         what: HoldScope,
@@ -479,8 +480,7 @@ pub enum Event {
         hold: String,
         reason: String,
     },
-    /// A bucket is about to be disposed of. The statement is what everybody may see of it: it is
-    /// this entry's shared half.
+    /// A bucket is about to be disposed of. The statement is this entry's shared half, for everybody to see.
     DispositionStarted {
         statement: Statement,
         authority: String,
@@ -491,7 +491,7 @@ pub enum Event {
         started: u64,
         count: u64,
     },
-    /// Key or bodies of a bucket that entry `started` disposed of were there again, as from a restored backup. They are disposed of again.
+    /// Key or bodies of a bucket that entry `started` disposed of were there again; they are disposed of again.
     DisposedReturned {
         bucket: Bucket,
         started: u64,

@@ -108,6 +108,9 @@ kinds! {
     Event::ParcelDestroyed { .. } =>
         PARCEL_DESTROYED, "parcel-destroyed", 113, Notice, Dissemination;
     Event::ParcelKept { .. } => PARCEL_KEPT, "parcel-kept", 114, Warning, Dissemination;
+    Event::FileScanned { .. } => FILE_SCANNED, "file-scanned", 120, Warning, Dissemination;
+    Event::ParcelScanned { .. } => PARCEL_SCANNED, "parcel-scanned", 121, Notice, Dissemination;
+    Event::FileReleased { .. } => FILE_RELEASED, "file-released", 122, Warning, Dissemination;
     Event::NoticeIssued { .. } => NOTICE_ISSUED, "notice-issued", 115, Notice, Dissemination;
     Event::NoticeAnchored { .. } => NOTICE_ANCHORED, "notice-anchored", 116, Notice, Dissemination;
     Event::ExchangeAlert { .. } => EXCHANGE_ALERT, "exchange-alert", 117, Alert, Dissemination;

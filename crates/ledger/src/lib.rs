@@ -33,6 +33,7 @@ mod opening;
 mod outcomes;
 mod postgres;
 mod proofs;
+mod quarantine;
 mod queue;
 mod reading;
 mod recent;
@@ -72,6 +73,7 @@ pub use postgres::{
     Database, Dial, Dialling, Login, ObjectError, ObjectStorage, Shelved, Stream, Waits,
     export_folder, import_folder,
 };
+pub use quarantine::{FileReleased, FileScanned, ParcelScanned};
 pub use queue::Pending;
 pub use record::{
     Blind, Entry, EntryNumber, Origin, Position, Reason, Receipt, Record, StoredRecord, Subject,

@@ -77,6 +77,9 @@ impl Event {
             | Self::ParcelAccepted { .. }
             | Self::ParcelDestroyed { .. }
             | Self::ParcelKept { .. }
+            | Self::FileScanned { .. }
+            | Self::ParcelScanned { .. }
+            | Self::FileReleased { .. }
             | Self::NoticeIssued { .. }
             | Self::NoticeAnchored { .. }
             | Self::CheckpointCosigned { .. }

@@ -1,6 +1,7 @@
 //! The plain words of an event, for the audit page, and the facts that a search goes by.
 
 use crate::event::{Event, Laid, Unlaid, Verdict};
+use crate::quarantine::{FileReleased, FileScanned, ParcelScanned};
 
 impl Event {
     /// What happened, in one plain sentence with no name in front; a page puts the person there.
@@ -225,6 +226,26 @@ impl Event {
             Self::ParcelKept { exchange, parcel, partner, reason } => format!(
                 "kept parcel {parcel} of exchange {exchange}, which {partner} recalled: {reason}"
             ),
+            Self::FileScanned(FileScanned { parcel, partner, path, what, .. }) => {
+                format!("had {path} in parcel {parcel} from {partner} scanned: {what}")
+            }
+            Self::ParcelScanned(ParcelScanned {
+                parcel,
+                partner,
+                engine,
+                files,
+                infected,
+                not_fully,
+                ..
+            }) => {
+                format!(
+                    "had parcel {parcel} from {partner} scanned by {engine}: of {files} files {infected} \
+                     infected, {not_fully} not fully scanned"
+                )
+            }
+            Self::FileReleased(FileReleased { parcel, partner, path, what, reason, .. }) => {
+                format!("let {path} in parcel {parcel} from {partner} be opened ({what}): {reason}")
+            }
             Self::NoticeIssued { exchange, partner, number, what, .. } => {
                 format!("signed notice no. {number} to {partner}: exchange {exchange} {what}")
             }
@@ -316,7 +337,9 @@ impl Event {
             | Self::OfferExpired { exchange, parcel, partner }
             | Self::ParcelAccepted { exchange, parcel, partner }
             | Self::DeliveryFailed(Unlaid { exchange, parcel, partner, .. })
-            | Self::ParcelKept { exchange, parcel, partner, .. } => Facts {
+            | Self::ParcelKept { exchange, parcel, partner, .. }
+            | Self::FileScanned(FileScanned { exchange, parcel, partner, .. })
+            | Self::FileReleased(FileReleased { exchange, parcel, partner, .. }) => Facts {
                 exchange: Some(exchange),
                 parcel: Some(parcel),
                 partner: Some(partner),
@@ -326,13 +349,16 @@ impl Event {
             | Self::ParcelDelivered(Laid { exchange, parcel, partner, digest, .. })
             | Self::ParcelReceived { exchange, parcel, partner, digest, .. }
             | Self::ReceiptAnchored { exchange, parcel, partner, digest, .. }
-            | Self::ParcelDestroyed { exchange, parcel, partner, digest, .. } => Facts {
-                exchange: Some(exchange),
-                parcel: Some(parcel),
-                partner: Some(partner),
-                digest: Some(digest),
-                ..none
-            },
+            | Self::ParcelDestroyed { exchange, parcel, partner, digest, .. }
+            | Self::ParcelScanned(ParcelScanned { exchange, parcel, partner, digest, .. }) => {
+                Facts {
+                    exchange: Some(exchange),
+                    parcel: Some(parcel),
+                    partner: Some(partner),
+                    digest: Some(digest),
+                    ..none
+                }
+            }
             Self::ParcelSealed { parcel, digest, .. }
             | Self::ParcelDownloaded { parcel, digest, .. } => {
                 Facts { parcel: Some(parcel), digest: Some(digest), ..none }

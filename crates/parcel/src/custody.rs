@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use crate::meta::{IndexedFile, Transfer};
 
+pub use self::read::events;
 pub(crate) use self::read::fuzz;
-pub use self::read::{RecordedEvent, events};
 
 /// What documents name as the program that made them.
 const PROGRAM: &str = concat!("Bailiwick ", env!("CARGO_PKG_VERSION"));
@@ -103,12 +103,15 @@ pub(crate) fn write(
             "bailiwick:ori": party.ori,
         }));
     }
+    let people = People::of(events);
     let mut seen = std::collections::BTreeSet::new();
     for event in events {
-        if seen.insert(("person", event.person.account.as_str())) {
-            graph.push(person(&names, &event.person));
+        let key = people.key(&event.person);
+        if !seen.contains(&("person", key.clone())) {
+            graph.push(person(&names, &key, &event.person));
+            seen.insert(("person", key));
         }
-        if seen.insert(("tool", event.tool.as_str())) {
+        if seen.insert(("tool", event.tool.clone())) {
             graph.push(json!({
                 "@id": names.of("tool", &event.tool),
                 "@type": "uco-tool:Tool",
@@ -119,7 +122,7 @@ pub(crate) fn write(
     graph.extend(files.iter().map(|file| observable(&names, file)));
     graph.push(provenance(&names, transfer, files));
     for (number, event) in events.iter().enumerate() {
-        graph.push(action(&names, number, event, files));
+        graph.push(action(&names, &people, (number, event), files));
     }
     let mut out = serde_json::to_vec_pretty(&json!({ "@context": context(), "@graph": graph }))?;
     out.push(b'\n');
@@ -128,6 +131,28 @@ pub(crate) fn write(
 
 struct Names {
     id: Uuid,
+}
+
+/// The first person of each account: a custody that goes on at another agency may have two of one name.
+struct People<'a>(std::collections::BTreeMap<&'a str, &'a Person>);
+
+impl<'a> People<'a> {
+    fn of(events: &'a [CustodyEvent]) -> Self {
+        let mut first = std::collections::BTreeMap::new();
+        for event in events {
+            first.entry(event.person.account.as_str()).or_insert(&event.person);
+        }
+        Self(first)
+    }
+
+    /// What a person's node is named by: the account, and all of it for another person with the same account.
+    fn key(&self, person: &Person) -> String {
+        let Person { name, account, agency, role } = person;
+        match self.0.get(account.as_str()) {
+            Some(first) if *first != person => format!("{account}|{agency}|{role}|{name}"),
+            Some(_) | None => account.clone(),
+        }
+    }
 }
 
 impl Names {
@@ -179,9 +204,9 @@ fn authorization(names: &Names, transfer: &Transfer) -> Value {
     })
 }
 
-fn person(names: &Names, person: &Person) -> Value {
+fn person(names: &Names, key: &str, person: &Person) -> Value {
     json!({
-        "@id": names.of("person", &person.account),
+        "@id": names.of("person", key),
         "@type": "uco-identity:Person",
         "uco-core:name": person.name,
         "bailiwick:account": person.account,
@@ -237,7 +262,12 @@ fn provenance(names: &Names, transfer: &Transfer, files: &[IndexedFile]) -> Valu
     })
 }
 
-fn action(names: &Names, number: usize, event: &CustodyEvent, files: &[IndexedFile]) -> Value {
+fn action(
+    names: &Names,
+    people: &People<'_>,
+    (number, event): (usize, &CustodyEvent),
+    files: &[IndexedFile],
+) -> Value {
     let about = |path: &str| event.files.is_empty() || event.files.iter().any(|f| f == path);
     let objects = files.iter().filter(|file| about(&file.path));
     let objects = objects.map(|file| names.link("file", &file.path));
@@ -249,7 +279,7 @@ fn action(names: &Names, number: usize, event: &CustodyEvent, files: &[IndexedFi
         "uco-action:startTime": time(event.started),
         "uco-action:endTime": time(event.ended.unwrap_or(event.started)),
         "uco-action:actionStatus": "Success",
-        "uco-action:performer": names.link("person", &event.person.account),
+        "uco-action:performer": names.link("person", &people.key(&event.person)),
         "uco-action:instrument": names.link("tool", &event.tool),
         "uco-action:object": objects.collect::<Vec<_>>(),
         "uco-action:result": names.link("provenance-record", "1"),

@@ -51,12 +51,12 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub use crate::bag::{TAG_FILES, part_path};
-pub use crate::custody::{
-    CustodyEvent, LedgerReference, Person, RecordedEvent, events as custody_events,
-};
+pub use crate::custody::{CustodyEvent, LedgerReference, Person, events as custody_events};
 pub use crate::error::{Fault, Piece, Refused, SealError};
 pub use crate::meta::{IndexedFile, Party, Transfer, TransferRecord};
-pub use crate::open::{Opened, Opening, Unlocked, open, open_file, open_with, verify_inside};
+pub use crate::open::{
+    Opened, Opening, SealedFile, Unlocked, open, open_file, open_with, verify_inside,
+};
 pub use crate::seal::{seal, seal_file, seal_file_resumable, seal_into, seal_resumable};
 pub use crate::target::{Folder, Target, unfinished};
 pub use crate::verify::{Inspection, Parcel, Verified, inspect, verify};

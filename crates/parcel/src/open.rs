@@ -6,6 +6,7 @@
 //! alone doesn't bind a message to one key, so the second check is not optional.)
 
 mod files;
+mod reader;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -16,6 +17,7 @@ use keys::digest::sha256;
 use zeroize::Zeroizing;
 
 pub use self::files::{Opened, Opening, open, open_with, verify_inside};
+pub use self::reader::SealedFile;
 use crate::bag::{self, part_path};
 use crate::cms::{envelope::Envelope, signature};
 use crate::error::At;
@@ -50,7 +52,15 @@ pub struct Unlocked<'a> {
     index: Index,
     record: TransferRecord,
     sender: Certificate,
-    kept: Mutex<VecDeque<(u64, Zeroizing<Vec<u8>>)>>,
+    kept: Mutex<VecDeque<KeptPart>>,
+}
+
+/// A part's content in memory.
+struct KeptPart {
+    number: u64,
+    plain: Zeroizing<Vec<u8>>,
+    /// Whether it has the hash that the inside signs. It is looked at once, for memory does not change.
+    holds: bool,
 }
 
 /// Reads `range` (from, up to; all if `None`) of one file, and decrypts only the parts that carry
@@ -83,7 +93,7 @@ impl Parcel {
             let skip = usize::try_from(skip).unwrap_or(usize::MAX);
             section.extend_from_slice(plain.get(skip..).unwrap_or_default());
             if kept.len() < PARTS_KEPT {
-                kept.push_back((number, plain));
+                kept.push_back(KeptPart { number, plain, holds: false });
             }
         }
         let tags = self.read_tags(&section)?;
@@ -318,6 +328,12 @@ impl Unlocked<'_> {
         Ok(out)
     }
 
+    /// A file's bytes from its begin to its end, decrypted in memory as they are asked for; its hash is checked
+    /// at the end. For programs that want a stream, such as a malware scanner.
+    pub fn stream(&self, path: &str) -> Result<SealedFile<'_>, Refused> {
+        Ok(SealedFile::new(self, self.file(path)?.clone()))
+    }
+
     /// Hands bytes `from` up to `to` of the archive's data section to `sink`, piece by piece.
     pub(crate) fn copy(
         &self,
@@ -349,18 +365,22 @@ impl Unlocked<'_> {
         use_it: &mut dyn FnMut(&[u8]) -> Result<(), Refused>,
     ) -> Result<(), Refused> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if !kept.iter().any(|(known, _)| *known == number) {
+        if !kept.iter().any(|part| part.number == number) {
             let plain = self.parcel.decrypt(number, self.recipient);
             let plain = plain.map_err(|refused| self.blame(number, refused))?;
             if kept.len() >= PARTS_KEPT {
                 kept.pop_front();
             }
-            kept.push_back((number, plain));
+            kept.push_back(KeptPart { number, plain, holds: false });
         }
-        let plain = kept.iter().find(|(known, _)| *known == number).map(|(_, plain)| plain);
-        let plain = plain.ok_or(Fault::Missing).at(part_path(number))?;
-        self.check_leaf(number, plain).map_err(|refused| self.blame(number, refused))?;
-        use_it(plain)
+        let part = kept.iter_mut().find(|part| part.number == number);
+        let part = part.ok_or(Fault::Missing).at(part_path(number))?;
+        if !part.holds {
+            let holds = self.check_leaf(number, &part.plain);
+            holds.map_err(|refused| self.blame(number, refused))?;
+            part.holds = true;
+        }
+        use_it(&part.plain)
     }
 
     /// The content's hash must be the one that the inner signature covers.

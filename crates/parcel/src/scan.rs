@@ -61,6 +61,10 @@ pub enum ScanError {
     File(#[source] io::Error),
     #[error("the scanner answers what it should not: {0}")]
     Answer(String),
+    /// It may be gone, or it may have reached its limit: then its answer can be lost on the way. Ask
+    /// [`engine`] which.
+    #[error("the scanner hung up after {sent} bytes")]
+    HungUp { sent: u64 },
 }
 
 /// Asks which engine it is, and which signatures it has. On a stream of its own.
@@ -110,10 +114,7 @@ pub fn scan(
     match (answer(stream), refused) {
         (Ok(answer), _) => outcome(&answer, sent, length),
         // At its limit it answers and hangs up, and the answer may be lost on the way.
-        (Err(_), Some(_)) if sent > 0 => {
-            let why = format!("the scanner hung up after {sent} bytes, as it does at its limit");
-            Ok(Outcome::NotFully { scanned: 0, why })
-        }
+        (Err(_), Some(_)) if sent > 0 => Err(ScanError::HungUp { sent }),
         (Err(_), Some(error)) | (Err(error), None) => Err(ScanError::Scanner(error)),
     }
 }

@@ -108,6 +108,8 @@ closed_list!(
         RecallExport = "recall-export", "recall an export";
         /// Destroy a partner's parcel for good.
         DestroyParcel = "destroy-parcel", "destroy a parcel";
+        /// Let a file of a partner's parcel be opened that is held for what the malware scanner said of it.
+        ReleaseHeldFile = "release-held-file", "let a held file be opened";
         /// See which exports were asked for, and what became of them.
         ViewExports = "view-exports", "see exports";
         /// See which parcels partners sent, not what is in them.

@@ -280,6 +280,26 @@ fn a_recall_is_open_to_who_may_export_and_destruction_needs_a_fresh_proof_of_ide
 }
 
 #[test]
+fn a_held_file_is_opened_only_by_a_supervisors_fresh_decision() {
+    let release = |function: &str, seconds: i64| {
+        with(asks(&[function], Action::ReleaseHeldFile), |q| {
+            q.actor.assurance.stepped_up_at = Some(now() - SignedDuration::from_secs(seconds));
+        })
+    };
+    check(
+        &release("supervisor", 300),
+        "permit: supervisors decide about files that the malware scanner holds",
+    );
+    let late =
+        "deny: to let a held file be opened, prove again who you are, at most 5 minutes before";
+    check(&release("supervisor", 301), late);
+    let policy = policy();
+    for function in ["detective", "investigator", "patrol-officer", "security-officer", "auditor"] {
+        assert_eq!(policy.decide(&release(function, 0)).verdict, Verdict::Deny, "{function}");
+    }
+}
+
+#[test]
 fn nobody_approves_their_own_export() {
     let approves = |requester: Option<&str>| {
         with(exports(&["supervisor"], Action::ApproveExport), |q| {

@@ -15,7 +15,7 @@ use maud::Markup;
 use crate::agency::Agency;
 use crate::layout::{self, Frame, Group, Link, Person};
 use crate::live::Leash;
-use crate::pages::incoming::deciding;
+use crate::pages::incoming::{deciding, scanned};
 use crate::pages::parts::moment;
 use crate::pages::{
     audit, certificates, documents, emergency, exports, home, incoming, joint, ledger, log_out,
@@ -117,6 +117,7 @@ fn sharing_pages() -> Router<Shared> {
         .route("/incoming/{parcel}/reject", carried(deciding::reject))
         .route("/incoming/{parcel}/keep", carried(deciding::keep))
         .route("/incoming/{parcel}/destroy", carried(deciding::destroy))
+        .route("/incoming/{parcel}/release/{handle}", carried(scanned::release))
         .route("/incoming/{parcel}/files/{handle}", get(incoming::file))
 }
 

@@ -34,7 +34,7 @@ pub(crate) use self::devices::classes;
 pub use self::directory::DirectoryConfig;
 pub use self::emergency::EmergencyConfig;
 pub(crate) use self::emergency::host_of;
-pub use self::exchange::{ExchangeConfig, MediumConfig};
+pub use self::exchange::{ExchangeConfig, MediumConfig, ScannerConfig};
 pub use self::identity::{
     FunctionsFrom, IdentityProviderConfig, MfaAttribute, SamlConfig, hash_of,
 };
@@ -372,7 +372,7 @@ impl Config {
         let providers = self.identity_providers.iter().map(|provider| provider.check(ours));
         let oidc = self.oidc_providers.iter().map(|provider| provider.check(ours));
         let sharing = self.exchange.as_ref().map_or(Ok(()), ExchangeConfig::check);
-        let others = [emergency::check(self), ldap::check(self), sharing];
+        let others = [emergency::check(self), ldap::check(self), sharing, exchange::check(self)];
         let oidc = oidc.chain(self.event_streams.iter().map(EventStreamConfig::check));
         if let Some((key, what)) = providers
             .chain([self.saml.check(), self.qualifications.check(), directories])

@@ -30,7 +30,7 @@ use tools::handle::Handle;
 use tools::plan::Planned;
 
 use crate::agency::{Agency, StartError};
-use crate::config::{Config, ExchangeConfig};
+use crate::config::{Config, ExchangeConfig, ScannerConfig};
 use crate::live::Leash;
 use crate::problem::chain;
 use crate::serve::read_own;
@@ -125,6 +125,8 @@ impl Sharing {
             cosigner: cosigner.clone(),
             settings: exchange::Settings {
                 bytes_per_second_max: settings.bytes_per_second_max,
+                scanner: settings.scanner.as_ref().map(ScannerConfig::scanner),
+                destroy_when_due: settings.destroy_when_due,
                 ..exchange::Settings::usual()
             },
         })
@@ -304,6 +306,7 @@ impl Agency {
             length: bytes.len() as u64,
             open: Box::new(move || Ok(Box::new(std::io::Cursor::new(bytes)))),
             released,
+            received: None,
         })
     }
 
@@ -367,6 +370,7 @@ mod tests {
             length: 3,
             open: Box::new(|| Ok(Box::new(std::io::Cursor::new(vec![1, 2, 3])))),
             released: ledger::EntryNumber(1),
+            received: None,
         };
         for (put_out, breaks_off) in
             [(asked, true), (approved, true), (AccountId::of("demo|ofc.hale"), false)]

@@ -79,6 +79,8 @@ fn open(base: &Path, blocks: &[String], media: &[&str]) -> Result<Vec<Route>, St
         folder: file(),
         bytes_per_second_max: None,
         medium: media.iter().map(medium).collect(),
+        destroy_when_due: false,
+        scanner: None,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     depots::open(&settings, &book(base, blocks), &clock).map_err(|error| wire::causes(&error))

@@ -8,9 +8,12 @@ mod faults;
 mod in_turn;
 mod joint;
 mod jurisdictions;
+mod keeping;
 mod line;
+mod proved;
 mod refusals;
 mod reviewed;
+mod scanned;
 mod story;
 mod witnessed;
 
@@ -193,6 +196,10 @@ fn usual_policy() -> Arc<Policy> {
     Arc::clone(USUAL.get_or_init(read))
 }
 
+fn key_of(ledger: &Ledger) -> ledger::note::VerifierKey {
+    ledger::note::VerifierKey::parse(&ledger.verifier_key()).unwrap()
+}
+
 /// Set the stage otherwise than usual.
 struct Stage {
     clock: Arc<FixedClock>,
@@ -252,7 +259,7 @@ impl Stage {
             agency: Party { ori: of.0.to_owned(), name: of.1.to_owned() },
             gate: gate.clone(),
             ledger: ledger.clone(),
-            ledger_origin: "agency.example/ledger".to_owned(),
+            ledger_origin: key_of(&ledger).name,
             state: State::open("sqlite::memory:", state::testing::key()).await.unwrap(),
             clock,
             random: Arc::new(SystemRandom),
@@ -444,6 +451,7 @@ impl Agency {
                 length: document.length,
                 open: Box::new(move || Ok(Box::new(std::io::Cursor::new(document.bytes)))),
                 released: receipt.entry,
+                received: None,
             });
         }
         Ok(sealed)

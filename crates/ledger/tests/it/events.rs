@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use ledger::format::{Bucket, Statement};
 use ledger::retention::HoldScope;
-use ledger::{Event, FieldChange, KINDS, Severity, Verdict};
+use ledger::{
+    Event, FieldChange, FileReleased, FileScanned, KINDS, ParcelScanned, Severity, Verdict,
+};
 
 use crate::common::{decided, released, time};
 
@@ -269,10 +271,37 @@ fn all() -> Vec<Event> {
         },
         Event::ParcelKept {
             exchange: exchange.clone(),
-            parcel,
+            parcel: parcel.clone(),
             partner: partner.clone(),
             reason: text("in evidence at a trial"),
         },
+        Event::FileScanned(FileScanned {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            path: text("invoice.pdf"),
+            sha256: digest.clone(),
+            outcome: text("infected"),
+            what: text("infected: Win.Test"),
+        }),
+        Event::ParcelScanned(ParcelScanned {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            engine: text("ClamAV 1.4.6"),
+            files: 3,
+            infected: 1,
+            not_fully: 1,
+            digest: digest.clone(),
+        }),
+        Event::FileReleased(FileReleased {
+            exchange: exchange.clone(),
+            parcel,
+            partner: partner.clone(),
+            path: text("invoice.pdf"),
+            what: text("infected: Win.Test"),
+            reason: text("it is the evidence"),
+        }),
         Event::NoticeIssued {
             exchange: exchange.clone(),
             partner: partner.clone(),
@@ -394,6 +423,9 @@ offer-expired: let the offer of parcel p-7 in exchange x-7 expire
 parcel-accepted: accepted parcel p-7 from NB0020000 in exchange x-7
 parcel-destroyed: destroyed parcel p-7 from NB0020000 in exchange x-7: recalled
 parcel-kept: kept parcel p-7 of exchange x-7, which NB0020000 recalled: in evidence at a trial
+file-scanned: had invoice.pdf in parcel p-7 from NB0020000 scanned: infected: Win.Test
+parcel-scanned: had parcel p-7 from NB0020000 scanned by ClamAV 1.4.6: of 3 files 1 infected, 1 not fully scanned
+file-released: let invoice.pdf in parcel p-7 from NB0020000 be opened (infected: Win.Test): it is the evidence
 notice-issued: signed notice no. 3 to NB0020000: exchange x-7 destroyed
 notice-anchored: anchored NB0020000's notice no. 3: exchange x-7 destroyed, its entry 43
 exchange-alert: needs somebody: no answer to a recall for 7 days (NB0020000, exchange x-7)
@@ -426,6 +458,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
             .chain(70..=75)
             .chain([80, 81, 82, 90, 91, 100, 101, 102])
             .chain(110..=117)
+            .chain(120..=122)
             .chain(130..=131)
             .collect()
     );

@@ -41,7 +41,9 @@ fn clamav_finds_clean_infected_and_not_fully_scanned() {
         panic!("not all of it was sent")
     };
     assert_eq!(scanned, 500_000);
-    assert!(matches!(say(&large, 2 << 20), Outcome::NotFully { scanned: 0, .. }));
+    let limit = ask(clamd.port, &mut &*large, large.len() as u64, 2 << 20);
+    let said = matches!(&limit, Ok(Outcome::NotFully { scanned: 0, .. }));
+    assert!(said || matches!(&limit, Err(ScanError::HungUp { .. })), "{limit:?}");
     // Infected where it could be seen is infected, however long the file is.
     let mut long = Clamd::eicar();
     long.extend_from_slice(&large);
@@ -64,8 +66,8 @@ fn sealed_file_is_scanned_from_its_parts() {
         .files()
         .iter()
         .map(|file| {
-            let bytes = unlocked.read(&file.path, 0, file.length).unwrap();
-            ask(clamd.port, &mut bytes.as_slice(), file.length, STREAM_BYTES_MAX).unwrap().as_str()
+            let mut bytes = unlocked.stream(&file.path).unwrap();
+            ask(clamd.port, &mut bytes, file.length, STREAM_BYTES_MAX).unwrap().as_str()
         })
         .collect();
     assert_eq!(outcomes, ["clean", "infected"]);

@@ -31,6 +31,55 @@ pub struct ExchangeConfig {
     /// Media that somebody carries to a partner.
     #[serde(default)]
     pub medium: Vec<MediumConfig>,
+    /// Whether parcels are destroyed without a person when the time is over for which their agreement lets them be
+    /// kept.
+    #[serde(default)]
+    pub destroy_when_due: bool,
+    /// The malware scanner that is asked about what arrives.
+    pub scanner: Option<ScannerConfig>,
+}
+
+/// ClamAV's daemon, asked by INSTREAM.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScannerConfig {
+    /// Its TCP address on this machine: what it reads is not encrypted on the way.
+    pub address: SocketAddr,
+    /// Bytes of one file that it takes: its `StreamMaxLength`.
+    #[serde(default = "stream_bytes_default")]
+    pub stream_bytes_max: u64,
+    /// Whether files that it did not look at to their end stay closed, as infected ones do.
+    #[serde(default)]
+    pub hold_not_fully_scanned: bool,
+}
+
+const fn stream_bytes_default() -> u64 {
+    parcel::scan::STREAM_BYTES_DEFAULT
+}
+
+impl ScannerConfig {
+    pub(crate) fn scanner(&self) -> exchange::Scanner {
+        exchange::Scanner {
+            address: self.address,
+            stream_bytes_max: self.stream_bytes_max,
+            hold_not_fully: self.hold_not_fully_scanned,
+        }
+    }
+}
+
+/// What can't be as it stands.
+pub(super) fn check(config: &super::Config) -> Result<(), (&'static str, &'static str)> {
+    let scanner = config.exchange.as_ref().and_then(|exchange| exchange.scanner.as_ref());
+    match scanner {
+        Some(scanner) if !scanner.address.ip().is_loopback() => Err((
+            "exchange.scanner.address",
+            "is not loopback; files go to the scanner unencrypted, so it has to run on this machine",
+        )),
+        Some(scanner) if scanner.stream_bytes_max == 0 => {
+            Err(("exchange.scanner.stream_bytes_max", "is 0; it is the scanner's StreamMaxLength"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// A medium that somebody carries to a partner.

@@ -1,13 +1,13 @@
 //! Parcels that partners sent: the list, one parcel with its files, and one file shown.
 
 pub mod deciding;
-
-use std::collections::BTreeMap;
+pub mod scanned;
 
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use exchange::{Incoming, IncomingStatus, ReceivedFile};
+use exchange::{Incoming, IncomingStatus, Proved, ReceivedFile};
 use gate::Value;
+use jiff::Timestamp;
 use maud::{Markup, html};
 use policy::Why;
 
@@ -40,6 +40,7 @@ pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
         parcels.chain(missing.map(|(name, number)| format!("missing {name} {number}"))).collect()
     })
     .await?;
+    let has_scanner = sharing(&agency)?.exchange.has_scanner();
     let content = html! {
         @if !missing.is_empty() {
             section class="usa-alert usa-alert--warning" id="missing" aria-label="Numbers that never came" {
@@ -62,7 +63,7 @@ pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
                             th scope="col" { "Parcel" } th scope="col" { "From" }
                             th scope="col" { "Arrived" } th scope="col" { "Size" } th scope="col" { "State" }
                         } }
-                        tbody { @for parcel in parcels.iter().take(LIST_MAX) { (row(parcel)) } }
+                        tbody { @for parcel in parcels.iter().take(LIST_MAX) { (row(parcel, has_scanner, agency.now())) } }
                     }
                 }
             }
@@ -76,7 +77,7 @@ fn line(parcel: &Incoming) -> String {
     format!("{} {}", parcel.exchange, parcel.digest)
 }
 
-fn row(parcel: &Incoming) -> Markup {
+fn row(parcel: &Incoming, has_scanner: bool, now: Timestamp) -> Markup {
     let id = parcel.exchange.to_string();
     html! {
         tr data-exchange=(id) {
@@ -86,7 +87,8 @@ fn row(parcel: &Incoming) -> Markup {
             td class="num" { (bytes_words(parcel.bytes)) }
             td {
                 (badge(parcel.status))
-                @if let Some(words) = deciding::wants(parcel) { " " span class="badge badge--warn" { (words) } }
+                @if let Some(words) = deciding::wants(parcel, has_scanner, now) { " " span class="badge badge--warn" { (words) } }
+                @if parcel.scan.as_ref().is_some_and(|scan| scan.infected > 0) { " " span class="badge badge--deny" { "infected files" } }
             }
         }
     }
@@ -126,10 +128,15 @@ pub async fn one(
     })
     .await?;
     let csrf = &signed_in.csrf;
+    let has_scanner = sharing(&agency)?.exchange.has_scanner();
+    let can_be_opened = parcel.status == IncomingStatus::Accepted
+        && (parcel.scan.is_some() || !has_scanner)
+        && !parcel.is_past_its_time(agency.now());
     let content = html! {
         p { a href="/incoming" { "All received parcels" } }
-        (deciding::so_far(&parcel))
-        @if parcel.status == IncomingStatus::Accepted {
+        (deciding::so_far(&parcel, agency.now()))
+        (scanned::summary(&parcel, has_scanner))
+        @if can_be_opened {
             form class="card" id="open" method="post" action={ "/incoming/" (exchange) } {
                 h2 { "Open it" }
                 p { "The list of files is shown, and that you saw it is recorded." }
@@ -149,7 +156,7 @@ pub async fn one(
                 }
             }
         }
-        (deciding::forms(&agency, &signed_in, &parcel))
+        (deciding::forms(&agency, &signed_in, &parcel, has_scanner))
         (facts(&parcel))
         (notices::table(&told, &parcel.sender_name))
     };
@@ -212,6 +219,8 @@ pub async fn open(
                 @if let Some(case) = &inside.case_number { (pair("Sender's case", case)) }
                 @if !inside.handling.is_empty() { (pair("Handling", &inside.handling.join(", "))) }
                 @if let Some(retention) = &inside.retention { (pair("Retention", retention)) }
+                @if let Some(by) = parcel.afterwards.destroy_by { (pair("To be destroyed by", &moment(by))) }
+                (pair("Custody record", &custody_words(inside.proved)))
             }
         }
         section class="card card--flush" aria-labelledby="files" {
@@ -219,22 +228,39 @@ pub async fn open(
             div class="tablebox" role="region" aria-label="Files of the parcel" tabindex="0" {
                 table class="table" {
                     caption class="usa-sr-only" { "Files of the parcel" }
-                    thead { tr { th scope="col" { "File" } th scope="col" { "Type" } th scope="col" { "Size" } th scope="col" { "SHA-256" } } }
+                    thead { tr { th scope="col" { "File" } th scope="col" { "Type" } th scope="col" { "Size" } th scope="col" { "SHA-256" } th scope="col" { "Malware scan" } } }
                     tbody {
                         @for file in &inside.files {
                             tr {
-                                th scope="row" { (link(&agency, &posted.signed_in, (&exchange, file), &why)) }
+                                th scope="row" {
+                                    // A held file's link would lead to a refusal.
+                                    @if contents.scan.as_ref().is_some_and(|scan| scan.holds(&file.path).is_some()) { (file.path) }
+                                    @else { (link(&agency, &posted.signed_in, (&exchange, file), &why)) }
+                                }
                                 td { (file.media_type) }
                                 td class="num" { (bytes_words(file.length)) }
                                 td class="hash" { (file.sha256) }
+                                td { (scanned::said(&contents, &file.path)) }
                             }
                         }
                     }
                 }
             }
         }
+        (scanned::held(&agency, &posted.signed_in, (&exchange, &contents), &why))
     };
     Ok(agency.page(&posted.signed_in, &title(&parcel), "/incoming", &content))
+}
+
+/// How much of the custody record is borne out by ledgers.
+fn custody_words(proved: Option<Proved>) -> String {
+    match proved {
+        Some(proved) => format!(
+            "{} events; {} name a ledger entry, and {} of these are proved by a ledger whose key is known here",
+            proved.events, proved.named, proved.proved
+        ),
+        None => "in a form that is not known here; nothing in it was proved".to_owned(),
+    }
 }
 
 fn why(posted: &Posted) -> Result<Why, Problem> {
@@ -257,13 +283,8 @@ fn link(
     (exchange, file): (&str, &ReceivedFile),
     why: &Why,
 ) -> Markup {
-    let values = BTreeMap::from([
-        ("path".to_owned(), Value::Text(file.path.clone())),
-        ("media_type".to_owned(), Value::Text(file.media_type.clone())),
-        ("length".to_owned(), Value::Text(file.length.to_string())),
-    ]);
     html! {
-        @match agency.seal_file_handle(who, exchange, values, why) {
+        @match scanned::handle(agency, who, exchange, file, why) {
             Some(handle) => { a href={ "/incoming/" (exchange) "/files/" (handle) } { (file.path) } }
             None => { (file.path) }
         }

@@ -4,6 +4,7 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use exchange::{Incoming, IncomingStatus};
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
@@ -11,7 +12,7 @@ use crate::pages::parts::{id, moment, pair, sharing};
 use crate::session::{Posted, SignedIn};
 
 /// What was decided so far, and a warning while the sender waits for an answer.
-pub(super) fn so_far(parcel: &Incoming) -> Markup {
+pub(super) fn so_far(parcel: &Incoming, now: Timestamp) -> Markup {
     let after = &parcel.afterwards;
     let acts = [
         ("Accepted by", &after.accepted),
@@ -34,7 +35,8 @@ pub(super) fn so_far(parcel: &Incoming) -> Markup {
                 }
             }
         }
-        @if acts.iter().any(|(_, act)| act.is_some()) {
+        (ending(parcel, now))
+        @if acts.iter().any(|(_, act)| act.is_some()) || after.destroy_by.is_some() {
             div class="card" {
                 h2 { "What was decided here" }
                 dl class="kv" {
@@ -51,8 +53,41 @@ pub(super) fn so_far(parcel: &Incoming) -> Markup {
     }
 }
 
+/// A warning where the parcel has to be destroyed soon, or now.
+fn ending(parcel: &Incoming, now: Timestamp) -> Markup {
+    let here = [IncomingStatus::Received, IncomingStatus::Accepted].contains(&parcel.status);
+    let (Some(by), true) = (parcel.afterwards.destroy_by, here) else { return html! {} };
+    html! {
+        @if parcel.is_past_its_time(now) {
+            section class="usa-alert usa-alert--error" id="past-its-time" aria-label="The parcel is past its time" {
+                div class="usa-alert__body" {
+                    h2 class="usa-alert__heading" { "The parcel is past its time" }
+                    p class="usa-alert__text" {
+                        "The agreement let it be kept until " (moment(by)) ". Nobody can open it any more. Destroy it: the sender gets a signed certificate. "
+                        "What is under a legal hold stays until the hold is released."
+                    }
+                }
+            }
+        } @else if let Some(days) = parcel.days_left(now) {
+            section class="usa-alert usa-alert--warning" id="ends-soon" aria-label="The parcel has to be destroyed soon" {
+                div class="usa-alert__body" {
+                    h2 class="usa-alert__heading" { "The parcel has to be destroyed soon" }
+                    p class="usa-alert__text" { "The agreement lets it be kept until " (moment(by)) ", " (days) (if days == 1 { " day" } else { " days" }) " from now. After that nobody can open it." }
+                }
+            }
+        }
+    }
+}
+
 /// The forms for what can be decided now.
-pub(super) fn forms(agency: &Shared, signed_in: &SignedIn, parcel: &Incoming) -> Markup {
+pub(super) fn forms(
+    agency: &Shared,
+    signed_in: &SignedIn,
+    parcel: &Incoming,
+    has_scanner: bool,
+) -> Markup {
+    let in_quarantine = has_scanner && parcel.scan.is_none();
+    let past = parcel.is_past_its_time(agency.now());
     let path = format!("/incoming/{}", parcel.exchange);
     let waits = parcel.status == IncomingStatus::Received;
     let here = waits || parcel.status == IncomingStatus::Accepted;
@@ -60,11 +95,14 @@ pub(super) fn forms(agency: &Shared, signed_in: &SignedIn, parcel: &Incoming) ->
         @if waits {
             div class="card card--warn" {
                 h2 { "Your decision" }
+                @if in_quarantine { p { strong { "It can't be accepted before it was scanned." } } }
                 p { "The parcel was verified. Nobody can open it before somebody accepts it; the sender is told who did." }
                 div class="cluster" {
-                    form method="post" action={ (path) "/accept" } data-once {
-                        (csrf(signed_in))
-                        button class="usa-button" type="submit" { "Accept it" }
+                    @if !in_quarantine && !past {
+                        form method="post" action={ (path) "/accept" } data-once {
+                            (csrf(signed_in))
+                            button class="usa-button" type="submit" { "Accept it" }
+                        }
                     }
                     (reason_form(signed_in, &format!("{path}/reject"), "reject", "Why it is turned away", "Turn it away"))
                 }
@@ -77,7 +115,7 @@ pub(super) fn forms(agency: &Shared, signed_in: &SignedIn, parcel: &Incoming) ->
                     (reason_form(signed_in, &format!("{path}/keep"), "keep", "Why it is kept", "Keep it and tell the sender"))
                 }
             }
-            @if !waits || parcel.afterwards.awaits_answer() { div class="card" id="destroy" {
+            @if !waits || parcel.afterwards.awaits_answer() || past { div class="card" id="destroy" {
                 h2 { "Destroy it" }
                 p { "Its files are removed for good. The sender gets a signed certificate that names you." }
                 @if signed_in.session.is_stepped_up(agency.now()) {
@@ -90,7 +128,7 @@ pub(super) fn forms(agency: &Shared, signed_in: &SignedIn, parcel: &Incoming) ->
     }
 }
 
-fn csrf(signed_in: &SignedIn) -> Markup {
+pub(super) fn csrf(signed_in: &SignedIn) -> Markup {
     html! { input type="hidden" name="csrf" value=(signed_in.csrf); }
 }
 
@@ -113,7 +151,7 @@ fn reason_form(
 }
 
 /// To the parcel's page, for `ui.js` and for all others.
-fn back(posted: &Posted, parcel: &Incoming) -> Response {
+pub(super) fn back(posted: &Posted, parcel: &Incoming) -> Response {
     let path = format!("/incoming/{}", parcel.exchange);
     if posted.fragment {
         return ([("x-go", path)], "").into_response();
@@ -181,7 +219,8 @@ pub async fn destroy(
 }
 
 /// Which of the parcels on the list want something of a person.
-pub(super) fn wants(parcel: &Incoming) -> Option<&'static str> {
+pub(super) fn wants(parcel: &Incoming, has_scanner: bool, now: Timestamp) -> Option<&'static str> {
+    let here = [IncomingStatus::Received, IncomingStatus::Accepted].contains(&parcel.status);
     match parcel.status {
         IncomingStatus::Received if parcel.afterwards.awaits_answer() => {
             Some("recalled: answer it")
@@ -189,7 +228,12 @@ pub(super) fn wants(parcel: &Incoming) -> Option<&'static str> {
         IncomingStatus::Accepted if parcel.afterwards.awaits_answer() => {
             Some("recalled: answer it")
         }
+        _ if here && parcel.is_past_its_time(now) => Some("past its time: destroy it"),
+        IncomingStatus::Received if has_scanner && parcel.scan.is_none() => {
+            Some("in quarantine: waits for the malware scanner")
+        }
         IncomingStatus::Received => Some("waits for a decision"),
+        IncomingStatus::Accepted if parcel.days_left(now).is_some() => Some("to be destroyed soon"),
         IncomingStatus::Accepted
         | IncomingStatus::Receiving
         | IncomingStatus::Destroying

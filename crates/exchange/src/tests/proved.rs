@@ -1,0 +1,118 @@
+//! A custody record names ledger entries and proves them, and goes on where a parcel that was received is passed on.
+
+use parcel::{CustodyEvent, Parcel, Trust};
+
+use super::asked::item;
+use super::*;
+use crate::proofs;
+
+/// The custody of a parcel that one agency sealed and another can open.
+fn custody(from: &Agency, to: &Agency, parcel: Uuid) -> (Vec<u8>, Vec<CustodyEvent>) {
+    let setup = &from.exchange.0.setup;
+    let trust = Trust { senders: setup.signer.chain.clone(), now: from.exchange.now() };
+    let parcel = Parcel::enter(&from.exchange.0.store.sent(parcel), &trust).unwrap();
+    let unlocked = parcel.unlock(&to.exchange.0.setup.recipient).unwrap();
+    let record = unlocked.custody().to_vec();
+    let events = parcel::custody_events(&record).unwrap();
+    (record, events)
+}
+
+#[tokio::test]
+async fn custody_proves_the_entries_that_it_names_under_the_ledgers_key_and_no_other_way() {
+    let world = world().await;
+    let (riverton, lakeside) = (&world.riverton, &world.lakeside);
+    let export = riverton.sealed().await.unwrap();
+    let (_, events) = custody(riverton, lakeside, export.parcel.unwrap());
+    let key = key_of(&riverton.ledger);
+    // Where each of three items came from, who approved, and who sealed: the last has its entry yet to come.
+    let named = export.details.items.len() as u64 + 1;
+    let whole = Proved { events: named + 1, named, proved: named };
+    assert_eq!(proofs::check(&events, std::slice::from_ref(&key)), Ok(whole));
+
+    let bent = |change: &dyn Fn(&mut parcel::LedgerReference)| {
+        let mut events = events.clone();
+        change(events[0].ledger.as_mut().unwrap());
+        proofs::check(&events, std::slice::from_ref(&key))
+    };
+    let other = bent(&|ledger| ledger.leaf = "00".repeat(32)).unwrap_err();
+    assert!(other.starts_with("event 1 (exported-from-source) names entry"), "{other}");
+    assert!(bent(&|ledger| ledger.entry += 1).is_err());
+    let newer = |ledger: &mut parcel::LedgerReference| {
+        ledger.proof = ledger.proof.as_ref().map(|proof| proof.replace("proof@v1", "proof@v2"));
+    };
+    assert!(bent(&newer).is_err());
+    // Without a proof nothing is proved, and nothing is said to be.
+    let none = bent(&|ledger| ledger.proof = None).unwrap();
+    assert_eq!((none.named, none.proved), (named, named - 1));
+    // Signed by another ledger of the same name; and one that we don't know.
+    let stranger = ledger::note::VerifierKey { public: [7; 32], ..key.clone() };
+    assert!(proofs::check(&events, &[stranger]).is_err());
+    assert_eq!(proofs::check(&events, &[]).unwrap().proved, 0);
+
+    riverton.exchange.deliver(export.id).await.unwrap();
+    let exchange = export.exchange.unwrap();
+    lakeside.accepted(exchange).await;
+    let contents = lakeside.exchange.contents(&pell(), exchange, &why()).await.unwrap();
+    assert_eq!(contents.open().0.inside.proved, Some(whole));
+}
+
+#[tokio::test]
+async fn custody_goes_on_when_a_received_file_is_passed_on() {
+    let world = world_with(|_, lakeside| lakeside.agreements = vec![agreement(RIVERTON.0)]).await;
+    let (riverton, lakeside) = (&world.riverton, &world.lakeside);
+    let export = riverton.sealed().await.unwrap();
+    riverton.exchange.deliver(export.id).await.unwrap();
+    let (_, before) = custody(riverton, lakeside, export.parcel.unwrap());
+    let exchange = export.exchange.unwrap();
+    let old = "evidence/statement.pdf";
+    let received = |path: &str| Some(ReceivedFrom { exchange, path: path.to_owned() });
+    let detective = caller("det.ames", "detective", LAKESIDE);
+    let head = caller("sgt.holt", "supervisor", LAKESIDE);
+    let request = NewExport {
+        items: vec![item("from-riverton/statement.pdf", "application/pdf", "EVIDENCE")],
+        ..new_export()
+    };
+    let passed = lakeside.exchange.request(&detective, request).await.unwrap();
+    lakeside.exchange.approve(&head, passed.id).await.unwrap();
+    let items = async |path: &str| {
+        let mut items = lakeside.fetch(&detective, &passed.details.items).await.unwrap();
+        items[0].received = received(path);
+        items
+    };
+    // Not before somebody accepted it.
+    let early = lakeside.exchange.seal(&detective, passed.id, items(old).await).await;
+    assert!(matches!(early, Err(ExchangeError::WrongState { .. })), "{early:?}");
+    lakeside.accepted(exchange).await;
+    drop(lakeside.exchange.document(&pell(), exchange, old, None, &why()).await.unwrap());
+    let passed = lakeside.exchange.seal(&detective, passed.id, items(old).await).await.unwrap();
+
+    let (record, events) = custody(lakeside, riverton, passed.parcel.unwrap());
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    let expected = "exported-from-source approved-for-release sealed received verified accepted opened \
+                    exported-from-source approved-for-release sealed";
+    // Riverton's three of the file that goes on; nothing of its other files.
+    assert_eq!(kinds, expected.split(' ').collect::<Vec<_>>());
+    let about: Vec<&CustodyEvent> =
+        before.iter().filter(|event| event.files.iter().any(|path| path == old)).collect();
+    for (event, was) in events.iter().zip(about) {
+        assert_eq!(event.files, ["from-riverton/statement.pdf"]);
+        assert_eq!((&event.person, &event.ledger), (&was.person, &was.ledger));
+        assert_eq!((event.started, &event.description), (was.started, &was.description));
+    }
+    assert_eq!(events[5].person.name, "inv.pell");
+    // Each of Lakeside's is proved by Lakeside's ledger, each of Riverton's by Riverton's.
+    let keys = [key_of(&lakeside.ledger)];
+    let proved = proofs::check(&events, &keys).unwrap();
+    assert_eq!((proved.named, proved.proved), (8, 8));
+    let program = testkit::target().unwrap().join("python/bin/case_validate");
+    let program = [program.to_str().unwrap()];
+    let Some(validate) = testkit::need("the check of a custody record", &program).unwrap() else {
+        return;
+    };
+    let file = lakeside.folder.path().join("custody.jsonld");
+    std::fs::write(&file, record).unwrap();
+    let said =
+        std::process::Command::new(validate).args(["-f", "human"]).arg(&file).output().unwrap();
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success() && text.contains("Conforms: True"), "{text}");
+}

@@ -1,0 +1,39 @@
+//! What is recorded of a parcel in quarantine: what the malware scanner said, and what people decided.
+
+use serde::{Deserialize, Serialize};
+
+/// One file that was not called clean: `outcome` is `infected` or `not-fully-scanned`, `what` says it in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileScanned {
+    pub exchange: String,
+    pub parcel: String,
+    pub partner: String,
+    pub path: String,
+    pub sha256: String,
+    pub outcome: String,
+    pub what: String,
+}
+
+/// All files of a parcel: `digest` is the SHA-256 of the list of all outcomes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParcelScanned {
+    pub exchange: String,
+    pub parcel: String,
+    pub partner: String,
+    pub engine: String,
+    pub files: u64,
+    pub infected: u64,
+    pub not_fully: u64,
+    pub digest: String,
+}
+
+/// A file that may be opened although it was held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileReleased {
+    pub exchange: String,
+    pub parcel: String,
+    pub partner: String,
+    pub path: String,
+    pub what: String,
+    pub reason: String,
+}
