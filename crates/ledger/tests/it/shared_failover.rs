@@ -42,7 +42,7 @@ fn wait_until(has_come: impl Fn() -> bool) {
     let begun = Instant::now();
     while !has_come() {
         assert!(begun.elapsed() < Duration::from_mins(2), "it never came");
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::park_timeout(Duration::from_millis(2));
     }
 }
 

@@ -105,7 +105,7 @@ impl Postgres {
                 for envelope in &frame.envelopes {
                     until = envelope.bucket.due().max(until);
                     if envelope.kind == DISPOSITION_STARTED.code {
-                        self.keep_envelope(envelope.entry, envelope.encode().to_vec())?;
+                        self.keep_envelope(envelope.entry, &envelope.encode())?;
                     }
                 }
                 ends = size;
@@ -121,8 +121,8 @@ impl Postgres {
         Ok(None)
     }
 
-    fn keep_envelope(&self, entry: u64, bytes: Vec<u8>) -> Result<(), ReadError> {
-        let values = || -> Vec<Bound> { vec![Box::new(number(entry)), Box::new(bytes.clone())] };
+    fn keep_envelope(&self, entry: u64, bytes: &[u8]) -> Result<(), ReadError> {
+        let values = || -> Vec<Bound> { vec![Box::new(number(entry)), Box::new(bytes.to_vec())] };
         self.ask(Ask::KeepEnvelope, MOVING, values)?;
         Ok(())
     }
