@@ -8,7 +8,7 @@ use keys::cert::Certificate;
 use ledger::evidence::{Disclose, Evidence, EvidenceError};
 use ledger::format::Half;
 use ledger::note::VerifierKey;
-use ledger::{Entry, EntryNumber, Incomplete, Page, Search};
+use ledger::{Entry, EntryNumber, Event, Incomplete, Page, Search};
 use parcel::{Party, Trust};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -309,6 +309,10 @@ impl Exchange {
 
     /// Whether an entry is about an exchange with the partner; some name the exchange alone.
     async fn is_with(&self, entry: &Entry, partner: &str) -> Result<bool, ExchangeError> {
+        // What is laid down or carried never reaches the partner's server, so no ledger there tells of it.
+        if matches!(entry.record.event, Event::ParcelSent { route: Some(_), .. }) {
+            return Ok(false);
+        }
         let facts = entry.record.event.facts();
         let Some(exchange) = facts.exchange else { return Ok(false) };
         if let Some(named) = facts.partner {
