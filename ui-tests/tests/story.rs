@@ -484,6 +484,7 @@ async fn the_story_holds_from_the_first_sign_in_to_the_last_audit_entry() {
     let lindqvist = sign_in(&browser, riverton, "Maja Lindqvist", "Riverton").await;
     read_the_audit(&lindqvist, riverton, &refused).await;
     review_an_agreement(&lindqvist, riverton).await;
+    carrying::look_at_guests(&lindqvist, riverton).await;
 
     recall_and_destroy(&ruiz, &export, &pell, lakeside).await;
     let grant = sign_in(&browser, lakeside, "Ruth Grant", "Lakeside").await;

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use bytes::Bytes;
-use gate::{Fingerprint, Print, Released};
+use gate::{Fingerprint, Permit, Print, Released};
 use ledger::Event;
 use parcel::{TAG_FILES, part_path};
 use policy::Action;
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::error::ExchangeError;
-use crate::model::{ExportStatus, SealedFacts};
+use crate::model::{ExportRow, ExportStatus, SealedFacts};
 use crate::{Caller, Exchange};
 
 /// Bytes that are read and handed on at a time, and how many such pieces wait.
@@ -92,7 +92,19 @@ impl Exchange {
         // One for each record class in it: all must be open to whoever takes it away.
         let permits =
             self.ask_each(caller, action, items, &agreement, requester, &details.why).await?;
-        let digest = match self.check_sealed(parcel, &sealed).await {
+        self.hand_out(caller, &row, (parcel, &sealed), permits, form).await
+    }
+
+    /// Records, releases and streams what somebody may take away.
+    pub(crate) async fn hand_out(
+        &self,
+        caller: &Caller,
+        row: &ExportRow,
+        (parcel, sealed): (Uuid, &SealedFacts),
+        permits: Vec<Permit>,
+        form: Form,
+    ) -> Result<Download, ExchangeError> {
+        let digest = match self.check_sealed(parcel, sealed).await {
             Ok(digest) => digest,
             Err(error) => {
                 for permit in &permits {
@@ -102,12 +114,12 @@ impl Exchange {
             }
         };
         let event = Event::ParcelDownloaded {
-            export: export.to_string(),
+            export: row.id.to_string(),
             parcel: parcel.to_string(),
             digest: sealed.digest.clone(),
             bytes: sealed.bytes,
         };
-        self.record(Some(caller), &details.why, event).await?;
+        self.record(Some(caller), &row.details.why, event).await?;
         let mut released = None;
         for permit in permits {
             let caveats = &permit.question().resource.caveats;
@@ -116,7 +128,7 @@ impl Exchange {
             released = Some(self.0.setup.gate.release(held).await?);
         }
         let released = released.ok_or(ExchangeError::NoSuch { what: "item" })?;
-        Ok(self.stream(parcel, &sealed, form, &released))
+        Ok(self.stream(parcel, sealed, form, &released))
     }
 
     async fn check_sealed(

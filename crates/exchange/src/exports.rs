@@ -95,6 +95,7 @@ impl Exchange {
                 refusal: None,
                 recall: None,
                 told: Vec::new(),
+                guests: Vec::new(),
             },
         };
         state::exports::insert(&self.0.setup.state, &mut row).await?;

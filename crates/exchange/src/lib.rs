@@ -28,6 +28,7 @@ mod expiry;
 mod exports;
 #[doc(hidden)]
 pub mod fuzzing;
+mod guests;
 pub mod joint;
 mod keeping;
 mod model;
@@ -88,6 +89,7 @@ pub use depots::{
 pub use download::{Download, Form};
 pub use error::ExchangeError;
 pub use exports::NewExport;
+pub use guests::{GuestFacts, Manifest, NewGuest};
 pub use model::{
     DeliveryFacts, Export, ExportDetails, ExportStatus, Incoming, IncomingStatus, Inside, Item,
     LaidFacts, ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Settled, Voice,

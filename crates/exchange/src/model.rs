@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::afterwards::{Afterwards, RecallFacts, ToldFacts};
 use crate::error::ExchangeError;
+use crate::guests::GuestFacts;
 use crate::proofs::Proved;
 use crate::scanning::{ScanFacts, ScanSummary, ScanTrouble};
 
@@ -236,6 +237,9 @@ pub struct ExportDetails {
     /// What the partner told us of it since.
     #[serde(default)]
     pub told: Vec<ToldFacts>,
+    /// Persons at the partner who may fetch it.
+    #[serde(default)]
+    pub guests: Vec<GuestFacts>,
 }
 
 /// An export, for pages.

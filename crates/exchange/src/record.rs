@@ -56,6 +56,20 @@ impl Exchange {
         why: &Why,
         plan: Plan,
     ) -> Result<Permit, ExchangeError> {
+        let ours = self.ori()?;
+        self.ask_of(caller, action, about, why, plan, ours).await
+    }
+
+    /// As [`Exchange::ask`], about what is another agency's.
+    pub(crate) async fn ask_of(
+        &self,
+        caller: &Caller,
+        action: Action,
+        about: About<'_>,
+        why: &Why,
+        plan: Plan,
+        agency: Ori,
+    ) -> Result<Permit, ExchangeError> {
         let now = self.now();
         let clause = match about.agreement {
             None => None,
@@ -78,7 +92,7 @@ impl Exchange {
                 source: None,
                 record_class: about.record_class,
                 caveats: about.caveats,
-                agency: self.ori()?,
+                agency,
                 requested_by: about.requested_by,
                 agreement: about.agreement.map(|agreement| agreement.facts.clone()),
             },

@@ -228,6 +228,7 @@ fn needs_witness(action: Action) -> bool {
         | Action::ManageProviders
         | Action::ManagePartners
         | Action::ReviewAgreements
+        | Action::InviteGuest
         // Both only take something away.
         | Action::RecallExport
         | Action::DestroyParcel => false,
@@ -238,6 +239,7 @@ fn needs_witness(action: Action) -> bool {
         | Action::ApproveExport
         | Action::SealExport
         | Action::DownloadParcel
+        | Action::FetchParcel
         | Action::ReceiveParcel
         | Action::OpenParcel
         | Action::ReleaseHeldFile
@@ -260,6 +262,7 @@ fn overlaps(question: &Question, plan: &Plan) -> bool {
         | Action::ApproveExport
         | Action::SealExport
         | Action::DownloadParcel
+        | Action::FetchParcel
         | Action::ReceiveParcel
         | Action::OpenParcel
         | Action::RecallExport
@@ -271,6 +274,7 @@ fn overlaps(question: &Question, plan: &Plan) -> bool {
         | Action::ViewPeople
         | Action::ManagePeople
         | Action::ManageProviders
+        | Action::InviteGuest
         | Action::ManagePartners
         | Action::ReviewAgreements
         | Action::ViewExports

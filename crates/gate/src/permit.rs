@@ -64,12 +64,14 @@ impl End {
             | Action::ReviewAgreements
             | Action::ReceiveParcel
             | Action::RecallExport
+            | Action::InviteGuest
             | Action::DestroyParcel
             | Action::ReleaseHeldFile => Self::Unknown,
             Action::RunQuery
             | Action::ReadEvidence
             | Action::SealExport
             | Action::DownloadParcel
+            | Action::FetchParcel
             | Action::OpenParcel
             | Action::UseTool
             | Action::ReadAudit

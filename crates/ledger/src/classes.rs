@@ -128,3 +128,14 @@ pub struct Unlaid {
     pub attempt: u64,
     pub reason: String,
 }
+
+/// Who at a partner may fetch the parcel of an export: until when, or why no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestTerms {
+    pub export: String,
+    pub partner: String,
+    pub account: String,
+    pub name: String,
+    pub until: Option<jiff::Timestamp>,
+    pub reason: Option<String>,
+}

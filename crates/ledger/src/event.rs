@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use crate::classes::{FieldChange, Laid, Outcome, Retention, Severity, Unlaid, Verdict};
+pub use crate::classes::{FieldChange, GuestTerms, Laid, Outcome};
+pub use crate::classes::{Retention, Severity, Unlaid, Verdict};
 use crate::envelope::Bucket;
 pub use crate::kinds::{KINDS, Kind};
 use crate::quarantine::{FileReleased, FileScanned, ParcelScanned};
@@ -92,8 +93,7 @@ pub enum Event {
         what: String,
         days_left: Option<u64>,
     },
-    /// Somebody tried to sign in at a provider that is not switched on, which let nobody in. `by` is their
-    /// account, `digest` that of the provider's metadata (hex SHA-256), `outcome` `accepted` or a reason code.
+    /// Somebody tried to sign in at a provider that is not switched on, which let nobody in. `by` is their account, `digest` that of the provider's metadata (hex SHA-256), `outcome` `accepted` or a reason code.
     ProviderTried {
         idp: String,
         by: String,
@@ -130,8 +130,7 @@ pub enum Event {
         by: String,
         functions: Vec<String>,
     },
-    /// An account is changed: disabled, enabled, removed, or given other functions or facts. `version` is
-    /// the one that the change makes.
+    /// An account is changed: disabled, enabled, removed, or given other functions or facts. `version` is the one that the change makes.
     AccountChanged {
         account: String,
         version: u64,
@@ -148,8 +147,7 @@ pub enum Event {
         until: Option<String>,
         evidence: String,
     },
-    /// A directory makes, changes or deletes one of its entries: a person or a group, by its id here. Digests
-    /// are hex SHA-256 of what it says.
+    /// A directory makes, changes or deletes one of its entries: a person or a group, by its id here. Digests are hex SHA-256 of what it says.
     DirectoryChanged {
         directory: String,
         kind: String,
@@ -216,8 +214,7 @@ pub enum Event {
         decided: u64,
         reason: String,
     },
-    /// A request that never became a question: `csrf`, `stale-session`, `bad-input:<field>`,
-    /// `unknown-tool`, `foreign-handle`, `too-large`.
+    /// A request that never became a question: `csrf`, `stale-session`, `bad-input:<field>`, `unknown-tool`, `foreign-handle`, `too-large`.
     RequestRefused {
         route: String,
         reason: String,
@@ -316,6 +313,9 @@ pub enum Event {
     ParcelDelivered(Laid),
     /// An attempt to lay a parcel down came to nothing.
     DeliveryFailed(Unlaid),
+    /// A named person at a partner may fetch a parcel until a day, or no more.
+    GuestInvited(GuestTerms),
+    GuestEnded(GuestTerms),
     ParcelDownloaded {
         export: String,
         parcel: String,

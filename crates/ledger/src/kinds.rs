@@ -93,6 +93,8 @@ kinds! {
         PARCEL_DELIVERED, "parcel-delivered", 130, Notice, Dissemination;
     Event::DeliveryFailed { .. } =>
         DELIVERY_FAILED, "delivery-failed", 131, Warning, Dissemination;
+    Event::GuestInvited { .. } => GUEST_INVITED, "guest-invited", 132, Notice, Dissemination;
+    Event::GuestEnded { .. } => GUEST_ENDED, "guest-ended", 133, Notice, Dissemination;
     Event::ParcelDownloaded { .. } =>
         PARCEL_DOWNLOADED, "parcel-downloaded", 28, Notice, Dissemination;
     Event::ParcelReceived { .. } => PARCEL_RECEIVED, "parcel-received", 29, Notice, Dissemination;

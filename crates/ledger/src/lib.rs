@@ -65,7 +65,8 @@ pub use capacity::{Capacity, Room, Space};
 pub use disk::{Disk, SystemDisk};
 pub use error::{AppendError, Damage, DatabaseError, OpenError, ReadError};
 pub use event::{
-    Event, FieldChange, KINDS, Kind, Laid, Outcome, Retention, Severity, Unlaid, Verdict,
+    Event, FieldChange, GuestTerms, KINDS, Kind, Laid, Outcome, Retention, Severity, Unlaid,
+    Verdict,
 };
 pub use index::{IndexDoing, IndexState};
 pub use ledger::Ledger;

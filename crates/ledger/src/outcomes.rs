@@ -67,6 +67,8 @@ impl Event {
             | Self::ParcelOffered { .. }
             | Self::ParcelSent { .. }
             | Self::ParcelDelivered { .. }
+            | Self::GuestInvited { .. }
+            | Self::GuestEnded { .. }
             | Self::ParcelDownloaded { .. }
             | Self::ParcelReceived { .. }
             | Self::ParcelOpened { .. }

@@ -1,6 +1,6 @@
 //! The plain words of an event, for the audit page, and the facts that a search goes by.
 
-use crate::event::{Event, Laid, Unlaid, Verdict};
+use crate::event::{Event, GuestTerms, Laid, Unlaid, Verdict};
 use crate::quarantine::{FileReleased, FileScanned, ParcelScanned};
 
 impl Event {
@@ -192,6 +192,18 @@ impl Event {
                     "could not deliver exchange {exchange} to {partner} by {route}, attempt {attempt}: {reason}"
                 )
             }
+            Self::GuestInvited(GuestTerms { export, partner, name, account, until, .. }) => {
+                let until = until.map_or(String::new(), |until| format!(" until {until}"));
+                format!(
+                    "let {name} ({account}) at {partner} fetch the parcel of export {export}{until}"
+                )
+            }
+            Self::GuestEnded(GuestTerms { export, partner, name, account, reason, .. }) => {
+                let why = reason.as_deref().unwrap_or_default();
+                format!(
+                    "ended that {name} ({account}) at {partner} fetches the parcel of export {export}: {why}"
+                )
+            }
             Self::ParcelDownloaded { export, parcel, bytes, .. } => format!(
                 "downloaded parcel {parcel} of export {export} ({})",
                 counted(*bytes, "byte")
@@ -330,6 +342,8 @@ impl Event {
             | Self::Written { decided, .. }
             | Self::OutcomeUnknown { decided, .. } => Facts { decided: Some(*decided), ..none },
             Self::ExportRequested { partner, .. }
+            | Self::GuestInvited(GuestTerms { partner, .. })
+            | Self::GuestEnded(GuestTerms { partner, .. })
             | Self::SecondaryDissemination { partner, .. } => {
                 Facts { partner: Some(partner), ..none }
             }

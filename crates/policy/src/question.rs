@@ -110,6 +110,10 @@ closed_list!(
         DestroyParcel = "destroy-parcel", "destroy a parcel";
         /// Let a file of a partner's parcel be opened that is held for what the malware scanner said of it.
         ReleaseHeldFile = "release-held-file", "let a held file be opened";
+        /// Let a named person at a partner fetch a parcel, or end that.
+        InviteGuest = "invite-guest", "invite a guest";
+        /// See and fetch, as a guest, parcels that are addressed to one.
+        FetchParcel = "fetch-parcel", "fetch a parcel as a guest";
         /// See which exports were asked for, and what became of them.
         ViewExports = "view-exports", "see exports";
         /// See which parcels partners sent, not what is in them.

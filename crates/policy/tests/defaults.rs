@@ -104,7 +104,8 @@ fn every_action_is_open_to_somebody_and_none_to_everybody() {
         let permits = |function: &str| {
             policy.decide(&exports(&[function], *action)).verdict == Verdict::Permit
         };
-        let somebody = ["supervisor", "auditor", "administrator", "security-officer"];
+        let somebody =
+            ["supervisor", "auditor", "administrator", "security-officer", "partner-guest"];
         assert!(somebody.into_iter().any(permits), "{action}");
         // What was read by oneself is everybody's to see.
         assert_eq!(permits("builder"), *action == Action::ReadOwnAccesses, "{action}");

@@ -18,8 +18,9 @@ use crate::live::Leash;
 use crate::pages::incoming::{deciding, scanned};
 use crate::pages::parts::moment;
 use crate::pages::{
-    audit, certificates, documents, emergency, exports, home, incoming, joint, ledger, log_out,
-    mine, oidc, partners, people, providers, refusals, retention, sign_in, ssf, tools,
+    audit, certificates, documents, emergency, exports, guest, guests, home, incoming, joint,
+    ledger, log_out, mine, oidc, partners, people, providers, refusals, retention, sign_in, ssf,
+    tools,
 };
 use crate::problem::Problem;
 use crate::reading::carry_through;
@@ -107,6 +108,11 @@ fn sharing_pages() -> Router<Shared> {
         .route("/exports/{export}/recall", carried(exports::recall))
         .route("/exports/{export}/parcel", post(exports::download))
         .route("/exports/{export}/label", get(exports::label))
+        .route("/guest", get(guest::list))
+        .route("/guest/{export}", get(guest::one))
+        .route("/guest/{export}/parcel", post(guest::fetch))
+        .route("/guests", get(guests::list).post(guests::invite))
+        .route("/guests/{export}/end", carried(guests::end))
         .route("/partners", get(partners::list))
         .route("/partners/{ori}", get(partners::one))
         .route("/agreements/{id}", get(partners::agreement).merge(carried(partners::review)))
@@ -290,6 +296,8 @@ impl Agency {
                 "How long records are kept, what holds keep longer, and what was disposed of."
             }
             "/exports" => "Records and evidence that leave for a partner agency.",
+            "/guest" => "Sealed for your agency. What you see and fetch here is on record.",
+            "/guests" => "Named persons at partner agencies who may fetch a parcel, until a day.",
             "/partners" => "With whom the agency shares, and under which agreement.",
             "/incoming" => "Evidence that partner agencies sent, verified on arrival.",
             "/people" => {
@@ -330,8 +338,15 @@ impl Agency {
         if self.exchange.is_some() && has(&["investigator", "detective", "supervisor"]) {
             sharing.push(Link::new("/incoming", "Received parcels"));
         }
-        if self.exchange.is_some() {
+        let guest = signed_in.actor.agency != self.ori;
+        if self.exchange.is_some() && guest {
+            sharing.push(Link::new("/guest", "Parcels for you"));
+        }
+        if self.exchange.is_some() && !guest {
             sharing.push(Link::new("/partners", "Partners and agreements"));
+        }
+        if self.exchange.is_some() && has(&["security-officer"]) {
+            sharing.push(Link::new("/guests", "Guests"));
         }
         let mut oversight = Vec::new();
         if oversees(signed_in) {

@@ -1,4 +1,5 @@
-//! An export that somebody carries: chosen on the form, seen by whoever approves it, laid down, and its label sheet.
+//! An export that somebody carries: chosen on the form, seen by whoever approves it, laid down, and its label sheet; and where guests
+//! are invited who fetch one.
 
 use ui_tests::Page;
 
@@ -31,6 +32,18 @@ pub(crate) async fn carry_on_a_medium(ruiz: &Page, okafor: &Page, base: &str) {
     picture(okafor, "export-delivered").await;
     okafor.audit().await.unwrap();
     let sheet = "fetch(document.querySelector('a[href$=\"/label\"]').href)\
-        .then(answer => answer.ok && answer.headers.get('content-type') === 'application/pdf')";
-    assert!(okafor.ask::<bool>(sheet).await.unwrap());
+        .then(async (answer) => answer.headers.get('content-type') === 'application/pdf'\
+            ? [...new Uint8Array(await answer.arrayBuffer())] : [])";
+    let sheet = okafor.ask::<Vec<u8>>(sheet).await.unwrap();
+    assert!(sheet.starts_with(b"%PDF-1.7"));
+    let screenshots = testkit::target().unwrap().join("screenshots");
+    std::fs::write(screenshots.join("label.pdf"), sheet).unwrap();
+}
+
+/// The page on which guests are invited, for a security officer.
+pub(crate) async fn look_at_guests(page: &Page, base: &str) {
+    page.goto(&format!("{base}/guests")).await.unwrap();
+    page.wait_for("Invite a guest").await.unwrap();
+    picture(page, "guests").await;
+    page.audit().await.unwrap();
 }

@@ -14,6 +14,7 @@ mod export;
 mod faults;
 #[expect(dead_code, reason = "agencies without records use the rest")]
 mod film;
+mod guests;
 mod ldap;
 mod notice;
 mod people;

@@ -5,6 +5,7 @@ mod agreements;
 mod asked;
 mod depots;
 mod faults;
+mod guests;
 mod in_turn;
 mod joint;
 mod jurisdictions;

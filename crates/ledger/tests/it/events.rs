@@ -210,6 +210,22 @@ fn all() -> Vec<Event> {
             attempt: 2,
             reason: "the medium is not there".to_owned(),
         }),
+        Event::GuestInvited(ledger::GuestTerms {
+            export: export.clone(),
+            partner: partner.clone(),
+            account: "lakeside-idp|j.pell".to_owned(),
+            name: "Jonah Pell".to_owned(),
+            until: Some("2026-12-01T00:00:00Z".parse().unwrap()),
+            reason: None,
+        }),
+        Event::GuestEnded(ledger::GuestTerms {
+            export: export.clone(),
+            partner: partner.clone(),
+            account: "lakeside-idp|j.pell".to_owned(),
+            name: "Jonah Pell".to_owned(),
+            until: None,
+            reason: Some("left the agency".to_owned()),
+        }),
         Event::ParcelDownloaded {
             export,
             parcel: parcel.clone(),
@@ -412,6 +428,8 @@ parcel-offered: NB0020000 offered parcel p-7 in exchange x-7, its no. 7
 parcel-sent: sent parcel p-7 to NB0020000 in exchange x-7, no. 7
 parcel-delivered: laid parcel p-7 of exchange x-7 down for NB0020000 by usb (900 bytes)
 delivery-failed: could not deliver exchange x-7 to NB0020000 by usb, attempt 2: the medium is not there
+guest-invited: let Jonah Pell (lakeside-idp|j.pell) at NB0020000 fetch the parcel of export e-7 until 2026-12-01T00:00:00Z
+guest-ended: ended that Jonah Pell (lakeside-idp|j.pell) at NB0020000 fetches the parcel of export e-7: left the agency
 parcel-downloaded: downloaded parcel p-7 of export e-7 (900 bytes)
 parcel-received: received parcel p-7 from NB0020000 in exchange x-7; it holds
 parcel-refused: parcel p-7 was refused (NB0020000): digest differs, at part 2, byte 512
@@ -459,7 +477,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
             .chain([80, 81, 82, 90, 91, 100, 101, 102])
             .chain(110..=117)
             .chain(120..=122)
-            .chain(130..=131)
+            .chain(130..=133)
             .collect()
     );
     for event in all() {

@@ -5,6 +5,8 @@ pub mod certificates;
 pub mod documents;
 pub mod emergency;
 pub mod exports;
+pub mod guest;
+pub mod guests;
 pub mod home;
 pub mod incoming;
 pub mod joint;
