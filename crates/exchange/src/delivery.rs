@@ -4,9 +4,6 @@
 //! force; a receipt counts only when the partner's signature, the parcel, the exchange and the digest are
 //! the right ones, and it is in our ledger before the export is called acknowledged.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::{SignedDuration, Timestamp};
@@ -16,80 +13,15 @@ use parcel::receipt::{Outcome, Receipt, SignedReceipt};
 use policy::Why;
 use uuid::Uuid;
 
-use crate::error::{ExchangeError, FirstError};
+use crate::depots::DepotError;
+use crate::error::ExchangeError;
 use crate::model::{Export, ExportRow, ExportStatus, ReceiptFacts, RefusalFacts, SealedFacts};
 use crate::progress::Phase;
 use crate::protocol::{Answer, AnswerState, Refusal, SignedText};
 use crate::push::Pushed;
-use crate::sealing::Content;
 use crate::{Exchange, Partner};
 
-/// How often the work is looked through when nobody rings.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
 impl Exchange {
-    /// Works until `stop` completes: seals what is approved (where `content` is given) and delivers what
-    /// is sealed. What an earlier run left is taken up.
-    pub async fn run(&self, content: Option<Arc<dyn Content>>, stop: impl Future<Output = ()>) {
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let work = self.work_once(content.as_ref());
-            tokio::select! {
-                () = &mut stop => return,
-                outcome = work => {
-                    if let Err(error) = outcome {
-                        tracing::warn!(error = error.chain(), "exports could not be worked on");
-                    }
-                }
-            }
-            tokio::select! {
-                () = &mut stop => return,
-                () = self.0.bell.notified() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
-        }
-    }
-
-    /// Seals and delivers what is due, once.
-    ///
-    /// # Errors
-    /// The first thing that went wrong beside what befalls a single export, which is noted with it. Nothing of
-    /// it keeps the rest from being done.
-    pub async fn work_once(&self, content: Option<&Arc<dyn Content>>) -> Result<(), ExchangeError> {
-        let mut first = FirstError::default();
-        if let Some(content) = content {
-            first.note("what is approved is not sealed", self.seal_waiting(content).await);
-        }
-        first.note("what is due was not all tended", self.tend_when_due().await);
-        first.note("partners were not all told", self.work_on_notices().await);
-        first.note("not everything was delivered", self.deliver_waiting().await);
-        first.end()
-    }
-
-    /// Delivers what is sealed and due. What fails is put off, and keeps nothing else here.
-    async fn deliver_waiting(&self) -> Result<(), ExchangeError> {
-        let mut first = FirstError::default();
-        let waiting = self.exports(&[ExportStatus::Sealed, ExportStatus::Sending], None).await?;
-        // Oldest first, so that a partner gets its numbers in their order where it can be.
-        for export in waiting.into_iter().rev() {
-            let due = export.details.delivery.next_attempt_at.is_none_or(|at| at <= self.now());
-            if !due {
-                continue;
-            }
-            match self.deliver(export.id).await {
-                // It was taken back meanwhile, or its time is over: that is all.
-                Err(ExchangeError::WrongState { .. }) => {}
-                // It waits for a witness, not for the partner: no attempt was made that could fail.
-                Ok(_) | Err(ExchangeError::Changed { .. } | ExchangeError::NotReleasable(_)) => {}
-                Err(error) => {
-                    tracing::warn!(export = %export.id, error = error.chain(), "not delivered yet");
-                    first.note("a delivery was not put off", self.put_off(export.id, &error).await);
-                }
-            }
-        }
-        first.end()
-    }
-
     /// One attempt to deliver an export, from wherever the last one ended.
     ///
     /// # Errors
@@ -119,6 +51,7 @@ impl Exchange {
         self.0.setup.ledger.releasable()?;
         // Before the state is looked at again: whoever takes it back from now on is heard.
         let stop = self.stop_of(export);
+        self.refuse_ended(&mut row).await?;
         if row.details.delivery.sent_entry.is_none() {
             self.record_sending(&mut row, exchange, parcel, &sealed).await?;
         }
@@ -147,7 +80,23 @@ impl Exchange {
         }
     }
 
-    /// The agreement once more, then the record, then the state. After this bytes may leave.
+    /// The agreement once more, before every attempt: one that ended since, or closed this way, lets nothing more out.
+    async fn refuse_ended(&self, row: &mut ExportRow) -> Result<(), ExchangeError> {
+        let agreement = self.agreement(&row.agreement).await?;
+        let goes = agreement.goes(row.details.delivery.route.as_deref()).err();
+        let Some(clause) = self.stands_against(&agreement).await?.or(goes) else { return Ok(()) };
+        let event = Event::RequestRefused {
+            route: format!("delivery of export {}", row.id),
+            reason: format!("{}: {clause}", clause.code()),
+        };
+        let receipt = self.record(None, &row.details.why, event).await?;
+        row.status = ExportStatus::Failed.as_str().to_owned();
+        row.details.delivery.last_problem = Some(clause.to_string());
+        self.store_export(row, receipt.at).await?;
+        Err(ExchangeError::Clause { entry: receipt.entry, clause })
+    }
+
+    /// The record, then the state. After this bytes may leave.
     async fn record_sending(
         &self,
         row: &mut ExportRow,
@@ -155,19 +104,6 @@ impl Exchange {
         parcel: Uuid,
         sealed: &SealedFacts,
     ) -> Result<(), ExchangeError> {
-        let agreement = self.agreement(&row.agreement).await?;
-        let goes = agreement.goes(row.details.delivery.route.as_deref()).err();
-        if let Some(clause) = self.stands_against(&agreement).await?.or(goes) {
-            let event = Event::RequestRefused {
-                route: format!("delivery of export {}", row.id),
-                reason: format!("{}: {clause}", clause.code()),
-            };
-            let receipt = self.record(None, &row.details.why, event).await?;
-            row.status = ExportStatus::Failed.as_str().to_owned();
-            row.details.delivery.last_problem = Some(clause.to_string());
-            self.store_export(row, receipt.at).await?;
-            return Err(ExchangeError::Clause { entry: receipt.entry, clause });
-        }
         let event = Event::ParcelSent {
             exchange: exchange.to_string(),
             number: row.number.unwrap_or_default(),
@@ -331,11 +267,13 @@ impl Exchange {
         let delivery = &mut row.details.delivery;
         delivery.last_problem = Some(short(&error.chain()));
         delivery.failures = delivery.failures.saturating_add(1);
-        if delivery.failures >= settings.failures_max {
+        // A medium that nobody has put in yet is waited for as long as the offer stands.
+        let waits = matches!(error, ExchangeError::Depot(DepotError::NotThere { .. }));
+        if delivery.failures >= settings.failures_max && !waits {
             row.status = ExportStatus::Failed.as_str().to_owned();
             delivery.next_attempt_at = None;
         } else {
-            let doublings = (delivery.failures - 1).min(20);
+            let doublings = delivery.failures.saturating_sub(1).min(20);
             let wait = settings.retry_wait_first.saturating_mul(1 << doublings);
             let wait = wait.min(settings.retry_wait_max);
             let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);

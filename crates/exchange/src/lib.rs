@@ -54,6 +54,7 @@ mod templates;
 pub mod testing;
 mod verifying;
 pub mod witnessing;
+mod working;
 
 #[cfg(test)]
 mod tests;

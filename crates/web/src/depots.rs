@@ -65,7 +65,7 @@ pub fn open(
     }
     for medium in &settings.medium {
         let depot = Medium {
-            folder: medium.folder.clone(),
+            folder: whole(&medium.folder).map_err(|what| StartError::Sharing(what.into()))?,
             form: if medium.zip { MediumForm::Zip } else { MediumForm::Folder },
             mounted: medium.mounted,
             product: concat!("Bailiwick ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -83,6 +83,11 @@ pub fn open(
     Ok(routes)
 }
 
+/// A path from the root: programs are started in other folders than ours.
+fn whole(path: &std::path::Path) -> Result<std::path::PathBuf, String> {
+    std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
 fn depot(declared: &exchange::Delivery, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Depot>, String> {
     let mut table = declared.settings.clone();
     let kind = table.get("kind").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
@@ -95,8 +100,8 @@ fn depot(declared: &exchange::Delivery, clock: &Arc<dyn Clock>) -> Result<Arc<dy
                 port: read.port,
                 user: read.user,
                 folder: read.folder,
-                key_file: declared.base.join(read.key_file),
-                known_hosts_file: declared.base.join(read.known_hosts_file),
+                key_file: whole(&declared.base.join(read.key_file))?,
+                known_hosts_file: whole(&declared.base.join(read.known_hosts_file))?,
             };
             let sftp = Sftp::new(target);
             Ok(Arc::new(sftp.map_err(|(key, what)| format!("`{key}`: expected {what}"))?))

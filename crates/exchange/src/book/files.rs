@@ -111,17 +111,15 @@ pub(super) fn texts(folder: &Path, problems: &mut Vec<Problem>) -> Vec<(PathBuf,
 /// One file's text; nothing where it is not there.
 pub(super) fn text_of(file: &Path, problems: &mut Vec<Problem>) -> Option<String> {
     let small = match std::fs::metadata(file) {
-        Ok(facts) => facts.len() <= FILE_BYTES_MAX,
+        Ok(facts) => facts.is_file() && facts.len() <= FILE_BYTES_MAX,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(_) => false,
     };
-    match std::fs::read_to_string(file) {
-        Ok(text) if small => Some(text),
-        Ok(_) | Err(_) => {
-            problems.push(whole(file, "UTF-8 text of at most 256 KiB"));
-            None
-        }
+    let text = small.then(|| std::fs::read_to_string(file).ok()).flatten();
+    if text.is_none() {
+        problems.push(whole(file, "UTF-8 text of at most 256 KiB"));
     }
+    text
 }
 
 fn whole(file: &Path, expected: &str) -> Problem {

@@ -1,8 +1,9 @@
 //! Laying parcels down on a medium that somebody carries: a disk or stick that is mounted in a declared folder.
 //!
-//! Invariants: nothing is written where the medium is not in; a parcel has its name on it only after it was read
+//! Invariants: nothing is written where the medium is not in, nor through what lies on it already; a parcel has its name on it only after it was read
 //! back and was what was written. Beside it lie the page that opens it and how to open it without that page.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::MetadataExt as _;
@@ -41,81 +42,185 @@ pub struct Medium {
 }
 
 impl Medium {
-    fn check(&self) -> Result<(), DepotError> {
-        let missing = || DepotError::NotThere { place: "the medium".to_owned() };
+    /// The medium that is in.
+    fn find(&self) -> Result<Found, DepotError> {
         let here = fs::metadata(&self.folder).map_err(|_| missing())?;
         let above = self.folder.parent().and_then(|parent| fs::metadata(parent).ok());
-        let mounted = above.is_none_or(|above| above.dev() != here.dev());
-        if here.is_dir() && (mounted || !self.mounted) { Ok(()) } else { Err(missing()) }
+        let mounted = above.is_some_and(|above| above.dev() != here.dev());
+        if here.is_dir() && (mounted || !self.mounted) {
+            return Ok(Found { root: self.folder.clone(), dev: here.dev(), ino: here.ino() });
+        }
+        Err(missing())
     }
 
     fn write(&self, load: &Load, told: &Told) -> Result<(), DepotError> {
-        self.check()?;
+        let found = self.find()?;
         match self.form {
-            Form::Folder => self.write_folder(load, told)?,
-            Form::Zip => self.write_zip(load, told)?,
+            Form::Folder => write_folder(&found, load, told)?,
+            Form::Zip => write_zip(&found, load, told)?,
         }
         let how = fs::read(load.folder.join(HOW_TO_OPEN)).map_err(read("read a parcel"))?;
         for (name, bytes) in
             [(HOW_TO_OPEN, how), (OPENER, parcel::opener::page(&self.product).into_bytes())]
         {
-            let place = self.folder.join(name);
-            if fs::read(&place).is_ok_and(|there| there == bytes) {
+            let sha256 = keys::digest::sha256(&bytes);
+            let file = LoadFile { path: name.to_owned(), bytes: bytes.len() as u64, sha256 };
+            let place = found.root.join(name);
+            if is_there(&place, &file, told)? {
                 continue;
             }
-            let mut file = File::create(&place).map_err(read("write to the medium"))?;
-            file.write_all(&bytes)
-                .and_then(|()| file.sync_all())
-                .map_err(read("write to the medium"))?;
+            let mut new = found.create(&place)?;
+            let written = new.write_all(&bytes).and_then(|()| new.sync_all());
+            written.map_err(read("write to the medium"))?;
         }
-        sync_folder(&self.folder)
+        sync_folder(&found.root)
+    }
+}
+
+fn missing() -> DepotError {
+    DepotError::NotThere { place: "the medium".to_owned() }
+}
+
+/// A medium that is in. What lies on it already may be anything: it was in other hands.
+struct Found {
+    root: PathBuf,
+    dev: u64,
+    ino: u64,
+}
+
+impl Found {
+    /// That it is still the same: it may be pulled out, or another put in, between any two files.
+    fn still(&self) -> Result<(), DepotError> {
+        let here = fs::metadata(&self.root).map_err(|_| missing())?;
+        if (here.dev(), here.ino()) == (self.dev, self.ino) { Ok(()) } else { Err(missing()) }
     }
 
-    fn write_folder(&self, load: &Load, told: &Told) -> Result<(), DepotError> {
-        let place = self.folder.join(load.top());
-        let unfinished = self.folder.join(format!("{}.unfinished", load.top()));
-        let at = if place.is_dir() { &place } else { &unfinished };
-        for file in &load.files {
-            let to = at.join(&file.path);
-            if !is_there(&to, file, told)? {
-                let parent = to.parent().unwrap_or(at);
-                fs::create_dir_all(parent).map_err(read("make a folder on the medium"))?;
-                copy(&load.folder.join(&file.path), &to, told)?;
-                if !is_there(&to, file, told)? {
-                    return Err(DepotError::Differs { file: file.path.clone() });
-                }
-            }
-            told.moved(file.bytes);
+    /// A new file. A link, a pipe or whatever else has its name goes; nothing is ever written through it.
+    fn create(&self, place: &Path) -> Result<File, DepotError> {
+        self.still()?;
+        match fs::symlink_metadata(place) {
+            Ok(_) => fs::remove_file(place).map_err(read("clear a place on the medium"))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(read("look at the medium")(error)),
         }
-        if at == &unfinished {
-            fs::rename(&unfinished, &place).map_err(read("name the parcel on the medium"))?;
+        File::create_new(place).map_err(read("write to the medium"))
+    }
+
+    /// A folder below the root and those above it, none of them a link to elsewhere.
+    fn make_folder(&self, place: &Path) -> Result<(), DepotError> {
+        self.still()?;
+        let below = place.strip_prefix(&self.root).unwrap_or(place);
+        let mut at = self.root.clone();
+        for part in below.components() {
+            at.push(part);
+            if is_folder(&at)? {
+                continue;
+            }
+            fs::create_dir(&at).map_err(read("make a folder on the medium"))?;
         }
         Ok(())
     }
 
-    fn write_zip(&self, load: &Load, told: &Told) -> Result<(), DepotError> {
-        let place = self.folder.join(format!("{}.zip", load.top()));
-        let unfinished = self.folder.join(format!("{}.zip.unfinished", load.top()));
-        let pack = |out: &mut dyn Write| parcel::pack(&load.folder, load.parcel, load.parts, out);
-        let mut expected = Counted::new(io::sink(), None, told);
-        pack(&mut expected).map_err(read("read a parcel"))?;
-        let expected = expected.hash.finish();
-        let holds = |path: &Path| hash_of(path, told).map(|found| found == expected);
-        if place.is_file() && holds(&place)? {
+    /// Gives what is whole its name, once it lies on the medium and not in memory alone.
+    fn name(&self, unfinished: &Path, place: &Path) -> Result<(), DepotError> {
+        self.still()?;
+        fs::rename(unfinished, place).map_err(read("name the parcel on the medium"))?;
+        sync_folder(&self.root)
+    }
+}
+
+/// Whether a folder is there. Anything else of that name is refused.
+fn is_folder(place: &Path) -> Result<bool, DepotError> {
+    match fs::symlink_metadata(place) {
+        Ok(facts) if facts.is_dir() => Ok(true),
+        Ok(_) => {
+            let what = format!("`{}` is not a folder", place.display());
+            Err(read("use what lies on the medium")(io::Error::other(what)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(read("look at the medium")(error)),
+    }
+}
+
+fn write_folder(found: &Found, load: &Load, told: &Told) -> Result<(), DepotError> {
+    let place = found.root.join(load.top());
+    let unfinished = found.root.join(format!("{}.unfinished", load.top()));
+    if is_folder(&place)? {
+        if all_there(&place, load, told)? {
+            told.moved(load.bytes());
             return Ok(());
         }
-        let failed = || read("write to the medium");
-        let file = File::create(&unfinished).map_err(failed())?;
-        let mut out = Counted::new(BufWriter::with_capacity(PIECE_BYTES, file), Some(told), told);
-        pack(&mut out).and_then(|()| out.flush()).map_err(failed())?;
-        let file = out.inner.into_inner().map_err(|error| failed()(error.into_error()))?;
-        file.sync_all().map_err(failed())?;
-        drop(file);
-        if !holds(&unfinished)? {
-            return Err(DepotError::Differs { file: format!("{}.zip", load.top()) });
+        // What differs is not called whole while it is written again.
+        if is_folder(&unfinished)? {
+            fs::remove_dir_all(&unfinished).map_err(read("clear a place on the medium"))?;
         }
-        fs::rename(&unfinished, &place).map_err(read("name the parcel on the medium"))
+        fs::rename(&place, &unfinished).map_err(read("name the parcel on the medium"))?;
     }
+    let mut folders = BTreeSet::from([unfinished.clone()]);
+    for file in &load.files {
+        let to = unfinished.join(&file.path);
+        let parent = to.parent().unwrap_or(&unfinished).to_owned();
+        found.make_folder(&parent)?;
+        if !is_there(&to, file, told)? {
+            copy(&load.folder.join(&file.path), found.create(&to)?, told)?;
+            if !is_there(&to, file, told)? {
+                return Err(DepotError::Differs { file: file.path.clone() });
+            }
+        }
+        folders.extend(
+            parent.ancestors().take_while(|at| at.starts_with(&unfinished)).map(Path::to_owned),
+        );
+        told.moved(file.bytes);
+    }
+    folders.iter().rev().try_for_each(|folder| sync_folder(folder))?;
+    // Half of it may lie on a medium that was taken out in the middle.
+    let absent = load.files.iter().find(|file| {
+        let facts = fs::symlink_metadata(unfinished.join(&file.path));
+        !facts.is_ok_and(|facts| facts.is_file() && facts.len() == file.bytes)
+    });
+    if let Some(file) = absent {
+        return Err(DepotError::Differs { file: file.path.clone() });
+    }
+    found.name(&unfinished, &place)
+}
+
+fn all_there(at: &Path, load: &Load, told: &Told) -> Result<bool, DepotError> {
+    for file in &load.files {
+        if !is_there(&at.join(&file.path), file, told)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn write_zip(found: &Found, load: &Load, told: &Told) -> Result<(), DepotError> {
+    let place = found.root.join(format!("{}.zip", load.top()));
+    let unfinished = found.root.join(format!("{}.zip.unfinished", load.top()));
+    for file in &load.files {
+        told.go_on().map_err(read("read a parcel"))?;
+        file.check(&load.folder)?;
+    }
+    let pack = |out: &mut dyn Write| parcel::pack(&load.folder, load.parcel, load.parts, out);
+    let mut expected = Counted::new(io::sink(), None, told);
+    pack(&mut expected).map_err(read("read a parcel"))?;
+    let expected = expected.hash.finish();
+    let holds = |path: &Path| hash_of(path, told).map(|found| found == expected);
+    let plain = fs::symlink_metadata(&place).is_ok_and(|facts| facts.is_file());
+    if plain && holds(&place)? {
+        return Ok(());
+    }
+    let failed = || read("write to the medium");
+    let file = found.create(&unfinished)?;
+    let mut out = Counted::new(BufWriter::with_capacity(PIECE_BYTES, file), Some(told), told);
+    pack(&mut out).and_then(|()| out.flush()).map_err(failed())?;
+    let file = out.inner.into_inner().map_err(|error| failed()(error.into_error()))?;
+    file.sync_all().map_err(failed())?;
+    drop(file);
+    found.still()?;
+    if !holds(&unfinished)? {
+        return Err(DepotError::Differs { file: format!("{}.zip", load.top()) });
+    }
+    found.name(&unfinished, &place)
 }
 
 impl Depot for Medium {
@@ -233,10 +338,9 @@ fn hash_of(path: &Path, told: &Told) -> Result<[u8; 32], DepotError> {
     }
 }
 
-fn copy(from: &Path, to: &Path, told: &Told) -> Result<(), DepotError> {
+fn copy(from: &Path, mut file: File, told: &Told) -> Result<(), DepotError> {
     let mut from = File::open(from).map_err(read("read a parcel"))?;
     let failed = || read("write to the medium");
-    let mut file = File::create(to).map_err(failed())?;
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         told.go_on().map_err(failed())?;

@@ -8,10 +8,13 @@
 mod medium;
 mod sftp;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use keys::digest::Sha256;
 use ledger::{Event, Laid, Unlaid};
 use parcel::{TAG_FILES, part_path};
 use policy::{Ori, Why};
@@ -91,6 +94,25 @@ impl Load {
 
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+impl LoadFile {
+    /// Whether the file in our own store is still the one that was sealed, where nobody looks at what arrived.
+    fn check(&self, folder: &Path) -> Result<(), DepotError> {
+        let failed = || DepotError::failed::<std::io::Error>("read a parcel");
+        let mut file = File::open(folder.join(&self.path)).map_err(failed())?;
+        let (mut hash, mut piece) = (Sha256::new(), vec![0; 256 * 1024]);
+        loop {
+            match file.read(&mut piece).map_err(failed())? {
+                0 => break,
+                count => hash.update(piece.get(..count).unwrap_or_default()),
+            }
+        }
+        match hash.finish() == self.sha256 {
+            true => Ok(()),
+            false => Err(DepotError::Differs { file: self.path.clone() }),
+        }
     }
 }
 
@@ -186,6 +208,8 @@ impl Exchange {
         stop: &Stop,
     ) -> Result<Export, ExchangeError> {
         let attempt = async {
+            // Who took it back before the bell was hung is heard here, and who does so later by the bell.
+            self.still_sending(export).await?;
             let route = self.route(partner.ori.as_str(), name)?;
             let load = self.load(parcel, sealed).await?;
             self.report(export, Phase::Sending, 0, load.bytes());
@@ -201,6 +225,9 @@ impl Exchange {
             }
             outcome = attempt => outcome,
         };
+        if let Err(error @ ExchangeError::WrongState { .. }) = outcome {
+            return Err(error);
+        }
         let mut row = self.export_row(export).await?;
         let (exchange, parcel) = (exchange.to_string(), parcel.to_string());
         let (partner, route) = (row.partner.clone(), name.to_owned());

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -20,6 +21,8 @@ const PROGRAM: &str = "/usr/bin/sftp";
 const SAID_BYTES_MAX: u64 = 8 * 1024;
 /// The longest line, and the most of all lines, of a listing. A folder of a parcel has 1000 parts.
 const HEARD_BYTES_MAX: u64 = 64 << 20;
+/// The longest silence: a line comes for each file, and a part of 64 MiB takes so long at 37 kB/s.
+const IDLE_MAX: Duration = Duration::from_secs(30 * 60);
 /// What a file is called until all of it is there.
 const UNFINISHED: &str = ".uploading";
 
@@ -143,10 +146,13 @@ impl Sftp {
                 false => Err(DepotError::Sftp { said: last_words(&said) }),
             }
         });
-        while let Some(line) = lines.recv().await {
+        while let Ok(line) = tokio::time::timeout(IDLE_MAX, lines.recv()).await {
+            let Some(line) = line else { return done.await.map_err(|_| DepotError::Stopped)? };
             heard(&line);
         }
-        done.await.map_err(|_| DepotError::Stopped)?
+        // Dropped, it is ended.
+        drop(running);
+        Err(DepotError::Sftp { said: "it said nothing for half an hour".to_owned() })
     }
 
     /// The sizes of what is there, by path below the parcel's folder. Makes the folders that are missing.
@@ -181,7 +187,8 @@ impl Sftp {
         let there = self.look(load, way).await?;
         let root = self.root(load);
         let (mut batch, mut sent) = (String::new(), Vec::new());
-        for LoadFile { path, bytes, .. } in &load.files {
+        for file in &load.files {
+            let LoadFile { path, bytes, .. } = file;
             match there.get(path) {
                 Some(size) if size == bytes => {
                     way.moved(*bytes);
@@ -191,22 +198,28 @@ impl Sftp {
                 None => {}
             }
             let unfinished = format!("{root}/{path}{UNFINISHED}");
-            let verb = match there.get(&format!("{path}{UNFINISHED}")) {
-                Some(size) if size <= bytes => "reput",
+            let put = |verb: &str| format!("{verb} \"{path}\" \"{unfinished}\"\n");
+            match there.get(&format!("{path}{UNFINISHED}")) {
+                // All of it had come, and the line broke before it got its name. The program refuses to go on with that.
+                Some(size) if size == bytes => {}
+                Some(size) if size < bytes => batch.push_str(&put("reput")),
                 Some(_) => {
                     batch.push_str(&format!("rm \"{unfinished}\"\n"));
-                    "put"
+                    batch.push_str(&put("put"));
                 }
-                None => "put",
-            };
-            batch.push_str(&format!("{verb} \"{path}\" \"{unfinished}\"\n"));
+                None => batch.push_str(&put("put")),
+            }
             batch.push_str(&format!("rename \"{unfinished}\" \"{root}/{path}\"\n"));
-            sent.push(*bytes);
+            sent.push(file.clone());
         }
         if sent.is_empty() {
             return Ok(());
         }
-        let mut sizes = sent.into_iter();
+        // Over there sizes are compared, no more; so what goes out has to be what was sealed.
+        let (folder, files) = (load.folder.clone(), sent.clone());
+        let check = move || files.iter().try_for_each(|file| file.check(&folder));
+        tokio::task::spawn_blocking(check).await.map_err(|_| DepotError::Stopped)??;
+        let mut sizes = sent.into_iter().map(|file| file.bytes);
         // A file is there when its name is given to it.
         let heard = |line: &str| {
             if line.starts_with("sftp> rename ") {

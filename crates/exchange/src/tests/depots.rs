@@ -226,6 +226,77 @@ async fn nothing_is_written_where_no_medium_is_in_and_what_differs_is_written_ag
 }
 
 #[tokio::test]
+async fn what_lies_on_a_medium_already_leads_nowhere_else() {
+    let (stick, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ours = home.path().join("state.db");
+    std::fs::write(&ours, b"ours").unwrap();
+    std::os::unix::fs::symlink(&ours, stick.path().join("open.html")).unwrap();
+    let pipe =
+        std::process::Command::new("mkfifo").arg(stick.path().join("HOW-TO-OPEN.txt")).status();
+    assert!(pipe.unwrap().success());
+    let world = with(Arc::new(medium(stick.path(), MediumForm::Folder))).await;
+    let export = world.riverton.sealed_for("shelf").await;
+    let top = format!("parcel-{}", export.parcel.unwrap());
+    let unfinished = stick.path().join(format!("{top}.unfinished"));
+    std::os::unix::fs::symlink(home.path(), &unfinished).unwrap();
+    let error = world.riverton.exchange.deliver(export.id).await.unwrap_err();
+    assert!(error.chain().contains("is not a folder"), "{}", error.chain());
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+    std::fs::remove_file(&unfinished).unwrap();
+    let done = world.riverton.exchange.deliver(export.id).await.unwrap();
+    assert_eq!(done.status, ExportStatus::Delivered);
+    verified(&stick.path().join(&top));
+    assert_eq!(std::fs::read(&ours).unwrap(), b"ours");
+    for beside in ["open.html", "HOW-TO-OPEN.txt"] {
+        assert!(std::fs::symlink_metadata(stick.path().join(beside)).unwrap().is_file());
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_under_an_agreement_that_ended_since_lets_nothing_out() {
+    let shelf = Arc::new(Shelf { fails: Mutex::new(1), ..Shelf::default() });
+    let depot = Arc::clone(&shelf) as Arc<dyn Depot>;
+    let world = world_with(|riverton, _| {
+        riverton.routes = vec![route("shelf", depot)];
+        riverton.agreements[0].facts.ends = now() + 1.hours();
+    })
+    .await;
+    let export = world.riverton.sealed_for("shelf").await;
+    world.riverton.exchange.deliver(export.id).await.unwrap_err();
+    shelf.laid.lock().unwrap().clear();
+    world.clock.set(now() + 2.hours());
+    let refused = world.riverton.exchange.deliver(export.id).await.unwrap_err();
+    assert!(refused.clause().is_some(), "{}", refused.chain());
+    assert!(shelf.laid.lock().unwrap().is_empty());
+    let export = world.riverton.exchange.export(export.id).await.unwrap();
+    assert_eq!(export.status, ExportStatus::Failed);
+    assert_eq!(world.riverton.count("parcel-delivered"), 0);
+}
+
+#[tokio::test]
+async fn one_partner_s_delivery_that_hangs_keeps_no_other_work_waiting() {
+    let shelf = Arc::new(Shelf { hangs: true, ..Shelf::default() });
+    let world = with(shelf.clone()).await;
+    let hung = world.riverton.sealed_for("shelf").await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let riverton = world.riverton.exchange.clone();
+    let running = tokio::spawn(async move {
+        riverton.run(None, async { drop(stopped.await) }).await;
+    });
+    shelf.began.notified().await;
+    // A recall's notice goes out meanwhile, and ends what hangs.
+    world.riverton.exchange.recall(&ruiz(), hung.id, "the wrong case").await.unwrap();
+    let told = async {
+        while world.lakeside.count("notice-anchored") == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), told).await.unwrap();
+    drop(stop);
+    running.await.unwrap();
+}
+
+#[tokio::test]
 async fn an_sftp_server_gets_a_parcel_whole_goes_on_where_it_was_cut_and_nobody_else_gets_it() {
     let Some(mut sshd) = testkit::Sshd::start().await.unwrap() else { return };
     let target = SftpTarget {
@@ -261,10 +332,13 @@ async fn an_sftp_server_gets_a_parcel_whole_goes_on_where_it_was_cut_and_nobody_
     std::fs::remove_file(part(1)).unwrap();
     std::fs::remove_file(part(2)).unwrap();
     std::fs::write(part(3), b"rubbish").unwrap();
+    // And one that had come whole, and had not got its name.
+    let whole = part(4).with_file_name("part-000004.p7m.uploading");
+    std::fs::rename(part(4), &whole).unwrap();
     let untouched = std::fs::metadata(part(0)).unwrap().modified().unwrap();
     sftp.lay(&load, &Way::unwatched()).await.unwrap();
     verified(&place);
-    assert!(!cut.exists());
+    assert!(!cut.exists() && !whole.exists());
     assert_eq!(std::fs::metadata(part(0)).unwrap().modified().unwrap(), untouched);
 
     // Another server's key, another client's.
