@@ -109,7 +109,6 @@ fn bound(value: &Value) -> Option<Bound> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that can't set its stage stops")]
 mod tests {
     use sea_orm::DbBackend;
 

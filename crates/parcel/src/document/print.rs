@@ -92,6 +92,13 @@ pub(super) fn print(
             .language(LANGUAGE.to_owned())
             .creation_date(created),
     );
+    attach(&mut pdf, document, created)?;
+    pdf.finish().map_err(|error| DocumentError::Form(error.to_string()))
+}
+
+/// The files that go along with it.
+fn attach(pdf: &mut Pdf, document: &Document, created: DateTime) -> Result<(), DocumentError> {
+    let form = |what: &str| DocumentError::Form(what.to_owned());
     for file in &document.attached {
         let mime = MimeType::new(&file.media_type)
             .ok_or_else(|| form("an attached file has no media type"))?;
@@ -107,7 +114,7 @@ pub(super) fn print(
         };
         pdf.embed_file(embedded).ok_or_else(|| form("two attached files have one name"))?;
     }
-    pdf.finish().map_err(|error| DocumentError::Form(error.to_string()))
+    Ok(())
 }
 
 fn draw(surface: &mut Surface<'_>, line: &Line, faces: &Faces) {

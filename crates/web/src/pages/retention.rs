@@ -42,7 +42,7 @@ impl gate::Fingerprint for Retained {
         let names = self.0.buckets.iter().map(|it| it.bucket.name());
         let holds = self.0.told.holds.iter().map(|it| it.name.clone());
         let all = names.chain(holds).collect::<Vec<_>>().join("\n");
-        print_of("state of retention", self.0.buckets.len(), &all)
+        print_of("state of retention", self.0.buckets.len(), all)
     }
 }
 

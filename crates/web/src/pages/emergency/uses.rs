@@ -30,7 +30,7 @@ struct Listed(Vec<Overview>);
 impl gate::Fingerprint for Listed {
     fn fingerprint(&self) -> Print {
         let names: Vec<&str> = self.0.iter().map(|account| account.name.as_str()).collect();
-        print_of("emergency accounts", self.0.len(), &names.join("\n"))
+        print_of("emergency accounts", self.0.len(), names.join("\n"))
     }
 }
 

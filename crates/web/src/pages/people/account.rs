@@ -33,7 +33,7 @@ struct Known {
 
 impl gate::Fingerprint for Known {
     fn fingerprint(&self) -> Print {
-        print_of("an account", 1, &format!("{} {}", self.account.id, self.account.version))
+        print_of("an account", 1, format!("{} {}", self.account.id, self.account.version))
     }
 }
 

@@ -29,7 +29,7 @@ struct Listed(Vec<Token>);
 impl gate::Fingerprint for Listed {
     fn fingerprint(&self) -> Print {
         let ids: Vec<&str> = self.0.iter().map(|token| token.id.as_str()).collect();
-        print_of("directory tokens", self.0.len(), &ids.join("\n"))
+        print_of("directory tokens", self.0.len(), ids.join("\n"))
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) struct Listed(Vec<Account>);
 impl gate::Fingerprint for Listed {
     fn fingerprint(&self) -> Print {
         let ids: Vec<String> = self.0.iter().map(|account| account.id.to_string()).collect();
-        print_of("accounts", self.0.len(), &ids.join("\n"))
+        print_of("accounts", self.0.len(), ids.join("\n"))
     }
 }
 

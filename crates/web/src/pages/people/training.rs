@@ -38,7 +38,7 @@ struct Listed(Vec<Person>);
 impl gate::Fingerprint for Listed {
     fn fingerprint(&self) -> gate::Print {
         let ids: Vec<String> = self.0.iter().map(|one| one.account.id.to_string()).collect();
-        print_of("people with something to do", self.0.len(), &ids.join("\n"))
+        print_of("people with something to do", self.0.len(), ids.join("\n"))
     }
 }
 
@@ -185,7 +185,7 @@ struct Previewed(Vec<Planned>);
 impl gate::Fingerprint for Previewed {
     fn fingerprint(&self) -> gate::Print {
         let ids: Vec<String> = self.0.iter().map(|one| one.account.id.to_string()).collect();
-        print_of("a preview of a list", self.0.len(), &ids.join("\n"))
+        print_of("a preview of a list", self.0.len(), ids.join("\n"))
     }
 }
 
