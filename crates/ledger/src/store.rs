@@ -20,6 +20,7 @@ use crate::merkle::{CompactRange, Hash, empty_root, root_at};
 use crate::postgres::Shelved;
 use crate::record::Position;
 use crate::retention::{Disposed, Moved};
+use crate::shelving::Calls;
 use crate::source::Pace;
 
 /// Everything that the next batch is built on.
@@ -136,10 +137,15 @@ pub(crate) trait Store: Send + Sync {
         Ok(None)
     }
 
-    /// How often to look for closed ranges that are to move to another kind of storage; `None` where there
-    /// is none.
-    fn shelve_wait(&self) -> Option<Duration> {
+    /// How often to look for closed ranges that are to move to another kind of storage, and what calls
+    /// before that; `None` where there is none.
+    fn shelve_calls(&self) -> Option<(Duration, Arc<Calls>)> {
         None
+    }
+
+    /// Deletes there what was disposed of, and says how much that was.
+    fn sweep(&self, _now: Timestamp) -> u64 {
+        0
     }
 
     /// Moves them, as long as the pace says.

@@ -88,7 +88,7 @@ pub fn database(
     });
     let objects = storage.transpose().map_err(SharedLedgerError::Storage)?;
     let dial = dial(declared, Arc::clone(clock))?;
-    let bytes_max = declared.size_max_gib.map(|gib| u64::from(gib) << 30);
+    let bytes_max = declared.size_max_gib.map(|gib| u64::from(gib.get()) << 30);
     Ok(ledger::Database { dial, waits: Waits::default(), bytes_max, objects })
 }
 

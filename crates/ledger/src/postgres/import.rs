@@ -5,6 +5,7 @@
 //! with; a database that has another log, or has gone on, is refused. Documents of disposals come last, when
 //! the log that commits to them and the copies that they lead to are there.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -76,7 +77,7 @@ pub fn import_folder(
     if head != end {
         return Err(damaged("head", end.size(), None, "the folder's log ends elsewhere").into());
     }
-    store.import_disposed(&local)?;
+    store.import_disposed(&local, &place)?;
     store.import_checkpoints(&place, &known)?;
     copying.into.close().map_err(unwritten)?;
     from.appender.close().map_err(unwritten)?;
@@ -182,15 +183,18 @@ impl Postgres {
         Ok(())
     }
 
-    /// Takes in what holds keep, and then the documents that lead there.
-    fn import_disposed(&self, local: &Local) -> Result<(), OpenError> {
-        let moved = local.moved();
-        for disposed in moved.all() {
-            let held = disposed.statement.bucket.next_held();
-            let held = held.filter(|it| !disposed.kept.is_empty() && moved.get(*it).is_none());
-            if let Some(held) = held {
-                self.import_held(local, held)?;
-            }
+    /// Takes in what holds keep, and then the documents that lead there. A whole copy to which none leads
+    /// comes too: the disposal that it was made for may be announced, and is finished at the next opening.
+    fn import_disposed(&self, local: &Local, place: &Place) -> Result<(), OpenError> {
+        let (moved, path) = (local.moved(), place.path(KEYS));
+        let names = place.disk.list(&path);
+        let names = names.map_err(|source| OpenError::Disk { doing: "list", path, source })?;
+        let keys = names.iter().filter_map(|name| Bucket::parse(name.strip_suffix(".key")?));
+        let led = moved.all().filter(|it| !it.kept.is_empty());
+        let led = led.filter_map(|it| it.statement.bucket.next_held());
+        let held: BTreeSet<Bucket> = keys.filter(|it| it.held > 0).chain(led).collect();
+        for held in held.into_iter().filter(|it| moved.get(*it).is_none()) {
+            self.import_held(local, place, held)?;
         }
         for disposed in moved.all() {
             self.put_document(disposed).map_err(unwritten)?;
@@ -198,12 +202,16 @@ impl Postgres {
         Ok(())
     }
 
-    fn import_held(&self, local: &Local, held: Bucket) -> Result<(), OpenError> {
-        let missing = || {
-            let what = "the key of the body's bucket is missing";
-            Damage::new(&format!("{KEYS}/{}.key", held.name()), 0, None, what)
-        };
-        let key = local.key(held)?.ok_or_else(missing)?;
+    fn import_held(&self, local: &Local, place: &Place, held: Bucket) -> Result<(), OpenError> {
+        let name = format!("{KEYS}/{}.key", held.name());
+        let file = read(place, &name, SMALL_FILE_BYTES_MAX).map_err(|error| match error {
+            OpenError::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                let what = "the key of the body's bucket is missing";
+                OpenError::Damaged(Damage::new(&name, 0, None, what))
+            }
+            error => error,
+        })?;
+        let key = self.open_key(held, &file)?;
         let mut copy = Box::new(self.begin_copy_under(held, key));
         let mut failure = None;
         let read = local.bodies(held, &mut |entry, sealed, _| {

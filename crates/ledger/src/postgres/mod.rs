@@ -39,6 +39,7 @@ use crate::local::Place;
 use crate::merkle::Hash;
 use crate::record::Position;
 use crate::retention::Moved;
+use crate::shelving::Calls;
 use crate::source::Pace;
 use crate::store::{Derived, EachBody, EachEntry, Failure, Holding, Opened, Sealed, Store, Turn};
 use crate::tiling::{Edges, Tiled};
@@ -133,8 +134,12 @@ impl Store for Postgres {
         Ok(Some(Space { bytes, free_bytes: bytes.saturating_sub(used), files: None }))
     }
 
-    fn shelve_wait(&self) -> Option<Duration> {
-        self.objects.as_ref().map(|it| it.wait())
+    fn shelve_calls(&self) -> Option<(Duration, Arc<Calls>)> {
+        self.objects.as_ref().map(|it| it.calls())
+    }
+
+    fn sweep(&self, now: Timestamp) -> u64 {
+        self.sweep_daily(now)
     }
 
     fn shelve(&self, now: Timestamp, pace: &Pace<'_>) -> Result<Shelved, ReadError> {

@@ -63,9 +63,6 @@ impl Postgres {
         bucket: Bucket,
     ) -> Result<Sealed, ReadError> {
         let at = number(envelope.entry);
-        if let Some(sealed) = self.shelved_body(envelope, bucket, true)? {
-            return Ok(sealed);
-        }
         let rows = match bucket.held {
             0 => self.ask(Ask::Body, READING, || vec![Box::new(at)])?,
             _ => self.ask(Ask::Held, READING, || vec![Box::new(bucket.name()), Box::new(at)])?,
@@ -77,7 +74,7 @@ impl Postgres {
         match rows.first() {
             Some(row) => self.sealed(envelope, bucket, column(row, 0)?, column(row, 1)?),
             None if bucket.held > 0 => Err(missing()),
-            None => self.shelved_body(envelope, bucket, false)?.ok_or_else(missing),
+            None => self.shelved_body(envelope, bucket)?.ok_or_else(missing),
         }
     }
 

@@ -63,7 +63,8 @@ pub(super) enum Ask {
     ForgetObjects,
     /// An envelope that stays at hand.
     KeptEnvelope,
-    KeepEnvelope,
+    /// Those of a range.
+    KeptEnvelopes,
     /// Tiles that are to go there, some at a time.
     FullTiles,
     DropTile,

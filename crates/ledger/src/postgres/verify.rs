@@ -12,7 +12,7 @@ use super::read::column;
 use super::reader::{Ask, Bound};
 use super::schema::number;
 use super::{DatabaseError, Postgres, damaged};
-use crate::envelope::Bucket;
+use crate::envelope::{Bucket, Envelope};
 use crate::error::{Damage, ReadError};
 use crate::merkle::Hash;
 use crate::note::Checkpoint;
@@ -138,11 +138,13 @@ impl Postgres {
             if pace().is_err() {
                 return Ok(());
             }
-            let (before, mut ends) = (head.size(), Vec::new());
+            let (before, mut ends, mut lasting) = (head.size(), Vec::new(), Vec::new());
             for frame in self.frames(before)?.into_iter().filter(|it| it.head.first >= before) {
                 if head.size() >= size {
                     break;
                 }
+                let is_lasting = |it: &&Envelope| it.bucket == Bucket::PERMANENT;
+                lasting.extend(frame.envelopes.iter().filter(is_lasting).cloned());
                 let next = self.batch(head, frame, disposals)?.head;
                 self.check_signed(&next)?;
                 ends.push((next.size(), next.root));
@@ -152,6 +154,7 @@ impl Postgres {
                 return Err(damaged("frames", before, Some(before), "the entry is in no frame"));
             }
             self.check_published_among(before, &ends)?;
+            self.check_copies((before, head.size()), &lasting)?;
         }
         disposals.check().map_err(ReadError::Damaged)?;
         self.check_every_key()
@@ -168,6 +171,24 @@ impl Postgres {
             if !fits {
                 let what = "the checkpoint is not one of this log";
                 return Err(damaged("checkpoints", size, Some(size), what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each envelope that is kept at hand is one of these, which the frames have.
+    fn check_copies(
+        &self,
+        (first, end): (u64, u64),
+        lasting: &[Envelope],
+    ) -> Result<(), ReadError> {
+        let range = || -> Vec<Bound> { vec![Box::new(number(first)), Box::new(number(end))] };
+        for row in &self.ask(Ask::KeptEnvelopes, VERIFYING_WORDS, range)? {
+            let entry = u64::try_from(column::<i64>(row, 0)?).unwrap_or(0);
+            let copy: &[u8] = column(row, 1)?;
+            if !lasting.iter().any(|it| it.entry == entry && it.encode().as_slice() == copy) {
+                let what = "the copy of an envelope is not what the log has";
+                return Err(damaged("envelopes", entry, Some(entry), what));
             }
         }
         Ok(())

@@ -64,7 +64,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Takes the next entry. One that was taken already changes nothing: whoever could not read on begins
+    /// again where a frame begins.
     pub(crate) fn add(&mut self, entry: u64, leaf: Hash) {
+        if self.first.is_some() && entry <= self.last {
+            return;
+        }
         self.first.get_or_insert(entry);
         self.last = entry;
         self.tree.push(leaf, &mut |_, _, _| {});

@@ -192,3 +192,46 @@ fn an_import_with_disposals_that_is_cut_anywhere_goes_on_where_it_was() {
     clock.set(time("2029-12-02T00:00:00Z"));
     is_as_it_was(&base.open_quiet(base.dial(), &clock));
 }
+
+/// Copies the files of a folder aside.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn a_copy_for_a_hold_comes_along_before_a_document_leads_there() {
+    let Some(server) = Server::start() else { return };
+    let (base, clock) = (server.base("undocumented"), clock());
+    let (folder, aside) = (base.folder("before"), base.folder("aside"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let ledger = open(&folder, &clock);
+    for number in 0..9 {
+        append(&ledger, record(released(number))).unwrap();
+    }
+    let what = HoldScope::Entries { first: 4, last: 5 };
+    ledger.place_hold("lit-1", what, None, order("court")).unwrap();
+    ledger.close().unwrap();
+    drop(ledger);
+    let home = home_bucket().name();
+    let (bodies, key) = (folder.join("body").join(&home), folder.join(format!("keys/{home}.key")));
+    copy(&bodies, &aside);
+    let sealed = std::fs::read(&key).unwrap();
+    clock.set(time("2029-12-01T00:00:00Z"));
+    let ledger = open(&folder, &clock);
+    ledger.dispose(home_bucket(), order("schedule 12-3")).unwrap();
+    ledger.close().unwrap();
+    drop(ledger);
+    // As if it had ended after the announcement.
+    std::fs::remove_file(folder.join("disposed").join(&home)).unwrap();
+    copy(&aside, &bodies);
+    std::fs::write(&key, sealed).unwrap();
+
+    base.import(base.dial(), &folder).unwrap();
+    let ledger = base.open_as("one", base.dial(), &clock).unwrap();
+    append(&ledger, numbered(1)).unwrap();
+    is_as_it_was(&ledger);
+}

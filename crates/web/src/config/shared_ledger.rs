@@ -1,5 +1,6 @@
 //! A ledger in PostgreSQL, as `bailiwick.toml` declares it.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -25,7 +26,7 @@ pub struct SharedLedgerConfig {
     pub ca_file: PathBuf,
     /// The size that the database may have, in GiB: from `capacity_warn_percent` of it on there is an
     /// alarm. Without it none is raised, for the server's disk can't be seen.
-    pub size_max_gib: Option<u32>,
+    pub size_max_gib: Option<NonZeroU32>,
     /// Where closed ranges of the ledger go; without it everything stays in the database.
     pub objects: Option<StorageConfig>,
     /// Days that what was recorded stays in the database at least, where there is such a place.
@@ -65,11 +66,22 @@ mod tests {
     fn an_object_store_of_a_shared_ledger_is_declared_as_an_archive_is() {
         let config = Config::parse(&format!("{SMALL}{SHARED}"), Path::new("etc/b.toml")).unwrap();
         let shared = config.ledger.postgres.unwrap();
-        assert_eq!(shared.objects_after_days, 7);
+        assert_eq!((shared.objects_after_days, shared.size_max_gib), (7, None));
         let Some(StorageConfig::S3 { access_key_file, lock, .. }) = shared.objects else {
             panic!("it is S3")
         };
         assert_eq!(access_key_file, Path::new("etc/s3.key"));
         assert_eq!(lock, LockMode::Governance);
+    }
+
+    #[test]
+    fn a_database_has_a_size_or_none_and_never_no_room_at_all() {
+        let with = |size: u32| {
+            let shared = SHARED.replace("user =", &format!("size_max_gib = {size}\nuser ="));
+            Config::parse(&format!("{SMALL}{shared}"), Path::new("etc/b.toml"))
+        };
+        let shared = with(200).unwrap().ledger.postgres.unwrap();
+        assert_eq!(shared.size_max_gib.map(NonZeroU32::get), Some(200));
+        assert!(with(0).is_err());
     }
 }

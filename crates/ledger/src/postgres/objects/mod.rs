@@ -28,6 +28,7 @@ pub(super) use tables::{ASKS, TABLES_OF_3};
 use super::link::Hands;
 use crate::envelope::LedgerId;
 use crate::shelf::{self, Kept, Shelf, ShelfError};
+use crate::shelving::Calls;
 use part::{Part, Whole};
 
 /// The longest wait for one object on its way to the store, or from there.
@@ -74,6 +75,8 @@ pub(super) struct Objects {
     cache: Mutex<VecDeque<Arc<Whole>>>,
     /// When what was disposed of was last looked for.
     swept: Mutex<Option<Timestamp>>,
+    /// Calls the thread that moves.
+    calls: Arc<Calls>,
 }
 
 impl Objects {
@@ -82,7 +85,8 @@ impl Objects {
         ledger: &LedgerId,
     ) -> Result<Self, super::DatabaseError> {
         let (hands, folder) = (Hands::new()?, hex::encode(ledger));
-        Ok(Self { storage, folder, hands, cache: Mutex::default(), swept: Mutex::default() })
+        let (cache, swept, calls) = (Mutex::default(), Mutex::default(), Arc::default());
+        Ok(Self { storage, folder, hands, cache, swept, calls })
     }
 
     /// The same store with connections of its own and nothing read yet, for one who believes nothing.
@@ -93,11 +97,13 @@ impl Objects {
             hands: Hands::new()?,
             cache: Mutex::default(),
             swept: Mutex::default(),
+            calls: Arc::clone(&self.calls),
         })
     }
 
-    pub(super) fn wait(&self) -> Duration {
-        self.storage.wait
+    /// How often something is to be moved, and what calls before that.
+    pub(super) fn calls(&self) -> (Duration, Arc<Calls>) {
+        (self.storage.wait, Arc::clone(&self.calls))
     }
 
     /// Does some work with the store, and waits for it.

@@ -59,12 +59,12 @@ impl Postgres {
         Ok(whole)
     }
 
-    /// The range that has this entry, if it left the tables.
-    fn find_whole(&self, part: Part, entry: u64) -> Result<Option<Arc<Whole>>, ReadError> {
-        if let Some(whole) = self.cached(part, entry) {
+    /// The range of the log that has this entry, if it left the tables.
+    fn find_log(&self, entry: u64) -> Result<Option<Arc<Whole>>, ReadError> {
+        if let Some(whole) = self.cached(Part::Log, entry) {
             return Ok(Some(whole));
         }
-        self.find_range(part, entry)?.map(|range| self.read_range(range)).transpose()
+        self.find_range(Part::Log, entry)?.map(|range| self.read_range(range)).transpose()
     }
 
     fn cached(&self, part: Part, entry: u64) -> Option<Arc<Whole>> {
@@ -76,7 +76,7 @@ impl Postgres {
         &self,
         entry: u64,
     ) -> Result<Option<(Envelope, Position)>, ReadError> {
-        // What leads to documents of disposals stays at hand, so that opening needs no store.
+        // What tells of holds and disposals stays at hand, so that opening and writing need no store.
         let values = || -> Vec<Bound> { vec![Box::new(number(entry))] };
         let rows = self.ask(Ask::KeptEnvelope, FINDING, values)?;
         if let Some(row) = rows.first() {
@@ -84,11 +84,12 @@ impl Postgres {
             let wrong = || {
                 damaged("envelopes", entry, Some(entry), "the envelope is not as it was written")
             };
-            let envelope = envelope.filter(|it| self.is_own(it, entry)).ok_or_else(wrong)?;
+            let is_kept = |it: &Envelope| self.is_own(it, entry) && it.bucket == Bucket::PERMANENT;
+            let envelope = envelope.filter(is_kept).ok_or_else(wrong)?;
             let place = Position { file: format!("envelopes/{entry}"), offset: 0 };
             return Ok(Some((envelope, place)));
         }
-        let Some(whole) = self.find_whole(Part::Log, entry)? else { return Ok(None) };
+        let Some(whole) = self.find_log(entry)? else { return Ok(None) };
         let found = whole.envelope(entry).filter(|(it, _)| self.is_own(it, entry));
         let what = "an envelope in it is not as it was written";
         let (envelope, offset) = found.ok_or_else(|| whole.range.damage(what))?;
@@ -107,7 +108,7 @@ impl Postgres {
     ) -> Result<Option<Vec<Frame>>, ReadError> {
         let whole = match self.cached(Part::Log, entry) {
             None if only_cached => None,
-            None => self.find_whole(Part::Log, entry)?,
+            None => self.find_log(entry)?,
             whole => whole,
         };
         let Some(whole) = whole else { return Ok(None) };
@@ -118,20 +119,17 @@ impl Postgres {
         Ok(Some(frames))
     }
 
-    /// An entry's body, if it left the tables; or if it was read a moment ago.
+    /// An entry's body, if it left the tables. Its row is looked for first: another process may have
+    /// disposed of what was read a moment ago.
     pub(in super::super) fn shelved_body(
         &self,
         envelope: &Envelope,
         bucket: Bucket,
-        only_cached: bool,
     ) -> Result<Option<Sealed>, ReadError> {
         let (part, entry) = (Part::Bodies(bucket), envelope.entry);
-        let whole = match self.cached(part, entry) {
-            None if only_cached => None,
-            None => self.find_whole(part, entry)?,
-            whole => whole,
-        };
-        let Some(whole) = whole else { return Ok(None) };
+        let Some(range) = self.find_range(part, entry)? else { return Ok(None) };
+        let cached = self.cached(part, entry).filter(|it| it.range == range);
+        let whole = cached.map_or_else(|| self.read_range(range), Ok)?;
         let Some((bytes, offset)) = whole.body(entry) else { return Ok(None) };
         let file = whole.range.path.clone();
         let wrong = || {
@@ -154,7 +152,7 @@ impl Postgres {
         let range = self.next_range(Part::Bodies(bucket), from)?;
         let is_next = |range: &Range| row.is_none_or(|row| range.first < row);
         let Some(range) = range.filter(is_next) else { return Ok(None) };
-        let cached = self.cached(range.part, range.first);
+        let cached = self.cached(range.part, range.first).filter(|it| it.range == range);
         let whole = cached.map_or_else(|| self.read_range(range), Ok)?;
         for (entry, record, offset) in whole.bodies(from) {
             let place = Position { file: whole.range.path.clone(), offset };

@@ -19,7 +19,6 @@ use crate::archive::grows_until;
 use crate::body::BodyRecord;
 use crate::envelope::Bucket;
 use crate::error::ReadError;
-use crate::kinds::DISPOSITION_STARTED;
 use crate::shelf::ShelfError;
 use crate::source::Pace;
 
@@ -60,25 +59,51 @@ impl Postgres {
         if !apart.try_lock(SHELVING)? {
             return Ok(done);
         }
-        done.deleted = apart.sweep_daily(objects, now)?;
+        done.deleted = apart.sweep_daily(now);
         let keep = objects.storage.keep_entries.max(1);
         let most = apart.head_now()?.size().saturating_sub(keep);
-        let mut until = None;
+        let (mut until, mut differs) = (None, None);
         while pace().is_ok()
             && let Some(range) = apart.closed_log(objects, most, now)?
         {
             until = range.until.max(until);
-            done.logs += u64::from(apart.shelve(objects, range, now)?);
+            if !apart.shelve_or_note(objects, range, now, &mut differs)? {
+                break;
+            }
+            done.logs += 1;
         }
-        for bucket in apart.all_buckets()?.into_iter().filter(|it| it.held == 0) {
+        // What holds and disposals are told by stays at hand: the writer reads it, and waits for no store.
+        let moves = |it: &Bucket| it.held == 0 && *it != Bucket::PERMANENT;
+        for bucket in apart.all_buckets()?.into_iter().filter(moves) {
             while pace().is_ok()
                 && let Some(range) = apart.closed_bodies(objects, bucket, most, now)?
+                && apart.shelve_or_note(objects, range, now, &mut differs)?
             {
-                done.bodies += u64::from(apart.shelve(objects, range, now)?);
+                done.bodies += 1;
             }
         }
         apart.shelve_tiles(objects, (until, now), pace, &mut done)?;
-        Ok(done)
+        differs.map_or(Ok(done), Err)
+    }
+
+    /// As [`Self::shelve`]. Where another object lies in the place, that is noted, the rows stay, and so does
+    /// what follows them; other parts go on.
+    fn shelve_or_note(
+        &self,
+        objects: &Objects,
+        range: Closed,
+        now: Timestamp,
+        differs: &mut Option<ReadError>,
+    ) -> Result<bool, ReadError> {
+        match self.shelve(objects, range, now) {
+            Err(ReadError::Object(ObjectError::Shelf(error @ ShelfError::Differs { .. }))) => {
+                let told = &error as &dyn std::error::Error;
+                tracing::warn!(error = told, "what follows it stays in the database");
+                differs.get_or_insert(ObjectError::Shelf(error).into());
+                Ok(false)
+            }
+            shelved => shelved,
+        }
     }
 
     /// The next full range of frames that is old enough.
@@ -104,9 +129,6 @@ impl Postgres {
                 bytes.extend_from_slice(&encoded);
                 for envelope in &frame.envelopes {
                     until = envelope.bucket.due().max(until);
-                    if envelope.kind == DISPOSITION_STARTED.code {
-                        self.keep_envelope(envelope.entry, &envelope.encode())?;
-                    }
                 }
                 ends = size;
                 if bytes.len() >= objects.storage.range_bytes {
@@ -119,12 +141,6 @@ impl Postgres {
             }
         }
         Ok(None)
-    }
-
-    fn keep_envelope(&self, entry: u64, bytes: &[u8]) -> Result<(), ReadError> {
-        let values = || -> Vec<Bound> { vec![Box::new(number(entry)), Box::new(bytes.to_vec())] };
-        self.ask(Ask::KeepEnvelope, MOVING, values)?;
-        Ok(())
     }
 
     /// The next range of a bucket's bodies that is old enough and full, or the rest of a bucket that no

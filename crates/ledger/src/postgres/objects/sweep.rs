@@ -1,7 +1,8 @@
 //! Deleting from the object store what was disposed of.
 //!
-//! Invariant: the bucket's key goes first, and with it what its bodies say, wherever a copy is. What a lock
-//! or a failing store keeps from being deleted is looked for again at the next start and once a day.
+//! Invariants: the bucket's key goes first, and with it what its bodies say, wherever a copy is. Whoever
+//! disposes does not wait for the store. What a lock or a failing store keeps from being deleted is looked
+//! for again at the next start and once a day, and keeps nothing from moving.
 
 use std::sync::PoisonError;
 
@@ -48,49 +49,53 @@ impl Objects {
 }
 
 impl Postgres {
-    /// After a bucket's key and rows are gone: lets go of its objects. That they could not be deleted now is
-    /// no failure of the disposal.
+    /// After a bucket's key and rows are gone: lets go of its objects, and has the thread that moves delete
+    /// them. Whoever calls this writes the log, and must not wait for the store.
     pub(in super::super) fn destroy_objects(&self, bucket: Bucket) -> Result<(), DatabaseError> {
         if bucket.held > 0 {
             return Ok(());
         }
         let values = || -> Vec<Bound> { vec![Box::new(bucket.name())] };
         self.ask(Ask::ForgetObjects, "let go of a bucket's objects", values)?;
-        let Some(objects) = &self.objects else { return Ok(()) };
-        objects.forget(bucket);
-        if let Err(error) = objects.clear(&bucket.name()) {
-            let error = &error as &dyn std::error::Error;
-            let bucket = bucket.name();
-            tracing::warn!(
-                error,
-                bucket,
-                "the objects of a bucket are still in the store; its key is gone"
-            );
+        if let Some(objects) = &self.objects {
+            objects.forget(bucket);
             objects.sweep_soon();
+            objects.calls.sweep();
         }
         Ok(())
     }
 
-    /// At the start and once a day: deletes what lies in the store of buckets that were disposed of.
-    pub(super) fn sweep_daily(&self, objects: &Objects, now: Timestamp) -> Result<u64, ReadError> {
-        if !objects.sweep_is_due(now) {
-            return Ok(0);
+    /// At the start, after a disposal and once a day: deletes what lies in the store of buckets that were
+    /// disposed of, and says how much that was. What could not be deleted is told, and left for tomorrow.
+    pub(in super::super) fn sweep_daily(&self, now: Timestamp) -> u64 {
+        let due = self.objects.as_ref().filter(|objects| objects.sweep_is_due(now));
+        let Some(objects) = due else { return 0 };
+        let mut deleted = 0;
+        if let Err(error) = self.sweep(objects, &mut deleted) {
+            if matches!(error, ReadError::Database(_)) {
+                objects.sweep_soon();
+            }
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "it could not be seen what is to be deleted in the store");
         }
-        let swept = self.sweep(objects);
-        if swept.is_err() {
-            objects.sweep_soon();
-        }
-        swept
+        deleted
     }
 
-    fn sweep(&self, objects: &Objects) -> Result<u64, ReadError> {
+    fn sweep(&self, objects: &Objects, deleted: &mut u64) -> Result<(), ReadError> {
         self.read_documents()?;
-        let (moved, mut deleted) = (self.moved_now(), 0);
-        for name in objects.buckets()? {
-            if Bucket::parse(&name).is_some_and(|bucket| moved.get(bucket).is_some()) {
-                deleted += objects.clear(&name)?;
+        let moved = self.moved_now();
+        let gone =
+            |name: &String| Bucket::parse(name).is_some_and(|bucket| moved.get(bucket).is_some());
+        for bucket in objects.buckets()?.into_iter().filter(gone) {
+            match objects.clear(&bucket) {
+                Ok(count) => *deleted += count,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    let what = "the objects of a bucket are still in the store; its key is gone";
+                    tracing::warn!(error, bucket, "{what}");
+                }
             }
         }
-        Ok(deleted)
+        Ok(())
     }
 }

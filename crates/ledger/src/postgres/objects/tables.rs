@@ -38,7 +38,8 @@ begin
         return false;
     end if;
     if of_part = 'log' then
-        if from_entry <> (select coalesce(max(ends), 0) from bailiwick_ledger.objects where part = 'log')
+        if from_entry <> coalesce((select ends from bailiwick_ledger.objects where part = 'log'
+                                   order by first desc limit 1), 0)
            or to_entry is distinct from (select max(first + count) from bailiwick_ledger.frames
                                          where first >= from_entry and first < to_entry) then
             return false;
@@ -59,6 +60,14 @@ begin
     insert into bailiwick_ledger.objects (part, first, ends, path, bytes, sha256, version)
         values (of_part, from_entry, to_entry, at, size_put, digest, put_version);
     if of_part = 'log' then
+        -- Byte 35 of an envelope is its class, and 3 what is kept for ever.
+        insert into bailiwick_ledger.envelopes (entry, envelope)
+            select it.entry, it.bytes from (
+                select first + nth as entry, substring(bytes from (211 + nth * 106)::integer for 104) as bytes
+                from bailiwick_ledger.frames, generate_series(0, count - 1) as nth
+                where first >= from_entry and first < to_entry) as it
+            where length(it.bytes) = 104 and get_byte(it.bytes, 35) = 3
+            on conflict (entry) do update set envelope = excluded.envelope;
         delete from bailiwick_ledger.frames where first >= from_entry and first < to_entry;
     else
         delete from bailiwick_ledger.bodies
@@ -95,7 +104,8 @@ pub(in super::super) const ASKS: [(Ask, &str); 10] = [
     (
         Ask::NextObject,
         "select part, first, ends, path, bytes, sha256, version from bailiwick_ledger.objects \
-         where part = $1 and ends > $2 order by first limit 1",
+         where part = $1 and ends > $2 and first >= coalesce((select max(first) \
+         from bailiwick_ledger.objects where part = $1 and first <= $2), 0) order by first limit 1",
     ),
     (
         Ask::AnyObject,
@@ -103,15 +113,15 @@ pub(in super::super) const ASKS: [(Ask, &str); 10] = [
     ),
     (
         Ask::Shelved,
-        "select coalesce(max(ends), 0) from bailiwick_ledger.objects where part = 'log'",
+        "select ends from bailiwick_ledger.objects where part = 'log' order by first desc limit 1",
     ),
     (Ask::Shelve, "select bailiwick_ledger.shelve($1, $2, $3, $4, $5, $6, $7)"),
     (Ask::ForgetObjects, "select bailiwick_ledger.forget_objects($1)::text"),
     (Ask::KeptEnvelope, "select envelope from bailiwick_ledger.envelopes where entry = $1"),
     (
-        Ask::KeepEnvelope,
-        "insert into bailiwick_ledger.envelopes (entry, envelope) values ($1, $2) \
-         on conflict (entry) do nothing",
+        Ask::KeptEnvelopes,
+        "select entry, envelope from bailiwick_ledger.envelopes \
+         where entry >= $1 and entry < $2 order by entry",
     ),
     (
         Ask::FullTiles,

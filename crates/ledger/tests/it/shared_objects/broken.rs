@@ -1,7 +1,8 @@
 //! A store that fails when it is told to.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt as _};
 use object_store::path::Path;
@@ -17,7 +18,13 @@ pub(super) struct Breaks {
     answers: AtomicBool,
     reads: AtomicBool,
     garbled: AtomicBool,
-    deletes: AtomicBool,
+    undeletable: AtomicBool,
+    hangs: AtomicBool,
+    lists: AtomicBool,
+    /// A read of a path that has this in it fails, once.
+    once: Mutex<Option<&'static str>>,
+    asked: AtomicU64,
+    deleted: AtomicU64,
 }
 
 impl Breaks {
@@ -40,7 +47,43 @@ impl Breaks {
     }
 
     pub(super) fn refuse_deletes(&self, so: bool) {
-        self.deletes.store(so, Ordering::SeqCst);
+        self.undeletable.store(so, Ordering::SeqCst);
+    }
+
+    /// Nothing is answered.
+    pub(super) fn hang(&self, so: bool) {
+        self.hangs.store(so, Ordering::SeqCst);
+    }
+
+    /// No listing is answered.
+    pub(super) fn hang_listing(&self, so: bool) {
+        self.lists.store(so, Ordering::SeqCst);
+    }
+
+    pub(super) fn fail_once(&self, below: &'static str) {
+        *self.once.lock().unwrap() = Some(below);
+    }
+
+    /// Whether what was to fail once has.
+    pub(super) fn failed(&self) -> bool {
+        self.once.lock().unwrap().is_none()
+    }
+
+    /// How often something was to be deleted.
+    pub(super) fn deletes(&self) -> u64 {
+        self.deleted.load(Ordering::SeqCst)
+    }
+
+    /// How often something was to be read or listed.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    async fn ask(&self, also: &AtomicBool) {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        while self.hangs.load(Ordering::SeqCst) || also.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
@@ -58,10 +101,14 @@ impl Broken {
 
     fn check(what: &AtomicBool) -> Result<()> {
         match what.load(Ordering::SeqCst) {
-            true => Err(Error::Generic { store: "broken", source: "the line was cut".into() }),
+            true => Err(cut()),
             false => Ok(()),
         }
     }
+}
+
+fn cut() -> Error {
+    Error::Generic { store: "broken", source: "the line was cut".into() }
 }
 
 impl std::fmt::Display for Broken {
@@ -93,7 +140,12 @@ impl ObjectStore for Broken {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.breaks.ask(&AtomicBool::new(false)).await;
         Self::check(&self.breaks.reads)?;
+        let once = |it: &mut &str| path.as_ref().contains(*it);
+        if self.breaks.once.lock().unwrap().take_if(once).is_some() {
+            return Err(cut());
+        }
         let got = self.store.get_opts(path, options).await?;
         if !self.breaks.garbled.load(Ordering::SeqCst) {
             return Ok(got);
@@ -111,7 +163,8 @@ impl ObjectStore for Broken {
         &self,
         paths: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        match Self::check(&self.breaks.deletes) {
+        self.breaks.deleted.fetch_add(1, Ordering::SeqCst);
+        match Self::check(&self.breaks.undeletable) {
             Ok(()) => self.store.delete_stream(paths),
             Err(error) => futures::stream::once(async move { Err(error) }).boxed(),
         }
@@ -122,6 +175,7 @@ impl ObjectStore for Broken {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.breaks.ask(&self.breaks.lists).await;
         self.store.list_with_delimiter(prefix).await
     }
 
