@@ -16,6 +16,7 @@ mod witness;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context;
 
@@ -88,8 +89,21 @@ pub fn need(what: &str, names: &[&str]) -> anyhow::Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// A port on loopback that was free a moment ago.
+/// A port on loopback that was free a moment ago. It is below those that the system gives to connections that go out,
+/// and is given once by this process, so that nobody takes it before it is used.
 pub fn free_port() -> anyhow::Result<u16> {
+    const FIRST: u16 = 10_000;
+    const COUNT: u32 = 10_000;
+    const TRIES: usize = 200;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(61);
+    for _ in 0..TRIES {
+        let step = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        let port = FIRST.saturating_add(u16::try_from(step)?);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("finding a free port")?;
     Ok(listener.local_addr().context("reading the port")?.port())
 }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -14,6 +15,7 @@ use tower::ServiceExt as _;
 use web::agency::Outside;
 use web::config::Config;
 use web::serve::Server;
+use wire::serve::PlainListener;
 
 use crate::DemoError;
 use crate::idp::{self, DemoIdp, DemoOnly, IdpKeys, Service};
@@ -41,6 +43,24 @@ fn other_loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port))
 }
 
+/// Listens on a port below those that systems give to connections that go out (Linux begins at 32768): from this moment to the use of it none of them takes it, nor another call in this process.
+async fn hold(host: fn(u16) -> SocketAddr) -> Result<PlainListener, DemoError> {
+    const FIRST: u16 = 20_000;
+    const COUNT: u32 = 12_000;
+    const TRIES: usize = 200;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Two processes begin in different places.
+    let begin = std::process::id().wrapping_mul(61);
+    for _ in 0..TRIES {
+        let step = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        let port = FIRST.saturating_add(u16::try_from(step).unwrap_or_default());
+        if let Ok(held) = PlainListener::bind(host(port)).await {
+            return Ok(held);
+        }
+    }
+    Ok(PlainListener::bind(host(0)).await?)
+}
+
 impl Places {
     /// The addresses that the README names.
     pub fn fixed() -> Self {
@@ -58,9 +78,9 @@ impl Places {
     pub async fn free() -> Result<Self, DemoError> {
         // All are held at once, so that no port is given twice.
         let mut held = Vec::new();
-        for wanted in [loopback(0), loopback(0), other_loopback(0), other_loopback(0), loopback(0)]
-        {
-            held.push(wire::serve::PlainListener::bind(wanted).await?);
+        let hosts = [loopback, loopback, other_loopback, other_loopback, loopback];
+        for host in hosts {
+            held.push(hold(host).await?);
         }
         let mut addresses = held.iter().filter_map(|listener| listener.address().ok());
         let mut next = || addresses.next().unwrap_or(loopback(0));
@@ -226,7 +246,7 @@ async fn serve_provider(
     address: SocketAddr,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(SocketAddr, JoinHandle<()>), DemoError> {
-    let listener = wire::serve::PlainListener::bind(address).await?;
+    let listener = PlainListener::bind(address).await?;
     let bound = listener.address().unwrap_or(address);
     let router = idp::router(provider);
     let service = router
