@@ -49,7 +49,7 @@ impl Exchange {
             .filter(|agreement| with(agreement))
             .map(|agreement| agreement.facts.id.clone())
             .collect();
-        let named = ids.iter().any(|id| *id == row.details.agreement);
+        let named = ids.contains(&row.details.agreement);
         let mut days = None;
         for id in ids.iter().filter(|id| !named || **id == row.details.agreement) {
             let terms = self.agreement(id).await?.terms;

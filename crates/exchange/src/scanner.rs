@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Asking {
     /// Asks about every file.
     pub(crate) fn all(
         &self,
-        folder: &PathBuf,
+        folder: &Path,
         trust: &Trust,
         recipient: &Recipient,
     ) -> Result<Said, Halt> {

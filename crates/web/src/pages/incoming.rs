@@ -240,14 +240,14 @@ pub async fn open(
                                 td { (file.media_type) }
                                 td class="num" { (bytes_words(file.length)) }
                                 td class="hash" { (file.sha256) }
-                                td { (scanned::said(&contents, &file.path)) }
+                                td { (scanned::said(contents, &file.path)) }
                             }
                         }
                     }
                 }
             }
         }
-        (scanned::held(&agency, &posted.signed_in, (&exchange, &contents), &why))
+        (scanned::held(&agency, &posted.signed_in, (&exchange, contents), &why))
     };
     Ok(agency.page(&posted.signed_in, &title(&parcel), "/incoming", &content))
 }
