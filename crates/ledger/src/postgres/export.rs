@@ -26,7 +26,7 @@ use crate::local::{Local, Place, create};
 use crate::record::EntryNumber;
 use crate::retention::Disposals;
 use crate::settings::{LedgerKeys, Settings};
-use crate::store::{Appender, Failure, Head, Reserve, Store};
+use crate::store::{Appender, EachBody, Failure, Head, Holding, Reserve, Store};
 
 const EXPORTING: &str = "read what is exported";
 
@@ -121,6 +121,25 @@ pub(super) fn unwritten(failure: Failure) -> OpenError {
     OpenError::Write { source: failure.into_error() }
 }
 
+/// Carries what a hold keeps of a bucket over into its copy, as `read` gives it.
+pub(super) fn carry_held(
+    mut copy: Box<dyn Holding + '_>,
+    read: impl FnOnce(&mut EachBody<'_>) -> Result<(), ReadError>,
+) -> Result<(), OpenError> {
+    let mut failure = None;
+    let outcome = read(&mut |entry, sealed, _| {
+        copy.put(entry, sealed).map_err(|error| {
+            failure = Some(error);
+            ReadError::NoEntry { entry: EntryNumber(entry), size: 0 }
+        })
+    });
+    match failure {
+        Some(failure) => return Err(unwritten(failure)),
+        None => outcome?,
+    }
+    copy.finish().map_err(unwritten)
+}
+
 impl Postgres {
     fn export_keys(&self, place: &Place) -> Result<(), OpenError> {
         let moved = self.moved_now();
@@ -212,19 +231,8 @@ impl Postgres {
             Damage::new(&file, 0, None, "the key of the body's bucket is missing")
         };
         let key = self.find_key(held)?.ok_or_else(missing)?;
-        let mut copy = local.begin_copy_under(held, key).map_err(unwritten)?;
-        let mut failure = None;
-        let read = self.all_bodies(held, &mut |entry, sealed, _| {
-            copy.put(entry, sealed).map_err(|error| {
-                failure = Some(error);
-                ReadError::NoEntry { entry: EntryNumber(entry), size: 0 }
-            })
-        });
-        match failure {
-            Some(failure) => return Err(unwritten(failure)),
-            None => read?,
-        }
-        copy.finish().map_err(unwritten)
+        let copy = local.begin_copy_under(held, key).map_err(unwritten)?;
+        carry_held(copy, |each| self.all_bodies(held, each))
     }
 
     fn export_checkpoints(

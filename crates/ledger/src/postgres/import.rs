@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use keys::{Clock, Random};
 
-use super::export::{encoded, unwritten};
+use super::export::{carry_held, encoded, unwritten};
 use super::link::Database;
 use super::open::{Found, open_half};
 use super::reader::{Ask, Bound};
@@ -28,10 +28,9 @@ use crate::identity::{
 };
 use crate::local::{Local, Place, identity, notes_of};
 use crate::note::Checkpoint;
-use crate::record::EntryNumber;
 use crate::scan::{Fault, scan_log};
 use crate::settings::{LedgerKeys, Settings};
-use crate::store::{Appender, Head, Holding as _, Reserve, Store};
+use crate::store::{Appender, Head, Reserve, Store};
 
 const CHECKPOINTS_BYTES_MAX: u64 = 1 << 30;
 
@@ -212,19 +211,8 @@ impl Postgres {
             error => error,
         })?;
         let key = self.open_key(held, &file)?;
-        let mut copy = Box::new(self.begin_copy_under(held, key));
-        let mut failure = None;
-        let read = local.bodies(held, &mut |entry, sealed, _| {
-            copy.put(entry, sealed).map_err(|error| {
-                failure = Some(error);
-                ReadError::NoEntry { entry: EntryNumber(entry), size: 0 }
-            })
-        });
-        match failure {
-            Some(failure) => return Err(unwritten(failure)),
-            None => read?,
-        }
-        copy.finish().map_err(unwritten)
+        let copy = Box::new(self.begin_copy_under(held, key));
+        carry_held(copy, |each| local.bodies(held, each))
     }
 
     fn import_checkpoints(&self, place: &Place, known: &Identity) -> Result<(), OpenError> {
