@@ -5,7 +5,7 @@
 //! ledger before it is stored, and its review before that takes effect.
 
 use jiff::{SignedDuration, Timestamp};
-use ledger::Event;
+use ledger::{AgreementDue, AgreementProposed, AgreementReviewed, Event};
 use policy::{Action, ResourceKind, Why};
 use serde::{Deserialize, Serialize};
 use state::agreements::{self, Standing, Version};
@@ -80,8 +80,11 @@ impl Exchange {
                 continue;
             }
             let version = known.first().map_or(0, |newest| newest.version) + 1;
-            let event =
-                Event::AgreementProposed { agreement: id.clone(), version, digest: digest.clone() };
+            let event = Event::AgreementProposed(AgreementProposed {
+                agreement: id.clone(),
+                version,
+                digest: digest.clone(),
+            });
             let receipt = self.record(None, &Why::default(), event).await?;
             let new = Version {
                 agreement: id,
@@ -133,13 +136,13 @@ impl Exchange {
             return Err(changed);
         };
         let mut done = waiting.clone();
-        let event = Event::AgreementReviewed {
+        let event = Event::AgreementReviewed(AgreementReviewed {
             agreement: id.to_owned(),
             version: done.version,
             digest: done.digest.clone(),
             accepted: accepts,
             reason: reason.to_owned(),
-        };
+        });
         let receipt = self.record(Some(caller), &why, event).await?;
         done.standing = if accepts { Standing::Accepted } else { Standing::Refused };
         done.details.review = Some(Voice {
@@ -227,12 +230,12 @@ impl Exchange {
             if told.get(&held.id).is_some_and(|(end, least)| *end == at && *least <= step) {
                 continue;
             }
-            let event = Event::AgreementDue {
+            let event = Event::AgreementDue(AgreementDue {
                 agreement: held.id.clone(),
                 what: what.to_owned(),
                 at,
                 days_left: u64::try_from(left).unwrap_or_default(),
-            };
+            });
             self.record(None, &Why::default(), event).await?;
             told.insert(held.id, (at, step));
         }

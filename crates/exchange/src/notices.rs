@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{Request, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
-use ledger::Event;
+use ledger::{Event, NoticeIssued};
 use parcel::notice::{Matter, NOTICE_PROFILE, Notice};
 use policy::Why;
 use state::notices::{Committed, Effect, Way};
@@ -158,13 +158,13 @@ impl Exchange {
         };
         let signed = parcel::notice::sign(&notice, &setup.signer, self.now());
         let signed = signed.map_err(ExchangeError::Seal)?;
-        let event = Event::NoticeIssued {
+        let event = Event::NoticeIssued(NoticeIssued {
             exchange: row.exchange.to_string(),
             partner: row.partner.clone(),
             number: row.number,
             what: details.matter.word().to_owned(),
             digest: hex::encode(keys::digest::sha256(&signed.json)),
-        };
+        });
         self.record(None, &Why::default(), event).await?;
         let no_text = |_| ExchangeError::Protocol { what: "a notice that is no text" };
         details.text = Some(SignedText {

@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::StatusCode;
-use ledger::Event;
+use ledger::{Event, NoticeAnchored};
 use parcel::Trust;
 use parcel::notice::{Matter, Notice, SignedNotice};
 use state::notices::{Committed, Effect, Way};
@@ -141,14 +141,14 @@ impl Exchange {
         subject: Subject,
     ) -> Result<NoticeAnswer, ExchangeError> {
         let digest = hex::encode(keys::digest::sha256(text.json.as_bytes()));
-        let event = Event::NoticeAnchored {
+        let event = Event::NoticeAnchored(NoticeAnchored {
             exchange: notice.exchange.to_string(),
             partner: guest.partner.ori.to_string(),
             number: notice.number,
             what: notice.matter.word().to_owned(),
             digest: digest.clone(),
             partner_entry: notice.ledger_entry,
-        };
+        });
         let recorded = self.record_peer(guest.peer, event).await?;
         let checkpoint = self.0.setup.ledger.checkpoint().map_err(ExchangeError::LedgerRead)?;
         let (entry, leaf) = (recorded.entry.0, hex::encode(recorded.leaf));

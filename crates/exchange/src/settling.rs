@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gate::Permit;
-use ledger::Event;
+use ledger::{Event, JurisdictionSettled};
 use policy::{Caveat, PurposeCode, RecordClass};
 
 use crate::book::{Agreement, Asked, Clause, Stricter};
@@ -73,11 +73,11 @@ impl Exchange {
             let expected = "which of the rules is kept and why, in 1 to 1000 characters";
             let missing = ExchangeError::Input { field: "decision", expected };
             let decision = decision.ok_or(missing)?;
-            let event = Event::JurisdictionSettled {
+            let event = Event::JurisdictionSettled(JurisdictionSettled {
                 export: row.id.to_string(),
                 conflict: conflict.clone(),
                 decision: decision.to_owned(),
-            };
+            });
             let receipt = self.record(Some(caller), &row.details.why, event).await?;
             let voice = Voice {
                 actor: caller.actor.clone(),

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::agreed::{AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled};
 pub use crate::classes::{FieldChange, GuestTerms, Laid, Outcome};
 pub use crate::classes::{Retention, Severity, Unlaid, Verdict};
 use crate::envelope::Bucket;
 pub use crate::kinds::{KINDS, Kind};
+use crate::notices::{NoticeAnchored, NoticeIssued};
 use crate::quarantine::{FileReleased, FileScanned, ParcelScanned};
 use crate::retention::{HoldScope, Statement};
 
@@ -229,26 +231,11 @@ pub enum Event {
         epoch: u32,
     },
     /// A text of an agreement that is new here waits for its review. `digest` is of what it says (hex SHA-256).
-    AgreementProposed {
-        agreement: String,
-        version: u64,
-        digest: String,
-    },
+    AgreementProposed(AgreementProposed),
     /// Somebody accepted a version of an agreement, which counts from here on, or refused it.
-    AgreementReviewed {
-        agreement: String,
-        version: u64,
-        digest: String,
-        accepted: bool,
-        reason: String,
-    },
+    AgreementReviewed(AgreementReviewed),
     /// An agreement is near its review or its end; nothing crosses under it from then on.
-    AgreementDue {
-        agreement: String,
-        what: String,
-        at: Timestamp,
-        days_left: u64,
-    },
+    AgreementDue(AgreementDue),
     /// CHRI goes to an agency that is not party to one of our primary agreements (CA-3 d): what, to whom there, and how.
     SecondaryDissemination {
         export: String,
@@ -258,11 +245,7 @@ pub enum Event {
         method: String,
     },
     /// The rules of two jurisdictions can't both be kept for an export; a person said which is.
-    JurisdictionSettled {
-        export: String,
-        conflict: String,
-        decision: String,
-    },
+    JurisdictionSettled(JurisdictionSettled),
     /// A template for exports was kept or removed.
     ExportTemplate {
         template: String,
@@ -401,22 +384,9 @@ pub enum Event {
     /// A person lets a file be opened that was held for what the malware scanner said of it.
     FileReleased(FileReleased),
     /// We signed a notice about an exchange for a partner. `number` counts all notices to that partner, from 1 without gaps.
-    NoticeIssued {
-        exchange: String,
-        partner: String,
-        number: u64,
-        what: String,
-        digest: String,
-    },
+    NoticeIssued(NoticeIssued),
     /// A partner's signed notice about an exchange; `partner_entry` is the entry that it rests on.
-    NoticeAnchored {
-        exchange: String,
-        partner: String,
-        number: u64,
-        what: String,
-        digest: String,
-        partner_entry: u64,
-    },
+    NoticeAnchored(NoticeAnchored),
     /// Something between us and a partner needs a person: a number that never came, a parcel past its time …
     ExchangeAlert {
         partner: String,

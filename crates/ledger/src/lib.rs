@@ -7,6 +7,7 @@
 //! What is absent: deciding what may be done (`gate`), forwarding to a SIEM (`watch`).
 //! `docs/formats/ledger.md` describes every byte on disk.
 
+mod agreed;
 pub mod archive;
 mod background;
 mod body;
@@ -20,6 +21,7 @@ mod envelope;
 mod error;
 mod event;
 pub mod evidence;
+mod facts;
 mod frame;
 mod identity;
 mod index;
@@ -29,6 +31,7 @@ mod ledger;
 mod local;
 pub mod merkle;
 pub mod note;
+mod notices;
 mod opening;
 mod outcomes;
 mod postgres;
@@ -59,6 +62,7 @@ pub mod witness;
 mod words;
 mod writer;
 
+pub use agreed::{AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled};
 pub use background::LastVerification;
 pub use capacity::{Capacity, Room, Space};
 #[doc(hidden)]
@@ -68,8 +72,10 @@ pub use event::{
     Event, FieldChange, GuestTerms, KINDS, Kind, Laid, Outcome, Retention, Severity, Unlaid,
     Verdict,
 };
+pub use facts::Facts;
 pub use index::{IndexDoing, IndexState};
 pub use ledger::Ledger;
+pub use notices::{NoticeAnchored, NoticeIssued};
 pub use postgres::{
     Database, Dial, Dialling, Login, ObjectError, ObjectStorage, Shelved, Stream, Waits,
     export_folder, import_folder,
@@ -85,7 +91,6 @@ pub use settings::{INDEX_EPOCHS_MAX, IndexKeys, LedgerKeys, Settings};
 pub use shared::Health;
 pub use shelf::{Shelf, ShelfError, Unlocked};
 pub use verify::{Verified, VerifyOptions, verify};
-pub use words::Facts;
 
 /// The parsers of what is on disk, for fuzzing and for tools that read it. None panics, whatever
 /// it is given.

@@ -1,6 +1,10 @@
-//! The plain words of an event, for the audit page, and the facts that a search goes by.
+//! The plain words of an event, for the audit page.
+//!
+//! Invariant: as in [`crate::event`], no match on [`Event`] has a `_` arm.
 
+use crate::agreed::{AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled};
 use crate::event::{Event, GuestTerms, Laid, Unlaid, Verdict};
+use crate::notices::{NoticeAnchored, NoticeIssued};
 use crate::quarantine::{FileReleased, FileScanned, ParcelScanned};
 
 impl Event {
@@ -133,15 +137,21 @@ impl Event {
             Self::IndexKeyRotated { epoch } => {
                 format!("rotated the search index's key: epoch {epoch} begins")
             }
-            Self::AgreementProposed { agreement, version, digest } => format!(
+            Self::AgreementProposed(AgreementProposed { agreement, version, digest }) => format!(
                 "version {version} of agreement {agreement} waits for its review (SHA-256 {}…)",
                 short(digest)
             ),
-            Self::AgreementReviewed { agreement, version, accepted, reason, .. } => {
+            Self::AgreementReviewed(AgreementReviewed {
+                agreement,
+                version,
+                accepted,
+                reason,
+                ..
+            }) => {
                 let did = if *accepted { "accepted" } else { "refused" };
                 format!("{did} version {version} of agreement {agreement}: {reason}")
             }
-            Self::AgreementDue { agreement, what, at, days_left } => format!(
+            Self::AgreementDue(AgreementDue { agreement, what, at, days_left }) => format!(
                 "the {what} of agreement {agreement} is on {}: {} left",
                 day(*at),
                 counted(*days_left, "day")
@@ -152,7 +162,7 @@ impl Event {
                  export {export}"
                 )
             }
-            Self::JurisdictionSettled { export, conflict, decision } => {
+            Self::JurisdictionSettled(JurisdictionSettled { export, conflict, decision }) => {
                 format!("settled for export {export} where rules disagree ({conflict}): {decision}")
             }
             Self::ExportTemplate { title, what, .. } => {
@@ -258,10 +268,17 @@ impl Event {
             Self::FileReleased(FileReleased { parcel, partner, path, what, reason, .. }) => {
                 format!("let {path} in parcel {parcel} from {partner} be opened ({what}): {reason}")
             }
-            Self::NoticeIssued { exchange, partner, number, what, .. } => {
+            Self::NoticeIssued(NoticeIssued { exchange, partner, number, what, .. }) => {
                 format!("signed notice no. {number} to {partner}: exchange {exchange} {what}")
             }
-            Self::NoticeAnchored { exchange, partner, number, what, partner_entry, .. } => {
+            Self::NoticeAnchored(NoticeAnchored {
+                exchange,
+                partner,
+                number,
+                what,
+                partner_entry,
+                ..
+            }) => {
                 format!(
                     "anchored {partner}'s notice no. {number}: exchange {exchange} {what}, its entry \
                      {partner_entry}"
@@ -324,149 +341,6 @@ impl Event {
             ),
         }
     }
-
-    /// The names in an event that searches and the partner's half of a commitment go by.
-    #[expect(clippy::too_many_lines, reason = "one list of all events")]
-    pub fn facts(&self) -> Facts<'_> {
-        let none = Facts::default();
-        match self {
-            Self::Decided { action, tool, source, .. } => Facts {
-                action: Some(action),
-                tool: tool.as_deref(),
-                source: source.as_deref(),
-                ..none
-            },
-            Self::ToolLoaded { tool, .. } => Facts { tool: Some(tool), ..none },
-            Self::Released { decided, .. }
-            | Self::Withheld { decided, .. }
-            | Self::Written { decided, .. }
-            | Self::OutcomeUnknown { decided, .. } => Facts { decided: Some(*decided), ..none },
-            Self::ExportRequested { partner, .. }
-            | Self::GuestInvited(GuestTerms { partner, .. })
-            | Self::GuestEnded(GuestTerms { partner, .. })
-            | Self::SecondaryDissemination { partner, .. } => {
-                Facts { partner: Some(partner), ..none }
-            }
-            Self::ParcelOffered { exchange, parcel, partner, .. }
-            | Self::OfferExpired { exchange, parcel, partner }
-            | Self::ParcelAccepted { exchange, parcel, partner }
-            | Self::DeliveryFailed(Unlaid { exchange, parcel, partner, .. })
-            | Self::ParcelKept { exchange, parcel, partner, .. }
-            | Self::FileScanned(FileScanned { exchange, parcel, partner, .. })
-            | Self::FileReleased(FileReleased { exchange, parcel, partner, .. }) => Facts {
-                exchange: Some(exchange),
-                parcel: Some(parcel),
-                partner: Some(partner),
-                ..none
-            },
-            Self::ParcelSent { exchange, parcel, partner, digest, .. }
-            | Self::ParcelDelivered(Laid { exchange, parcel, partner, digest, .. })
-            | Self::ParcelReceived { exchange, parcel, partner, digest, .. }
-            | Self::ReceiptAnchored { exchange, parcel, partner, digest, .. }
-            | Self::ParcelDestroyed { exchange, parcel, partner, digest, .. }
-            | Self::ParcelScanned(ParcelScanned { exchange, parcel, partner, digest, .. }) => {
-                Facts {
-                    exchange: Some(exchange),
-                    parcel: Some(parcel),
-                    partner: Some(partner),
-                    digest: Some(digest),
-                    ..none
-                }
-            }
-            Self::ParcelSealed { parcel, digest, .. }
-            | Self::ParcelDownloaded { parcel, digest, .. } => {
-                Facts { parcel: Some(parcel), digest: Some(digest), ..none }
-            }
-            Self::ExportRecalled { exchange, partner, .. }
-            | Self::ExchangeAlert { exchange, partner, .. } => {
-                Facts { exchange: exchange.as_deref(), partner: Some(partner), ..none }
-            }
-            Self::NoticeIssued { exchange, partner, digest, .. }
-            | Self::NoticeAnchored { exchange, partner, digest, .. } => Facts {
-                exchange: Some(exchange),
-                partner: Some(partner),
-                digest: Some(digest),
-                ..none
-            },
-            Self::ParcelRefused { exchange, parcel, partner, .. } => Facts {
-                exchange: exchange.as_deref(),
-                parcel: Some(parcel),
-                partner: Some(partner),
-                ..none
-            },
-            Self::ParcelOpened { exchange, parcel, .. } => {
-                Facts { exchange: Some(exchange), parcel: Some(parcel), ..none }
-            }
-            Self::ReceiptIssued { exchange, digest } => {
-                Facts { exchange: Some(exchange), digest: Some(digest), ..none }
-            }
-            Self::LedgerOpened { .. }
-            | Self::LedgerStalled { .. }
-            | Self::LedgerRecovered { .. }
-            | Self::LedgerNearlyFull { .. }
-            | Self::LedgerChecked
-            | Self::ServiceStarted { .. }
-            | Self::ServiceStopped
-            | Self::SettingsLoaded { .. }
-            | Self::ToolRefused { .. }
-            | Self::SignInStarted { .. }
-            | Self::SignedIn { .. }
-            | Self::SignInRefused { .. }
-            | Self::RefusalsSummed { .. }
-            | Self::ProviderAlert { .. }
-            | Self::ProviderTried { .. }
-            | Self::SignalReceived { .. }
-            | Self::NoticeAccepted { .. }
-            | Self::SteppedUp { .. }
-            | Self::SignedOut
-            | Self::SessionEnded { .. }
-            | Self::SessionsEnded { .. }
-            | Self::AccountCreated { .. }
-            | Self::AccountChanged { .. }
-            | Self::QualificationRecorded { .. }
-            | Self::DirectoryChanged { .. }
-            | Self::DirectoryToken { .. }
-            | Self::Listed { .. }
-            | Self::EmergencyAccess { .. }
-            | Self::RequestRefused { .. }
-            | Self::AuditRead { .. }
-            | Self::IndexKeyRotated { .. }
-            | Self::AgreementProposed { .. }
-            | Self::AgreementReviewed { .. }
-            | Self::AgreementDue { .. }
-            | Self::JurisdictionSettled { .. }
-            | Self::ExportTemplate { .. }
-            | Self::ExportApproved { .. }
-            | Self::ExportRejected { .. }
-            | Self::CheckpointCosigned { .. }
-            | Self::WitnessStale { .. }
-            | Self::WitnessRecovered { .. }
-            | Self::WitnessForgot { .. }
-            | Self::RollbackDetected { .. }
-            | Self::EquivocationDetected { .. }
-            | Self::WitnessedCheckpoint { .. }
-            | Self::StopLifted { .. }
-            | Self::HoldPlaced { .. }
-            | Self::HoldReleased { .. }
-            | Self::DispositionStarted { .. }
-            | Self::Disposed { .. }
-            | Self::DisposedReturned { .. } => none,
-        }
-    }
-}
-
-/// The names that an event carries, where it carries them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Facts<'a> {
-    pub action: Option<&'a str>,
-    pub source: Option<&'a str>,
-    pub tool: Option<&'a str>,
-    pub partner: Option<&'a str>,
-    pub exchange: Option<&'a str>,
-    pub parcel: Option<&'a str>,
-    pub digest: Option<&'a str>,
-    /// The entry of the decision that this event completes.
-    pub decided: Option<u64>,
 }
 
 /// The first twelve digits of a digest, for a person to compare.

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use ledger::format::{Bucket, Statement};
 use ledger::retention::HoldScope;
 use ledger::{
-    Event, FieldChange, FileReleased, FileScanned, KINDS, ParcelScanned, Severity, Verdict,
+    AgreementDue, AgreementProposed, AgreementReviewed, Event, FieldChange, FileReleased,
+    FileScanned, JurisdictionSettled, KINDS, NoticeAnchored, NoticeIssued, ParcelScanned, Severity,
+    Verdict,
 };
 
 use crate::common::{decided, released, time};
@@ -140,15 +142,24 @@ fn all() -> Vec<Event> {
         Event::RequestRefused { route: text("/tools/x/runs"), reason: text("csrf") },
         Event::AuditRead { what: text("timeline"), count: 1 },
         Event::IndexKeyRotated { epoch: 2 },
-        Event::AgreementProposed { agreement: text("a-1"), version: 2, digest: digest.clone() },
-        Event::AgreementReviewed {
+        Event::AgreementProposed(AgreementProposed {
+            agreement: text("a-1"),
+            version: 2,
+            digest: digest.clone(),
+        }),
+        Event::AgreementReviewed(AgreementReviewed {
             agreement: text("a-1"),
             version: 2,
             digest: digest.clone(),
             accepted: true,
             reason: text("as signed"),
-        },
-        Event::AgreementDue { agreement: text("a-1"), what: text("review"), at, days_left: 30 },
+        }),
+        Event::AgreementDue(AgreementDue {
+            agreement: text("a-1"),
+            what: text("review"),
+            at,
+            days_left: 30,
+        }),
         Event::SecondaryDissemination {
             export: export.clone(),
             records: text("CHRI"),
@@ -156,11 +167,11 @@ fn all() -> Vec<Event> {
             requestor: text("Ann Lee"),
             method: text("parcel"),
         },
-        Event::JurisdictionSettled {
+        Event::JurisdictionSettled(JurisdictionSettled {
             export: export.clone(),
             conflict: text("keep 5 years, destroy after 3"),
             decision: text("keep 5 years, by counsel"),
-        },
+        }),
         Event::ExportTemplate { template: text("t-1"), title: text("Weekly"), what: text("kept") },
         Event::ExportRequested {
             export: export.clone(),
@@ -318,21 +329,21 @@ fn all() -> Vec<Event> {
             what: text("infected: Win.Test"),
             reason: text("it is the evidence"),
         }),
-        Event::NoticeIssued {
+        Event::NoticeIssued(NoticeIssued {
             exchange: exchange.clone(),
             partner: partner.clone(),
             number: 3,
             what: text("destroyed"),
             digest: digest.clone(),
-        },
-        Event::NoticeAnchored {
+        }),
+        Event::NoticeAnchored(NoticeAnchored {
             exchange: exchange.clone(),
             partner: partner.clone(),
             number: 3,
             what: text("destroyed"),
             digest,
             partner_entry: 43,
-        },
+        }),
         Event::ExchangeAlert {
             partner,
             exchange: Some(exchange),
