@@ -1,4 +1,4 @@
-//! The agreements between the demo's two agencies, and who has reviewed them.
+//! The agreements between the demo's agencies, and who has reviewed them.
 //!
 //! They are the same from one start to the next of a year, so that only a new year's text waits for a review.
 
@@ -6,8 +6,8 @@ use exchange::{Caller, Exchange};
 use jiff::Timestamp;
 use policy::{Actor, Assurance};
 
-use crate::DemoError;
 use crate::world::{AgencySpec, Home, LAKESIDE, RIVERTON};
+use crate::{DemoError, millbrook};
 
 /// The signed memorandum.
 const MEMORANDUM: &[u8] = include_bytes!("../assets/memorandum.pdf");
@@ -71,6 +71,35 @@ primary = false
     )
 }
 
+/// Writes the agreement with the agency without Bailiwick: what is sealed for it waits for a guest to fetch it.
+///
+/// # Errors
+/// [`DemoError::Write`] names the file.
+pub fn write_for_guests(home: &Home, now: Timestamp) -> Result<(), DemoError> {
+    let text = format!(
+        r#"id = "riverton-millbrook-2026"
+title = "Single cases, fetched by a guest"
+kind = "memorandum"
+authority = "Letter of agreement of 9 February 2026 (made up)"
+partner = "{partner}"
+record_classes = ["INCIDENT", "EVIDENCE"]
+caveats_barred = ["JUVENILE", "SEALED"]
+purposes = ["C"]
+redistribution = "with-consent"
+retention = "Until the case is closed"
+approvals = 1
+audit = "On request"
+incidents = "By telephone within one hour"
+deliveries = ["portal"]
+{dates}{parties}"#,
+        partner = millbrook::ORI,
+        dates = dates(now),
+        parties = party(RIVERTON.ori, RIVERTON.name, "A. Marsh, Chief of Police")
+            + &party(millbrook::ORI, millbrook::NAME, "T. Osei, Chief of Police"),
+    );
+    home.write("sharing/agreements/riverton-millbrook-2026.toml", &text)
+}
+
 /// Rules of both made-up jurisdictions. The last can't be kept together with the agreement that waits.
 const RULES: &str = r#"
 [[rule]]
@@ -106,13 +135,14 @@ fn dates(now: Timestamp) -> String {
 }
 
 fn parties() -> String {
-    let party = |spec: &AgencySpec, by: &str| {
-        format!(
-            "\n[[party]]\nori = \"{}\"\nname = \"{}\"\nsigned_by = \"{by}\"\nsigned_at = \"2026-01-05T15:00:00Z\"\n",
-            spec.ori, spec.name
-        )
-    };
-    party(&RIVERTON, "A. Marsh, Chief of Police") + &party(&LAKESIDE, "D. Cole, Sheriff")
+    party(RIVERTON.ori, RIVERTON.name, "A. Marsh, Chief of Police")
+        + &party(LAKESIDE.ori, LAKESIDE.name, "D. Cole, Sheriff")
+}
+
+fn party(ori: &str, name: &str, by: &str) -> String {
+    format!(
+        "\n[[party]]\nori = \"{ori}\"\nname = \"{name}\"\nsigned_by = \"{by}\"\nsigned_at = \"2026-01-05T15:00:00Z\"\n"
+    )
 }
 
 /// The security officer's review, which happened before the morning of the story: everything but [`WAITING`].

@@ -1,11 +1,13 @@
-//! The demo: two made-up agencies on loopback, their records, a pretended identity provider, and a
-//! story that is played through the same pages that people use.
+//! The demo: two made-up agencies on loopback, their records, pretended identity providers, a third agency whose
+//! people are guests, and a story that is played through the same pages that people use.
 //!
 //! Nothing of this crate serves a real agency.
 
 pub mod agreements;
 pub mod idp;
 mod log;
+pub mod millbrook;
+mod papers;
 pub mod personas;
 pub mod runner;
 pub mod seed;
@@ -70,6 +72,9 @@ async fn show(folder: &Path, any_ports: bool) -> Result<bool, DemoError> {
         "\nBailiwick demo: two made-up agencies, ready after {} ms. Everything is in `{}`.\n\n\
          Riverton Police Department   http://{}\n{}\n\n\
          Lakeside County Sheriff      http://{}\n{}\n\n\
+         {}, without Bailiwick: a guest at Riverton\n\
+         \x20 Linh Tran       partner guest     fetches parcels that name her  (ofc.tran)\n\
+         \x20 What she fetches is opened with the key in `{}`.\n\n\
          Choose a person on the sign-in page; the second factor is pretended. Stop with Ctrl-C.\n",
         world.ready_ms,
         folder.display(),
@@ -77,6 +82,8 @@ async fn show(folder: &Path, any_ports: bool) -> Result<bool, DemoError> {
         personas::lines(&RIVERTON).join("\n"),
         world.lakeside.pages,
         personas::lines(&LAKESIDE).join("\n"),
+        millbrook::NAME,
+        folder.join("millbrook/keys").display(),
     );
     say(&text);
     web::commands::asked_to_end().await;

@@ -1,4 +1,4 @@
-//! Starts the made-up world: the pretend identity provider and two agencies, on loopback only.
+//! Starts the made-up world: the pretend identity providers and two agencies, on loopback only.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -20,7 +20,7 @@ use wire::serve::PlainListener;
 use crate::DemoError;
 use crate::idp::{self, DemoIdp, DemoOnly, IdpKeys, Service};
 use crate::world::{AgencySpec, Home, LAKESIDE, Ports, RIVERTON, SCIM, own_records};
-use crate::{agreements, personas, seed};
+use crate::{agreements, millbrook, personas, seed};
 
 /// Where everything listens. Port 0 takes a free one.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,8 @@ pub struct Places {
     pub lakeside: Ports,
     /// The pretend identity provider.
     pub idp: SocketAddr,
+    /// The one of the agency without Bailiwick.
+    pub guests_idp: SocketAddr,
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -68,6 +70,7 @@ impl Places {
             riverton: Ports { pages: loopback(8080), partners: loopback(8444) },
             lakeside: Ports { pages: other_loopback(8081), partners: other_loopback(8445) },
             idp: loopback(8082),
+            guests_idp: loopback(8083),
         }
     }
 
@@ -78,7 +81,7 @@ impl Places {
     pub async fn free() -> Result<Self, DemoError> {
         // All are held at once, so that no port is given twice.
         let mut held = Vec::new();
-        let hosts = [loopback, loopback, other_loopback, other_loopback, loopback];
+        let hosts = [loopback, loopback, other_loopback, other_loopback, loopback, loopback];
         for host in hosts {
             held.push(hold(host).await?);
         }
@@ -88,6 +91,7 @@ impl Places {
             riverton: Ports { pages: next(), partners: next() },
             lakeside: Ports { pages: next(), partners: next() },
             idp: next(),
+            guests_idp: next(),
         })
     }
 }
@@ -124,7 +128,7 @@ pub struct World {
     /// Milliseconds from the call to the last listener.
     pub ready_ms: u128,
     stop: watch::Sender<bool>,
-    idp_task: JoinHandle<()>,
+    idp_tasks: [JoinHandle<()>; 2],
 }
 
 impl World {
@@ -157,12 +161,13 @@ impl World {
             home.make_keys(clock.now(), &*random)?;
         }
         let provider = Arc::new(pretend_provider(&places, &clock, &random)?);
+        let guests_provider = Arc::new(guests_provider(&places, &clock, &random)?);
         let [first, second] = &homes;
         let elsewhere = own_records();
         let scim = if staging.scim { SCIM } else { "" };
         for (home, other, records, more) in [
-            (first, second, &staging.records, [scim, &staging.settings]),
-            (second, first, &elsewhere, [SCIM, ""]),
+            (first, second, &staging.records, [scim, millbrook::SETTINGS, &staging.settings]),
+            (second, first, &elsewhere, [SCIM, "", ""]),
         ] {
             let text = home.config_text(records) + &home.witness_text(other, &*random)?;
             home.write("bailiwick.toml", &(text + &more.concat()))?;
@@ -170,8 +175,11 @@ impl World {
             home.write_tools()?;
             home.introduce(other, clock.now(), &*random)?;
         }
+        millbrook::introduce(root, first, &guests_provider, clock.now(), &*random)?;
         let (stop, stopped) = watch::channel(false);
-        let (idp, idp_task) = serve_provider(provider, places.idp, stopped).await?;
+        let (idp, idp_task) = serve_provider(provider, places.idp, stopped.clone()).await?;
+        let (_, theirs) = serve_provider(guests_provider, places.guests_idp, stopped).await?;
+        let idp_tasks = [idp_task, theirs];
         let riverton = start_agency(first, staging.outside).await?;
         let lakeside = start_agency(second, outside).await?;
         for (server, home) in [(&riverton, first), (&lakeside, second)] {
@@ -182,7 +190,7 @@ impl World {
             }
         }
         let ready_ms = begun.elapsed().as_millis();
-        Ok(Self { riverton, lakeside, homes, idp, ready_ms, stop, idp_task })
+        Ok(Self { riverton, lakeside, homes, idp, ready_ms, stop, idp_tasks })
     }
 
     /// Stops Riverton and starts it again, as after a crash of its machine.
@@ -201,8 +209,10 @@ impl World {
         self.stop.send_replace(true);
         self.riverton.stop().await;
         self.lakeside.stop().await;
-        if let Err(error) = self.idp_task.await {
-            tracing::error!(%error, "the pretend identity provider ended badly");
+        for task in self.idp_tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a pretend identity provider ended badly");
+            }
         }
     }
 }
@@ -239,6 +249,26 @@ fn pretend_provider(
         });
     }
     Ok(provider)
+}
+
+/// The provider of the agency without Bailiwick, whose people are guests at Riverton.
+fn guests_provider(
+    places: &Places,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<DemoIdp, DemoError> {
+    let only = DemoOnly::by_the_runner();
+    let base = format!("http://{}", places.guests_idp);
+    let keys = IdpKeys::generate(clock.now(), &**random)?;
+    let (clock, random) = (clock.clone(), random.clone());
+    let provider = DemoIdp::new(only, &base, millbrook::people()?, keys, clock, random)?;
+    let url = places.riverton.public_url();
+    Ok(provider.with_service(Service {
+        entity_id: format!("{url}/saml/metadata"),
+        acs_url: format!("{url}/saml/acs"),
+        agency: millbrook::ORI.parse()?,
+        label: RIVERTON.name.to_owned(),
+    }))
 }
 
 async fn serve_provider(

@@ -8,18 +8,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use keys::Random;
-use keys::cert::{CertSpec, Certificate, Usage, issue};
 use keys::keyring::Keyring;
-use keys::sign::P384Key;
 use sources::SourceKind;
 use web::witnesses::PublicKeys;
 
+use crate::papers::Papers;
 use crate::{DemoError, agreements, seed};
-
-/// How long the demo's certificates are good for.
-const CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
 
 /// One of the two agencies.
 pub struct AgencySpec {
@@ -160,16 +156,7 @@ impl Home {
         fs::read_to_string(&path).map_err(|source| DemoError::Read { path, source })
     }
 
-    /// A certificate of this home.
-    ///
-    /// # Errors
-    /// [`DemoError`] names the file, or says what is wrong with it.
-    pub fn certificate(&self, name: &str) -> Result<Certificate, DemoError> {
-        Ok(Certificate::from_pem(&self.read(&format!("keys/{name}.pem"))?)?)
-    }
-
-    /// Makes the master key, the agency's own CA and its three certificates, unless there are
-    /// good ones already.
+    /// Makes the master key, and the certificates that are missing or about to run out.
     ///
     /// # Errors
     /// [`DemoError`] when a file cannot be written or the module refuses.
@@ -178,38 +165,9 @@ impl Home {
         if !master.exists() {
             keys::keyring::create_master(&master, random)?;
         }
-        let good = |certificate: Certificate| {
-            certificate.check_validity(now + SignedDuration::from_hours(24 * 30)).is_ok()
-        };
-        if self.certificate("recipient").is_ok_and(good) {
-            return Ok(());
-        }
-        let authority_key = P384Key::generate()?;
-        let authority = issue(
-            &self.spec("certificate authority", Usage::Ca, now),
-            &authority_key,
-            None,
-            random,
-        )?;
-        self.write("keys/ca.pem", &authority.pem())?;
-        for (file, title, usage) in [
-            ("tls", "exchange", Usage::TlsPeer),
-            ("signing", "parcel signer", Usage::Signing),
-            ("recipient", "parcel recipient", Usage::KeyAgreement),
-        ] {
-            let key = P384Key::generate()?;
-            let issuer = Some((&authority, &authority_key));
-            let certificate = issue(&self.spec(title, usage, now), &key, issuer, random)?;
-            self.write_key(file, &key)?;
-            self.write(&format!("keys/{file}.pem"), &certificate.pem())?;
-        }
-        Ok(())
-    }
-
-    fn write_key(&self, file: &str, key: &P384Key) -> Result<(), DemoError> {
-        let path = self.folder.join(format!("keys/{file}.key"));
-        let pem = keys::cert::private_key_pem(&key.to_pkcs8());
-        Ok(keys::file::replace(&keys::file::SystemDisk, &path, pem.as_bytes(), 0o600)?)
+        let AgencySpec { name, ori, .. } = self.spec;
+        Papers { folder: &self.folder, name, ori, address: self.ports.partners.ip() }
+            .make(now, random)
     }
 
     /// What the other agency is to know of this one's ledger.
@@ -240,19 +198,6 @@ certificate = "sharing/partners/{id}-tls.pem"
 private_addresses = true
 "#
         ))
-    }
-
-    fn spec(&self, title: &str, usage: Usage, now: Timestamp) -> CertSpec {
-        CertSpec {
-            subject_cn: format!("{} {title}", self.spec.name),
-            organisation: format!("{} ({}, made up)", self.spec.name, self.spec.ori),
-            not_before: now - SignedDuration::from_hours(1),
-            not_after: now + CERTIFICATE_LIFE,
-            usage,
-            dns: vec!["localhost".to_owned()],
-            ips: vec![self.ports.partners.ip()],
-            uris: Vec::new(),
-        }
     }
 
     /// The configuration, as an agency would write it.

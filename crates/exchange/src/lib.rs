@@ -84,8 +84,8 @@ pub use book::{
 };
 pub use custody::ReceivedFrom;
 pub use depots::{
-    Depot, DepotError, Laying, Load, LoadFile, Medium, MediumForm, PUSH, Route, Sftp, SftpTarget,
-    Way,
+    Depot, DepotError, Laying, Load, LoadFile, Medium, MediumForm, PUSH, Portal, Route, Sftp,
+    SftpTarget, Way,
 };
 pub use download::{Download, Form};
 pub use error::ExchangeError;

@@ -20,6 +20,7 @@ const KNOWN: &[(&str, Duty)] = &[
     ("security-officer", Duty::Watch),
     ("auditor", Duty::Watch),
     ("administrator", Duty::Administer),
+    ("partner-guest", Duty::Visit),
 ];
 
 /// Duties of which a person may serve one.
@@ -28,6 +29,8 @@ enum Duty {
     Operate,
     Watch,
     Administer,
+    /// Fetches what is addressed to another agency, and has no part in this one.
+    Visit,
 }
 
 /// Longest value of the functions attribute that is looked at; a directory group's name may be long.
@@ -123,6 +126,7 @@ mod tests {
         check(&["detective"], Ok(&["detective"]));
         check(&["CN=Det", "root", "Detective", "supervisor"], Ok(&["detective", "supervisor"]));
         check(&["root"], Err("authz.not_provisioned"));
+        check(&["partner-guest"], Ok(&["partner-guest"]));
         check(&[], Err("authz.not_provisioned"));
         check(&[&"x".repeat(600)], Err("authz.not_provisioned"));
     }

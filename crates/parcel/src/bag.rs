@@ -18,7 +18,7 @@ pub(crate) const SIGNATURE_FILE: &str = "seal/tagmanifest-sha256.txt.p7s";
 /// An authority's word on when the signature was there; may be missing.
 pub(crate) const STAMP_FILE: &str = "seal/tagmanifest-sha256.txt.p7s.tsr";
 pub(crate) const TEMPLATE_FILE: &str = "seal/receipt-template.json";
-pub(crate) const HOW_TO_OPEN: &str = include_str!("HOW-TO-OPEN.txt");
+pub const HOW_TO_OPEN: &str = include_str!("HOW-TO-OPEN.txt");
 
 /// Tag files of the outer bag that its tag manifest lists, in its order.
 pub(crate) const OUTER_TAGS: [&str; 4] = [HOW_TO_OPEN_FILE, INFO_FILE, BAGIT_FILE, MANIFEST_FILE];

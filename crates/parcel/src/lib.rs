@@ -50,7 +50,7 @@ use keys::{KeysError, Random};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-pub use crate::bag::{TAG_FILES, part_path};
+pub use crate::bag::{HOW_TO_OPEN, TAG_FILES, part_path};
 pub use crate::custody::{CustodyEvent, LedgerReference, Person, events as custody_events};
 pub use crate::error::{Fault, Piece, Refused, SealError};
 pub use crate::meta::{IndexedFile, Party, Transfer, TransferRecord};

@@ -109,6 +109,8 @@ fn sharing_pages() -> Router<Shared> {
         .route("/exports/{export}/parcel", post(exports::download))
         .route("/exports/{export}/label", get(exports::label))
         .route("/guest", get(guest::list))
+        .route("/guest/sender.pem", get(guest::sender))
+        .route("/guest/how-to-open.txt", get(guest::how_to_open))
         .route("/guest/{export}", get(guest::one))
         .route("/guest/{export}/parcel", post(guest::fetch))
         .route("/guests", get(guests::list).post(guests::invite))

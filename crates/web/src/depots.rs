@@ -1,13 +1,13 @@
 //! The ways to partners beside the push, as their files and the configuration declare them: object storage, SFTP,
-//! media.
+//! media, the portal for guests.
 //!
 //! What must stay true: an object counts as laid down only after it was read back and was what was sent.
 
 use std::sync::Arc;
 
 use exchange::{
-    Book, Depot, DepotError, Laying, Load, LoadFile, Medium, MediumForm, Route, Sftp, SftpTarget,
-    Way,
+    Book, Depot, DepotError, Laying, Load, LoadFile, Medium, MediumForm, Portal, Route, Sftp,
+    SftpTarget, Way,
 };
 use futures::TryStreamExt as _;
 use keys::Clock;
@@ -122,7 +122,11 @@ fn depot(declared: &exchange::Delivery, clock: &Arc<dyn Clock>) -> Result<Arc<dy
             let shelf = storage::open(&read, clock.clone()).map_err(|error| chain(&error))?;
             Ok(Arc::new(Bucket { words, store: shelf.open() }))
         }
-        _ => Err("`kind`: expected `s3`, `folder` or `sftp`".to_owned()),
+        "portal" => match table.len() {
+            1 => Ok(Arc::new(Portal)),
+            _ => Err("a portal has a `name` and a `kind`, and no other key".to_owned()),
+        },
+        _ => Err("`kind`: expected `s3`, `folder`, `sftp` or `portal`".to_owned()),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Delivery without the partner's server: a parcel is laid down where the partner fetches it (object storage,
-//! SFTP) or carries it from (a medium).
+//! SFTP, the portal for guests) or carries it from (a medium).
 //!
 //! Invariants: what is laid down is ciphertext and its signed manifests; the sending is recorded before the first
 //! byte leaves, each attempt that fails and the end are recorded too; and a parcel counts as laid down only after
 //! its depot looked at what is really there. The signature is laid down last: where it is, the rest is.
 
 mod medium;
+mod portal;
 mod sftp;
 
 use std::fs::File;
@@ -21,6 +22,7 @@ use policy::{Ori, Why};
 use uuid::Uuid;
 
 pub use medium::{Form as MediumForm, Medium};
+pub use portal::Portal;
 pub(crate) use sftp::listed;
 pub use sftp::{Sftp, SftpTarget};
 

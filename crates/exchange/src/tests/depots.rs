@@ -349,3 +349,29 @@ async fn an_sftp_server_gets_a_parcel_whole_goes_on_where_it_was_cut_and_nobody_
         assert!(matches!(error, DepotError::Sftp { .. }), "{key} {known}: {error}");
     }
 }
+
+#[tokio::test]
+async fn what_waits_for_a_guest_is_delivered_when_it_lies_here_whole_and_not_before() {
+    let world = world_with(|riverton, _| {
+        riverton.routes = vec![route("portal", Arc::new(Portal))];
+    })
+    .await;
+    let riverton = &world.riverton;
+    let export = riverton.sealed_for("portal").await;
+    let first = riverton.exchange.0.store.sent(export.parcel.unwrap()).join(parcel::part_path(0));
+    let whole = std::fs::read(&first).unwrap();
+    let mut altered = whole.clone();
+    altered[100] ^= 1;
+    std::fs::write(&first, &altered).unwrap();
+    riverton.exchange.work_once(None).await.unwrap();
+    let failed = riverton.exchange.export(export.id).await.unwrap();
+    assert_eq!(failed.status, ExportStatus::Sending);
+    assert_eq!((riverton.count("delivery-failed"), riverton.count("parcel-delivered")), (1, 0));
+
+    std::fs::write(&first, &whole).unwrap();
+    world.clock.set(now() + 1.hours());
+    riverton.exchange.work_once(None).await.unwrap();
+    let laid = riverton.exchange.export(export.id).await.unwrap();
+    assert_eq!(laid.status, ExportStatus::Delivered);
+    assert_eq!((riverton.count("parcel-sent"), riverton.count("parcel-delivered")), (1, 1));
+}

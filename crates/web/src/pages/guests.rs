@@ -56,7 +56,9 @@ fn table(agency: &Shared, signed_in: &SignedIn, exports: &[Export], fresh: bool)
         .collect();
     html! {
         section class="card card--flush" aria-labelledby="invitations" {
-            div class="toolbar" { h2 id="invitations" { (all.len()) " invitations" } }
+            div class="toolbar" { h2 id="invitations" {
+                @match all.len() { 1 => { "1 invitation" } many => { (many) " invitations" } }
+            } }
             @if all.is_empty() {
                 div class="empty" { p { strong { "Nobody was invited yet." } } }
             } @else {

@@ -17,6 +17,10 @@ use crate::session::{NotSignedIn, SignedIn};
 pub async fn home(State(agency): State<Shared>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     match SignedIn::from_request_parts(&mut parts, &agency).await {
+        // A guest has one page, and no use for a list of pages.
+        Ok(guest) if guest.actor.agency != agency.ori && agency.exchange.is_some() => {
+            Redirect::to("/guest").into_response()
+        }
         Ok(signed_in) => start_page(&agency, &signed_in).await,
         Err(NotSignedIn::Anonymous) => Redirect::to("/sign-in").into_response(),
         Err(other) => other.into_response(),

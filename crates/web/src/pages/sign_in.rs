@@ -308,7 +308,9 @@ pub async fn accept(
     let session = &posted.signed_in.session;
     let accepted = agency.identity.accept_notice(session, &version, agency.now()).await;
     accepted.map_err(|error| identity_problem(&error))?;
-    Ok(Redirect::to("/").into_response())
+    // A guest has one page, and no use for a list of pages.
+    let next = if posted.signed_in.actor.agency == agency.ori { "/" } else { "/guest" };
+    Ok(Redirect::to(next).into_response())
 }
 
 /// `POST /sign-out`: the session ends now.

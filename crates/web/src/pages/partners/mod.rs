@@ -198,7 +198,7 @@ pub async fn one(
 }
 
 /// A certificate: until when, its words, and its hash in full.
-fn words_of(certificate: &Certificate) -> Markup {
+pub(crate) fn words_of(certificate: &Certificate) -> Markup {
     html! {
         dl class="kv" {
             (pair("Subject", &certificate.subject()))

@@ -1,0 +1,98 @@
+//! Millbrook, a made-up agency without Bailiwick: its own provider vouches for its people, who come to Riverton as
+//! guests, and its own key opens what they fetch.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use keys::Random;
+
+use crate::idp::{DemoIdp, Persona};
+use crate::papers::Papers;
+use crate::world::Home;
+use crate::{DemoError, agreements};
+
+/// Its name.
+pub const NAME: &str = "Millbrook Police Department";
+/// Its made-up ORI.
+pub const ORI: &str = "NB0030000";
+/// What Riverton calls its provider.
+pub const PROVIDER: &str = "millbrook";
+
+/// The part of Riverton's configuration by which its people are guests.
+pub const SETTINGS: &str = r#"
+[[identity_provider]]
+id = "millbrook"
+label = "Millbrook Police Department (guests)"
+metadata = "millbrook-metadata.xml"
+agency = "NB0030000"
+functions = ["partner-guest"]
+mfa_contexts = ["https://refeds.org/profile/mfa"]
+create_accounts = true
+functions_attribute = "functions"
+name_attribute = "displayName"
+agency_attribute = "agency"
+"#;
+
+/// Its people, as its provider knows them.
+///
+/// # Errors
+/// Never in practice: the names are well formed, which a test holds.
+pub fn people() -> Result<Vec<Persona>, policy::Malformed> {
+    Ok(vec![Persona {
+        id: "ofc.tran".to_owned(),
+        name: "Linh Tran".to_owned(),
+        agency: ORI.parse()?,
+        functions: vec!["partner-guest".parse()?],
+    }])
+}
+
+/// Makes its keys, and writes down what Riverton knows of it: certificates, how parcels get to it, the agreement,
+/// and whom its provider's answers are believed from.
+///
+/// # Errors
+/// [`DemoError`] names the file.
+pub fn introduce(
+    root: &Path,
+    riverton: &Home,
+    provider: &DemoIdp,
+    now: Timestamp,
+    random: &dyn Random,
+) -> Result<(), DemoError> {
+    let folder: PathBuf = root.join("millbrook");
+    let path = folder.join("keys");
+    fs::create_dir_all(&path).map_err(|source| DemoError::Write { path, source })?;
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    Papers { folder: &folder, name: NAME, ori: ORI, address }.make(now, random)?;
+    for kind in ["tls", "signing", "recipient"] {
+        let path = folder.join(format!("keys/{kind}.pem"));
+        let pem = fs::read_to_string(&path).map_err(|source| DemoError::Read { path, source })?;
+        riverton.write(&format!("sharing/partners/millbrook-{kind}.pem"), &pem)?;
+    }
+    riverton.write("sharing/partners/millbrook.toml", PARTNER)?;
+    riverton.write("millbrook-metadata.xml", &provider.metadata())?;
+    agreements::write_for_guests(riverton, now)
+}
+
+/// It has no server of ours: the address is a name that leads nowhere, and the agreement closes the way there.
+const PARTNER: &str = r#"ori = "NB0030000"
+name = "Millbrook Police Department"
+host = "millbrook.example"
+port = 443
+tls_certificate = "millbrook-tls.pem"
+signing_certificate = "millbrook-signing.pem"
+sealing_certificate = "millbrook-recipient.pem"
+
+[[delivery]]
+name = "portal"
+kind = "portal"
+"#;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn everybody_is_well_formed() {
+        assert_eq!(super::people().unwrap().len(), 1);
+    }
+}
