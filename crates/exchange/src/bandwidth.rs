@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::Exchange;
 
+/// The most that is taken out at once: whoever breaks off, as after a recall, has kept others from no more than that.
+const STEP_BYTES: u64 = 256 * 1024;
 /// Pieces that were paid for and wait for the line.
 const PIECES_AHEAD: usize = 1;
 
@@ -49,9 +51,14 @@ impl Exchange {
     /// Waits until so many bytes may leave. At once where no limit is set.
     pub(crate) async fn pace(&self, bytes: u64) {
         let Some(bucket) = &self.0.bandwidth else { return };
-        let wait = bucket.take(bytes, self.0.began.elapsed());
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
+        let mut left = bytes;
+        while left > 0 {
+            let step = left.min(STEP_BYTES);
+            let wait = bucket.take(step, self.0.began.elapsed());
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            left -= step;
         }
     }
 

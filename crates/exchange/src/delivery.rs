@@ -6,8 +6,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use jiff::{SignedDuration, Timestamp};
-use ledger::Event;
+use jiff::Timestamp;
+use ledger::{EntryNumber, Event, Sent};
 use parcel::Trust;
 use parcel::receipt::{Outcome, Receipt, SignedReceipt};
 use policy::Why;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::depots::DepotError;
 use crate::error::ExchangeError;
+use crate::exports::needs;
 use crate::model::{Export, ExportRow, ExportStatus, ReceiptFacts, RefusalFacts, SealedFacts};
 use crate::progress::Phase;
 use crate::protocol::{Answer, AnswerState, Refusal, SignedText};
@@ -52,8 +53,10 @@ impl Exchange {
         // Before the state is looked at again: whoever takes it back from now on is heard.
         let stop = self.stop_of(export);
         self.refuse_ended(&mut row).await?;
+        self.refuse_elsewhere(&mut row).await?;
         if row.details.delivery.sent_entry.is_none() {
             self.record_sending(&mut row, exchange, parcel, &sealed).await?;
+            needs(&row, ExportStatus::Sending, "sending")?;
         }
         if let Some(route) = &row.details.delivery.route {
             let to = (&partner, route.as_str());
@@ -85,15 +88,39 @@ impl Exchange {
         let agreement = self.agreement(&row.agreement).await?;
         let goes = agreement.goes(row.details.delivery.route.as_deref()).err();
         let Some(clause) = self.stands_against(&agreement).await?.or(goes) else { return Ok(()) };
-        let event = Event::RequestRefused {
-            route: format!("delivery of export {}", row.id),
-            reason: format!("{}: {clause}", clause.code()),
-        };
+        let entry = self.refuse_delivery(row, clause.recorded(), clause.to_string()).await?;
+        Err(ExchangeError::Clause { entry, clause })
+    }
+
+    /// A way that leads elsewhere than it did when it was approved lets nothing out until somebody says so.
+    async fn refuse_elsewhere(&self, row: &mut ExportRow) -> Result<(), ExchangeError> {
+        let delivery = &row.details.delivery;
+        let (Some(name), Some(was)) = (&delivery.route, &delivery.place) else { return Ok(()) };
+        // A way that is gone is told of by the attempt itself.
+        let Ok(Some(is)) = self.place(&row.partner, Some(name)) else { return Ok(()) };
+        if is == *was {
+            return Ok(());
+        }
+        let elsewhere = DepotError::Elsewhere { name: name.clone(), was: was.clone(), is };
+        let words = elsewhere.to_string();
+        self.refuse_delivery(row, words.clone(), words).await?;
+        Err(elsewhere.into())
+    }
+
+    /// Recorded, then stored: no attempt is made any more.
+    async fn refuse_delivery(
+        &self,
+        row: &mut ExportRow,
+        reason: String,
+        words: String,
+    ) -> Result<EntryNumber, ExchangeError> {
+        let route = format!("delivery of export {}", row.id);
+        let event = Event::RequestRefused { route, reason };
         let receipt = self.record(None, &row.details.why, event).await?;
         row.status = ExportStatus::Failed.as_str().to_owned();
-        row.details.delivery.last_problem = Some(clause.to_string());
+        row.details.delivery.last_problem = Some(short(&words));
         self.store_export(row, receipt.at).await?;
-        Err(ExchangeError::Clause { entry: receipt.entry, clause })
+        Ok(receipt.entry)
     }
 
     /// The record, then the state. After this bytes may leave.
@@ -104,19 +131,34 @@ impl Exchange {
         parcel: Uuid,
         sealed: &SealedFacts,
     ) -> Result<(), ExchangeError> {
-        let event = Event::ParcelSent {
+        let route = row.details.delivery.route.clone();
+        // What was asked for before its place was kept goes where its way leads now.
+        let place = match &row.details.delivery.place {
+            None => self.place(&row.partner, route.as_deref()).ok().flatten(),
+            place @ Some(_) => place.clone(),
+        };
+        let event = Event::ParcelSent(Sent {
             exchange: exchange.to_string(),
             number: row.number.unwrap_or_default(),
             parcel: parcel.to_string(),
             partner: row.partner.clone(),
             digest: sealed.digest.clone(),
-            route: row.details.delivery.route.clone(),
-        };
+            route,
+            place: place.clone(),
+        });
         let receipt = self.record(None, &row.details.why, event).await?;
-        row.status = ExportStatus::Sending.as_str().to_owned();
-        row.details.delivery.sent_entry = Some(receipt.entry.0);
-        row.details.delivery.sent_leaf = Some(hex::encode(receipt.leaf));
-        self.store_export(row, receipt.at).await
+        let leaf = hex::encode(receipt.leaf);
+        let sent = |row: &mut ExportRow| {
+            // It may have been taken back meanwhile.
+            if row.status == ExportStatus::Sealed.as_str() {
+                row.status = ExportStatus::Sending.as_str().to_owned();
+            }
+            row.details.delivery.sent_entry = Some(receipt.entry.0);
+            row.details.delivery.sent_leaf = Some(leaf.clone());
+            row.details.delivery.place.clone_from(&place);
+        };
+        *row = self.change_export(row.id, receipt.at, sent).await?;
+        Ok(())
     }
 
     /// Draws the conclusion from a final answer.
@@ -147,14 +189,17 @@ impl Exchange {
             return Export::of(row);
         }
         self.take_receipt(&mut row, &receipt, text, None).await?;
-        row.details.delivery.last_problem = None;
-        row.details.delivery.next_attempt_at = None;
-        // It may have been taken back while it arrived.
-        if row.status == ExportStatus::Sending.as_str() {
-            row.status = ExportStatus::Acknowledged.as_str().to_owned();
-        }
-        let now = self.now();
-        self.store_export(&mut row, now).await?;
+        let anchored = row.details.receipt;
+        let settled = |row: &mut ExportRow| {
+            row.details.receipt.clone_from(&anchored);
+            row.details.delivery.last_problem = None;
+            row.details.delivery.next_attempt_at = None;
+            // It may have been taken back while it arrived.
+            if row.status == ExportStatus::Sending.as_str() {
+                row.status = ExportStatus::Acknowledged.as_str().to_owned();
+            }
+        };
+        let row = self.change_export(row.id, self.now(), settled).await?;
         self.report(row.id, Phase::Done, sealed.bytes, sealed.bytes);
         Export::of(row)
     }
@@ -236,62 +281,15 @@ impl Exchange {
         };
         let receipt = self.record(None, &row.details.why, event).await?;
         let entry = receipt.entry.0;
-        row.details.refusal =
-            Some(RefusalFacts { at: receipt.at, place, reason, entry, partner_entry });
-        if row.status != ExportStatus::Recalled.as_str() {
-            row.status = ExportStatus::Refused.as_str().to_owned();
-        }
-        self.store_export(row, receipt.at).await?;
+        let facts = RefusalFacts { at: receipt.at, place, reason, entry, partner_entry };
+        let refused = |row: &mut ExportRow| {
+            row.details.refusal = Some(facts.clone());
+            if row.status != ExportStatus::Recalled.as_str() {
+                row.status = ExportStatus::Refused.as_str().to_owned();
+            }
+        };
+        *row = self.change_export(row.id, receipt.at, refused).await?;
         Ok(entry)
-    }
-
-    /// Notes what stood in the way, and when to try again: later each time, and not for ever.
-    pub(crate) async fn put_off(
-        &self,
-        export: Uuid,
-        error: &ExchangeError,
-    ) -> Result<(), ExchangeError> {
-        let mut row = self.export_row(export).await?;
-        let settled = [
-            ExportStatus::Refused,
-            ExportStatus::Failed,
-            ExportStatus::Delivered,
-            ExportStatus::Acknowledged,
-            ExportStatus::Recalled,
-            ExportStatus::Expired,
-        ];
-        if settled.iter().any(|status| status.as_str() == row.status) {
-            return Ok(());
-        }
-        let settings = &self.0.setup.settings;
-        let delivery = &mut row.details.delivery;
-        delivery.last_problem = Some(short(&error.chain()));
-        delivery.failures = delivery.failures.saturating_add(1);
-        // A medium that nobody has put in yet is waited for as long as the offer stands.
-        let waits = matches!(error, ExchangeError::Depot(DepotError::NotThere { .. }));
-        if delivery.failures >= settings.failures_max && !waits {
-            row.status = ExportStatus::Failed.as_str().to_owned();
-            delivery.next_attempt_at = None;
-        } else {
-            let doublings = delivery.failures.saturating_sub(1).min(20);
-            let wait = settings.retry_wait_first.saturating_mul(1 << doublings);
-            let wait = wait.min(settings.retry_wait_max);
-            let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-            delivery.next_attempt_at = self.now().saturating_add(wait).ok();
-        }
-        let now = self.now();
-        self.store_export(&mut row, now).await
-    }
-
-    /// An attempt moved something: the next failure waits as the first one did.
-    pub(crate) async fn note_movement(&self, export: Uuid) -> Result<(), ExchangeError> {
-        let mut row = self.export_row(export).await?;
-        if row.details.delivery.failures == 0 {
-            return Ok(());
-        }
-        row.details.delivery.failures = 0;
-        let now = self.now();
-        self.store_export(&mut row, now).await
     }
 
     /// Records a setting or an act of the platform itself, in this room's name.

@@ -24,6 +24,8 @@ const TITLE_CHARS_MAX: usize = 200;
 const REASON_CHARS_MAX: usize = 1_000;
 /// Rows that one listing gives.
 const LIST_MAX: u64 = 500;
+/// How often one change is tried while others change the same export.
+const CHANGES_MAX: usize = 20;
 
 /// What somebody asks to send.
 #[derive(Debug, Clone)]
@@ -54,7 +56,7 @@ impl Exchange {
             let expected = "who at the partner asks for it, for this goes to the log of secondary dissemination";
             return Err(ExchangeError::Input { field: "requestor", expected });
         }
-        self.check_route(agreement, new.route.as_deref(), caller, &new.why).await?;
+        let place = self.check_route(agreement, new.route.as_deref(), caller, &new.why).await?;
         let id = self.new_id()?;
         let why = &new.why;
         let permits = self
@@ -90,7 +92,7 @@ impl Exchange {
                 approvals: Vec::new(),
                 rejection: None,
                 sealed: None,
-                delivery: DeliveryFacts { route: new.route, ..DeliveryFacts::default() },
+                delivery: DeliveryFacts { route: new.route, place, ..DeliveryFacts::default() },
                 receipt: None,
                 refusal: None,
                 recall: None,
@@ -190,31 +192,6 @@ impl Exchange {
         Export::of(row)
     }
 
-    /// Tries again what came to a stand: [`ExportStatus::Failed`] becomes sealed or approved again.
-    ///
-    /// # Errors
-    /// As [`Exchange::approve`].
-    pub async fn again(&self, caller: &Caller, export: Uuid) -> Result<Export, ExchangeError> {
-        let mut row = self.export_row(export).await?;
-        needs(&row, ExportStatus::Failed, "failed")?;
-        let agreement = &self.agreement(&row.agreement).await?;
-        let details = &row.details;
-        let (items, why) = ((export, details.items.as_slice()), &details.why);
-        let requester = Some(details.requester.id.clone());
-        let permits =
-            self.ask_each(caller, Action::SealExport, items, agreement, requester, why).await?;
-        let sealed = row.details.sealed.is_some();
-        let status = if sealed { ExportStatus::Sending } else { ExportStatus::Approved };
-        row.status = status.as_str().to_owned();
-        row.details.delivery.failures = 0;
-        row.details.delivery.next_attempt_at = None;
-        let now = self.now();
-        self.store_export(&mut row, now).await?;
-        self.close(permits).await?;
-        self.0.bell.notify_one();
-        Export::of(row)
-    }
-
     /// One export.
     ///
     /// # Errors
@@ -282,13 +259,7 @@ impl Exchange {
         if details.requester.id != caller.actor.id {
             return Ok(permits);
         }
-        let mut entry = None;
-        for permit in permits {
-            let reason = "nobody approves their own request";
-            let receipt = self.0.setup.gate.withhold(permit.ticket(), reason).await?;
-            entry = Some(receipt.entry);
-        }
-        let entry = entry.ok_or(ExchangeError::NoSuch { what: "item" })?;
+        let entry = self.withhold_each(permits, "nobody approves their own request").await?;
         Err(ExchangeError::SamePerson { entry })
     }
 
@@ -338,6 +309,24 @@ impl Exchange {
         row.updated_at = at;
         if state::exports::replace(&self.0.setup.state, row).await? {
             return Ok(());
+        }
+        Err(ExchangeError::Changed { what: "export" })
+    }
+
+    /// Stores what is on record already: changed by somebody else meanwhile, the export is read and changed anew.
+    pub(crate) async fn change_export(
+        &self,
+        export: Uuid,
+        at: Timestamp,
+        change: impl Fn(&mut ExportRow),
+    ) -> Result<ExportRow, ExchangeError> {
+        for _ in 0..CHANGES_MAX {
+            let mut row = self.export_row(export).await?;
+            change(&mut row);
+            match self.store_export(&mut row, at).await {
+                Err(ExchangeError::Changed { .. }) => {}
+                stored => return stored.map(|()| row),
+            }
         }
         Err(ExchangeError::Changed { what: "export" })
     }

@@ -269,10 +269,9 @@ impl Exchange {
             Err(_) => None,
         };
         if let (Err(_), _) | (_, Some(_)) = (&agreement, &stands) {
-            let words =
-                stands.as_ref().map_or("it has no agreement any more".to_owned(), |clause| {
-                    format!("{}: {clause}", clause.code())
-                });
+            let words = stands
+                .as_ref()
+                .map_or("it has no agreement any more".to_owned(), |clause| clause.recorded());
             let receipt = self.0.setup.gate.withhold(permit.ticket(), &words).await?;
             return match (agreement, stands) {
                 (_, Some(clause)) => Err(ExchangeError::Clause { entry: receipt.entry, clause }),

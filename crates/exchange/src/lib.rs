@@ -14,6 +14,7 @@
 //! protocol between two agencies is in `docs/formats/delivery.md`.
 
 mod afterwards;
+mod again;
 mod agreements;
 mod aloud;
 mod bandwidth;

@@ -159,6 +159,9 @@ pub struct DeliveryFacts {
     /// The way that it takes; none is the push to the partner's server.
     #[serde(default)]
     pub route: Option<String>,
+    /// Where that way led when it was asked for, or when somebody said "again": the name may lead elsewhere by now.
+    #[serde(default)]
+    pub place: Option<String>,
     /// That it was laid down.
     #[serde(default)]
     pub laid: Option<LaidFacts>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use gate::{Fingerprint, Permit, Plan, Print};
-use ledger::{Event, Origin, Reason, Record, Subject, Who};
+use ledger::{EntryNumber, Event, Origin, Reason, Record, Subject, Who};
 use policy::{Action, Caveat, Ori, Question, RecordClass, Resource, ResourceKind, Why};
 
 use crate::book::Agreement;
@@ -105,8 +105,7 @@ impl Exchange {
         match (asked.await, clause) {
             (Ok(permit), None) => Ok(permit),
             (Ok(permit), Some(clause)) => {
-                let receipt =
-                    gate.withhold(permit.ticket(), &format!("{}: {clause}", clause.code())).await?;
+                let receipt = gate.withhold(permit.ticket(), &clause.recorded()).await?;
                 Err(ExchangeError::Clause { entry: receipt.entry, clause })
             }
             (Err(gate::GateError::Denied { entry, reason }), clause) => {
@@ -148,6 +147,19 @@ impl Exchange {
         let mut record = Record::platform(event);
         record.origin.address = peer.map(|peer| peer.0.ip().to_string());
         self.0.setup.ledger.append(record).await.map_err(ExchangeError::Unrecorded)
+    }
+
+    /// Records that what was permitted is not carried out. The last entry is the one to quote.
+    pub(crate) async fn withhold_each(
+        &self,
+        permits: Vec<Permit>,
+        reason: &str,
+    ) -> Result<EntryNumber, ExchangeError> {
+        let mut entry = None;
+        for permit in permits {
+            entry = Some(self.0.setup.gate.withhold(permit.ticket(), reason).await?.entry);
+        }
+        entry.ok_or(ExchangeError::NoSuch { what: "item" })
     }
 
     /// Records that what was permitted was carried out.

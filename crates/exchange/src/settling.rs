@@ -100,13 +100,7 @@ impl Exchange {
         let open = self.unsettled(&row.details, agreement).into_iter().next();
         let Some(conflict) = open else { return Ok(permits) };
         let clause = Clause::Unsettled { conflict };
-        let mut entry = None;
-        for permit in permits {
-            let reason = format!("{}: {clause}", clause.code());
-            let receipt = self.0.setup.gate.withhold(permit.ticket(), &reason).await?;
-            entry = Some(receipt.entry);
-        }
-        let entry = entry.ok_or(ExchangeError::NoSuch { what: "item" })?;
+        let entry = self.withhold_each(permits, &clause.recorded()).await?;
         Err(ExchangeError::Clause { entry, clause })
     }
 

@@ -107,7 +107,24 @@ pub struct FieldChange {
     pub after: String,
 }
 
-/// A parcel that was laid down where its partner fetches it; `route` is the way, `digest` the parcel's.
+/// A parcel that is about to leave. `route` is the way, where it is not the push to the partner's server; `place` is
+/// where that way led, in words: its name may lead elsewhere another day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    pub exchange: String,
+    #[serde(default)]
+    pub number: u64,
+    pub parcel: String,
+    pub partner: String,
+    pub digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
+
+/// A parcel that was laid down where its partner fetches it; `route` is the way, `place` where that led, `digest` the
+/// parcel's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Laid {
     pub exchange: String,
@@ -115,6 +132,8 @@ pub struct Laid {
     pub partner: String,
     pub digest: String,
     pub route: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     pub bytes: u64,
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::agreed::{AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled};
-pub use crate::classes::{FieldChange, GuestTerms, Laid, Outcome};
+pub use crate::classes::{FieldChange, GuestTerms, Laid, Outcome, Sent};
 pub use crate::classes::{Retention, Severity, Unlaid, Verdict};
 use crate::envelope::Bucket;
 pub use crate::kinds::{KINDS, Kind};
@@ -281,17 +281,8 @@ pub enum Event {
         parcel: String,
         partner: String,
     },
-    /// Recorded before the first byte leaves. `route` is the way, where it is not the push to the partner's server.
-    ParcelSent {
-        exchange: String,
-        #[serde(default)]
-        number: u64,
-        parcel: String,
-        partner: String,
-        digest: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        route: Option<String>,
-    },
+    /// Recorded before the first byte leaves.
+    ParcelSent(Sent),
     /// A parcel lies where the partner fetches it, whole. Nobody there has acknowledged it.
     ParcelDelivered(Laid),
     /// An attempt to lay a parcel down came to nothing.

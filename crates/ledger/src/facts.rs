@@ -2,7 +2,7 @@
 //!
 //! Invariant: as in [`crate::event`], no match on [`Event`] has a `_` arm.
 
-use crate::event::{Event, GuestTerms, Laid, Unlaid};
+use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid};
 use crate::notices::{NoticeAnchored, NoticeIssued};
 use crate::quarantine::{FileReleased, FileScanned, ParcelScanned};
 
@@ -55,7 +55,7 @@ impl Event {
                 partner: Some(partner),
                 ..none
             },
-            Self::ParcelSent { exchange, parcel, partner, digest, .. }
+            Self::ParcelSent(Sent { exchange, parcel, partner, digest, .. })
             | Self::ParcelDelivered(Laid { exchange, parcel, partner, digest, .. })
             | Self::ParcelReceived { exchange, parcel, partner, digest, .. }
             | Self::ReceiptAnchored { exchange, parcel, partner, digest, .. }

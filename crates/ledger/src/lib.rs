@@ -69,7 +69,7 @@ pub use capacity::{Capacity, Room, Space};
 pub use disk::{Disk, SystemDisk};
 pub use error::{AppendError, Damage, DatabaseError, OpenError, ReadError};
 pub use event::{
-    Event, FieldChange, GuestTerms, KINDS, Kind, Laid, Outcome, Retention, Severity, Unlaid,
+    Event, FieldChange, GuestTerms, KINDS, Kind, Laid, Outcome, Retention, Sent, Severity, Unlaid,
     Verdict,
 };
 pub use facts::Facts;

@@ -3,7 +3,7 @@
 //! Invariant: as in [`crate::event`], no match on [`Event`] has a `_` arm.
 
 use crate::agreed::{AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled};
-use crate::event::{Event, GuestTerms, Laid, Unlaid, Verdict};
+use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid, Verdict};
 use crate::notices::{NoticeAnchored, NoticeIssued};
 use crate::quarantine::{FileReleased, FileScanned, ParcelScanned};
 
@@ -187,14 +187,18 @@ impl Event {
                     "{partner} offered parcel {parcel} in exchange {exchange}, its no. {number}"
                 )
             }
-            Self::ParcelSent { exchange, number, parcel, partner, route, .. } => {
-                let by = route.as_ref().map_or(String::new(), |route| format!(", by {route}"));
+            Self::ParcelSent(Sent { exchange, number, parcel, partner, route, place, .. }) => {
+                let by = route.as_ref().map(|route| format!(", by {}", way(route, place)));
+                let by = by.unwrap_or_default();
                 format!(
                     "sent parcel {parcel} to {partner} in exchange {exchange}, no. {number}{by}"
                 )
             }
-            Self::ParcelDelivered(Laid { exchange, parcel, partner, route, bytes, .. }) => format!(
-                "laid parcel {parcel} of exchange {exchange} down for {partner} by {route} ({})",
+            Self::ParcelDelivered(Laid {
+                exchange, parcel, partner, route, place, bytes, ..
+            }) => format!(
+                "laid parcel {parcel} of exchange {exchange} down for {partner} by {} ({})",
+                way(route, place),
                 counted(*bytes, "byte")
             ),
             Self::DeliveryFailed(Unlaid { exchange, partner, route, attempt, reason, .. }) => {
@@ -350,6 +354,11 @@ fn short(digest: &str) -> &str {
 
 fn day(at: jiff::Timestamp) -> String {
     at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
+}
+
+/// A way by its name, and where it led.
+fn way(route: &str, place: &Option<String>) -> String {
+    place.as_ref().map_or_else(|| route.to_owned(), |place| format!("{route}, {place}"))
 }
 
 fn counted(count: u64, one: &str) -> String {

@@ -105,6 +105,7 @@ fn sharing_pages() -> Router<Shared> {
         .route("/exports/{export}/progress", get(exports::progress))
         .route("/exports/{export}/approve", carried(exports::approve))
         .route("/exports/{export}/reject", carried(exports::reject))
+        .route("/exports/{export}/again", carried(exports::again))
         .route("/exports/{export}/recall", carried(exports::recall))
         .route("/exports/{export}/parcel", post(exports::download))
         .route("/exports/{export}/label", get(exports::label))

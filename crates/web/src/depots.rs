@@ -144,7 +144,9 @@ impl Bucket {
 
     async fn put(&self, load: &Load, file: &LoadFile, way: &Way) -> Result<(), DepotError> {
         let path = object_store::path::Path::from(format!("{}/{}", load.top(), file.path));
-        if !self.holds(&path, file).await? {
+        if self.holds(&path, file).await? {
+            way.there(file.bytes);
+        } else {
             way.pace(file.bytes).await;
             let from = load.folder.join(&file.path);
             let read = move || {
@@ -158,8 +160,8 @@ impl Bucket {
             if !self.holds(&path, file).await? {
                 return Err(DepotError::Differs { file: file.path.clone() });
             }
+            way.moved(file.bytes);
         }
-        way.moved(file.bytes);
         Ok(())
     }
 

@@ -162,7 +162,9 @@ impl Bucket {
             Some("http") => false,
             _ => return Err(wrong()),
         };
-        if !matches!(uri.path(), "" | "/") {
+        // A name or a password in it would be shown to people as the place, and recorded.
+        let named = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        if named || !matches!(uri.path(), "" | "/") {
             return Err(wrong());
         }
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });

@@ -110,7 +110,7 @@ fn what_is_wrong_with_a_way_is_said_with_its_partner_and_name() {
     let drop = "name = \"drop\"\nkind = \"folder\"\nfolder = \"drop\"\n";
     let routes = open(folder.path(), &[sftp.to_owned(), drop.to_owned()], &["usb"]).unwrap();
     let words: Vec<String> = routes.iter().map(|route| route.depot.words()).collect();
-    assert_eq!(words[0], "SFTP server sftp.example, folder incoming");
+    assert_eq!(words[0], "SFTP server sftp.example, port 22, as riverton, folder incoming");
     assert!(words[2].starts_with("a medium in ") && routes[2].partner.is_none(), "{words:?}");
     for (block, media, said) in [
         (sftp.replace("\"sftp.example\"", "\"-oProxyCommand=x\""), "usb", "`host`"),

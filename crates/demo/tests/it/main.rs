@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod again;
 mod agreements;
 mod alarms;
 mod authority;

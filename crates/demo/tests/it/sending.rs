@@ -11,7 +11,7 @@ use crate::stage::{Stage, step_up};
 
 /// Longest wait for what the agency does by itself.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-const USUAL: &str = "riverton-lakeside-2026";
+pub(crate) const USUAL: &str = "riverton-lakeside-2026";
 
 async fn accept(stage: &Stage, agreement: &str) {
     let mut lindqvist = stage.seat("so.lindqvist").await;
@@ -22,7 +22,7 @@ async fn accept(stage: &Stage, agreement: &str) {
 }
 
 /// Runs a tool and gives the preview of its export.
-async fn preview(
+pub(crate) async fn preview(
     seat: &mut Seat,
     tool: &str,
     fields: &[(&str, &str)],
@@ -44,13 +44,13 @@ async fn preview(
     seat.browser.submit(&page, &form).await.unwrap()
 }
 
-const CASE: &[(&str, &str)] = &[("case_number", "24-000113"), ("purpose", "C")];
+pub(crate) const CASE: &[(&str, &str)] = &[("case_number", "24-000113"), ("purpose", "C")];
 
-async fn press(seat: &mut Seat, page: &Page, form: demo::story::form::Form) -> Page {
+pub(crate) async fn press(seat: &mut Seat, page: &Page, form: demo::story::form::Form) -> Page {
     seat.browser.submit(page, &form).await.unwrap()
 }
 
-async fn wait_for(seat: &mut Seat, path: &str, status: &str) -> Page {
+pub(crate) async fn wait_for(seat: &mut Seat, path: &str, status: &str) -> Page {
     let wanted = format!("data-status=\"{status}\"");
     let waiting = async {
         loop {
@@ -64,7 +64,7 @@ async fn wait_for(seat: &mut Seat, path: &str, status: &str) -> Page {
     tokio::time::timeout(WAIT_MAX, waiting).await.unwrap()
 }
 
-async fn approve(seat: &mut Seat, export: &str) {
+pub(crate) async fn approve(seat: &mut Seat, export: &str) {
     step_up(seat, export).await;
     let page = seat.open(export).await.unwrap();
     let form = page.form(&format!("{export}/approve")).unwrap();

@@ -42,6 +42,11 @@ pub enum Clause {
 }
 
 impl Clause {
+    /// As records tell of it: its code, then its words.
+    pub(crate) fn recorded(&self) -> String {
+        format!("{}: {self}", self.code())
+    }
+
     /// A word for it that does not change.
     pub fn code(&self) -> &'static str {
         match self {

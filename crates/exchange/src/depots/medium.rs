@@ -147,7 +147,7 @@ fn write_folder(found: &Found, load: &Load, told: &Told) -> Result<(), DepotErro
     let unfinished = found.root.join(format!("{}.unfinished", load.top()));
     if is_folder(&place)? {
         if all_there(&place, load, told)? {
-            told.moved(load.bytes());
+            told.there(load.bytes());
             return Ok(());
         }
         // What differs is not called whole while it is written again.
@@ -161,16 +161,18 @@ fn write_folder(found: &Found, load: &Load, told: &Told) -> Result<(), DepotErro
         let to = unfinished.join(&file.path);
         let parent = to.parent().unwrap_or(&unfinished).to_owned();
         found.make_folder(&parent)?;
-        if !is_there(&to, file, told)? {
+        if is_there(&to, file, told)? {
+            told.there(file.bytes);
+        } else {
             copy(&load.folder.join(&file.path), found.create(&to)?, told)?;
             if !is_there(&to, file, told)? {
                 return Err(DepotError::Differs { file: file.path.clone() });
             }
+            told.moved(file.bytes);
         }
         folders.extend(
             parent.ancestors().take_while(|at| at.starts_with(&unfinished)).map(Path::to_owned),
         );
-        told.moved(file.bytes);
     }
     folders.iter().rev().try_for_each(|folder| sync_folder(folder))?;
     // Half of it may lie on a medium that was taken out in the middle.
@@ -242,7 +244,10 @@ impl Depot for Medium {
             let told = Told { send, stop };
             let written = tokio::task::spawn_blocking(move || medium.write(&load, &told));
             while let Some(bytes) = moved.recv().await {
-                way.moved(bytes);
+                match bytes {
+                    Bytes::New(bytes) => way.moved(bytes),
+                    Bytes::There(bytes) => way.there(bytes),
+                }
             }
             written.await.map_err(|_| DepotError::Stopped)?
         })
@@ -257,14 +262,30 @@ impl Drop for Stops {
     }
 }
 
+/// How far it is.
+enum Bytes {
+    /// So many were written, and stay.
+    New(u64),
+    /// So many need not be written, or are written anew by the next attempt.
+    There(u64),
+}
+
 /// Who is told how far it is, and says whether it goes on.
 struct Told {
-    send: mpsc::UnboundedSender<u64>,
+    send: mpsc::UnboundedSender<Bytes>,
     stop: Arc<AtomicBool>,
 }
 
 impl Told {
     fn moved(&self, bytes: u64) {
+        self.tell(Bytes::New(bytes));
+    }
+
+    fn there(&self, bytes: u64) {
+        self.tell(Bytes::There(bytes));
+    }
+
+    fn tell(&self, bytes: Bytes) {
         if self.send.send(bytes).is_err() {
             // Nobody listens any more: it was stopped, which is noticed at the next piece.
             self.stop.store(true, Ordering::Relaxed);
@@ -299,7 +320,8 @@ impl<W: Write> Write for Counted<'_, W> {
         let count = self.inner.write(bytes)?;
         self.hash.update(bytes.get(..count).unwrap_or_default());
         if let Some(told) = self.tells {
-            told.moved(count as u64);
+            // A file that is cut off is begun anew.
+            told.there(count as u64);
         }
         Ok(count)
     }

@@ -7,6 +7,7 @@
 
 mod medium;
 mod portal;
+mod program;
 mod sftp;
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keys::digest::Sha256;
 use ledger::{Event, Laid, Unlaid};
@@ -28,7 +30,7 @@ pub use sftp::{Sftp, SftpTarget};
 
 use crate::delivery::short;
 use crate::error::{ExchangeError, store};
-use crate::model::{Export, ExportStatus, LaidFacts, SealedFacts};
+use crate::model::{Export, ExportRow, ExportStatus, LaidFacts, SealedFacts};
 use crate::progress::Phase;
 use crate::recall::Stop;
 use crate::{Agreement, Caller, Exchange, Partner};
@@ -53,6 +55,9 @@ pub enum DepotError {
     /// What the partner's server, or the program that speaks to it, said.
     #[error("sftp: {said}")]
     Sftp { said: String },
+    /// The way's name leads elsewhere than it did when it was asked for and approved.
+    #[error("`{name}` leads to {is} now; it was approved when it led to {was}")]
+    Elsewhere { name: String, was: String, is: String },
     #[error("it was stopped before its end")]
     Stopped,
 }
@@ -120,31 +125,49 @@ impl LoadFile {
 
 /// What a depot is to mind on the way: how fast, whether still, and to tell how far it is.
 #[derive(Clone)]
-pub struct Way(Option<(Exchange, Uuid)>);
+pub struct Way {
+    of: Option<(Exchange, Uuid)>,
+    headway: Arc<AtomicBool>,
+}
 
 impl Way {
-    /// Of nobody's export: without limit, and nobody is told.
-    pub fn unwatched() -> Self {
-        Self(None)
+    fn of(exchange: &Exchange, export: Uuid) -> Self {
+        Self { of: Some((exchange.clone(), export)), headway: Arc::default() }
     }
 
-    /// So many bytes more are there.
+    /// Of nobody's export: without limit, and nobody is told.
+    pub fn unwatched() -> Self {
+        Self { of: None, headway: Arc::default() }
+    }
+
+    /// So many bytes more are there now, and stay for the next attempt to go on from.
     pub fn moved(&self, bytes: u64) {
-        if let Some((exchange, export)) = &self.0 {
+        self.headway.store(true, Ordering::Relaxed);
+        self.there(bytes);
+    }
+
+    /// So many bytes need not move: they were there, or the next attempt begins anew with them.
+    pub fn there(&self, bytes: u64) {
+        if let Some((exchange, export)) = &self.of {
             exchange.advance(*export, bytes);
         }
     }
 
+    /// Whether anything moved that the next attempt goes on from.
+    pub fn made_headway(&self) -> bool {
+        self.headway.load(Ordering::Relaxed)
+    }
+
     /// Waits until so many bytes may leave.
     pub async fn pace(&self, bytes: u64) {
-        if let Some((exchange, _)) = &self.0 {
+        if let Some((exchange, _)) = &self.of {
             exchange.pace(bytes).await;
         }
     }
 
     /// The limit, for programs that keep it themselves.
     pub fn bytes_per_second_max(&self) -> Option<u64> {
-        self.0.as_ref().and_then(|(exchange, _)| exchange.0.setup.settings.bytes_per_second_max)
+        self.of.as_ref().and_then(|(exchange, _)| exchange.0.setup.settings.bytes_per_second_max)
     }
 }
 
@@ -209,13 +232,13 @@ impl Exchange {
         sealed: &SealedFacts,
         stop: &Stop,
     ) -> Result<Export, ExchangeError> {
+        let way = Way::of(self, export);
         let attempt = async {
             // Who took it back before the bell was hung is heard here, and who does so later by the bell.
             self.still_sending(export).await?;
             let route = self.route(partner.ori.as_str(), name)?;
             let load = self.load(parcel, sealed).await?;
             self.report(export, Phase::Sending, 0, load.bytes());
-            let way = Way(Some((self.clone(), export)));
             route.depot.lay(&load, &way).await?;
             Ok::<_, ExchangeError>(load.bytes())
         };
@@ -230,7 +253,10 @@ impl Exchange {
         if let Err(error @ ExchangeError::WrongState { .. }) = outcome {
             return Err(error);
         }
-        let mut row = self.export_row(export).await?;
+        if outcome.is_err() && way.made_headway() {
+            self.note_movement(export).await?;
+        }
+        let row = self.export_row(export).await?;
         let (exchange, parcel) = (exchange.to_string(), parcel.to_string());
         let (partner, route) = (row.partner.clone(), name.to_owned());
         match outcome {
@@ -243,23 +269,32 @@ impl Exchange {
                 Err(error)
             }
             Ok(bytes) => {
-                let digest = sealed.digest.clone();
-                let laid = Laid { exchange, parcel, partner, digest, route, bytes };
-                let event = Event::ParcelDelivered(laid);
-                let receipt = self.record(None, &row.details.why, event).await?;
-                let delivery = &mut row.details.delivery;
-                delivery.laid = Some(LaidFacts { at: receipt.at, entry: receipt.entry.0, bytes });
-                delivery.last_problem = None;
-                delivery.next_attempt_at = None;
-                // It may have been taken back while it was laid down.
-                if row.status == ExportStatus::Sending.as_str() {
-                    row.status = ExportStatus::Delivered.as_str().to_owned();
-                }
-                self.store_export(&mut row, receipt.at).await?;
-                self.report(export, Phase::Done, bytes, bytes);
-                Export::of(row)
+                let (digest, place) = (sealed.digest.clone(), row.details.delivery.place.clone());
+                let laid = Laid { exchange, parcel, partner, digest, route, place, bytes };
+                self.settle_laid(&row, laid).await
             }
         }
+    }
+
+    /// Records that it lies there, then stores it: what somebody else changed meanwhile stays changed.
+    async fn settle_laid(&self, row: &ExportRow, laid: Laid) -> Result<Export, ExchangeError> {
+        let bytes = laid.bytes;
+        let event = Event::ParcelDelivered(laid);
+        let receipt = self.record(None, &row.details.why, event).await?;
+        let facts = LaidFacts { at: receipt.at, entry: receipt.entry.0, bytes };
+        let settled = |row: &mut ExportRow| {
+            let delivery = &mut row.details.delivery;
+            delivery.laid = Some(facts.clone());
+            delivery.last_problem = None;
+            delivery.next_attempt_at = None;
+            // It may have been taken back while it was laid down.
+            if row.status == ExportStatus::Sending.as_str() {
+                row.status = ExportStatus::Delivered.as_str().to_owned();
+            }
+        };
+        let row = self.change_export(row.id, receipt.at, settled).await?;
+        self.report(row.id, Phase::Done, bytes, bytes);
+        Export::of(row)
     }
 
     /// The sealed parcel, file by file. Only the one that was sealed.
@@ -295,23 +330,32 @@ impl Exchange {
         tokio::task::spawn_blocking(read).await.map_err(|_| ExchangeError::Stopped)?
     }
 
-    /// Whether an export may go this way: the partner has it, and the agreement does not close it.
+    /// Where a way leads now, in words; nothing where it is the push, which leads to the partner's certificate.
+    pub(crate) fn place(
+        &self,
+        partner: &str,
+        route: Option<&str>,
+    ) -> Result<Option<String>, ExchangeError> {
+        let found = route.map(|name| self.route(partner, name)).transpose()?;
+        Ok(found.map(|route| route.depot.words()))
+    }
+
+    /// Where an export will go, if it may go this way: the partner has it, and the agreement does not close it.
     pub(crate) async fn check_route(
         &self,
         agreement: &Agreement,
         route: Option<&str>,
         caller: &Caller,
         why: &Why,
-    ) -> Result<(), ExchangeError> {
+    ) -> Result<Option<String>, ExchangeError> {
         let partner = agreement.facts.partner.as_str();
-        if route.is_some_and(|name| self.route(partner, name).is_err()) {
-            let expected = "one of the ways to this partner";
-            return Err(ExchangeError::Input { field: "route", expected });
-        }
-        let Err(clause) = agreement.goes(route) else { return Ok(()) };
+        let expected = "one of the ways to this partner";
+        let place = self.place(partner, route);
+        let place = place.map_err(|_| ExchangeError::Input { field: "route", expected })?;
+        let Err(clause) = agreement.goes(route) else { return Ok(place) };
         let event = Event::RequestRefused {
             route: format!("export to {partner}"),
-            reason: format!("{}: {clause}", clause.code()),
+            reason: clause.recorded(),
         };
         let receipt = self.record(Some(caller), why, event).await?;
         Err(ExchangeError::Clause { entry: receipt.entry, clause })

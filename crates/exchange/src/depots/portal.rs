@@ -19,7 +19,7 @@ impl Depot for Portal {
                 let (one, folder) = (file.clone(), load.folder.clone());
                 let look = move || one.check(&folder);
                 tokio::task::spawn_blocking(look).await.map_err(|_| DepotError::Stopped)??;
-                way.moved(file.bytes);
+                way.there(file.bytes);
             }
             Ok(())
         })

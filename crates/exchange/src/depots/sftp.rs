@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{ChildStderr, Command};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::program::{self, Pipes, Waiter};
 use super::{Depot, DepotError, Laying, Load, LoadFile, Way};
 
 /// Debian's, and that of other systems.
@@ -102,7 +102,6 @@ impl Sftp {
             false => target.host.clone(),
         };
         command.arg("-P").arg(target.port.to_string()).arg(format!("{}@{host}", target.user));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -114,44 +113,16 @@ impl Sftp {
         batch: String,
         mut heard: impl FnMut(&str) + Send,
     ) -> Result<(), DepotError> {
-        let mut child =
-            self.command(way, folder).spawn().map_err(DepotError::failed("start sftp"))?;
+        let started = program::start(self.command(way, folder));
+        let (program, waiter, pipes) = started.map_err(DepotError::failed("start sftp"))?;
         let (send, mut lines) = mpsc::channel::<String>(64);
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let running = Running(Arc::new(Mutex::new(child)));
-        let work = running.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let (Some(mut input), Some(output), Some(errors)) = pipes else {
-                return Err(DepotError::Stopped);
-            };
-            // A program that ended does not read; what it said tells why.
-            let writer = std::thread::spawn(move || input.write_all(batch.as_bytes()).is_ok());
-            let said = std::thread::spawn(move || {
-                let (mut text, mut errors) = (Vec::new(), errors);
-                let kept = errors.by_ref().take(SAID_BYTES_MAX).read_to_end(&mut text);
-                let rest = std::io::copy(&mut errors, &mut std::io::sink());
-                kept.and(rest).map(|_| String::from_utf8_lossy(&text).into_owned())
-            });
-            for line in BufReader::new(output.take(HEARD_BYTES_MAX)).lines() {
-                let line = line.map_err(DepotError::failed("read what sftp says"))?;
-                if send.blocking_send(line).is_err() {
-                    return Err(DepotError::Stopped);
-                }
-            }
-            let status = work.wait().map_err(DepotError::failed("wait for sftp"))?;
-            let wrote = writer.join().unwrap_or(false);
-            let said = said.join().ok().and_then(Result::ok).unwrap_or_default();
-            match status.success() && wrote {
-                true => Ok(()),
-                false => Err(DepotError::Sftp { said: last_words(&said) }),
-            }
-        });
+        let done = tokio::task::spawn_blocking(move || listen(waiter, pipes, batch, &send));
         while let Ok(line) = tokio::time::timeout(IDLE_MAX, lines.recv()).await {
             let Some(line) = line else { return done.await.map_err(|_| DepotError::Stopped)? };
             heard(&line);
         }
         // Dropped, it is ended.
-        drop(running);
+        drop(program);
         Err(DepotError::Sftp { said: "it said nothing for half an hour".to_owned() })
     }
 
@@ -191,7 +162,7 @@ impl Sftp {
             let LoadFile { path, bytes, .. } = file;
             match there.get(path) {
                 Some(size) if size == bytes => {
-                    way.moved(*bytes);
+                    way.there(*bytes);
                     continue;
                 }
                 Some(_) => batch.push_str(&format!("rm \"{root}/{path}\"\n")),
@@ -219,14 +190,18 @@ impl Sftp {
         let (folder, files) = (load.folder.clone(), sent.clone());
         let check = move || files.iter().try_for_each(|file| file.check(&folder));
         tokio::task::spawn_blocking(check).await.map_err(|_| DepotError::Stopped)??;
-        let mut sizes = sent.into_iter().map(|file| file.bytes);
-        // A file is there when its name is given to it.
+        let (mut sizes, mut named) = (sent.into_iter().map(|file| file.bytes), None);
+        // A command is printed before it is carried out: a file has its name when the next one is, or at the end.
         let heard = |line: &str| {
+            if line.starts_with("sftp> ") {
+                named.take().into_iter().for_each(|bytes| way.moved(bytes));
+            }
             if line.starts_with("sftp> rename ") {
-                way.moved(sizes.next().unwrap_or_default());
+                named = sizes.next();
             }
         };
         self.session(way, &load.folder, batch, heard).await?;
+        named.into_iter().for_each(|bytes| way.moved(bytes));
         let there = self.look(load, way).await?;
         match load.files.iter().find(|file| there.get(&file.path) != Some(&file.bytes)) {
             None => Ok(()),
@@ -237,7 +212,8 @@ impl Sftp {
 
 impl Depot for Sftp {
     fn words(&self) -> String {
-        format!("SFTP server {}, folder {}", self.target.host, self.target.folder)
+        let SftpTarget { host, port, user, folder, .. } = &self.target;
+        format!("SFTP server {host}, port {port}, as {user}, folder {folder}")
     }
 
     fn lay<'a>(&'a self, load: &'a Load, way: &'a Way) -> Laying<'a> {
@@ -264,6 +240,39 @@ pub(crate) fn listed(line: &str) -> Option<(&str, u64)> {
     Some((path.rsplit('/').next().unwrap_or(path), size))
 }
 
+/// Hands the batch in and each line on, until the program ends.
+fn listen(
+    waiter: Waiter,
+    (mut input, output, errors): Pipes,
+    batch: String,
+    heard: &mpsc::Sender<String>,
+) -> Result<(), DepotError> {
+    // A program that ended does not read; what it said tells why.
+    let writer = std::thread::spawn(move || input.write_all(batch.as_bytes()).is_ok());
+    let said = std::thread::spawn(move || said(errors));
+    for line in BufReader::new(output.take(HEARD_BYTES_MAX)).lines() {
+        let line = line.map_err(DepotError::failed("read what sftp says"))?;
+        if heard.blocking_send(line).is_err() {
+            return Err(DepotError::Stopped);
+        }
+    }
+    let status = waiter.wait().map_err(DepotError::failed("wait for sftp"))?;
+    let wrote = writer.join().unwrap_or(false);
+    let said = said.join().ok().and_then(Result::ok).unwrap_or_default();
+    match status.success() && wrote {
+        true => Ok(()),
+        false => Err(DepotError::Sftp { said: last_words(&said) }),
+    }
+}
+
+/// The beginning of the error stream. All of it is read: a program that can't write waits.
+fn said(mut errors: ChildStderr) -> std::io::Result<String> {
+    let mut text = Vec::new();
+    let kept = errors.by_ref().take(SAID_BYTES_MAX).read_to_end(&mut text);
+    let rest = std::io::copy(&mut errors, &mut std::io::sink());
+    kept.and(rest).map(|_| String::from_utf8_lossy(&text).into_owned())
+}
+
 /// The last line that says something, for people.
 fn last_words(said: &str) -> String {
     let line = said.lines().map(str::trim).rfind(|line| !line.is_empty());
@@ -272,27 +281,6 @@ fn last_words(said: &str) -> String {
         .filter(|c| !c.is_control())
         .take(300)
         .collect()
-}
-
-/// The program, which ends with whoever waits for it.
-#[derive(Clone)]
-struct Running(Arc<Mutex<Child>>);
-
-impl Running {
-    fn wait(&self) -> std::io::Result<std::process::ExitStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).wait()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // The other holder is the thread that waits: once its output ended it needs no help.
-        if let Ok(mut child) = self.0.try_lock()
-            && let Err(error) = child.kill()
-        {
-            tracing::debug!(%error, "sftp had ended");
-        }
-    }
 }
 
 #[cfg(test)]
@@ -334,6 +322,46 @@ mod tests {
         }
         let quoted = SftpTarget { key_file: "/etc/a\"b".into(), ..target() };
         assert_eq!(Sftp::new(quoted).unwrap_err().0, "key_file");
+    }
+
+    /// The program, which says which process it is and waits for a server that says nothing for ever.
+    fn watched(folder: &Path) -> PathBuf {
+        let script = folder.join("sftp.sh");
+        let text = "#!/bin/sh\necho $$ > pid\nexec /usr/bin/sftp -o ConnectTimeout=0 \"$@\"\n";
+        std::fs::write(&script, text).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&script, mode).unwrap();
+        script
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_the_program_started_ends_with_it_and_it_leaves_no_zombie() {
+        if !Path::new(PROGRAM).exists() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let target = SftpTarget { host: "127.0.0.1".to_owned(), port, ..target() };
+        let sftp = Sftp { target, program: watched(folder.path()) };
+        let way = Way::unwatched();
+        let session = sftp.session(&way, folder.path(), "ls\n".to_owned(), |_| {});
+        // Its ssh has called, and waits. Then nobody waits for the program any more.
+        let mut line = tokio::select! {
+            line = silent.accept() => line.unwrap().0,
+            ended = session => panic!("{ended:?}"),
+        };
+        let mut rest = Vec::new();
+        let ended = tokio::io::AsyncReadExt::read_to_end(&mut line, &mut rest);
+        tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().ok();
+        let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+        let process = Path::new("/proc").join(pid.trim());
+        let reaped = async {
+            while process.exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), reaped).await.unwrap();
     }
 
     #[test]

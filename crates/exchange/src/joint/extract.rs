@@ -310,7 +310,7 @@ impl Exchange {
     /// Whether an entry is about an exchange with the partner; some name the exchange alone.
     async fn is_with(&self, entry: &Entry, partner: &str) -> Result<bool, ExchangeError> {
         // What is laid down or carried never reaches the partner's server, so no ledger there tells of it.
-        if matches!(entry.record.event, Event::ParcelSent { route: Some(_), .. }) {
+        if matches!(entry.record.event, Event::ParcelSent(ledger::Sent { route: Some(_), .. })) {
             return Ok(false);
         }
         let facts = entry.record.event.facts();

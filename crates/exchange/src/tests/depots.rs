@@ -96,7 +96,7 @@ async fn a_delivery_that_fails_is_recorded_tried_again_later_each_time_and_recor
     assert!(told.ends_with(end), "{told}");
     let events = riverton.events();
     let sent = events.iter().find_map(|event| match event {
-        Event::ParcelSent { route, .. } => Some(route.clone()),
+        Event::ParcelSent(ledger::Sent { route, .. }) => Some(route.clone()),
         _ => None,
     });
     assert_eq!(sent.unwrap().as_deref(), Some("shelf"));

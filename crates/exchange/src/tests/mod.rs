@@ -1,6 +1,7 @@
 //! Stories of two agencies in one process, over real mutual TLS on loopback.
 
 mod afterwards;
+mod again;
 mod agreements;
 mod asked;
 mod depots;

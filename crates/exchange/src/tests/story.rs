@@ -48,7 +48,7 @@ async fn evidence_crosses_to_a_partner_and_both_ledgers_name_the_exchange() {
     assert_eq!(lakeside.story().join(" "), record);
     let numbers = |agency: &Agency| -> Vec<u64> {
         let number_of = |event: &Event| match event {
-            Event::ParcelSent { number, .. }
+            Event::ParcelSent(ledger::Sent { number, .. })
             | Event::ParcelOffered { number, .. }
             | Event::ParcelReceived { number, .. } => Some(*number),
             _ => None,
@@ -58,7 +58,7 @@ async fn evidence_crosses_to_a_partner_and_both_ledgers_name_the_exchange() {
     assert_eq!((numbers(riverton), numbers(lakeside)), (vec![1], vec![1, 1]));
     let named = |agency: &Agency| -> Vec<String> {
         let exchange_of = |event: &Event| match event {
-            Event::ParcelSent { exchange, .. }
+            Event::ParcelSent(ledger::Sent { exchange, .. })
             | Event::ParcelOffered { exchange, .. }
             | Event::ParcelReceived { exchange, .. }
             | Event::ReceiptIssued { exchange, .. }

@@ -145,14 +145,15 @@ fn entries_are_found_by_everything_that_can_be_asked_for(home: &dyn Home) {
     denied.who.as_mut().unwrap().actor = "riverton-idp|ofc.hale".to_owned();
     denied.why.case_number = None;
     append(&ledger, denied).unwrap();
-    let sent = Event::ParcelSent {
+    let sent = Event::ParcelSent(ledger::Sent {
         exchange: "x-1".to_owned(),
         number: 1,
         parcel: "p-1".to_owned(),
         partner: "NB0020000".to_owned(),
         digest: "33".repeat(32),
         route: None,
-    };
+        place: None,
+    });
     append(&ledger, Record::platform(sent)).unwrap();
 
     found_by_everything(&ledger);

@@ -197,20 +197,22 @@ fn all() -> Vec<Event> {
             parcel: parcel.clone(),
             partner: partner.clone(),
         },
-        Event::ParcelSent {
+        Event::ParcelSent(ledger::Sent {
             exchange: exchange.clone(),
             number: 7,
             parcel: parcel.clone(),
             partner: partner.clone(),
             digest: digest.clone(),
-            route: None,
-        },
+            route: Some("usb".to_owned()),
+            place: Some("a medium in /media/evidence, as a folder".to_owned()),
+        }),
         Event::ParcelDelivered(ledger::Laid {
             exchange: exchange.clone(),
             parcel: parcel.clone(),
             partner: partner.clone(),
             digest: digest.clone(),
             route: "usb".to_owned(),
+            place: Some("a medium in /media/evidence, as a folder".to_owned()),
             bytes: 900,
         }),
         Event::DeliveryFailed(ledger::Unlaid {
@@ -436,8 +438,8 @@ export-approved: approved export e-7, which det.ruiz had asked for
 export-rejected: rejected export e-7, which det.ruiz had asked for: too wide
 parcel-sealed: sealed export e-7 as parcel p-7 (2 parts, 900 bytes)
 parcel-offered: NB0020000 offered parcel p-7 in exchange x-7, its no. 7
-parcel-sent: sent parcel p-7 to NB0020000 in exchange x-7, no. 7
-parcel-delivered: laid parcel p-7 of exchange x-7 down for NB0020000 by usb (900 bytes)
+parcel-sent: sent parcel p-7 to NB0020000 in exchange x-7, no. 7, by usb, a medium in /media/evidence, as a folder
+parcel-delivered: laid parcel p-7 of exchange x-7 down for NB0020000 by usb, a medium in /media/evidence, as a folder (900 bytes)
 delivery-failed: could not deliver exchange x-7 to NB0020000 by usb, attempt 2: the medium is not there
 guest-invited: let Jonah Pell (lakeside-idp|j.pell) at NB0020000 fetch the parcel of export e-7 until 2026-12-01T00:00:00Z
 guest-ended: ended that Jonah Pell (lakeside-idp|j.pell) at NB0020000 fetches the parcel of export e-7: left the agency

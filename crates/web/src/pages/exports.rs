@@ -4,6 +4,7 @@
 //! What leaves is fixed when it is asked for: the items are listed then, approved as listed, and
 //! fetched anew when they are sealed.
 
+mod again;
 mod asking;
 mod gathered;
 mod label;
@@ -27,6 +28,7 @@ use crate::pages::parts::{bytes_words, go, id, moment, pair, sharing};
 use crate::pages::{looking, notices};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
+pub use again::again;
 pub use asking::{ask, request};
 pub use label::label;
 pub use preview::preview;
@@ -137,6 +139,7 @@ pub async fn one(
     let content = html! {
         p { a href="/exports" { "All exports" } }
         (recalling::state(&agency, &export))
+        (again::form(&agency, &signed_in, &export))
         (life(&agency, &export))
         (facts(&agency, &export))
         (judged(&agency, &export).await?)

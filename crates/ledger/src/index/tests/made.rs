@@ -210,14 +210,15 @@ fn event(said: &Said, number: u64) -> Event {
             bytes: 1,
             digest,
         },
-        2 => Event::ParcelSent {
+        2 => Event::ParcelSent(crate::Sent {
             exchange: "x".to_owned(),
             number,
             parcel: "p".to_owned(),
             partner: name("partner", said.tool),
             digest,
             route: None,
-        },
+            place: None,
+        }),
         _ => Event::SignedOut,
     }
 }

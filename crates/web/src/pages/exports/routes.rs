@@ -58,7 +58,15 @@ pub(super) fn facts(agency: &Shared, export: &Export) -> Markup {
         .as_ref()
         .map(|sharing| sharing.exchange.route_words(&export.partner, delivery.route.as_deref()));
     html! {
-        @if let Some(words) = words { (pair("How it goes", &words)) }
+        @match (&delivery.route, &delivery.place) {
+            (Some(route), Some(place)) => {
+                (pair("How it goes", &format!("{route}: {place}")))
+                @if let Some(words) = words.filter(|words| *words != format!("{route}: {place}")) {
+                    (pair("That way leads elsewhere now", &words))
+                }
+            }
+            _ => { @if let Some(words) = words { (pair("How it goes", &words)) } }
+        }
         @if let Some(laid) = &delivery.laid {
             div { dt { "Delivered" } dd {
                 (moment(laid.at)) ", " (bytes_words(laid.bytes)) ", entry " (laid.entry)

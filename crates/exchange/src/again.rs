@@ -1,0 +1,112 @@
+//! Trying again: by the clock while attempts fail, by a person once they have failed for good.
+//!
+//! Invariants: an attempt that moved something does not count as a failure of the one after it; nothing that failed
+//! for good goes on unless the policy and the agreement, as they stand then, let it, on record before it does.
+
+use jiff::SignedDuration;
+use policy::Action;
+use uuid::Uuid;
+
+use crate::delivery::short;
+use crate::depots::DepotError;
+use crate::error::ExchangeError;
+use crate::exports::needs;
+use crate::model::{Export, ExportStatus};
+use crate::{Caller, Exchange};
+
+impl Exchange {
+    /// Tries again what came to a stand: [`ExportStatus::Failed`] becomes sending or approved again. Where its way
+    /// leads elsewhere by now, it goes there.
+    ///
+    /// # Errors
+    /// As [`Exchange::approve`]; [`ExchangeError::Clause`] where the agreement ended or closed the way meanwhile;
+    /// [`ExchangeError::NoSuch`] where the way is gone. The export then stays as it is.
+    pub async fn again(&self, caller: &Caller, export: Uuid) -> Result<Export, ExchangeError> {
+        let mut row = self.export_row(export).await?;
+        needs(&row, ExportStatus::Failed, "failed")?;
+        let agreement = &self.agreement(&row.agreement).await?;
+        let details = &row.details;
+        let (items, why) = ((export, details.items.as_slice()), &details.why);
+        let requester = Some(details.requester.id.clone());
+        let permits =
+            self.ask_each(caller, Action::SealExport, items, agreement, requester, why).await?;
+        let route = details.delivery.route.as_deref();
+        if let Err(clause) = agreement.goes(route) {
+            let entry = self.withhold_each(permits, &clause.recorded()).await?;
+            return Err(ExchangeError::Clause { entry, clause });
+        }
+        let place = match self.place(&row.partner, route) {
+            Ok(place) => place,
+            Err(error) => {
+                self.withhold_each(permits, &error.chain()).await?;
+                return Err(error);
+            }
+        };
+        self.close(permits).await?;
+        let sealed = row.details.sealed.is_some();
+        let status = if sealed { ExportStatus::Sending } else { ExportStatus::Approved };
+        row.status = status.as_str().to_owned();
+        let delivery = &mut row.details.delivery;
+        delivery.failures = 0;
+        delivery.next_attempt_at = None;
+        if delivery.place != place {
+            // Nothing is on record of a sending to there.
+            delivery.place = place;
+            delivery.sent_entry = None;
+            delivery.sent_leaf = None;
+        }
+        let now = self.now();
+        self.store_export(&mut row, now).await?;
+        self.0.bell.notify_one();
+        Export::of(row)
+    }
+
+    /// Notes what stood in the way, and when to try again: later each time, and not for ever.
+    pub(crate) async fn put_off(
+        &self,
+        export: Uuid,
+        error: &ExchangeError,
+    ) -> Result<(), ExchangeError> {
+        let mut row = self.export_row(export).await?;
+        let settled = [
+            ExportStatus::Refused,
+            ExportStatus::Failed,
+            ExportStatus::Delivered,
+            ExportStatus::Acknowledged,
+            ExportStatus::Recalled,
+            ExportStatus::Expired,
+        ];
+        if settled.iter().any(|status| status.as_str() == row.status) {
+            return Ok(());
+        }
+        let settings = &self.0.setup.settings;
+        let delivery = &mut row.details.delivery;
+        delivery.last_problem = Some(short(&error.chain()));
+        delivery.failures = delivery.failures.saturating_add(1);
+        // A medium that nobody has put in yet is waited for as long as the offer stands.
+        let waits = matches!(error, ExchangeError::Depot(DepotError::NotThere { .. }));
+        if delivery.failures >= settings.failures_max && !waits {
+            row.status = ExportStatus::Failed.as_str().to_owned();
+            delivery.next_attempt_at = None;
+        } else {
+            let doublings = delivery.failures.saturating_sub(1).min(20);
+            let wait = settings.retry_wait_first.saturating_mul(1 << doublings);
+            let wait = wait.min(settings.retry_wait_max);
+            let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+            delivery.next_attempt_at = self.now().saturating_add(wait).ok();
+        }
+        let now = self.now();
+        self.store_export(&mut row, now).await
+    }
+
+    /// An attempt moved something: the next failure waits as the first one did.
+    pub(crate) async fn note_movement(&self, export: Uuid) -> Result<(), ExchangeError> {
+        let mut row = self.export_row(export).await?;
+        if row.details.delivery.failures == 0 {
+            return Ok(());
+        }
+        row.details.delivery.failures = 0;
+        let now = self.now();
+        self.store_export(&mut row, now).await
+    }
+}
