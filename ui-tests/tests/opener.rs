@@ -190,3 +190,50 @@ async fn browser_judges_the_vectors_as_their_index_says() {
     assert!(answer["judged"].as_u64().unwrap() > 200, "{}", answer["judged"]);
     browser.close().await.unwrap();
 }
+
+fn done(command: &mut std::process::Command) {
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A key and a certificate for it, signed by itself.
+fn certified(folder: &Path, name: &str, key: &[&str], usage: &str) {
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.current_dir(folder).args(["req", "-x509", "-noenc", "-days", "30"]).args(key);
+    openssl.args([
+        "-subj",
+        &format!("/CN={name}"),
+        "-addext",
+        &format!("keyUsage=critical,{usage}"),
+    ]);
+    openssl.args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")]);
+    done(&mut openssl);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parcel_sealed_to_an_rsa_certificate_opens_with_it() {
+    let Some((browser, page)) = begin().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    certified(folder.path(), "partner", &["-newkey", "rsa:3072"], "keyEncipherment");
+    let p384 = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"];
+    certified(folder.path(), "sender", &p384, "digitalSignature");
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    std::fs::write(folder.path().join("in/statement.txt"), "saw it\n").unwrap();
+    let mut seal = std::process::Command::new(testkit::bailiwick().unwrap());
+    seal.current_dir(folder.path()).args(["parcel", "seal", "in", "--recipient", "partner.pem"]);
+    seal.args(["--signer", "sender.pem", "--key", "sender.key", "--out", "p.zip"]);
+    assert!(!seal.output().unwrap().status.success(), "RSA without a word for it");
+    done(seal.arg("--allow-rsa-oaep"));
+    let file = |name: &str| [folder.path().join(name)];
+    page.ask::<bool>("delete window.showDirectoryPicker").await.unwrap();
+    page.choose("ZIP file", &file("p.zip")).await.unwrap();
+    page.choose("Sender's certificate", &file("sender.pem")).await.unwrap();
+    page.choose("Your certificate", &file("partner.pem")).await.unwrap();
+    page.choose("Your private key", &file("partner.key")).await.unwrap();
+    page.click("Check and open").await.unwrap();
+    page.wait_for("every file is what the sender signed").await.unwrap();
+    page.audit().await.unwrap();
+    let saved = page.download("Save statement.txt").await.unwrap();
+    assert_eq!(std::fs::read(saved).unwrap(), b"saw it\n");
+    browser.close().await.unwrap();
+}

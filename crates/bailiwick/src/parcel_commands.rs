@@ -40,6 +40,10 @@ pub(crate) enum ParcelCommand {
         /// Bytes of a part before encryption: 8MiB to 256MiB.
         #[arg(long, default_value = "64MiB", value_parser = size)]
         part_size: u64,
+        /// Seal to RSA certificates too, by RSA-OAEP. That is no approved service of the cryptographic module, and the parcel
+        /// is marked with it, outside and inside.
+        #[arg(long)]
+        allow_rsa_oaep: bool,
         /// Why it is sent; sealed inside.
         #[arg(long, default_value = "not stated")]
         purpose: String,
@@ -207,6 +211,7 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             out,
             resume,
             part_size,
+            allow_rsa_oaep,
             purpose,
             authority,
         } => {
@@ -216,7 +221,7 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             sealing::seal(
                 &folder,
                 &signer,
-                recipients,
+                (recipients, allow_rsa_oaep),
                 (&out, resume),
                 part_size,
                 (purpose, authority),
@@ -290,6 +295,7 @@ fn verify(
             "stamped_at": stamped_at,
             "parts": verified.parts,
             "bytes": verified.bytes,
+            "rsa_oaep": verified.rsa_oaep,
         });
         let words = format!(
             "holds: parcel {}, {} parts, {} bytes, signed by {} at {}",
@@ -300,7 +306,8 @@ fn verify(
             verified.signed_at,
         );
         let stamped = stamped_at.map(|at| format!("; an authority saw it at {at}"));
-        if json { value.to_string() } else { words + &stamped.unwrap_or_default() }
+        let words = words + &stamped.unwrap_or_default() + key_sent(verified.rsa_oaep);
+        if json { value.to_string() } else { words }
     }))
 }
 
@@ -389,6 +396,7 @@ fn inspection(found: &parcel::Inspection, json: bool) -> String {
         "parts": found.parts,
         "bytes": found.bytes,
         "part_size": found.part_size,
+        "rsa_oaep": found.rsa_oaep,
         "recipients": found.recipients,
     });
     if json {
@@ -402,7 +410,16 @@ fn inspection(found: &parcel::Inspection, json: bool) -> String {
         found.parts,
         found.bytes,
         found.recipients.join(", ")
-    )
+    ) + key_sent(found.rsa_oaep)
+}
+
+/// The mark of a parcel that some recipient gets its key to by RSA.
+fn key_sent(rsa_oaep: bool) -> &'static str {
+    if rsa_oaep {
+        "\nmarked: a key was sent by RSA-OAEP, which is no approved service of the cryptographic module"
+    } else {
+        ""
+    }
 }
 
 /// Who opens.

@@ -209,7 +209,9 @@ impl Exchange {
             return Ok(Some(Clause::Unreviewed { agreement: id.clone() }));
         }
         let partner = self.book().partner(agreement.facts.partner.as_str());
-        let known = partner.map_or(Ok(()), |partner| agreement.knows(partner));
+        let known = partner.map_or(Ok(()), |partner| {
+            agreement.knows(partner).and_then(|()| agreement.seals(partner))
+        });
         Ok(agreement.in_force(self.now()).and(known).err())
     }
 

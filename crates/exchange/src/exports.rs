@@ -19,7 +19,7 @@ use crate::record::About;
 use crate::{Caller, Exchange, ExchangeError};
 
 /// Items in one export, and characters in a title or reason.
-const ITEMS_MAX: usize = 10_000;
+const ITEMS_MAX: usize = 100_000;
 const TITLE_CHARS_MAX: usize = 200;
 const REASON_CHARS_MAX: usize = 1_000;
 /// Rows that one listing gives.
@@ -360,7 +360,7 @@ fn check_new(new: &NewExport) -> Result<(), ExchangeError> {
         return Err(ExchangeError::Input { field: "title", expected: "1 to 200 characters" });
     }
     if new.items.is_empty() || new.items.len() > ITEMS_MAX {
-        return Err(ExchangeError::Input { field: "items", expected: "1 to 10000 items" });
+        return Err(ExchangeError::Input { field: "items", expected: "1 to 100000 items" });
     }
     let requestor = new.requestor.as_ref().map_or(1, |name| name.trim().chars().count());
     if requestor == 0 || requestor > TITLE_CHARS_MAX {

@@ -308,6 +308,9 @@ pub struct Inside {
     /// How much of the custody record ledgers bear out; none where it is in another form.
     #[serde(default)]
     pub proved: Option<Proved>,
+    /// How its key was sent, where that was by no approved service of the module: the mark of the parcel.
+    #[serde(default)]
+    pub key_transport: Option<String>,
 }
 
 /// What the sealed column of an incoming parcel holds.

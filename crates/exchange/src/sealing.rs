@@ -141,7 +141,8 @@ impl Exchange {
         });
         let entries: Vec<Entry> = entries.collect();
         let (this, export, now) = (self.clone(), row.id, self.now());
-        let recipients = vec![partner.sealing.clone()];
+        let (recipients, allow_rsa_oaep) =
+            (vec![partner.sealing.clone()], agreement.terms.rsa_oaep);
         let work = move || {
             let setup = &this.0.setup;
             let store_of = &this.0.store;
@@ -152,6 +153,7 @@ impl Exchange {
                 id,
                 sender: &setup.signer,
                 recipients,
+                allow_rsa_oaep,
                 part_size: setup.settings.part_bytes,
                 workers: parcel::WORKERS_DEFAULT,
                 entries,
@@ -291,10 +293,12 @@ impl Exchange {
                 ledger,
             };
         let mut events = Vec::with_capacity(items.len() + details.approvals.len() + 1);
-        for item in items {
-            let (at, ledger) = self.reference(item.released.0)?;
+        // What one record released is one event: a tree of small files has not one for each.
+        for together in items.chunk_by(|one, next| one.released == next.released) {
+            let Some(first) = together.first() else { continue };
+            let (at, ledger) = self.reference(first.released.0)?;
             let text = format!("released from its source for export {}", row.id);
-            let files = vec![item.path.clone()];
+            let files = together.iter().map(|item| item.path.clone()).collect();
             events.push(event(
                 "exported-from-source",
                 text,

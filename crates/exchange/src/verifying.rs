@@ -122,6 +122,7 @@ impl Exchange {
                 retention: transfer.retention,
                 files,
                 proved,
+                key_transport: verified.rsa_oaep.then(|| parcel::RSA_OAEP_WORDS.to_owned()),
             };
             Verdict::Holds(Box::new((verified, inside)))
         };

@@ -1,5 +1,7 @@
-//! RSA-OAEP key transport (RFC 8017 §7.1; SP 800-56B), as XML Encryption uses it.
+//! RSA-OAEP key transport (RFC 8017 §7.1; SP 800-56B), as XML Encryption and CMS use it.
 //!
+//! Not an approved service: the module's security policy lists encryption by RSA among what is not allowed in approved
+//! mode (table 8), though its indicator does not say so. Who calls this has been told to by a switch.
 //! A transport key opens wrapped content keys and does nothing else: a signing key is never used here.
 //! Failures can't be told apart, so that nobody learns from one what was wrong with what was sent.
 
@@ -38,6 +40,7 @@ impl Oaep {
 pub struct TransportKey {
     key: OaepPrivateDecryptingKey,
     public: Vec<u8>,
+    pkcs8: Zeroizing<Vec<u8>>,
 }
 
 impl TransportKey {
@@ -50,7 +53,7 @@ impl TransportKey {
             return Err(wrong());
         }
         let key = OaepPrivateDecryptingKey::new(key).map_err(|_| wrong())?;
-        Ok(Self { key, public })
+        Ok(Self { key, public, pkcs8: Zeroizing::new(pkcs8.to_vec()) })
     }
 
     /// From the bytes of a file: PKCS#8, in PEM or DER.
@@ -67,6 +70,11 @@ impl TransportKey {
     pub fn generate(bits: RsaBits) -> Result<(Self, Zeroizing<Vec<u8>>), KeysError> {
         let pkcs8 = RsaKey::generate(bits)?.to_pkcs8()?;
         Ok((Self::from_pkcs8(&pkcs8)?, pkcs8))
+    }
+
+    /// PKCS#8, as it was read.
+    pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        self.pkcs8.clone()
     }
 
     /// SubjectPublicKeyInfo, DER.

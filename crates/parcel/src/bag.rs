@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use keys::digest::sha256;
 use uuid::Uuid;
 
-use crate::meta::Party;
+use crate::meta::{self, Party};
 use crate::{Fault, PARTS_MAX, SEAL_PROFILE};
 
 pub(crate) const BAGIT: &str = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n";
@@ -105,6 +105,8 @@ pub(crate) struct OuterInfo {
     pub(crate) part_size: u64,
     pub(crate) archive_size: u64,
     pub(crate) metadata_offset: u64,
+    /// Whether one of the recipients' keys goes by RSA-OAEP.
+    pub(crate) rsa_oaep: bool,
     pub(crate) recipients: Vec<String>,
 }
 
@@ -123,6 +125,9 @@ impl OuterInfo {
             self.archive_size,
             self.metadata_offset,
         ));
+        if self.rsa_oaep {
+            out.push_str(&format!("Key-Transport: {}\n", meta::RSA_OAEP));
+        }
         for recipient in &self.recipients {
             out.push_str(&format!("Recipient-Cert-SHA256: {recipient}\n"));
         }
@@ -165,6 +170,11 @@ impl OuterInfo {
             part_size: number("Part-Size")?,
             archive_size: number("Archive-Size")?,
             metadata_offset: number("Metadata-Offset")?,
+            rsa_oaep: match value("Key-Transport").as_deref() {
+                None => false,
+                Some(meta::RSA_OAEP) => true,
+                Some(_) => return None,
+            },
             recipients: recipients.map(str::to_owned).collect(),
         })
     }

@@ -1,4 +1,4 @@
-//! The two CMS messages of this profile (RFC 5652, 5083, 5084, 5753, 9629, 9936, 5035), and no other form.
+//! The two CMS messages of this profile (RFC 5652, 5083, 5084, 5753, 3560, 9629, 9936, 5035), and no other form.
 
 pub(crate) mod envelope;
 pub(crate) mod recipient;
@@ -23,6 +23,10 @@ pub(crate) mod oid {
     pub(crate) const KEM_RECIPIENT: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 16, 13, 3];
     /// id-alg-hkdf-with-sha256 (RFC 8619)
     pub(crate) const HKDF_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 16, 3, 28];
+    /// id-RSAES-OAEP (RFC 8017, A.2.1)
+    pub(crate) const RSAES_OAEP: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 7];
+    pub(crate) const MGF1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 8];
+    pub(crate) const SHA256: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1];
     pub(crate) const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
     pub(crate) const SHA384: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2];
     pub(crate) const ECDSA_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];

@@ -7,12 +7,14 @@
 pub(crate) mod paper;
 mod read;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::meta::{IndexedFile, Transfer};
+use crate::meta::{self, IndexedFile, Transfer, TransferRecord};
 
 pub use self::read::events;
 pub(crate) use self::read::fuzz;
@@ -88,12 +90,11 @@ fn premis(kind: &str) -> Option<&'static str> {
 
 /// Writes the graph.
 pub(crate) fn write(
-    id: Uuid,
-    transfer: &Transfer,
+    record: &TransferRecord,
     files: &[IndexedFile],
     events: &[CustodyEvent],
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let names = Names { id };
+    let (names, transfer) = (Names { id: record.parcel }, &record.transfer);
     let mut graph = vec![investigation(&names, transfer, files), authorization(&names, transfer)];
     for party in [&transfer.sender, &transfer.recipient] {
         graph.push(json!({
@@ -120,7 +121,7 @@ pub(crate) fn write(
         }
     }
     graph.extend(files.iter().map(|file| observable(&names, file)));
-    graph.push(provenance(&names, transfer, files));
+    graph.push(provenance(&names, record, files));
     for (number, event) in events.iter().enumerate() {
         graph.push(action(&names, &people, (number, event), files));
     }
@@ -249,9 +250,10 @@ fn observable(names: &Names, file: &IndexedFile) -> Value {
     })
 }
 
-fn provenance(names: &Names, transfer: &Transfer, files: &[IndexedFile]) -> Value {
+fn provenance(names: &Names, record: &TransferRecord, files: &[IndexedFile]) -> Value {
     let objects = files.iter().map(|file| names.link("file", &file.path));
-    json!({
+    let transfer = &record.transfer;
+    let mut out = json!({
         "@id": names.of("provenance-record", "1"),
         "@type": "case-investigation:ProvenanceRecord",
         "uco-core:description": format!("exchange {}", transfer.exchange_id),
@@ -259,7 +261,11 @@ fn provenance(names: &Names, transfer: &Transfer, files: &[IndexedFile]) -> Valu
         "uco-core:object": objects.collect::<Vec<_>>(),
         "bailiwick:exchange": transfer.exchange_id,
         "bailiwick:handling": transfer.handling,
-    })
+    });
+    if let (Some(_), Some(fields)) = (&record.key_transport, out.as_object_mut()) {
+        fields.insert("bailiwick:keyTransport".to_owned(), meta::RSA_OAEP_WORDS.into());
+    }
+    out
 }
 
 fn action(
@@ -268,8 +274,8 @@ fn action(
     (number, event): (usize, &CustodyEvent),
     files: &[IndexedFile],
 ) -> Value {
-    let about = |path: &str| event.files.is_empty() || event.files.iter().any(|f| f == path);
-    let objects = files.iter().filter(|file| about(&file.path));
+    let named: BTreeSet<&str> = event.files.iter().map(String::as_str).collect();
+    let objects = files.iter().filter(|file| named.is_empty() || named.contains(&*file.path));
     let objects = objects.map(|file| names.link("file", &file.path));
     let mut out = json!({
         "@id": names.of("investigative-action", &number.to_string()),

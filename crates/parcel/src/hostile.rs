@@ -10,7 +10,7 @@ use keys::SystemRandom;
 use keys::cert::{CertSpec, Certificate, Usage, issue};
 use keys::digest::sha256;
 use keys::seal::SealingKey;
-use keys::sign::P384Key;
+use keys::sign::{P384Key, RsaBits};
 use tempfile::TempDir;
 
 use crate::bag::{self, part_path};
@@ -79,7 +79,7 @@ impl World {
 
     fn addresses(&self) -> Vec<Address> {
         let both = [&self.first, &self.second];
-        both.into_iter().map(|r| Address::of(&r.certificate).unwrap()).collect()
+        both.into_iter().map(|r| Address::of(&r.certificate, false).unwrap()).collect()
     }
 
     /// Seals one file in small parts.
@@ -90,6 +90,7 @@ impl World {
             id: id.parse().unwrap(),
             sender: &self.sender,
             recipients: vec![self.first.certificate.clone(), self.second.certificate.clone()],
+            allow_rsa_oaep: true,
             part_size: PART,
             workers: 1,
             entries: vec![Entry::from_bytes("a.bin", "x/y", now(), bytes.to_vec())],
@@ -175,6 +176,37 @@ fn part_of_another_parcel_is_refused_though_all_signatures_hold() {
     let refused = crate::open_file(&parcel, &world.second, &world.trust(), "a.bin", None);
     let refused = refused.unwrap_err();
     assert!(matches!(*refused.fault, Fault::OtherParcel { .. }), "{refused}");
+}
+
+#[test]
+fn parcel_whose_rsa_recipient_is_hidden_or_made_up_outside_is_refused() {
+    let mut world = World::new();
+    world.second = envelope::rsa_tests::recipient(RsaBits::Rsa2048, Usage::KeyEncipherment);
+    let parcel = world.sealed("parcel", ID, &[7; 3000]);
+    let read = |who| crate::open_file(&parcel, who, &world.trust(), "a.bin", None);
+    assert_eq!(read(&world.second).unwrap(), [7; 3000]);
+    let mark = |rsa_oaep: bool| {
+        let path = parcel.join(bag::INFO_FILE);
+        let mut info = bag::OuterInfo::read(&std::fs::read(&path).unwrap()).unwrap();
+        info.rsa_oaep = rsa_oaep;
+        std::fs::write(&path, info.write()).unwrap();
+        world.sign_again(&parcel);
+    };
+    mark(false);
+    for who in [&world.first, &world.second] {
+        assert!(matches!(*read(who).unwrap_err().fault, Fault::Malformed(_)));
+    }
+    mark(true);
+    assert_eq!(read(&world.first).unwrap(), [7; 3000]);
+    let plain = World::new();
+    let parcel = plain.sealed("parcel", ID, &[7; 3000]);
+    let path = parcel.join(bag::INFO_FILE);
+    let info = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, info.replacen("Recipient-", "Key-Transport: RSA-OAEP\nRecipient-", 1))
+        .unwrap();
+    plain.sign_again(&parcel);
+    let refused = crate::open_file(&parcel, &plain.first, &plain.trust(), "a.bin", None);
+    assert!(matches!(*refused.unwrap_err().fault, Fault::Malformed(_)));
 }
 
 #[test]

@@ -46,6 +46,7 @@ use jiff::Timestamp;
 use keys::cert::Certificate;
 use keys::kem::KemKey;
 use keys::sign::P384Key;
+use keys::transport::TransportKey;
 use keys::{KeysError, Random};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -53,7 +54,7 @@ use zeroize::Zeroizing;
 pub use crate::bag::{HOW_TO_OPEN, TAG_FILES, part_path};
 pub use crate::custody::{CustodyEvent, LedgerReference, Person, events as custody_events};
 pub use crate::error::{Fault, Piece, Refused, SealError};
-pub use crate::meta::{IndexedFile, Party, Transfer, TransferRecord};
+pub use crate::meta::{IndexedFile, Party, RSA_OAEP, RSA_OAEP_WORDS, Transfer, TransferRecord};
 pub use crate::open::{
     Opened, Opening, SealedFile, Unlocked, open, open_file, open_with, verify_inside,
 };
@@ -155,22 +156,24 @@ pub struct Recipient {
     pub key: RecipientKey,
 }
 
-/// The two kinds of keys that parcels are sealed to.
+/// The kinds of keys that parcels are sealed to; RSA only where the sender allowed it.
 #[derive(Debug)]
 pub enum RecipientKey {
     P384(P384Key),
     MlKem(KemKey),
+    Rsa(TransportKey),
 }
 
 impl RecipientKey {
-    /// From PKCS#8, of either kind.
+    /// From PKCS#8, of any of the kinds.
     pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, KeysError> {
-        match KemKey::from_pkcs8(pkcs8) {
-            Ok(key) => Ok(Self::MlKem(key)),
-            Err(_) => P384Key::from_pkcs8(pkcs8).map(Self::P384).map_err(|_| {
-                KeysError::PrivateKey { expected: "P-384 or ML-KEM (with the expanded key) PKCS#8" }
-            }),
-        }
+        let kem = KemKey::from_pkcs8(pkcs8).map(Self::MlKem);
+        let known = kem
+            .or_else(|_| P384Key::from_pkcs8(pkcs8).map(Self::P384))
+            .or_else(|_| TransportKey::from_pkcs8(pkcs8).map(Self::Rsa));
+        known.map_err(|_| KeysError::PrivateKey {
+            expected: "P-384, ML-KEM (with the expanded key) or RSA PKCS#8",
+        })
     }
 
     /// PKCS#8.
@@ -178,6 +181,7 @@ impl RecipientKey {
         match self {
             Self::P384(key) => Ok(key.to_pkcs8()),
             Self::MlKem(key) => key.to_pkcs8(),
+            Self::Rsa(key) => Ok(key.to_pkcs8()),
         }
     }
 }
@@ -239,6 +243,8 @@ pub struct Seal<'a> {
     pub sender: &'a Signer,
     /// P-384 certificates that allow key agreement, or ML-KEM certificates that allow key encipherment; each opens the whole parcel alone.
     pub recipients: Vec<Certificate>,
+    /// Whether RSA certificates may be among them. RSA-OAEP is no approved service of the module; the parcel is marked with it.
+    pub allow_rsa_oaep: bool,
     /// Plaintext bytes of a part; [`PART_BYTES_DEFAULT`] unless there is a reason.
     pub part_size: u64,
     /// [`WORKERS_DEFAULT`] unless there is a reason.

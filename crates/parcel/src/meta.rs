@@ -77,6 +77,9 @@ pub struct TransferRecord {
     pub sender_certificate: String,
     /// SHA-256 of the certificates that the parcel was first sealed to, hex, ascending.
     pub recipient_certificates: Vec<String>,
+    /// [`RSA_OAEP`], where a recipient's key goes by that: no approved service of the module. Else none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_transport: Option<String>,
     pub transfer: Transfer,
 }
 
@@ -110,6 +113,12 @@ pub(crate) struct Index {
     /// SHA-256, hex, of what each part carries of the data section.
     pub(crate) leaves: Vec<String>,
 }
+
+/// How a parcel is marked whose content key goes to a recipient by RSA.
+pub const RSA_OAEP: &str = "RSA-OAEP";
+/// What that means, for people.
+pub const RSA_OAEP_WORDS: &str =
+    "RSA-OAEP, which is no approved service of the cryptographic module";
 
 pub(crate) const CUSTODY_FILE: &str = "metadata/custody.jsonld";
 /// The same for people; there if the sender wanted it.

@@ -116,6 +116,9 @@ impl Parcel {
         if envelope.content_length() as u64 != to - from {
             return Err(refuse(Fault::Malformed("a part of the length that bag-info.txt gives")));
         }
+        if envelope.by_rsa() != self.info.rsa_oaep {
+            return Err(refuse(Fault::Malformed("a part with such keys as bag-info.txt tells of")));
+        }
         let plain = envelope.open(recipient, &mut part).map_err(refuse)?;
         let length = plain.len();
         part.copy_within(plain, 0);
@@ -224,6 +227,7 @@ impl Parcel {
         let same = record.sealed_at == self.info.sealed_at
             && signed.at == self.info.sealed_at
             && record.recipient_certificates == self.info.recipients
+            && record.key_transport.as_deref() == self.info.rsa_oaep.then_some(meta::RSA_OAEP)
             && record.transfer.sender == self.info.sender
             && record.sender_certificate == signed.certificate.fingerprint_text()
             && signed.certificate == *self.sender();

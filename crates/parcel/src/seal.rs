@@ -97,6 +97,7 @@ struct Order<'a> {
     custody: Vec<CustodyEvent>,
     custody_document: bool,
     recipients: Vec<String>,
+    rsa_oaep: bool,
     part_size: u64,
     /// Whole seconds, as every place that holds it can.
     sealed_at: Timestamp,
@@ -106,8 +107,8 @@ fn write(seal: Seal<'_>, target: &dyn Target) -> Result<Sealed, SealError> {
     check_limits(&seal)?;
     seal.transfer.check()?;
     let journal = Journal::begin(&seal, target)?;
+    let addresses = addresses(&seal)?;
     let entries = sorted(seal.entries)?;
-    let addresses = addresses(&seal.recipients, seal.now)?;
     let failed = |_| SealError::Modified { path: bag::INFO_FILE.to_owned() };
     let order = Order {
         id: seal.id,
@@ -116,6 +117,7 @@ fn write(seal: Seal<'_>, target: &dyn Target) -> Result<Sealed, SealError> {
         custody: seal.custody,
         custody_document: seal.custody_document,
         recipients: meta::fingerprints(&seal.recipients),
+        rsa_oaep: addresses.iter().any(Address::by_rsa),
         part_size: seal.part_size,
         sealed_at: Timestamp::from_second(seal.now.as_second()).map_err(failed)?,
     };
@@ -194,19 +196,19 @@ fn sorted(mut entries: Vec<Entry>) -> Result<Vec<Entry>, SealError> {
     Ok(entries)
 }
 
-fn addresses(recipients: &[Certificate], now: Timestamp) -> Result<Vec<Address>, SealError> {
+fn addresses(seal: &Seal<'_>) -> Result<Vec<Address>, SealError> {
     let mut seen = BTreeSet::new();
     let address = |certificate: &Certificate| {
         let refuse = |why| SealError::Recipient { subject: certificate.subject(), why };
         if !seen.insert(certificate.fingerprint()) {
             return Err(refuse("it is named twice"));
         }
-        if certificate.check_validity(now).is_err() {
+        if certificate.check_validity(seal.now).is_err() {
             return Err(refuse("it is not valid at the time of sealing"));
         }
-        Address::of(certificate).map_err(refuse)
+        Address::of(certificate, seal.allow_rsa_oaep).map_err(refuse)
     };
-    recipients.iter().map(address).collect()
+    seal.recipients.iter().map(address).collect()
 }
 
 /// The inner bag's tag files, in the archive's order; the signature last.
@@ -222,6 +224,7 @@ fn tag_files(order: &Order<'_>, index: &Index) -> Result<Vec<(String, Vec<u8>)>,
             .map(|c| c.fingerprint_text())
             .unwrap_or_default(),
         recipient_certificates: order.recipients.clone(),
+        key_transport: order.rsa_oaep.then(|| meta::RSA_OAEP.to_owned()),
         transfer: order.transfer.clone(),
     };
     let files = &index.files;
@@ -229,12 +232,11 @@ fn tag_files(order: &Order<'_>, index: &Index) -> Result<Vec<(String, Vec<u8>)>,
     let sender = &order.transfer.sender;
     let info = bag::inner_info(sender, order.id, order.sealed_at, bytes, files.len());
     let json = |file| move |source| SealError::Json { file, source };
-    let custody = custody::write(order.id, &order.transfer, files, &order.custody);
+    let custody = custody::write(&record, files, &order.custody);
     let custody = custody.map_err(json(meta::CUSTODY_FILE))?;
-    let paper = order.custody_document.then(|| {
-        let of = (order.id, order.sealed_at);
-        custody::paper::write(of, &order.transfer, files, &order.custody, &custody)
-    });
+    let paper = order
+        .custody_document
+        .then(|| custody::paper::write(&record, files, &order.custody, &custody));
     let mut tags: Vec<(&str, Vec<u8>)> = vec![
         (bag::INFO_FILE, info.into_bytes()),
         (bag::BAGIT_FILE, bag::BAGIT.into()),
@@ -276,6 +278,7 @@ fn write_outside(
         part_size: order.part_size,
         archive_size: parts.archive_size,
         metadata_offset,
+        rsa_oaep: order.rsa_oaep,
         recipients: order.recipients.clone(),
     };
     let lines = parts.done.iter().map(|part| bag::line(&part.digest, &bag::part_path(part.number)));

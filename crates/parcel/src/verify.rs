@@ -52,6 +52,8 @@ pub struct Verified {
     pub parts: u64,
     /// Bytes of all parts.
     pub bytes: u64,
+    /// Whether a recipient's key goes by RSA-OAEP, which is no approved service of the module.
+    pub rsa_oaep: bool,
     /// SHA-256 of the recipients' certificates, hex.
     pub recipients: Vec<String>,
 }
@@ -154,6 +156,7 @@ impl Parcel {
             signed_at: self.signed_at,
             parts: self.info.parts,
             bytes: self.info.bytes,
+            rsa_oaep: self.info.rsa_oaep,
             recipients: self.info.recipients.clone(),
         }
     }
@@ -283,6 +286,8 @@ pub struct Inspection {
     pub part_size: u64,
     /// Bytes of the archive inside.
     pub archive_size: u64,
+    /// Whether a recipient's key goes by RSA-OAEP, which is no approved service of the module.
+    pub rsa_oaep: bool,
     pub recipients: Vec<String>,
     /// Certificates that came with the signature, the signer's among them.
     pub certificates: Vec<Certificate>,
@@ -304,6 +309,7 @@ pub fn inspect(parcel: &Path) -> Result<Inspection, Refused> {
         bytes: info.bytes,
         part_size: info.part_size,
         archive_size: info.archive_size,
+        rsa_oaep: info.rsa_oaep,
         recipients: info.recipients,
         certificates: signature::certificates(&seal).at(bag::SIGNATURE_FILE)?,
     })

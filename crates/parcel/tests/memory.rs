@@ -53,6 +53,7 @@ fn three_parts_a_thread_are_enough_to_seal_verify_and_open() {
         id: "0b8c6d2e-93f5-4b57-8f3a-5d1f6b1c2a77".parse().unwrap(),
         sender: &sender,
         recipients: vec![recipient.certificate.clone()],
+        allow_rsa_oaep: false,
         part_size: PART,
         workers: WORKERS,
         entries: vec![entry],

@@ -82,8 +82,14 @@ pub(super) fn take(
     let purpose = "taken in from others, and signed by nobody before".to_owned();
     let why = (purpose, "not stated".to_owned());
     let size = parcel::PART_BYTES_DEFAULT;
-    let sealed =
-        sealing::seal_entries(found.entries(&taken), signer, vec![us], (out, false), size, why)?;
+    let sealed = sealing::seal_entries(
+        found.entries(&taken),
+        signer,
+        (vec![us], false),
+        (out, false),
+        size,
+        why,
+    )?;
     // What was read before and what was sealed must be the same files.
     for (before, after) in taken.files.iter().zip(&sealed.files) {
         if before.sha256 != after.sha256 {

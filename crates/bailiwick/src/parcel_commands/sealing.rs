@@ -22,15 +22,14 @@ const HEAD_BYTES: u64 = 8 << 10;
 pub(super) fn seal(
     folder: &Path,
     signer: &Signer,
-    recipients: Vec<Certificate>,
+    to: (Vec<Certificate>, bool),
     (out, resume): (&Path, bool),
     part_size: u64,
     (purpose, authority): (String, String),
 ) -> anyhow::Result<ExitCode> {
     let mut entries = Vec::new();
     collect(folder, "", 0, &mut entries)?;
-    let sealed =
-        seal_entries(entries, signer, recipients, (out, resume), part_size, (purpose, authority))?;
+    let sealed = seal_entries(entries, signer, to, (out, resume), part_size, (purpose, authority))?;
     progress::say(&format!(
         "sealed {} files into {} parts: parcel {}, digest {}",
         sealed.files.len(),
@@ -41,11 +40,11 @@ pub(super) fn seal(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Seals entries; what is given only here is said inside.
+/// Seals entries to certificates, RSA ones too where that is allowed; what is given only here is said inside.
 pub(super) fn seal_entries(
     entries: Vec<parcel::Entry>,
     signer: &Signer,
-    recipients: Vec<Certificate>,
+    (recipients, allow_rsa_oaep): (Vec<Certificate>, bool),
     (out, resume): (&Path, bool),
     part_size: u64,
     (purpose, authority): (String, String),
@@ -74,6 +73,7 @@ pub(super) fn seal_entries(
             id,
             sender: signer,
             recipients,
+            allow_rsa_oaep,
             part_size,
             workers: parcel::WORKERS_DEFAULT,
             entries,

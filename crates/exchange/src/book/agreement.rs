@@ -52,6 +52,10 @@ pub struct Terms {
     pub incidents: Option<String>,
     /// Encryption beyond what every parcel has, in words.
     pub encryption: Option<String>,
+    /// Whether parcels may go to a partner whose sealing certificate is RSA: RSA-OAEP is no approved service of the
+    /// module. Such parcels are marked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rsa_oaep: bool,
     /// SHA-256 of the partner's certificates that it covers; any that the partner has where it names none.
     pub certificates: Option<BTreeSet<String>>,
     /// Whether it is one of the agency's primary agreements. What crosses under another and is CHRI goes to
@@ -158,6 +162,8 @@ struct AgreementFile {
     audit: String,
     incidents: Option<String>,
     encryption: Option<String>,
+    #[serde(default)]
+    rsa_oaep: bool,
     certificates: Option<BTreeSet<String>>,
     #[serde(default = "yes")]
     primary: bool,
@@ -191,6 +197,7 @@ const AGREEMENT_KEYS: &[&str] = &[
     "audit",
     "incidents",
     "encryption",
+    "rsa_oaep",
     "certificates",
     "primary",
     "starts",
@@ -303,6 +310,7 @@ pub(crate) fn agreement(file: &Path, text: &str) -> Result<Agreement, Vec<Proble
             audit: read.audit,
             incidents: read.incidents,
             encryption: read.encryption,
+            rsa_oaep: read.rsa_oaep,
             certificates: read.certificates,
             primary: read.primary,
             document: read.document,

@@ -31,6 +31,10 @@ pub enum Clause {
     Purposes { agreement: String, purpose: String },
     #[error("agreement `{agreement}` does not name the partner's {usage} certificate")]
     Certificates { agreement: String, usage: &'static str },
+    #[error(
+        "agreement `{agreement}` does not have rsa_oaep = true, and the partner's sealing certificate is RSA"
+    )]
+    RsaOaep { agreement: String },
     #[error("agreement `{agreement}` does not have {route} among its deliveries")]
     Delivery { agreement: String, route: String },
     #[error("rule {rule} bars {records} ({citation})")]
@@ -59,6 +63,7 @@ impl Clause {
             Self::CaveatsAllowed { .. } => "agreement.caveat-not-allowed",
             Self::Purposes { .. } => "agreement.purpose",
             Self::Certificates { .. } => "agreement.certificate",
+            Self::RsaOaep { .. } => "agreement.rsa-oaep",
             Self::Delivery { .. } => "agreement.delivery",
             Self::Barred { .. } => "jurisdiction.barred",
             Self::RulePurpose { .. } => "jurisdiction.purpose",
@@ -175,6 +180,17 @@ impl Agreement {
         Ok(())
     }
 
+    /// Whether parcels may be sealed to the partner's key: an RSA key only where the agreement says so.
+    ///
+    /// # Errors
+    /// [`Clause::RsaOaep`].
+    pub fn seals(&self, partner: &Partner) -> Result<(), Clause> {
+        match partner.by_rsa() && !self.terms.rsa_oaep {
+            true => Err(Clause::RsaOaep { agreement: self.facts.id.clone() }),
+            false => Ok(()),
+        }
+    }
+
     /// Every clause, and how it stands to records of a class with these marks that would cross for a purpose.
     pub fn judge(
         &self,
@@ -231,6 +247,10 @@ impl Agreement {
         if let (Some(partner), Some(_)) = (partner, &self.terms.certificates) {
             let says = "names the partner's certificates".to_owned();
             all.push(judged("certificates", says, self.knows(partner), false));
+        }
+        if let Some(partner) = partner.filter(|partner| partner.by_rsa()) {
+            let says = "lets parcels be sealed to an RSA key, which is no approved service; they are marked";
+            all.push(judged("rsa_oaep", says.to_owned(), self.seals(partner), false));
         }
         all
     }

@@ -57,6 +57,11 @@ pub fn is_delivery_name(name: &str) -> bool {
 }
 
 impl Partner {
+    /// Whether parcels go to it by RSA-OAEP, for its sealing certificate is RSA.
+    pub fn by_rsa(&self) -> bool {
+        self.sealing.public_key_algorithm() == keys::cert::PublicKeyAlgorithm::Rsa
+    }
+
     /// Whether a checkpoint is one of the partner's ledger and covers the entry; any is where we don't have
     /// the ledger's key.
     pub(crate) fn signed(&self, entry: u64, checkpoint: &str) -> bool {

@@ -107,7 +107,7 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
             ("approvals = 1", "approvals = 1\ncolour = \"red\""),
             "agreements/lakeside.toml:15: `colour`: an unknown key; known are id, title, kind, authority, \
              partner, record_classes, caveats_barred, caveats_allowed, purposes, redistribution, retention, \
-             retention_days, approvals, audit, incidents, encryption, certificates, primary, starts, review, \
+             retention_days, approvals, audit, incidents, encryption, rsa_oaep, certificates, primary, starts, review, \
              ends, document, deliveries, party",
         ),
         (
@@ -246,6 +246,7 @@ fn each_clause_is_judged_and_has_a_code() {
         [partner(LAKESIDE, 0).tls, partner(LAKESIDE, 0).signing, partner(LAKESIDE, 0).sealing];
     strict.terms.certificates = Some(all.iter().map(|one| one.fingerprint_text()).collect());
     assert_eq!(strict.knows(&partner(LAKESIDE, 0)), Ok(()));
+    by_rsa(&mut strict);
     let near = usual.judge(
         &"INCIDENT".parse().unwrap(),
         &marks(&[]),
@@ -255,4 +256,36 @@ fn each_clause_is_judged_and_has_a_code() {
     );
     let near: Vec<&str> = near.iter().filter(|one| one.near).map(|one| one.key).collect();
     assert_eq!(near, ["ends", "review"]);
+}
+
+/// A partner whose sealing certificate is RSA is sealed to only where the agreement says so, and that is a clause of its own.
+fn by_rsa(agreement: &mut Agreement) {
+    let mut rsa = partner(LAKESIDE, 0);
+    assert_eq!(agreement.seals(&rsa), Ok(()));
+    let key = keys::sign::RsaKey::generate(keys::sign::RsaBits::Rsa2048).unwrap();
+    let spec = keys::cert::CertSpec {
+        subject_cn: "lakeside".to_owned(),
+        organisation: "lakeside".to_owned(),
+        not_before: now(),
+        not_after: now() + jiff::SignedDuration::from_hours(24),
+        usage: keys::cert::Usage::KeyEncipherment,
+        dns: Vec::new(),
+        ips: Vec::new(),
+        uris: Vec::new(),
+    };
+    rsa.sealing = keys::cert::issue_rsa(&spec, &key, &keys::SystemRandom).unwrap();
+    let judged = |agreement: &Agreement| {
+        let class = "INCIDENT".parse().unwrap();
+        let all = agreement.judge(&class, &BTreeSet::new(), None, Some(&rsa), now());
+        let found = all.into_iter().find(|one| one.key == "rsa_oaep").unwrap();
+        found.against.map(|clause| (clause.code(), clause.to_string()))
+    };
+    let (code, says) = judged(agreement).unwrap();
+    assert_eq!(code, "agreement.rsa-oaep");
+    assert!(says.contains("rsa_oaep = true"), "{says}");
+    agreement.terms.rsa_oaep = true;
+    assert_eq!((judged(agreement), agreement.seals(&rsa)), (None, Ok(())));
+    // What it said before is the same text as ever: no digest changes for those who never heard of it.
+    let text = serde_json::to_string(&super::agreement(LAKESIDE.0)).unwrap();
+    assert!(!text.contains("rsa_oaep"), "{text}");
 }

@@ -156,6 +156,7 @@ fn agreement(partner: &str) -> Agreement {
             audit: "each may audit the other, announced 30 days before".to_owned(),
             incidents: None,
             encryption: None,
+            rsa_oaep: false,
             certificates: None,
             primary: true,
             document: None,

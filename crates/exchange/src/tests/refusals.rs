@@ -98,7 +98,7 @@ async fn an_unknown_agreement_and_empty_input_are_refused_before_anything_is_ask
             "there is no such agreement",
         ),
         (|new| new.title = " ".into(), "`title`: expected 1 to 200 characters"),
-        (|new| new.items.clear(), "`items`: expected 1 to 10000 items"),
+        (|new| new.items.clear(), "`items`: expected 1 to 100000 items"),
         (
             |new| new.items[0].path = new.items[1].path.clone(),
             "`items`: expected one path for each item",

@@ -79,6 +79,11 @@ impl Envelope {
         Some(Self { recipients, nonce, content: end.checked_sub(content)?..end })
     }
 
+    /// Whether any recipient's key goes by RSA-OAEP.
+    pub(crate) fn by_rsa(&self) -> bool {
+        self.recipients.iter().any(Wrapped::by_rsa)
+    }
+
     /// Plaintext bytes of this part.
     pub(crate) fn content_length(&self) -> usize {
         self.content.len()
@@ -123,5 +128,7 @@ fn part_head(recipients: Vec<Vec<u8>>, nonce: &[u8; NONCE_BYTES], content: usize
 
 #[cfg(test)]
 mod kem_tests;
+#[cfg(test)]
+pub(crate) mod rsa_tests;
 #[cfg(test)]
 pub(crate) mod tests;

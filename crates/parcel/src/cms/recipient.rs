@@ -1,5 +1,6 @@
 //! One recipient of a part: KeyAgreeRecipientInfo with ECDH P-384 (RFC 5753), or KEMRecipientInfo with
-//! ML-KEM (RFC 9629, 9936); the content key is under AES-256 key wrap either way.
+//! ML-KEM (RFC 9629, 9936), the content key under AES-256 key wrap either way; or, where the sender allowed it,
+//! KeyTransRecipientInfo with RSA-OAEP (RFC 3560), which is no approved service of the module.
 //!
 //! Invariant: [`Wrapped::write`] is the one way to write what [`Wrapped::read`] accepts; the envelope compares.
 
@@ -7,6 +8,7 @@ use keys::cert::{Certificate, PublicKeyAlgorithm};
 use keys::kem::{self, Kem};
 use keys::seal::SealingKey;
 use keys::sign::P384Key;
+use keys::transport::{self, Oaep};
 use keys::{KeysError, agree};
 use zeroize::Zeroizing;
 
@@ -23,6 +25,8 @@ const POINT_BYTES: usize = 97;
 const UKM_BYTES_MAX: usize = 64;
 /// Bytes of the key-encryption key.
 const KEK_BYTES: u8 = 32;
+/// What RSA-OAEP gives, with keys of 2048 to 8192 bits.
+const TRANSPORTED_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// Someone a part can be sealed to.
 #[derive(Debug, Clone)]
@@ -37,11 +41,13 @@ enum To {
     Agree(Vec<u8>),
     /// A SubjectPublicKeyInfo.
     Kem(Kem, Vec<u8>),
+    /// The same, of an RSA key.
+    Transport(Vec<u8>),
 }
 
 impl Address {
     /// The address of a certificate, or why it can't be one.
-    pub(crate) fn of(certificate: &Certificate) -> Result<Self, &'static str> {
+    pub(crate) fn of(certificate: &Certificate, rsa_oaep: bool) -> Result<Self, &'static str> {
         let bad = |_: KeysError| "its key can't be read";
         let spki = certificate.spki_der().map_err(bad)?;
         let kem = |kem| {
@@ -60,8 +66,18 @@ impl Address {
             }
             PublicKeyAlgorithm::MlKem768 => kem(Kem::MlKem768)?,
             PublicKeyAlgorithm::MlKem1024 => kem(Kem::MlKem1024)?,
+            PublicKeyAlgorithm::Rsa if !rsa_oaep => {
+                return Err(
+                    "its key is RSA, which is no approved way to send a key: ask for a P-384 or ML-KEM certificate, or allow RSA-OAEP",
+                );
+            }
+            PublicKeyAlgorithm::Rsa if certificate.allows_key_encipherment() => {
+                let tried = transport::wrap(Oaep::Sha256, &spki, &[0; 32]);
+                tried.map_err(|_| "its key is RSA of less than 2048 bits or more than 8192")?;
+                To::Transport(spki)
+            }
             PublicKeyAlgorithm::Rsa => {
-                return Err("its key is RSA, which is no approved way to send a key");
+                return Err("its key usage does not allow key encipherment");
             }
             PublicKeyAlgorithm::P256 | PublicKeyAlgorithm::Unknown => {
                 return Err("its key is neither P-384 nor ML-KEM");
@@ -70,26 +86,28 @@ impl Address {
         Ok(Self { issuer_and_serial: issuer_and_serial(certificate).map_err(bad)?, to })
     }
 
+    /// Whether the key goes by RSA-OAEP.
+    pub(crate) fn by_rsa(&self) -> bool {
+        matches!(self.to, To::Transport(_))
+    }
+
     /// The content key for this recipient: a RecipientInfo, DER.
     pub(crate) fn wrap(&self, key: &[u8; 32]) -> Result<Vec<u8>, KeysError> {
-        let how = match &self.to {
+        let (how, key) = match &self.to {
             To::Agree(point) => {
                 let ephemeral = P384Key::generate()?;
                 let kek = agreed_kek(&ephemeral, point)?;
                 let point = ephemeral.public_point().to_vec();
-                return Ok(self.wrapped(How::Agree(point), agree::wrap(&kek, key)?).write());
+                (How::Agree(point), agree::wrap(&kek, key)?.to_vec())
             }
             To::Kem(kem, spki) => {
                 let (ciphertext, secret) = kem::encapsulate(spki)?;
                 let kek = kem_kek(secret.as_slice(), None);
-                (How::Kem { kem: *kem, ciphertext, ukm: None }, agree::wrap(&kek, key)?)
+                (How::Kem { kem: *kem, ciphertext, ukm: None }, agree::wrap(&kek, key)?.to_vec())
             }
+            To::Transport(spki) => (How::Transport, transport::wrap(Oaep::Sha256, spki, key)?),
         };
-        Ok(self.wrapped(how.0, how.1).write())
-    }
-
-    fn wrapped(&self, how: How, key: [u8; agree::WRAPPED_KEY_BYTES]) -> Wrapped {
-        Wrapped { issuer_and_serial: self.issuer_and_serial.clone(), how, key: key.to_vec() }
+        Ok(Wrapped { issuer_and_serial: self.issuer_and_serial.clone(), how, key }.write())
     }
 }
 
@@ -110,16 +128,38 @@ pub(crate) enum How {
         ciphertext: Vec<u8>,
         ukm: Option<Vec<u8>>,
     },
+    /// RSA-OAEP with SHA-256, also for its mask.
+    Transport,
 }
 
 impl Wrapped {
     /// Reads the next RecipientInfo.
     pub(crate) fn read(infos: &mut Der<'_>) -> Option<Self> {
-        let found = match infos.enter(CONTEXT_1) {
-            Some(info) => Self::read_agree(info)?,
-            None => Self::read_kem(infos.enter(CONTEXT_4)?)?,
+        let found = if let Some(info) = infos.enter(CONTEXT_1) {
+            Self::read_agree(info)?
+        } else if let Some(info) = infos.enter(SEQUENCE) {
+            Self::read_transport(info)?
+        } else {
+            Self::read_kem(infos.enter(CONTEXT_4)?)?
         };
-        (found.key.len() == agree::WRAPPED_KEY_BYTES).then_some(found)
+        let sound = match found.how {
+            How::Transport => TRANSPORTED_BYTES.contains(&found.key.len()),
+            How::Agree(_) | How::Kem { .. } => found.key.len() == agree::WRAPPED_KEY_BYTES,
+        };
+        sound.then_some(found)
+    }
+
+    /// Whether the key goes by RSA-OAEP.
+    pub(crate) fn by_rsa(&self) -> bool {
+        matches!(self.how, How::Transport)
+    }
+
+    fn read_transport(mut info: Der<'_>) -> Option<Self> {
+        info.take(INTEGER)?;
+        let issuer_and_serial = info.take_whole(SEQUENCE)?.to_vec();
+        info.take(SEQUENCE)?;
+        let key = info.take(OCTET_STRING)?.to_vec();
+        Some(Self { issuer_and_serial, how: How::Transport, key })
     }
 
     fn read_agree(mut info: Der<'_>) -> Option<Self> {
@@ -188,6 +228,10 @@ impl Wrapped {
                 );
                 element(CONTEXT_4, &[&object(oid::KEM_RECIPIENT), &info])
             }
+            How::Transport => element(
+                SEQUENCE,
+                &[&small_integer(0), &self.issuer_and_serial, &rsaes_oaep(), &key],
+            ),
         }
     }
 
@@ -198,10 +242,23 @@ impl Wrapped {
             (How::Kem { kem, ciphertext, ukm }, RecipientKey::MlKem(key)) if key.kem() == *kem => {
                 kem_kek(key.decapsulate(ciphertext)?.as_slice(), ukm.as_deref())
             }
-            (How::Agree(_) | How::Kem { .. }, _) => return Err(KeysError::Unwrap),
+            (How::Transport, RecipientKey::Rsa(key)) => {
+                return Ok(SealingKey::from_bytes(*key.unwrap(Oaep::Sha256, &self.key)?));
+            }
+            (How::Agree(_) | How::Kem { .. } | How::Transport, _) => {
+                return Err(KeysError::Unwrap);
+            }
         };
         Ok(SealingKey::from_bytes(*agree::unwrap(&kek, &self.key)?))
     }
+}
+
+/// RSAES-OAEP-params with SHA-256 for hash and mask, without NULLs (RFC 4055 §2.1 lets both be read); an empty label.
+fn rsaes_oaep() -> Vec<u8> {
+    let sha256 = algorithm(oid::SHA256, &[]);
+    let hash = element(CONTEXT_0, &[&sha256]);
+    let mask = element(CONTEXT_1, &[&algorithm(oid::MGF1, &sha256)]);
+    algorithm(oid::RSAES_OAEP, &element(SEQUENCE, &[&hash, &mask]))
 }
 
 fn agreed_kek(ours: &P384Key, theirs: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeysError> {

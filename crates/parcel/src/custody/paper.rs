@@ -1,27 +1,27 @@
 //! `custody.pdf`: what `custody.jsonld` says, for people, with that file inside.
 
-use jiff::Timestamp;
 use keys::digest::sha256;
-use uuid::Uuid;
 
 use super::CustodyEvent;
 use crate::document::{Attached, Block, Document, DocumentError, Table};
-use crate::meta::{self, IndexedFile, Transfer};
+use crate::meta::{self, IndexedFile, TransferRecord};
 
 /// Files that are printed with their digests. Of more the document says where the list is.
 const FILES_PRINTED_MAX: usize = 1_000;
+/// The same of one event.
+const EVENT_FILES_PRINTED_MAX: usize = 50;
 /// Bytes of `custody.jsonld` that go inside. A larger one lies beside, and the document has its digest.
 const RECORD_BYTES_MAX: usize = 8 << 20;
 
 /// Writes the document. The same parcel gives the same bytes.
 pub(crate) fn write(
-    (id, sealed_at): (Uuid, Timestamp),
-    transfer: &Transfer,
+    of: &TransferRecord,
     files: &[IndexedFile],
     events: &[CustodyEvent],
     record: &[u8],
 ) -> Result<Vec<u8>, DocumentError> {
-    let mut blocks = vec![Block::Facts(facts(id, sealed_at, transfer, files))];
+    let (id, transfer) = (of.parcel, &of.transfer);
+    let mut blocks = vec![Block::Facts(facts(of, files))];
     blocks.push(Block::Heading("What happened to it".to_owned()));
     blocks.push(Block::Paragraph(
         "Oldest first. Times are UTC. Each entry of a ledger can be proved with that ledger's signed checkpoint.".to_owned(),
@@ -55,7 +55,7 @@ pub(crate) fn write(
         title: "Chain of custody".to_owned(),
         author: format!("{} ({})", transfer.sender.name, transfer.sender.ori),
         program: super::PROGRAM.to_owned(),
-        created: sealed_at,
+        created: of.sealed_at,
         marks: marks(&transfer.handling),
         reference: format!("Parcel {id}"),
         blocks,
@@ -73,16 +73,12 @@ fn marks(handling: &[String]) -> Vec<String> {
     vec![format!("{} handling marks: see the first page", handling.len())]
 }
 
-fn facts(
-    id: Uuid,
-    sealed_at: Timestamp,
-    transfer: &Transfer,
-    files: &[IndexedFile],
-) -> Vec<(String, String)> {
+fn facts(of: &TransferRecord, files: &[IndexedFile]) -> Vec<(String, String)> {
+    let transfer = &of.transfer;
     let party = |party: &meta::Party| format!("{} ({})", party.name, party.ori);
     let bytes: u64 = files.iter().map(|file| file.length).sum();
     let all = [
-        ("Parcel", Some(id.to_string())),
+        ("Parcel", Some(of.parcel.to_string())),
         ("Exchange", Some(transfer.exchange_id.clone())),
         ("From", Some(party(&transfer.sender))),
         ("To", Some(party(&transfer.recipient))),
@@ -91,7 +87,8 @@ fn facts(
         ("Authority", Some(transfer.authority.clone())),
         ("Handling", (!transfer.handling.is_empty()).then(|| transfer.handling.join("\n"))),
         ("Retention", transfer.retention.clone()),
-        ("Sealed at", Some(sealed_at.to_string())),
+        ("Sealed at", Some(of.sealed_at.to_string())),
+        ("Key sent by", of.key_transport.as_ref().map(|_| meta::RSA_OAEP_WORDS.to_owned())),
         ("Content", Some(format!("{} files, {bytes} bytes", files.len()))),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
@@ -101,7 +98,11 @@ fn happened(events: &[CustodyEvent]) -> Table {
     let row = |(number, event): (usize, &CustodyEvent)| {
         let ended = event.ended.map(|at| format!("\nto {at}")).unwrap_or_default();
         let person = &event.person;
-        let about = if event.files.is_empty() { "all".to_owned() } else { event.files.join("\n") };
+        let about = match event.files.len() {
+            0 => "all".to_owned(),
+            1..=EVENT_FILES_PRINTED_MAX => event.files.join("\n"),
+            more => format!("{more} files: see custody.jsonld"),
+        };
         let ledger = event.ledger.as_ref();
         let ledger =
             ledger.map(|at| format!("entry {} of {}\nleaf {}", at.entry, at.origin, at.leaf));

@@ -103,7 +103,7 @@ mod tests {
 
     use super::super::write;
     use super::*;
-    use crate::meta::{IndexedFile, Party, Transfer};
+    use crate::meta::{IndexedFile, Party, Transfer, TransferRecord};
 
     fn record(events: &[CustodyEvent]) -> Vec<u8> {
         let party = |ori: &str| Party { ori: ori.to_owned(), name: ori.to_owned() };
@@ -126,7 +126,16 @@ mod tests {
             offset: 0,
         };
         let files = [file("a.txt"), file("b/c.txt")];
-        write(uuid::Uuid::from_u128(7), &transfer, &files, events).unwrap()
+        let of = TransferRecord {
+            profile: crate::SEAL_PROFILE.to_owned(),
+            parcel: uuid::Uuid::from_u128(7),
+            sealed_at: Timestamp::UNIX_EPOCH,
+            sender_certificate: String::new(),
+            recipient_certificates: Vec::new(),
+            key_transport: None,
+            transfer,
+        };
+        write(&of, &files, events).unwrap()
     }
 
     fn event(kind: &str, agency: &str) -> CustodyEvent {

@@ -77,6 +77,7 @@ fn order<'a>(world: &'a World, id: &str, video: Vec<u8>, kem: &Certificate) -> S
         id: id.parse().unwrap(),
         sender: &world.sender,
         recipients: vec![world.first.certificate.clone(), kem.clone()],
+        allow_rsa_oaep: false,
         part_size: 4096,
         workers: 1,
         entries: vec![
@@ -172,7 +173,7 @@ fn write_keys(all: &Vectors, kem_certificate: &Certificate, kem: &KemKey) {
 
 /// What the outer signature covers and the inside does not: the sender's key in wrong hands.
 fn signed_again(all: &mut Vectors, kem: &Certificate) {
-    let address = |certificate: &Certificate| Address::of(certificate).unwrap();
+    let address = |certificate: &Certificate| Address::of(certificate, false).unwrap();
     let addresses = [address(&all.world.first.certificate), address(kem)];
     let mut other = vec![8; 4096];
     let (head, mac) = envelope::seal(&addresses, &mut other, &SystemRandom).unwrap();

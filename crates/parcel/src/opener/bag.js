@@ -11,6 +11,7 @@ const PARTS_MAX = 1_000_000;
 const METADATA_BYTES_MAX = 268_435_456;
 const PART_HEAD_BYTES_MAX = 65_536;
 const TAG_BYTES_MAX = 92_000_000;
+const RSA_OAEP = 'RSA-OAEP';
 
 function partPath(number) {
   const folder = String(Math.floor(number / 1000)).padStart(3, '0');
@@ -36,6 +37,7 @@ function writeInfo(info) {
   return commonInfo(info) + `Bag-Size: ${sizeText(info.bytes)}\nPayload-Oxum: ${info.bytes}.${info.parts}\n` +
     `Seal-Profile: 1.0\nSeal-Time: ${info.sealedAt}\nTrusted-Time: none\nPart-Size: ${info.partSize}\n` +
     `Archive-Size: ${info.archiveSize}\nMetadata-Offset: ${info.metadataOffset}\n` +
+    (info.rsaOaep ? `Key-Transport: ${RSA_OAEP}\n` : '') +
     info.recipients.map((one) => `Recipient-Cert-SHA256: ${one}\n`).join('');
 }
 
@@ -55,6 +57,7 @@ function readInfo(written) {
     partSize: number('Part-Size'),
     archiveSize: number('Archive-Size'),
     metadataOffset: number('Metadata-Offset'),
+    rsaOaep: value('Key-Transport') === RSA_OAEP,
     recipients: lines.filter((line) => line.startsWith('Recipient-Cert-SHA256: ')).map((line) => line.slice(23)),
   };
   const sound = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(info.id) &&

@@ -16,6 +16,8 @@ const CMS = {
   kem: '2a864886f70d0109100d03',
   mlKem: ['608648016503040402', '608648016503040403'],
   hkdf: '2a864886f70d010910031c',
+  rsaesOaep: '2a864886f70d010107',
+  mgf1: '2a864886f70d010108',
 };
 const SKEW_MS = 300_000;
 const CERTIFICATES_MAX = 4;
@@ -132,6 +134,34 @@ function agreeInfo({ ephemeral, id, key }) {
   return element(0xa1, small(3), originator, scheme, keys);
 }
 
+// RSA-OAEP with SHA-256 (RFC 3560), where the sender allowed it.
+function transportInfo({ id, key }) {
+  const hash = algorithm(CMS.sha256);
+  const parameters = element(TAG.SEQUENCE, element(0xa0, hash), element(0xa1, algorithm(CMS.mgf1, hash)));
+  return element(TAG.SEQUENCE, small(0), id, algorithm(CMS.rsaesOaep, parameters), element(TAG.OCTETS, key));
+}
+
+function readTransport(info) {
+  info.take(TAG.INTEGER);
+  const id = info.whole(TAG.SEQUENCE);
+  info.take(TAG.SEQUENCE);
+  return { transport: true, id, key: info.take(TAG.OCTETS) };
+}
+
+function readRecipientInfo(set) {
+  if (set.is(0xa1)) return readAgree(set.enter(0xa1));
+  return set.is(TAG.SEQUENCE) ? readTransport(set.enter(TAG.SEQUENCE)) : readKem(set.enter(0xa4));
+}
+
+function writeRecipientInfo(one) {
+  if (one.transport) return transportInfo(one);
+  return one.ephemeral ? agreeInfo(one) : kemInfo(one);
+}
+
+function keyFits({ transport, key }) {
+  return transport ? key.length >= 256 && key.length <= 1024 : key.length === 40;
+}
+
 // No browser has ML-KEM yet, but a part may name such recipients beside ours.
 function kemInfo({ kem, id, ciphertext, ukm, key }) {
   const material = ukm ? element(0xa0, element(TAG.OCTETS, ukm)) : new Uint8Array();
@@ -185,7 +215,7 @@ function readPart(part) {
   const set = data.enter(TAG.SET);
   const recipients = [];
   while (!set.empty && recipients.length < RECIPIENTS_MAX) {
-    recipients.push(set.is(0xa1) ? readAgree(set.enter(0xa1)) : readKem(set.enter(0xa4)));
+    recipients.push(readRecipientInfo(set));
   }
   set.end();
   const encrypted = data.enter(TAG.SEQUENCE);
@@ -196,31 +226,41 @@ function readPart(part) {
   const content = encrypted.take(0x80);
   const mac = data.take(TAG.OCTETS);
   data.end();
-  if (nonce.length !== 12 || mac.length !== 16 || recipients.some((one) => one.key.length !== 40)) throw new NotDer();
-  const infos = recipients.map((one) => (one.ephemeral ? agreeInfo(one) : kemInfo(one)));
+  if (nonce.length !== 12 || mac.length !== 16 || !recipients.every(keyFits)) throw new NotDer();
+  const infos = recipients.map(writeRecipientInfo);
   const headBytes = partHead(infos, nonce, content.length);
   const whole = headBytes.length + content.length + 18 === part.length;
   if (!whole || !same(headBytes, part.subarray(0, headBytes.length))) throw new NotDer();
   return { recipients, nonce, content, mac };
 }
 
-// One part's content. `length` is what it must have.
-async function openPart(file, part, length, recipient) {
+// The content key, by agreement (RFC 5753) or sent (RFC 3560).
+async function contentKey(wrapped, recipient) {
+  const use = ['AES-GCM', false, ['decrypt']];
+  if (wrapped.transport) {
+    return crypto.subtle.unwrapKey('raw', wrapped.key, recipient.key, { name: 'RSA-OAEP' }, ...use);
+  }
+  const curve = { name: 'ECDH', namedCurve: 'P-384' };
+  const theirs = await crypto.subtle.importKey('raw', wrapped.ephemeral, curve, false, []);
+  const secret = new Uint8Array(await crypto.subtle.deriveBits({ name: 'ECDH', public: theirs }, recipient.key, 384));
+  // X9.63 (SEC 1 §3.6.1): one block is enough.
+  const block = await sha384(concat(secret, Uint8Array.of(0, 0, 0, 1), sharedInfo()));
+  const kek = await crypto.subtle.importKey('raw', block.slice(0, 32), 'AES-KW', false, ['unwrapKey']);
+  return crypto.subtle.unwrapKey('raw', wrapped.key, kek, 'AES-KW', ...use);
+}
+
+// One part's content. `length` is what it must have; `rsaOaep` is what bag-info.txt tells of its keys.
+async function openPart(file, part, { length, rsaOaep }, recipient) {
   const found = attempt(() => readPart(part));
   need(found, file, 'not a part in the form of this profile');
   need(found.content.length === length, file, 'not of the length that bag-info.txt gives');
+  need(found.recipients.some((one) => one.transport) === rsaOaep, file, 'not with such keys as bag-info.txt tells of');
   const ours = recipient.certificate.issuerAndSerial;
   const wrapped = found.recipients.find((one) => same(one.id, ours));
   need(wrapped, file, 'not addressed to your certificate');
-  need(wrapped.ephemeral, file, 'sealed to an ML-KEM certificate, which browsers cannot open yet');
+  need(wrapped.ephemeral || wrapped.transport, file, 'sealed to an ML-KEM certificate, which browsers cannot open yet');
   try {
-    const curve = { name: 'ECDH', namedCurve: 'P-384' };
-    const theirs = await crypto.subtle.importKey('raw', wrapped.ephemeral, curve, false, []);
-    const secret = new Uint8Array(await crypto.subtle.deriveBits({ name: 'ECDH', public: theirs }, recipient.key, 384));
-    // X9.63 (SEC 1 §3.6.1): one block is enough.
-    const block = await sha384(concat(secret, Uint8Array.of(0, 0, 0, 1), sharedInfo()));
-    const kek = await crypto.subtle.importKey('raw', block.slice(0, 32), 'AES-KW', false, ['unwrapKey']);
-    const key = await crypto.subtle.unwrapKey('raw', wrapped.key, kek, 'AES-KW', 'AES-GCM', false, ['decrypt']);
+    const key = await contentKey(wrapped, recipient);
     const sealed = concat(found.content, found.mac);
     return new Uint8Array(await crypto.subtle.decrypt({ name: 'AES-GCM', iv: found.nonce, tagLength: 128 }, key, sealed));
   } catch {

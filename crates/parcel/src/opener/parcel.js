@@ -9,7 +9,7 @@ async function verifyParcel(files, trust, progress = () => {}) {
 async function decryptPart(parcel, number, recipient) {
   const [from, to] = partRange(parcel.info, number);
   try {
-    return await openPart(partPath(number), await readPartBytes(parcel, number), to - from, recipient);
+    return await openPart(partPath(number), await readPartBytes(parcel, number), { length: to - from, rsaOaep: parcel.info.rsaOaep }, recipient);
   } catch (error) {
     if (error instanceof Refusal) error.range ??= [from, to];
     throw error;
@@ -58,7 +58,8 @@ async function checkRecord(parcel, bytes, signed, recipient) {
   const { info } = parcel;
   const record = json(bytes);
   const party = (value) => hasKeys(value, ['ori', 'name']);
-  const form = hasKeys(record, ['profile', 'parcel', 'sealed_at', 'sender_certificate', 'recipient_certificates', 'transfer']) &&
+  const keys = ['profile', 'parcel', 'sealed_at', 'sender_certificate', 'recipient_certificates', ...(info.rsaOaep ? ['key_transport'] : []), 'transfer'];
+  const form = hasKeys(record, keys) && (!info.rsaOaep || record.key_transport === RSA_OAEP) &&
     record.profile === '1.0' && Array.isArray(record.recipient_certificates) && hasKeys(record.transfer, ['exchange_id', 'purpose',
     'authority', 'case_number', 'handling', 'retention', 'sender', 'recipient']) && Array.isArray(record.transfer.handling) &&
     party(record.transfer.sender) && party(record.transfer.recipient);
@@ -154,12 +155,13 @@ async function judge(files, { senders, now, certificate, key }) {
 
 async function readRecipient(certificateDer, pkcs8) {
   const certificate = Certificate.read(certificateDer);
-  need(certificate.isP384, 'your certificate', 'This page opens parcels that were sealed to a P-384 certificate. Yours has another kind of key: use the bailiwick program.');
+  need(certificate.isP384 || certificate.isRsa, 'your certificate', 'This page opens parcels that were sealed to a P-384 certificate, or to an RSA one. Yours has another kind of key: use the bailiwick program.');
+  const [kind, uses] = certificate.isP384 ? [{ name: 'ECDH', namedCurve: 'P-384' }, 'deriveBits'] : [{ name: 'RSA-OAEP', hash: 'SHA-256' }, 'unwrapKey'];
   let key;
   try {
-    key = await crypto.subtle.importKey('pkcs8', pkcs8, { name: 'ECDH', namedCurve: 'P-384' }, false, ['deriveBits']);
+    key = await crypto.subtle.importKey('pkcs8', pkcs8, kind, false, [uses]);
   } catch {
-    throw new Refusal('your key', 'This is not a P-384 private key in PKCS#8 without a password.');
+    throw new Refusal('your key', `This is not ${certificate.isP384 ? 'a P-384' : 'an RSA'} private key in PKCS#8 without a password.`);
   }
   return { certificate, key };
 }

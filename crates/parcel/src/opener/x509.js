@@ -6,6 +6,7 @@ const OIDS = {
   p256: '2a8648ce3d030107',
   ecdsa256: '2a8648ce3d040302',
   ecdsa384: '2a8648ce3d040303',
+  rsa: '2a864886f70d010101',
   rsa256: '2a864886f70d01010b',
   rsa384: '2a864886f70d01010c',
   rsa512: '2a864886f70d01010d',
@@ -68,6 +69,10 @@ class Certificate {
 
   get isP384() {
     return this.curve === OIDS.p384 && this.point.length === 97 && this.point[0] === 4;
+  }
+
+  get isRsa() {
+    return this.kind === OIDS.rsa;
   }
 
   // Bits of keyUsage, from the left; null where the extension is not there.

@@ -9,6 +9,7 @@ mod papers;
 mod plain_bags;
 mod resume;
 mod roundtrip;
+mod rsa;
 mod scanned;
 mod stock_tools;
 mod story;

@@ -15,7 +15,7 @@ fn commands(text: &str) -> Vec<&str> {
 }
 
 /// A parcel, and the file names that step 0 asks the reader to fill in.
-fn script(world: &World, parcel: &Path, sender: &str) -> String {
+pub(crate) fn script(world: &World, parcel: &Path, sender: &str) -> String {
     let text = std::fs::read_to_string(parcel.join("HOW-TO-OPEN.txt")).unwrap();
     let cert = world.write_pem("our.pem", &world.recipient.certificate.pem());
     let key_pem = cert::private_key_pem(&world.recipient.key.to_pkcs8().unwrap());
@@ -33,7 +33,7 @@ fn script(world: &World, parcel: &Path, sender: &str) -> String {
     commands(&text).into_iter().map(fill).collect()
 }
 
-fn sh(script: &str, folder: &Path) -> (bool, String) {
+pub(crate) fn sh(script: &str, folder: &Path) -> (bool, String) {
     let output = run(Command::new("sh").args(["-e", "-c", script]).current_dir(folder));
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())

@@ -82,6 +82,7 @@ impl World {
             id: id(),
             sender: &self.sender,
             recipients: vec![self.recipient.certificate.clone(), self.second.certificate.clone()],
+            allow_rsa_oaep: false,
             part_size,
             workers: 2,
             entries,

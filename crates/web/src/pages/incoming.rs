@@ -220,6 +220,7 @@ pub async fn open(
                 @if !inside.handling.is_empty() { (pair("Handling", &inside.handling.join(", "))) }
                 @if let Some(retention) = &inside.retention { (pair("Retention", retention)) }
                 @if let Some(by) = parcel.afterwards.destroy_by { (pair("To be destroyed by", &moment(by))) }
+                @if let Some(sent) = &inside.key_transport { (pair("Key sent by", sent)) }
                 (pair("Custody record", &custody_words(inside.proved)))
             }
         }

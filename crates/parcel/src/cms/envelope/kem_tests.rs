@@ -43,7 +43,8 @@ fn each_recipient_of_either_kind_opens_the_part_alone() {
         recipient(Kem::MlKem768, Usage::KeyEncipherment),
         recipient(Kem::MlKem1024, Usage::KeyEncipherment),
     ];
-    let addresses: Vec<_> = all.iter().map(|r| Address::of(&r.certificate).unwrap()).collect();
+    let addresses: Vec<_> =
+        all.iter().map(|r| Address::of(&r.certificate, false).unwrap()).collect();
     let mut data = b"what was said".to_vec();
     let (head, mac) = seal(&addresses, &mut data, &SystemRandom).unwrap();
     let part = [head, data, mac].concat();
@@ -63,14 +64,14 @@ fn each_recipient_of_either_kind_opens_the_part_alone() {
         assert!(matches!(open(&part, &mixed), Err(Fault::Decrypt(KeysError::Unwrap))));
     }
     let usage = recipient(Kem::MlKem768, Usage::KeyAgreement);
-    assert!(Address::of(&usage.certificate).unwrap_err().contains("key encipherment"));
+    assert!(Address::of(&usage.certificate, false).unwrap_err().contains("key encipherment"));
 }
 
 #[test]
 fn any_flipped_bit_of_a_part_for_ml_kem_is_refused() {
     let recipient = recipient(Kem::MlKem768, Usage::KeyEncipherment);
     let mut data = b"what was said".to_vec();
-    let addresses = [Address::of(&recipient.certificate).unwrap()];
+    let addresses = [Address::of(&recipient.certificate, false).unwrap()];
     let (head, mac) = seal(&addresses, &mut data, &SystemRandom).unwrap();
     let whole = [head, data, mac].concat();
     assert_eq!(open(&whole, &recipient).unwrap(), b"what was said");

@@ -77,7 +77,7 @@ pub(crate) fn assembled(
     mac: &[u8],
 ) -> Vec<u8> {
     let infos = recipients.iter().zip(keys);
-    let infos = infos.map(|(to, key)| Address::of(to).unwrap().wrap(key).unwrap());
+    let infos = infos.map(|(to, key)| Address::of(to, false).unwrap().wrap(key).unwrap());
     let head = part_head(infos.collect(), nonce, content.len());
     [head, content.to_vec(), element(OCTET_STRING, &[mac])].concat()
 }
@@ -138,7 +138,7 @@ pub(super) fn recipient() -> Recipient {
 fn any_flipped_bit_of_a_part_is_refused_without_the_manifest_too() {
     let recipient = recipient();
     let mut data = b"what was said".to_vec();
-    let addresses = [Address::of(&recipient.certificate).unwrap()];
+    let addresses = [Address::of(&recipient.certificate, false).unwrap()];
     let (head, mac) = seal(&addresses, &mut data, &SystemRandom).unwrap();
     let whole = [head, data, mac].concat();
     let open = |mut part: Vec<u8>| {

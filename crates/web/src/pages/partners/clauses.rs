@@ -60,6 +60,10 @@ pub(super) fn clauses(agreement: &Agreement) -> Vec<(&'static str, String)> {
         ("Incidents", terms.incidents.clone()),
         ("Encryption", terms.encryption.clone()),
         (
+            "Keys sent by",
+            terms.rsa_oaep.then(|| format!("{}; allowed for this partner", parcel::RSA_OAEP_WORDS)),
+        ),
+        (
             "Certificates (SHA-256)",
             terms.certificates.as_ref().map(|all| listed(all.iter().cloned().collect())),
         ),
