@@ -4,6 +4,8 @@
 
 #[path = "support/carrying.rs"]
 mod carrying;
+#[path = "support/reconciling.rs"]
+mod reconciling;
 #[path = "support/demo.rs"]
 mod stage;
 
@@ -174,34 +176,6 @@ async fn recall_and_destroy(ruiz: &Page, export: &str, pell: &Page, lakeside: &s
     ruiz.audit().await.unwrap();
 }
 
-/// The same at the command line, from the two files and what each agency knows of the other.
-fn reconcile_without_a_server(demo: &Demo, ours: &Path, theirs: &Path) {
-    let known = |of: &str, by: &str| {
-        let folder = format!("{by}/sharing/partners");
-        let text = std::fs::read_to_string(demo.file(&format!("{folder}/{of}.toml"))).unwrap();
-        let line = text.lines().find(|line| line.starts_with("ledger_key")).unwrap();
-        let key = demo.file(&format!("{of}.vkey"));
-        std::fs::write(&key, line.split('"').nth(1).unwrap()).unwrap();
-        (demo.file(&format!("{folder}/{of}-signing.pem")), key)
-    };
-    let (riverton, lakeside) = (known("riverton", "lakeside"), known("lakeside", "riverton"));
-    let report = demo.file("joint-audit.html");
-    let reconcile = |our_key: &Path| {
-        let mut command = std::process::Command::new(testkit::bailiwick().unwrap());
-        command.args(["audit", "reconcile"]).args([ours, theirs]);
-        command.arg("--our-signer").arg(&riverton.0).arg("--our-key").arg(our_key);
-        command.arg("--their-signer").arg(&lakeside.0).arg("--their-key").arg(&lakeside.1);
-        command.arg("--html").arg(&report).output().unwrap()
-    };
-    let done = reconcile(&riverton.1);
-    let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
-    assert!(said.contains("0 only ours, 0 only theirs"), "{said}");
-    assert!(std::fs::read_to_string(&report).unwrap().contains("The two ledgers agree"));
-    let wrong = reconcile(&lakeside.1);
-    assert_eq!(wrong.status.code(), Some(1), "another ledger's key");
-}
-
 /// Lakeside hands over its extract, and Riverton holds it against its own ledger.
 async fn audit_jointly(demo: &Demo, lindqvist: &Page, grant: &Page) {
     let (riverton, lakeside) = (demo.riverton.as_str(), demo.lakeside.as_str());
@@ -212,7 +186,7 @@ async fn audit_jointly(demo: &Demo, lindqvist: &Page, grant: &Page) {
     let theirs = grant.download("Download our extract").await.unwrap();
     lindqvist.goto(&format!("{riverton}/audit/joint")).await.unwrap();
     let ours = lindqvist.download("Download our extract").await.unwrap();
-    reconcile_without_a_server(demo, &ours, &theirs);
+    reconciling::without_a_server(demo, &ours, &theirs);
     lindqvist.choose("The partner's extract", &[theirs]).await.unwrap();
     lindqvist.click("Hold them against each other").await.unwrap();
     lindqvist.wait_for("The two ledgers agree").await.unwrap();

@@ -20,7 +20,7 @@ pub(crate) enum AuditCommand {
     #[command(
         after_help = "Example:\n  bailiwick audit reconcile riverton.extract lakeside.extract \\\n      \
                             --our-signer riverton.pem --our-key riverton.vkey \\\n      \
-                            --their-signer lakeside.pem --their-key lakeside.vkey --html report.html\n\n\
+                            --their-signer lakeside.pem --their-key lakeside.vkey --pdf report.pdf\n\n\
                             Exit codes: 0 the ledgers agree, 1 they do not, or an extract does not hold; 2 usage."
     )]
     Reconcile(Box<Reconcile>),
@@ -50,6 +50,9 @@ pub(crate) struct Reconcile {
     /// Write the report as JSON to this file.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Write the report as a document (PDF/A-3b with the JSON inside) to this file.
+    #[arg(long)]
+    pdf: Option<PathBuf>,
     /// Write the report as one HTML page to this file.
     #[arg(long)]
     html: Option<PathBuf>,
@@ -61,10 +64,14 @@ pub(crate) fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
     let theirs = side(&what.theirs, &what.their_signer, &what.their_key)?;
     let skew = SignedDuration::from_secs(i64::from(what.skew_seconds));
     let report = exchange::joint::reconcile(&ours, &theirs, skew);
+    let mut json = serde_json::to_vec_pretty(&report)?;
+    json.push(b'\n');
     if let Some(path) = &what.json {
-        let mut json = serde_json::to_vec_pretty(&report)?;
-        json.push(b'\n');
         write(path, &json)?;
+    }
+    if let Some(path) = &what.pdf {
+        let paper = exchange::joint::paper(&report, json);
+        write(path, &paper.context("could not make the document")?)?;
     }
     if let Some(path) = &what.html {
         write(path, exchange::joint::page(&report).as_bytes())?;

@@ -8,6 +8,7 @@
 
 mod extract;
 mod page;
+mod paper;
 mod reconcile;
 
 pub(crate) use extract::fuzz;
@@ -15,4 +16,13 @@ pub use extract::{
     EXTRACT_BYTES_MAX, EXTRACT_ENTRIES_MAX, EXTRACT_PROFILE, ExtractError, Fact, Side, read,
 };
 pub use page::page;
+pub use paper::paper;
 pub use reconcile::{Counts, Finding, Head, Line, REPORT_PROFILE, Report, reconcile};
+
+/// What came of it, in a sentence.
+fn verdict(report: &Report) -> &'static str {
+    match report.agrees() {
+        true => "The two ledgers agree in everything that the extracts cover.",
+        false => "The two ledgers do not agree in everything. What differs comes first.",
+    }
+}

@@ -15,10 +15,7 @@ pub fn page(report: &Report) -> String {
     let (ours, theirs) = (&report.ours, &report.theirs);
     let title = format!("Joint audit: {} and {}", ours.agency.name, theirs.agency.name);
     let title = escaped(&title);
-    let verdict = match report.agrees() {
-        true => "The two ledgers agree in everything that the extracts cover.",
-        false => "The two ledgers do not agree in everything. What differs comes first.",
-    };
+    let verdict = super::verdict(report);
     let counts = &report.counts;
     // Writing to a String does not fail.
     let done = write!(

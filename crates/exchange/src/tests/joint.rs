@@ -6,7 +6,7 @@ use ledger::note::VerifierKey;
 use parcel::Trust;
 
 use super::*;
-use crate::joint::{ExtractError, Finding, Report, Side, page, read, reconcile};
+use crate::joint::{ExtractError, Finding, Report, Side, page, paper, read, reconcile};
 
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
@@ -57,6 +57,9 @@ async fn two_honest_ledgers_agree_from_either_side() {
     let (ours, theirs) = sides(&world).await;
     let report = reconcile(&ours, &theirs, SKEW);
     assert!(report.agrees() && report.notes.is_empty(), "{report:?}");
+    let json = || serde_json::to_vec(&report).unwrap();
+    let document = paper(&report, json()).unwrap();
+    assert!(document.starts_with(b"%PDF") && document == paper(&report, json()).unwrap());
     // One delivery, one receipt, and the notices: accepted, recalled, destroyed.
     assert_eq!(report.counts.matched, 5, "{:?}", findings(&report));
     let other = reconcile(&theirs, &ours, SKEW);

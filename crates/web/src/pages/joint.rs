@@ -87,6 +87,7 @@ fn forms(agency: &Shared, signed_in: &SignedIn) -> Markup {
                     label class="usa-label" for="as" { "Give it as" }
                     select class="usa-select" id="as" name="as" {
                         option value="page" { "a page here" }
+                        option value="pdf" { "a document for both sides (PDF/A, JSON inside)" }
                         option value="html" { "an HTML file for both sides" }
                         option value="json" { "a JSON file" }
                     }
@@ -172,6 +173,13 @@ pub async fn reconcile(State(agency): State<Shared>, uploaded: Uploaded) -> Answ
     let reading = Reading { what: "joint audit", count, bytes };
     let (reading, receipt) = agency.gate.release(permit.hold(reading)).await?.into_parts();
     match field(&fields, "as") {
+        "pdf" => {
+            let work = move || exchange::joint::paper(&report, reading.bytes);
+            let paper = tokio::task::spawn_blocking(work).await;
+            let paper = paper.map_err(|error| Problem::internal(&error))?;
+            let paper = paper.map_err(|error| Problem::internal(&error))?;
+            Ok(file("joint-audit.pdf", "application/pdf", paper))
+        }
         "json" => Ok(file("joint-audit.json", "application/json", reading.bytes)),
         "html" => {
             let page = exchange::joint::page(&report).into_bytes();
