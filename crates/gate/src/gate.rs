@@ -15,6 +15,8 @@ use crate::record::{Header, decided};
 
 /// How long a permit can be used, in seconds.
 pub const PERMIT_SECONDS_MAX: i64 = 120;
+/// The same for a [`Plan::Stream`]: all of a document is read before its record can be written.
+pub const STREAM_PERMIT_SECONDS_MAX: i64 = 4 * 3_600;
 
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -97,7 +99,8 @@ impl Gate {
         // A write is done: that it came late or large must not hide that it happened.
         if data.written().is_none() {
             if permit.is_expired() {
-                let reason = format!("the permit was older than {PERMIT_SECONDS_MAX} seconds");
+                let most = seconds_max(permit.plan());
+                let reason = format!("the permit was older than {most} seconds");
                 let receipt = self.close(&trail, decided, &reason).await?;
                 return Err(GateError::Expired { entry: receipt.entry });
             }
@@ -171,8 +174,8 @@ impl Gate {
 
     fn trail(&self, header: Header, entry: Decided, of: (Action, &Plan)) -> Trail {
         let now = (self.clock)();
-        let expires =
-            now.saturating_add(SignedDuration::from_secs(PERMIT_SECONDS_MAX)).unwrap_or(now);
+        let life = SignedDuration::from_secs(seconds_max(of.1));
+        let expires = now.saturating_add(life).unwrap_or(now);
         Trail::new(self.ledger.clone(), header, entry, expires, Arc::clone(&self.clock), of)
     }
 
@@ -283,10 +286,15 @@ fn overlaps(question: &Question, plan: &Plan) -> bool {
     };
     let fetches = match plan {
         Plan::Query(plan) => plan.mode == Mode::Read,
-        Plan::Evidence(_) | Plan::Audit(_) => true,
+        Plan::Evidence(_) | Plan::Stream(_) | Plan::Audit(_) => true,
         Plan::Export(_) | Plan::Parcel(_) | Plan::None => false,
     };
     reads && fetches
+}
+
+/// How long a permit for a plan lives.
+fn seconds_max(plan: &Plan) -> i64 {
+    if matches!(plan, Plan::Stream(_)) { STREAM_PERMIT_SECONDS_MAX } else { PERMIT_SECONDS_MAX }
 }
 
 /// Why a print must not leave, if so.

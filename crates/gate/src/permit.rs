@@ -47,6 +47,7 @@ impl End {
         match plan {
             Plan::Query(_)
             | Plan::Evidence(_)
+            | Plan::Stream(_)
             | Plan::Audit(_)
             | Plan::Export(_)
             | Plan::Parcel(_) => (),

@@ -28,6 +28,8 @@ pub enum Plan {
     Query(QueryPlan),
     /// One document, or a part of it, of an evidence store.
     Evidence(EvidencePlan),
+    /// One whole document of an evidence store, read piece by piece: once for the record, and again when it leaves.
+    Stream(EvidencePlan),
     /// A reading of the ledger, in words.
     Audit(String),
     /// An export, in words that name it.
@@ -136,8 +138,9 @@ impl Plan {
                 out.text("query");
                 plan.digest_into(&mut out);
             }
-            Self::Evidence(plan) => {
-                out.text("evidence");
+            Self::Evidence(plan) | Self::Stream(plan) => {
+                let whole = matches!(self, Self::Stream(_));
+                out.text(if whole { "stream" } else { "evidence" });
                 out.text(&plan.store);
                 out.text(&plan.key);
                 match plan.range {
@@ -171,7 +174,7 @@ impl Plan {
     pub fn source(&self) -> Option<&str> {
         match self {
             Self::Query(plan) => Some(&plan.source),
-            Self::Evidence(plan) => Some(&plan.store),
+            Self::Evidence(plan) | Self::Stream(plan) => Some(&plan.store),
             Self::Audit(_) | Self::Export(_) | Self::Parcel(_) | Self::None => None,
         }
     }
@@ -180,7 +183,7 @@ impl Plan {
     pub fn limits(&self) -> Option<&Limits> {
         match self {
             Self::Query(plan) => Some(&plan.limits),
-            Self::Evidence(plan) => Some(&plan.limits),
+            Self::Evidence(plan) | Self::Stream(plan) => Some(&plan.limits),
             Self::Audit(_) | Self::Export(_) | Self::Parcel(_) | Self::None => None,
         }
     }

@@ -104,6 +104,9 @@ pub mod format {
     pub use crate::segment::SegmentHead;
 }
 
+/// SHA-256 of what comes in pieces, for the same rooms.
+pub use keys::digest::Sha256 as Hasher;
+
 /// SHA-256, for rooms that record digests and have no other use for cryptography.
 pub fn digest(data: &[u8]) -> [u8; 32] {
     keys::digest::sha256(data)

@@ -3,10 +3,12 @@
 //! Invariant: a key never leads out of the folder, by its own words or by a link in the folder. A
 //! document's name and media type come from its key, made harmless; its content is not looked at.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gate::{Document, EvidencePlan};
+use gate::{Document, EvidencePlan, Stream};
 use object_store::local::LocalFileSystem;
 use object_store::{GetOptions, GetRange, ObjectStore};
 
@@ -51,6 +53,30 @@ impl Evidence {
             Ok(document) => document,
             Err(_) => Err(Fault::TimedOut { after }),
         }
+    }
+
+    /// All of a document, of which nothing stays in memory. It takes as long as the disk does: whoever waits may go away,
+    /// and reading ends with the next piece.
+    pub(crate) async fn stream(&self, plan: &EvidencePlan) -> Result<Stream, Fault> {
+        if plan.range.is_some() {
+            return Err(Fault::Misdirected { expected: "a whole document" });
+        }
+        self.path(&plan.key).await?;
+        let (path, max) = (self.folder.join(&plan.key), plan.limits.bytes_max);
+        let again = path.clone();
+        // Dropped with the future, which tells the thread that nobody waits.
+        let waited_for = Arc::new(());
+        let watched = Arc::downgrade(&waited_for);
+        let read =
+            tokio::task::spawn_blocking(move || print(&path, max, &|| watched.strong_count() > 0));
+        let stopped =
+            |_| Fault::Shape { problem: "reading the document was broken off".to_owned() };
+        let print = read.await.map_err(stopped)??;
+        drop(waited_for);
+        let again: gate::Again =
+            Box::new(move || Ok(Box::new(File::open(again)?) as Box<dyn Read + Send>));
+        let (name, kind) = (safe_name(&plan.key), media_type(&plan.key));
+        Ok(Stream::new(&plan.key, name, kind, print, again))
     }
 
     async fn read(&self, plan: &EvidencePlan) -> Result<Document, Fault> {
@@ -102,6 +128,24 @@ impl Evidence {
             return Err(Fault::BadKey);
         }
         object_store::path::Path::parse(key).map_err(|_| Fault::BadKey)
+    }
+}
+
+/// Length and SHA-256 of a file, while somebody waits for it.
+fn print(path: &Path, max: u64, waited_for: &dyn Fn() -> bool) -> Result<(u64, [u8; 32]), Fault> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => Fault::NoDocument,
+        _ => Fault::File { doing: "read a document", path: path.to_owned(), source },
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let fits = |read| length <= max && read <= max;
+    let go_on = |read| fits(read) && waited_for();
+    let broken_off = || Fault::Shape { problem: "reading the document was broken off".to_owned() };
+    match Stream::measure(&mut file, &go_on).map_err(failed)? {
+        Some((read, digest)) if fits(read) => Ok((read, digest)),
+        None if !waited_for() => Err(broken_off()),
+        Some(_) | None => Err(Fault::TooManyBytes { max }),
     }
 }
 

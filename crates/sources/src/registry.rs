@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gate::{Document, Held, Mode, Outcome, Permit, Plan, QueryPlan, Rows, Total, Value};
+use gate::{
+    Document, EvidencePlan, Held, Mode, Outcome, Permit, Plan, QueryPlan, Rows, Stream, Total,
+    Value,
+};
 use wire::Egress;
 
 use crate::error::{Fault, SourceError};
@@ -107,6 +110,17 @@ impl Sources {
         }
     }
 
+    /// Reads all of a permitted document for its record. What is held gives its bytes once more when it was released.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub async fn stream(&self, permit: Permit) -> Result<Held<Stream>, SourceError> {
+        match self.whole(&permit).await {
+            Ok(stream) => Ok(permit.hold(stream)),
+            Err(fault) => Err(failed(&permit, fault)),
+        }
+    }
+
     fn source(&self, id: &str) -> Result<&Source, Fault> {
         self.sources.get(id).ok_or_else(|| Fault::Unknown { source_id: id.to_owned() })
     }
@@ -140,8 +154,22 @@ impl Sources {
         let Plan::Evidence(plan) = permit.plan() else {
             return Err(Fault::Misdirected { expected: "a document" });
         };
+        self.evidence(plan)?.document(plan).await
+    }
+
+    async fn whole(&self, permit: &Permit) -> Result<Stream, Fault> {
+        if permit.is_expired() {
+            return Err(Fault::Expired);
+        }
+        let Plan::Stream(plan) = permit.plan() else {
+            return Err(Fault::Misdirected { expected: "a whole document" });
+        };
+        self.evidence(plan)?.stream(plan).await
+    }
+
+    fn evidence(&self, plan: &EvidencePlan) -> Result<&Evidence, Fault> {
         match &self.source(&plan.store)?.connector {
-            Connector::Evidence(evidence) => evidence.document(plan).await,
+            Connector::Evidence(evidence) => Ok(evidence),
             Connector::Sqlite(_) | Connector::Postgres(_) => {
                 Err(Fault::Misdirected { expected: "for this database" })
             }
@@ -176,6 +204,7 @@ fn query(permit: &Permit, mode: Mode) -> Result<&QueryPlan, Fault> {
         Plan::Query(plan) if plan.mode == mode => Ok(plan),
         Plan::Query(_)
         | Plan::Evidence(_)
+        | Plan::Stream(_)
         | Plan::Audit(_)
         | Plan::Export(_)
         | Plan::Parcel(_)

@@ -53,6 +53,17 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// The whole document, however large, piece by piece: for a parcel. Other plans stay as they are.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        if let Plan::Evidence(mut plan) = self.plan {
+            plan.range = None;
+            plan.limits.bytes_max = u64::MAX;
+            self.plan = Plan::Stream(plan);
+        }
+        self
+    }
+
     /// The question for the gate, with the plan beside it.
     #[must_use]
     pub fn ask(self, context: &Context<'_>) -> (Question, Plan) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use exchange::Caller;
-use gate::{Document, Held, Outcome, Permit, Released, Rows};
+use gate::{Document, Held, Outcome, Permit, Released, Rows, Stream};
 use jiff::tz::TimeZone;
 use policy::Actor;
 use sources::{Fault, SourceError};
@@ -63,6 +63,20 @@ impl Agency {
     ) -> Result<Released<Document>, Problem> {
         let permit = self.permit(caller, planned).await?;
         let held = self.kept(self.sources.document(permit).await).await?;
+        Ok(self.gate.release(held).await?)
+    }
+
+    /// A whole document that does not stay in memory.
+    ///
+    /// # Errors
+    /// As [`Agency::run_read`].
+    pub async fn run_stream(
+        &self,
+        caller: &Caller,
+        planned: Planned,
+    ) -> Result<Released<Stream>, Problem> {
+        let permit = self.permit(caller, planned.whole()).await?;
+        let held = self.kept(self.sources.stream(permit).await).await?;
         Ok(self.gate.release(held).await?)
     }
 

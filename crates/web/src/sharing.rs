@@ -296,7 +296,7 @@ impl Agency {
                 let planned = tool
                     .plan_evidence(&part, &handle, None, &context)
                     .map_err(|error| words(&error))?;
-                self.fetch_document(caller, planned).await?
+                return self.fetch_document(caller, planned, export, item).await;
             }
         };
         Ok(SealItem {
@@ -324,14 +324,25 @@ impl Agency {
         Ok((write(rows, receipt.entry)?, receipt.entry))
     }
 
+    /// A document, of which nothing stays in memory: a film may be larger than that.
     async fn fetch_document(
         &self,
         caller: &Caller,
         planned: Planned,
-    ) -> Result<(Vec<u8>, ledger::EntryNumber), String> {
-        let released = self.run_document(caller, planned).await.map_err(|problem| problem.words)?;
-        let (document, receipt) = released.into_parts();
-        Ok((document.bytes, receipt.entry))
+        export: &Export,
+        item: &Item,
+    ) -> Result<SealItem, String> {
+        let released = self.run_stream(caller, planned).await.map_err(|problem| problem.words)?;
+        let (stream, receipt) = released.into_parts();
+        Ok(SealItem {
+            path: item.path.clone(),
+            media_type: item.media_type.clone(),
+            modified: export.requested_at,
+            length: stream.length(),
+            open: stream.read(),
+            released: receipt.entry,
+            received: None,
+        })
     }
 }
 

@@ -1,11 +1,12 @@
-//! An export that was approved is sealed only while everybody who stands behind it may still sign in.
+//! An export that was approved is sealed only while everybody who stands behind it may still sign in, however large it is.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use demo::story::Seat;
 use demo::story::client::Page;
 
-use crate::stage::{Stage, step_up};
+use crate::stage::{Stage, root, step_up};
 
 /// Longest wait for what the agency does by itself.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -92,5 +93,43 @@ async fn an_export_of_somebody_who_was_put_out_is_not_sealed() {
     wait_for(&mut okafor, &export, |page| page.says("has lost a job function")).await;
     change(&mut voss, "Elena Ruiz", "functions", &["detective"]).await;
     wait_for(&mut okafor, &export, |page| status(page) == "acknowledged").await;
+    stage.world.stop().await;
+}
+
+/// The first film in a folder, or below it.
+fn film_below(folder: &Path) -> Option<PathBuf> {
+    let found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> = found.collect();
+    found.sort();
+    found.into_iter().find_map(|path| match path.is_dir() {
+        true => film_below(&path),
+        false => path.extension().is_some_and(|end| end == "mp4").then_some(path),
+    })
+}
+
+/// Larger than what a page gives in one piece, and than what a tool may give.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_that_no_page_could_give_at_once_is_sealed_and_arrives() {
+    let stage = Stage::start("").await;
+    let film = film_below(&root(&stage.folder).join("riverton/sources/evidence")).unwrap();
+    let bytes: Vec<u8> = (0..66_u32 << 20).map(|n| (n % 251) as u8).collect();
+    std::fs::write(&film, &bytes).unwrap();
+    let mut ruiz = stage.seat("det.ruiz").await;
+    let export = ask(&mut ruiz).await;
+    let mut okafor = stage.seat("sgt.okafor").await;
+    let page = step_up(&mut okafor, &export).await;
+    let form = page.form(&format!("{export}/approve")).unwrap();
+    assert_eq!(okafor.browser.submit(&page, &form).await.unwrap().status, 200);
+    wait_for(&mut okafor, &export, |page| status(page) == "acknowledged").await;
+    let digest = hex::encode(ledger::digest(&bytes));
+    let recorded = stage.events(&["released"]).into_iter().any(|event| {
+        matches!(event, ledger::Event::Released { bytes: length, digest: known, .. }
+            if length == bytes.len() as u64 && known == digest)
+    });
+    assert!(recorded, "the release of the film, with its digest");
+    let mut pell = stage.at_lakeside("inv.pell").await;
+    let page = pell.open("/incoming").await.unwrap();
+    let page = pell.browser.follow(&page, "No. 1 from NB0010100").await.unwrap();
+    assert!(page.says("How it was verified"), "{}", page.text());
     stage.world.stop().await;
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gate::{
-    Document, EvidencePlan, Gate, Limits, Mode, Permit, Plan, QueryPlan, Rows, SubjectColumn,
-    Value, View,
+    Document, EvidencePlan, Gate, Limits, Mode, Permit, Plan, QueryPlan, Rows, Stream,
+    SubjectColumn, Value, View,
 };
 use jiff::Timestamp;
 use policy::{Action, Actor, Assurance, Policy, Question, Resource, ResourceKind, Why};
@@ -37,7 +37,7 @@ impl Harness {
     pub(crate) async fn permit(&self, plan: Plan) -> Permit {
         let action = match &plan {
             Plan::Query(query) if query.mode == Mode::Write => Action::WriteRecord,
-            Plan::Evidence(_) => Action::ReadEvidence,
+            Plan::Evidence(_) | Plan::Stream(_) => Action::ReadEvidence,
             _ => Action::RunQuery,
         };
         let question = question(action, plan.source().unwrap_or_default());
@@ -59,6 +59,13 @@ impl Harness {
     pub(crate) async fn document(&self, plan: EvidencePlan) -> Result<Document, Fault> {
         let permit = self.permit(Plan::Evidence(plan)).await;
         let held = self.sources.document(permit).await.map_err(|error| error.fault)?;
+        Ok(self.gate.release(held).await.unwrap().into_parts().0)
+    }
+
+    /// A whole document, as it is sealed: recorded first, then read again.
+    pub(crate) async fn stream(&self, plan: EvidencePlan) -> Result<Stream, Fault> {
+        let permit = self.permit(Plan::Stream(plan)).await;
+        let held = self.sources.stream(permit).await.map_err(|error| error.fault)?;
         Ok(self.gate.release(held).await.unwrap().into_parts().0)
     }
 }

@@ -1,5 +1,6 @@
 //! A real folder of documents.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use crate::common::Harness;
@@ -96,4 +97,69 @@ async fn no_key_leads_out_of_the_store() {
     }
     let missing = world.harness.document(plan("24-000113/none.pdf", None)).await;
     assert!(matches!(missing, Err(Fault::NoDocument)));
+}
+
+/// A film of a few MiB, as it goes into a parcel.
+#[tokio::test]
+async fn a_whole_document_is_recorded_first_and_is_then_those_very_bytes() {
+    let world = world();
+    let path = world.folder.path().join("store/24-000113/film.mp4");
+    let film: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    std::fs::write(&path, &film).unwrap();
+    let wanted = |key: &str| EvidencePlan {
+        limits: Limits { bytes_max: u64::MAX, ..plan(key, None).limits },
+        ..plan(key, None)
+    };
+    let read = |stream: gate::Stream| {
+        let mut out = Vec::new();
+        let done = stream.read()().and_then(|mut bytes| bytes.read_to_end(&mut out));
+        (out, done.is_ok())
+    };
+    let stream = world.harness.stream(wanted("24-000113/film.mp4")).await.unwrap();
+    assert_eq!((stream.length(), stream.digest()), (3_000_000, ledger::digest(&film)));
+    assert_eq!((stream.name.as_str(), stream.media_type.as_str()), ("film.mp4", "video/mp4"));
+    assert_eq!(world.harness.last_kind(), "released");
+    assert!(read(stream) == (film.clone(), true));
+    let empty = world.harness.stream(wanted("24-000113/empty.txt")).await.unwrap();
+    assert_eq!(read(empty), (Vec::new(), true));
+
+    // Changed, cut or gone after it was recorded.
+    type Spoil = fn(&std::path::Path);
+    let spoils: [Spoil; 4] = [
+        |path| std::fs::write(path, vec![1; 3_000_000]).unwrap(),
+        |path| std::fs::write(path, b"").unwrap(),
+        |path| std::fs::remove_file(path).unwrap(),
+        |path| {
+            std::fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
+        },
+    ];
+    for spoil in spoils {
+        std::fs::remove_file(&path).ok();
+        std::fs::write(&path, &film).unwrap();
+        let stream = world.harness.stream(wanted("24-000113/film.mp4")).await.unwrap();
+        spoil(&path);
+        let (out, whole) = read(stream);
+        assert!(!whole && out.len() < film.len());
+    }
+    std::fs::remove_file(&path).unwrap();
+
+    // What can't be had whole, and what is no plan for it.
+    let fault = world.harness.stream(wanted("none.mp4")).await.unwrap_err();
+    assert!(matches!(fault, Fault::NoDocument), "{fault}");
+    for key in ["24-000113/link.txt", "up/secret.txt", "../secret.txt"] {
+        let fault = world.harness.stream(wanted(key)).await.unwrap_err();
+        assert!(matches!(fault, Fault::BadKey), "{key}: {fault}");
+    }
+    let small = plan("24-000113/statement.pdf", None);
+    let small = EvidencePlan { limits: Limits { bytes_max: 9, ..small.limits }, ..small };
+    let fault = world.harness.stream(small).await.unwrap_err();
+    assert!(matches!(fault, Fault::TooManyBytes { max: 9 }), "{fault}");
+    let part = plan("24-000113/statement.pdf", Some((0, 4)));
+    let fault = world.harness.stream(part).await.unwrap_err();
+    assert!(matches!(fault, Fault::Misdirected { .. }), "{fault}");
+    let permit =
+        world.harness.permit(gate::Plan::Evidence(plan("24-000113/empty.txt", None))).await;
+    let refused = world.harness.sources.stream(permit).await.map(drop).unwrap_err();
+    assert!(matches!(refused.fault, Fault::Misdirected { .. }));
 }
