@@ -34,8 +34,8 @@ lint: ## formatting, clippy without warnings, licences and banned crates
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked --log-level error check bans licenses sources; \
 	else echo 'cargo-deny is not installed (make setup-lint): the ban test of xtask stands alone'; fi
 
-bench: ## gateway, ledger, decisions and start beside the limits of this machine (release): make bench PARTS=ledger
-	@./.ci/setup $(TARGET)
+bench: ## gateway, ledger, parcels, exchange and more beside their peers (release; 45 GB of disk): make bench PARTS=ledger
+	@./.ci/setup $(TARGET) bench
 	$(CARGO) build --locked --release -p bailiwick -p bench
 	@$(TARGET)/release/bench --out $(TARGET)/bench $(PARTS)
 

@@ -19,6 +19,7 @@ mod load;
 mod parcel;
 mod report;
 mod start;
+mod transfer;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -78,6 +79,21 @@ pub(crate) struct Arguments {
     /// Small files that are sealed.
     #[arg(long, default_value_t = 100_000)]
     parcel_files: usize,
+    /// MiB of the film that goes from one agency to the other.
+    #[arg(long, default_value_t = 20_480)]
+    transfer_mib: u64,
+    /// Small files that go with it.
+    #[arg(long, default_value_t = 99_999)]
+    transfer_files: usize,
+    /// MiB of a part of that parcel.
+    #[arg(long, default_value_t = 64)]
+    transfer_part_mib: u64,
+    /// Be one of the two agencies, in the folder given by `--out`: `riverton` sends, `lakeside` receives.
+    #[arg(long, hide = true)]
+    transfer_side: Option<String>,
+    /// Where the sender finds the receiver.
+    #[arg(long, hide = true, default_value_t = 0)]
+    transfer_port: u16,
     /// Serve the floor alone from this database, print the address, and stay.
     #[arg(long, hide = true)]
     serve_floor: Option<PathBuf>,
@@ -99,11 +115,17 @@ enum Part {
     Identity,
     /// Sealing, verifying and opening parcels, beside age, openssl, gpg, 7z, tar and bagit.py.
     Parcel,
+    /// Parcels that cross from one agency to another over a line that is cut, beside sftp and cp. Twice the film's size of disk.
+    Exchange,
 }
 
 impl Arguments {
     fn wants(&self, part: Part) -> bool {
         self.parts.is_empty() || self.parts.contains(&part)
+    }
+
+    fn load(&self) -> transfer::Load {
+        transfer::Load { mib: self.transfer_mib, files: self.transfer_files }
     }
 
     fn program(&self) -> anyhow::Result<PathBuf> {
@@ -135,6 +157,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         return floor::serve(listener, database).await;
     }
     std::fs::create_dir_all(&arguments.out).context("making the folder for figures")?;
+    if let Some(side) = &arguments.transfer_side {
+        return one_side(&arguments, side).await;
+    }
     let mut report = Report::new(limits::measure(&arguments.out)?);
     if arguments.wants(Part::Decisions) {
         report.decisions = decisions::measure()?;
@@ -156,6 +181,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         report.parcel =
             Some(parcel::measure(&arguments.out, &arguments.program()?, what, &report.limits)?);
     }
+    if arguments.wants(Part::Exchange) {
+        let part = arguments.transfer_part_mib;
+        let figures = transfer::measure(&arguments.out, arguments.load(), part).await?;
+        report.exchange = Some(figures);
+    }
     if arguments.wants(Part::Gateway) || arguments.wants(Part::Start) {
         measure_servers(&arguments, &mut report).await?;
     }
@@ -164,6 +194,20 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     report::keep(&report, &arguments.out, "bench")?;
     say(&report.markdown())
+}
+
+/// One of the two agencies between which a parcel crosses.
+async fn one_side(arguments: &Arguments, side: &str) -> anyhow::Result<()> {
+    let seat = transfer::Seat {
+        folder: arguments.out.clone(),
+        part_mib: arguments.transfer_part_mib,
+        partner_port: arguments.transfer_port,
+    };
+    match side {
+        "riverton" => transfer::send(&seat, arguments.load()).await,
+        "lakeside" => transfer::receive(&seat).await,
+        other => anyhow::bail!("`{other}` is neither riverton nor lakeside"),
+    }
 }
 
 /// The gateway first: it makes the records that the other part copies.

@@ -26,6 +26,7 @@ pub(crate) struct Report {
     pub(crate) ledger: Option<Figures>,
     pub(crate) identity: Option<crate::identity::Figures>,
     pub(crate) parcel: Option<crate::parcel::Figures>,
+    pub(crate) exchange: Option<crate::transfer::Figures>,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,6 +121,7 @@ impl Report {
             ledger: None,
             identity: None,
             parcel: None,
+            exchange: None,
         }
     }
 
@@ -181,6 +183,9 @@ impl Report {
         }
         if let Some(parcel) = &self.parcel {
             parcel.write(out)?;
+        }
+        if let Some(exchange) = &self.exchange {
+            exchange.write(out)?;
         }
         Ok(())
     }

@@ -71,6 +71,14 @@ impl Process {
         self.end(wait_max).await
     }
 
+    /// Ends it where it is (SIGKILL) and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it can't be ended.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("ending a process")
+    }
+
     /// Waits until it has ended.
     ///
     /// # Errors
