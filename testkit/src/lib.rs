@@ -13,6 +13,7 @@ mod s3;
 mod saml;
 mod sshd;
 mod witness;
+mod zipped;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ pub use s3::S3;
 pub use saml::SamlIdp;
 pub use sshd::Sshd;
 pub use witness::TlogWitness;
+pub use zipped::zip_of;
 
 /// The root of the checkout.
 pub fn root() -> PathBuf {

@@ -115,6 +115,8 @@ async fn approve(page: &Page, base: &str, export: &str) {
 }
 
 async fn open_the_parcel(page: &Page, base: &str) {
+    page.goto(&format!("{base}/take-in")).await.unwrap();
+    page.audit().await.unwrap();
     page.goto(&format!("{base}/incoming")).await.unwrap();
     page.audit().await.unwrap();
     page.follow("No. ").await.unwrap();

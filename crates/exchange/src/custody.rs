@@ -70,9 +70,9 @@ impl Exchange {
         row: &IncomingRow,
         moved: &Moved,
     ) -> Result<Vec<CustodyEvent>, ExchangeError> {
-        let partner = self.partner(&row.partner)?;
+        let signing = self.signing_of(row)?;
         let now = row.details.received_at.unwrap_or_else(|| self.now());
-        let trust = Trust { senders: vec![partner.signing.clone()], now };
+        let trust = Trust { senders: vec![signing], now };
         let (folder, this) = (self.0.store.incoming(row.exchange), self.clone());
         let work = move || {
             let parcel = Parcel::enter(&folder, &trust)?;

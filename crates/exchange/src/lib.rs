@@ -19,6 +19,7 @@ mod agreements;
 mod aloud;
 mod bandwidth;
 mod book;
+mod bringing;
 mod custody;
 mod delivery;
 mod depots;
@@ -83,6 +84,7 @@ pub use book::{
     Problem, Redistribution, Rule, Signatory, SignedDocument, Sort, Stricter, Terms,
     check_agreement, is_delivery_name,
 };
+pub use bringing::Brought;
 pub use custody::ReceivedFrom;
 pub use depots::{
     Depot, DepotError, Laying, Load, LoadFile, Medium, MediumForm, PUSH, Portal, Route, Sftp,
@@ -133,6 +135,8 @@ pub struct Settings {
     pub scanner: Option<Scanner>,
     /// Whether the platform destroys parcels whose time is over; otherwise a person does.
     pub destroy_when_due: bool,
+    /// What all that others brought may take in the store.
+    pub brought_bytes_max: u64,
 }
 
 impl Settings {
@@ -154,6 +158,7 @@ impl Settings {
             },
             scanner: None,
             destroy_when_due: false,
+            brought_bytes_max: 64 << 30,
         }
     }
 }

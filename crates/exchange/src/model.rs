@@ -311,6 +311,9 @@ pub struct Inside {
     /// How its key was sent, where that was by no approved service of the module: the mark of the parcel.
     #[serde(default)]
     pub key_transport: Option<String>,
+    /// What a person should see before it is accepted, where others brought it.
+    #[serde(default)]
+    pub remarks: Vec<String>,
 }
 
 /// What the sealed column of an incoming parcel holds.
@@ -352,6 +355,8 @@ pub struct Incoming {
     /// The sender's ORI.
     pub partner: String,
     pub sender_name: String,
+    /// Whether a person took it in here from somebody who signed nothing; then `partner` is ourselves.
+    pub brought: bool,
     /// Its number among all that this partner ever sent to us.
     pub number: u64,
     /// SHA-256 of the outer tag manifest, hex.
@@ -383,6 +388,8 @@ impl Incoming {
             parcel: row.parcel,
             partner: row.partner,
             sender_name: details.sender_name,
+            // A partner's offer always names one.
+            brought: details.agreement.is_empty(),
             number: row.number,
             digest: hex::encode(row.digest),
             parts: details.parts,

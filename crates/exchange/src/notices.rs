@@ -71,6 +71,10 @@ impl Exchange {
         row: &mut IncomingRow,
         draft: Draft,
     ) -> Result<(), ExchangeError> {
+        // What others brought has nobody who waits for a notice.
+        if self.is_brought(row) {
+            return self.store_incoming(row).await;
+        }
         row.updated_at = draft.at;
         let about = About {
             exchange: row.exchange,

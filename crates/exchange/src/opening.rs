@@ -149,10 +149,10 @@ impl Exchange {
         file: &ReceivedFile,
         range: (u64, u64),
     ) -> Result<Document, ExchangeError> {
-        let partner = self.partner(&row.partner)?;
+        let signing = self.signing_of(row)?;
         // The sender's certificate had to be valid when the parcel came, not for ever after.
         let now = row.details.received_at.unwrap_or_else(|| self.now());
-        let trust = Trust { senders: vec![partner.signing.clone()], now };
+        let trust = Trust { senders: vec![signing], now };
         let folder = self.0.store.incoming(row.exchange);
         let (this, path) = (self.clone(), file.path.clone());
         let work =

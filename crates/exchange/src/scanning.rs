@@ -208,10 +208,10 @@ impl Exchange {
         if !is_here(&row) || row.details.scan.is_some() {
             return Ok(());
         }
-        let partner = self.partner(&row.partner)?;
+        let signing = self.signing_of(&row)?;
         // The sender's certificate had to be valid when the parcel came.
         let now = row.details.received_at.unwrap_or_else(|| self.now());
-        let trust = Trust { senders: vec![partner.signing.clone()], now };
+        let trust = Trust { senders: vec![signing], now };
         let folder = self.0.store.incoming(exchange);
         let stopped = Arc::new(AtomicBool::new(false));
         let _stop = StopOnDrop(Arc::clone(&stopped));

@@ -98,7 +98,8 @@ impl Store {
         self.root.join("incoming").join(exchange.to_string())
     }
 
-    fn draft(&self) -> PathBuf {
+    /// A place that nobody looks at, and that is cleared at the next start.
+    pub(crate) fn draft(&self) -> PathBuf {
         let number = self.drafts.fetch_add(1, Ordering::Relaxed);
         self.root.join("drafts").join(number.to_string())
     }

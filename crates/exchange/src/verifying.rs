@@ -123,6 +123,7 @@ impl Exchange {
                 files,
                 proved,
                 key_transport: verified.rsa_oaep.then(|| parcel::RSA_OAEP_WORDS.to_owned()),
+                remarks: Vec::new(),
             };
             Verdict::Holds(Box::new((verified, inside)))
         };

@@ -15,7 +15,7 @@ pub use crate::classes::{Retention, Severity, Unlaid, Verdict};
 use crate::envelope::Bucket;
 pub use crate::kinds::{KINDS, Kind};
 use crate::notices::{NoticeAnchored, NoticeIssued};
-use crate::quarantine::{FileReleased, FileScanned, ParcelScanned};
+use crate::quarantine::{FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 use crate::retention::{HoldScope, Statement};
 
 /// Something that was done, asked for or refused. Who, where and why stand beside it in [`crate::Record`].
@@ -368,6 +368,8 @@ pub enum Event {
         partner: String,
         reason: String,
     },
+    /// A person took in files that others brought, who signed nothing.
+    FilesTakenIn(FilesTakenIn),
     /// What the malware scanner said of one file of a partner's parcel that it did not call clean.
     FileScanned(FileScanned),
     /// The malware scanner was asked about every file of a partner's parcel.

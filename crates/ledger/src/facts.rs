@@ -4,7 +4,7 @@
 
 use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid};
 use crate::notices::{NoticeAnchored, NoticeIssued};
-use crate::quarantine::{FileReleased, FileScanned, ParcelScanned};
+use crate::quarantine::{FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 
 /// The names that an event carries, where it carries them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,6 +69,12 @@ impl Event {
                     ..none
                 }
             }
+            Self::FilesTakenIn(FilesTakenIn { exchange, parcel, digest, .. }) => Facts {
+                exchange: Some(exchange),
+                parcel: Some(parcel),
+                digest: Some(digest),
+                ..none
+            },
             Self::ParcelSealed { parcel, digest, .. }
             | Self::ParcelDownloaded { parcel, digest, .. } => {
                 Facts { parcel: Some(parcel), digest: Some(digest), ..none }

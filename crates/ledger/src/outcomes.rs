@@ -79,6 +79,7 @@ impl Event {
             | Self::ParcelAccepted { .. }
             | Self::ParcelDestroyed { .. }
             | Self::ParcelKept { .. }
+            | Self::FilesTakenIn { .. }
             | Self::FileScanned { .. }
             | Self::ParcelScanned { .. }
             | Self::FileReleased { .. }

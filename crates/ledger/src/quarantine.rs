@@ -2,6 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What others brought: `from` is who, in the words of whoever took it in; `digest` is the sealed parcel's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesTakenIn {
+    pub exchange: String,
+    pub parcel: String,
+    pub from: String,
+    pub files: u64,
+    pub digest: String,
+}
+
 /// One file that was not called clean: `outcome` is `infected` or `not-fully-scanned`, `what` says it in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileScanned {

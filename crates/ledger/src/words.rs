@@ -5,7 +5,7 @@
 use crate::agreed::{AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled};
 use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid, Verdict};
 use crate::notices::{NoticeAnchored, NoticeIssued};
-use crate::quarantine::{FileReleased, FileScanned, ParcelScanned};
+use crate::quarantine::{FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 
 impl Event {
     /// What happened, in one plain sentence with no name in front; a page puts the person there.
@@ -252,6 +252,9 @@ impl Event {
             Self::ParcelKept { exchange, parcel, partner, reason } => format!(
                 "kept parcel {parcel} of exchange {exchange}, which {partner} recalled: {reason}"
             ),
+            Self::FilesTakenIn(FilesTakenIn { parcel, from, files, .. }) => {
+                format!("took in {files} files from {from} as parcel {parcel}")
+            }
             Self::FileScanned(FileScanned { parcel, partner, path, what, .. }) => {
                 format!("had {path} in parcel {parcel} from {partner} scanned: {what}")
             }

@@ -96,6 +96,19 @@ impl Found {
         Self::of(tree, folder)
     }
 
+    /// A ZIP file in memory, as [`Self::enter`].
+    ///
+    /// # Errors
+    /// As [`Self::enter`].
+    pub fn in_memory(zip: Vec<u8>) -> Result<Self, Refused> {
+        Self::of(Arc::new(ForeignZip::read(Box::new(zip))?), None)
+    }
+
+    /// What its files say that they hold, together. Reading holds each to it.
+    pub fn bytes(&self) -> u64 {
+        self.tree.files().values().fold(0, |sum, length| sum.saturating_add(*length))
+    }
+
     fn of(tree: Arc<dyn Tree>, folder: Option<PathBuf>) -> Result<Self, Refused> {
         let files = tree.files();
         if files.is_empty() {

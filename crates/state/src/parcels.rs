@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ColumnDef, Index, Table};
-use sea_orm::{Condition, DatabaseTransaction, QueryOrder, QuerySelect};
+use sea_orm::{Condition, QueryOrder, QuerySelect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -185,8 +185,16 @@ pub(crate) async fn insert_in<T: Serialize>(
         .map(|_| ())
 }
 
+/// Bytes that a sender's parcels take in the store now; [`offer`] looks again.
+///
+/// # Errors
+/// [`StateError::Read`].
+pub async fn room_of(state: &State, partner: &str) -> Result<u64, StateError> {
+    room_taken(state.database(), partner).await
+}
+
 /// Bytes that a partner's parcels take in the store.
-async fn room_taken(transaction: &DatabaseTransaction, partner: &str) -> Result<u64, StateError> {
+async fn room_taken(transaction: &impl ConnectionTrait, partner: &str) -> Result<u64, StateError> {
     let held: Vec<i64> = row::Entity::find()
         .select_only()
         .column(row::Column::Bytes)
@@ -254,6 +262,23 @@ pub async fn list<T: DeserializeOwned>(
         .await
         .map_err(reading("list parcels"))?;
     found.into_iter().map(|model| stored(state, model)).collect()
+}
+
+/// The number after the highest of a sender.
+///
+/// # Errors
+/// [`StateError::Read`].
+pub async fn next_number(state: &State, partner: &str) -> Result<u64, StateError> {
+    let highest: Option<i64> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Number)
+        .filter(row::Column::Partner.eq(partner))
+        .order_by_desc(row::Column::Number)
+        .into_tuple()
+        .one(state.database())
+        .await
+        .map_err(reading("look for a sender's highest number"))?;
+    Ok(highest.and_then(|number| u64::try_from(number).ok()).unwrap_or(0).saturating_add(1))
 }
 
 /// Numbers that are missing from a partner's sequence, below the highest that was offered. At most `max`.

@@ -15,7 +15,7 @@ use maud::Markup;
 use crate::agency::Agency;
 use crate::layout::{self, Frame, Group, Link, Person};
 use crate::live::Leash;
-use crate::pages::incoming::{deciding, scanned};
+use crate::pages::incoming::{brought, deciding, scanned};
 use crate::pages::parts::moment;
 use crate::pages::{
     audit, certificates, documents, emergency, exports, guest, guests, home, incoming, joint,
@@ -121,6 +121,7 @@ fn sharing_pages() -> Router<Shared> {
         .route("/agreements/{id}", get(partners::agreement).merge(carried(partners::review)))
         .route("/agreements/{id}/document", get(partners::document))
         .route("/incoming", get(incoming::list))
+        .route("/take-in", get(brought::form).merge(carried(brought::take_in)))
         .route("/incoming/{parcel}", get(incoming::one).post(incoming::open))
         .route("/incoming/{parcel}/accept", carried(deciding::accept))
         .route("/incoming/{parcel}/reject", carried(deciding::reject))

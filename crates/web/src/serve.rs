@@ -22,6 +22,7 @@ use crate::config::{Config, Listen};
 use crate::live::watch_for_ends;
 use crate::providers::watch::look_after;
 use crate::signals;
+use crate::upload::LARGE_BYTES_MAX;
 use crate::witnesses;
 
 /// Opening reads only the end of the ledger: the whole of it is verified at the start, and daily.
@@ -148,12 +149,12 @@ async fn serve_pages(
         };
         let listener = TlsListener::bind(listen.pages, &tls).await?;
         let address = listener.address();
-        running.push(tokio::spawn(serve_tls(listener, Limits::pages(), service, ended)));
+        running.push(tokio::spawn(serve_tls(listener, pages(), service, ended)));
         address
     } else {
         let listener = PlainListener::bind(listen.pages).await?;
         let address = listener.address();
-        running.push(tokio::spawn(serve_plain(listener, Limits::pages(), service, ended)));
+        running.push(tokio::spawn(serve_plain(listener, pages(), service, ended)));
         address
     };
     Ok(address.unwrap_or(listen.pages))
@@ -201,4 +202,9 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     if stopped.wait_for(|stop| *stop).await.is_err() {
         tracing::debug!("the server was dropped");
     }
+}
+
+/// A form with a file of evidence may be large; whoever reads less says so at its own limit.
+fn pages() -> Limits {
+    Limits { body_bytes_max: LARGE_BYTES_MAX as u64, ..Limits::pages() }
 }

@@ -5,6 +5,7 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{StatusCode, header};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::app::Shared;
 use crate::multipart;
@@ -14,6 +15,12 @@ use crate::{headers, session};
 
 /// The largest form with a file that is read, in bytes: the largest metadata, and fields beside it.
 pub const UPLOAD_BYTES_MAX: usize = crate::providers::metadata::METADATA_BYTES_MAX + 64 * 1024;
+
+/// The largest form with a file of evidence that is read, in bytes.
+pub const LARGE_BYTES_MAX: usize = 128 << 20;
+
+/// One of the large ones at a time: they are in memory.
+static LARGE: Semaphore = Semaphore::const_new(1);
 
 /// What was posted.
 pub struct Uploaded {
@@ -29,6 +36,34 @@ impl FromRequest<Shared> for Uploaded {
     type Rejection = NotSignedIn;
 
     async fn from_request(request: Request, agency: &Shared) -> Result<Self, NotSignedIn> {
+        Self::read(request, agency, UPLOAD_BYTES_MAX).await
+    }
+}
+
+/// As [`Uploaded`], with a file that may be [`LARGE_BYTES_MAX`] long, and the leave to be the only one.
+pub struct LargeUpload(pub Uploaded, pub SemaphorePermit<'static>);
+
+impl FromRequest<Shared> for LargeUpload {
+    type Rejection = NotSignedIn;
+
+    async fn from_request(request: Request, agency: &Shared) -> Result<Self, NotSignedIn> {
+        let Ok(alone) = LARGE.try_acquire() else {
+            return Err(NotSignedIn::Refused(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Another large file is being taken in",
+                "They are taken in one after the other. Nothing was done; send it again in a moment.",
+            )));
+        };
+        Ok(Self(Uploaded::read(request, agency, LARGE_BYTES_MAX).await?, alone))
+    }
+}
+
+impl Uploaded {
+    async fn read(
+        request: Request,
+        agency: &Shared,
+        bytes_max: usize,
+    ) -> Result<Self, NotSignedIn> {
         let (mut parts, body) = request.into_parts();
         let signed_in = SignedIn::from_request_parts(&mut parts, agency).await?;
         let refuse = async |reason: &str, problem: Problem| {
@@ -42,8 +77,8 @@ impl FromRequest<Shared> for Uploaded {
         if headers::from_another_site(&parts.method, &parts.headers, public_url) {
             return Err(refuse("csrf", foreign_page()).await);
         }
-        let Ok(bytes) = axum::body::to_bytes(body, UPLOAD_BYTES_MAX).await else {
-            return Err(refuse("too-large", too_large()).await);
+        let Ok(bytes) = axum::body::to_bytes(body, bytes_max).await else {
+            return Err(refuse("too-large", too_large(bytes_max)).await);
         };
         let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let boundary = kind.and_then(multipart::boundary);
@@ -69,7 +104,14 @@ impl FromRequest<Shared> for Uploaded {
     }
 }
 
-fn too_large() -> Problem {
+fn too_large(bytes_max: usize) -> Problem {
+    if bytes_max == LARGE_BYTES_MAX {
+        return Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "The file is too large",
+            "The file has more than 128 MiB, so nothing was done. Larger ones are taken in by `bailiwick parcel take`.",
+        );
+    }
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "The file is too large",

@@ -24,6 +24,7 @@ mod query;
 mod reviews;
 mod sending;
 mod stage;
+mod taking_in;
 mod training;
 mod witnessed;
 mod wizard;

@@ -4,6 +4,7 @@ mod afterwards;
 mod again;
 mod agreements;
 mod asked;
+mod brought;
 mod depots;
 mod faults;
 mod guests;

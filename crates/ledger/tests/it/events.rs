@@ -6,8 +6,8 @@ use ledger::format::{Bucket, Statement};
 use ledger::retention::HoldScope;
 use ledger::{
     AgreementDue, AgreementProposed, AgreementReviewed, Event, FieldChange, FileReleased,
-    FileScanned, JurisdictionSettled, KINDS, NoticeAnchored, NoticeIssued, ParcelScanned, Severity,
-    Verdict,
+    FileScanned, FilesTakenIn, JurisdictionSettled, KINDS, NoticeAnchored, NoticeIssued,
+    ParcelScanned, Severity, Verdict,
 };
 
 use crate::common::{decided, released, time};
@@ -304,6 +304,13 @@ fn all() -> Vec<Event> {
             partner: partner.clone(),
             reason: text("in evidence at a trial"),
         },
+        Event::FilesTakenIn(FilesTakenIn {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            from: text("the corner shop"),
+            files: 2,
+            digest: digest.clone(),
+        }),
         Event::FileScanned(FileScanned {
             exchange: exchange.clone(),
             parcel: parcel.clone(),
@@ -454,6 +461,7 @@ offer-expired: let the offer of parcel p-7 in exchange x-7 expire
 parcel-accepted: accepted parcel p-7 from NB0020000 in exchange x-7
 parcel-destroyed: destroyed parcel p-7 from NB0020000 in exchange x-7: recalled
 parcel-kept: kept parcel p-7 of exchange x-7, which NB0020000 recalled: in evidence at a trial
+files-taken-in: took in 2 files from the corner shop as parcel p-7
 file-scanned: had invoice.pdf in parcel p-7 from NB0020000 scanned: infected: Win.Test
 parcel-scanned: had parcel p-7 from NB0020000 scanned by ClamAV 1.4.6: of 3 files 1 infected, 1 not fully scanned
 file-released: let invoice.pdf in parcel p-7 from NB0020000 be opened (infected: Win.Test): it is the evidence
@@ -489,7 +497,7 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
             .chain(70..=75)
             .chain([80, 81, 82, 90, 91, 100, 101, 102])
             .chain(110..=117)
-            .chain(120..=122)
+            .chain(120..=123)
             .chain(130..=133)
             .collect()
     );

@@ -1,5 +1,6 @@
 //! Parcels that partners sent: the list, one parcel with its files, and one file shown.
 
+pub mod brought;
 pub mod deciding;
 pub mod scanned;
 
@@ -52,7 +53,7 @@ pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
             }
         }
         section class="card card--flush" aria-labelledby="parcels" {
-            div class="toolbar" { h2 id="parcels" { (parcels.len()) " parcels" } }
+            div class="toolbar" { h2 id="parcels" { (parcels.len()) " parcels" } a class="usa-button usa-button--outline" href="/take-in" { "Take in files of others" } }
             @if parcels.is_empty() {
                 div class="empty" { p { strong { "Nothing has arrived yet." } } }
             } @else {
@@ -81,12 +82,12 @@ fn row(parcel: &Incoming, has_scanner: bool, now: Timestamp) -> Markup {
     let id = parcel.exchange.to_string();
     html! {
         tr data-exchange=(id) {
-            th scope="row" { a href={ "/incoming/" (id) } { "No. " (parcel.number) " from " (parcel.partner) } }
+            th scope="row" { a href={ "/incoming/" (id) } { "No. " (parcel.number) @if parcel.brought { " taken in here" } @else { " from " (parcel.partner) } } }
             td { (parcel.sender_name) }
             td { (moment(parcel.offered_at)) }
             td class="num" { (bytes_words(parcel.bytes)) }
             td {
-                (badge(parcel.status))
+                (badge(parcel))
                 @if let Some(words) = deciding::wants(parcel, has_scanner, now) { " " span class="badge badge--warn" { (words) } }
                 @if parcel.scan.as_ref().is_some_and(|scan| scan.infected > 0) { " " span class="badge badge--deny" { "infected files" } }
             }
@@ -94,9 +95,10 @@ fn row(parcel: &Incoming, has_scanner: bool, now: Timestamp) -> Markup {
     }
 }
 
-fn badge(status: IncomingStatus) -> Markup {
-    let (class, words) = match status {
+fn badge(parcel: &Incoming) -> Markup {
+    let (class, words) = match parcel.status {
         IncomingStatus::Receiving => ("badge badge--info", "arriving"),
+        IncomingStatus::Received if parcel.brought => ("badge badge--info", "taken in"),
         IncomingStatus::Received => ("badge badge--permit", "verified and acknowledged"),
         IncomingStatus::Accepted => ("badge badge--permit", "accepted"),
         IncomingStatus::Destroying => ("badge badge--info", "is being destroyed"),
@@ -164,19 +166,27 @@ pub async fn one(
 }
 
 fn title(parcel: &Incoming) -> String {
+    if parcel.brought {
+        return format!("Parcel {}, taken in here", parcel.number);
+    }
     format!("Parcel {} from {}", parcel.number, parcel.sender_name)
 }
 
 fn facts(parcel: &Incoming) -> Markup {
     html! {
         div class="card" {
-            div class="card__head" { h2 { "How it was verified" } (badge(parcel.status)) }
+            div class="card__head" { h2 { @if parcel.brought { "How it was taken in" } @else { "How it was verified" } } (badge(parcel)) }
             dl class="kv" {
                 (pair("Exchange", &parcel.exchange.to_string()))
-                (pair("Sender", &format!("{} ({})", parcel.sender_name, parcel.partner)))
+                @if parcel.brought {
+                    (pair("From", &parcel.sender_name))
+                    (pair("Sender's signature", "none: nobody vouches for it, and it is sealed by ourselves"))
+                } @else {
+                    (pair("Sender", &format!("{} ({})", parcel.sender_name, parcel.partner)))
+                }
                 (pair("Digest (SHA-256)", &parcel.digest))
                 (pair("Parts", &format!("{}, {}", parcel.parts, bytes_words(parcel.bytes))))
-                (pair("Sender's ledger entry", &parcel.sender_entry.to_string()))
+                @if !parcel.brought { (pair("Sender's ledger entry", &parcel.sender_entry.to_string())) }
                 @if let Some(entry) = parcel.received_entry {
                     (pair("Our ledger entry", &entry.to_string()))
                 }
@@ -221,6 +231,7 @@ pub async fn open(
                 @if let Some(retention) = &inside.retention { (pair("Retention", retention)) }
                 @if let Some(by) = parcel.afterwards.destroy_by { (pair("To be destroyed by", &moment(by))) }
                 @if let Some(sent) = &inside.key_transport { (pair("Key sent by", sent)) }
+                @for remark in &inside.remarks { (pair("Remark", remark)) }
                 (pair("Custody record", &custody_words(inside.proved)))
             }
         }

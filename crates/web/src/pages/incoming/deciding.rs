@@ -96,7 +96,7 @@ pub(super) fn forms(
             div class="card card--warn" {
                 h2 { "Your decision" }
                 @if in_quarantine { p { strong { "It can't be accepted before it was scanned." } } }
-                p { "The parcel was verified. Nobody can open it before somebody accepts it; the sender is told who did." }
+                p { @if parcel.brought { "It is what its archive says, and nobody vouches for it. Nobody can open it before somebody accepts it." } @else { "The parcel was verified. Nobody can open it before somebody accepts it; the sender is told who did." } }
                 div class="cluster" {
                     @if !in_quarantine && !past {
                         form method="post" action={ (path) "/accept" } data-once {
@@ -117,7 +117,7 @@ pub(super) fn forms(
             }
             @if !waits || parcel.afterwards.awaits_answer() || past { div class="card" id="destroy" {
                 h2 { "Destroy it" }
-                p { "Its files are removed for good. The sender gets a signed certificate that names you." }
+                p { "Its files are removed for good." @if !parcel.brought { " The sender gets a signed certificate that names you." } }
                 @if signed_in.session.is_stepped_up(agency.now()) {
                     (reason_form(signed_in, &format!("{path}/destroy"), "destroy", "Why it is destroyed", "Destroy the parcel"))
                 } @else {

@@ -1,0 +1,347 @@
+//! Taking in what others brought: a ZIP file or a BagIt bag in one, sealed to ourselves, into quarantine like a
+//! partner's parcel.
+//!
+//! Invariants: what was brought is read in memory and lies in the store sealed only; it can be seen by nobody before
+//! the taking in is in the ledger, and opened by nobody before a person accepted it. Nobody vouches for it: there is
+//! no sender's signature, and the parcel is numbered under our own ORI.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use gate::Plan;
+use keys::cert::Certificate;
+use ledger::{Event, FilesTakenIn};
+use parcel::intake::{Found, Taken};
+use parcel::{CustodyEvent, Seal, Sealed, Transfer, Watch};
+use policy::{Action, CaseNumber, ResourceKind, Why};
+use state::parcels::Offered;
+use uuid::Uuid;
+
+use crate::afterwards::Afterwards;
+use crate::delivery::short;
+use crate::error::store;
+use crate::model::{Incoming, IncomingDetails, IncomingRow, IncomingStatus, Inside, ReceivedFile};
+use crate::record::{About, cji};
+use crate::sealing::{TOOL, person};
+use crate::{Caller, Exchange, ExchangeError};
+
+/// What one ZIP file may hold, unpacked: 4 GiB.
+const UNPACKED_BYTES_MAX: u64 = 4 << 30;
+/// Letters of what a person writes about it.
+const WORDS_MAX: usize = 500;
+/// Remarks that are kept.
+const REMARKS_MAX: usize = 200;
+/// Attempts to get a number, while others take theirs.
+const NUMBER_TRIES: usize = 5;
+
+/// What somebody brought, and what the person who takes it in says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brought {
+    /// A ZIP file, or a bag in one.
+    pub zip: Vec<u8>,
+    /// Who brought it, in words.
+    pub from: String,
+    /// By what right it is taken in: a request, a warrant, a consent.
+    pub authority: String,
+    pub case_number: Option<CaseNumber>,
+}
+
+impl Exchange {
+    /// Takes in files of others. They wait in quarantine, and then for a person.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Refused`] names the file that can't be taken in, and nothing is kept;
+    /// [`ExchangeError::Input`] names a field, or says that there is no room; [`ExchangeError::Denied`],
+    /// [`ExchangeError::Unrecorded`].
+    pub async fn take_in(
+        &self,
+        caller: &Caller,
+        brought: Brought,
+    ) -> Result<Incoming, ExchangeError> {
+        let from = words("from", &brought.from)?;
+        let authority = words("authority", &brought.authority)?;
+        let Brought { zip, case_number, .. } = brought;
+        let why = Why { case_number, reason: Some(authority.clone()), ..Why::default() };
+        let exchange = self.new_id()?;
+        let about = About {
+            kind: ResourceKind::Parcel,
+            id: exchange.to_string(),
+            record_class: cji()?,
+            caveats: BTreeSet::new(),
+            requested_by: None,
+            agreement: None,
+        };
+        let plan = Plan::Parcel(format!("take in files of others as exchange {exchange}"));
+        let permit = self.ask(caller, Action::ReceiveParcel, about, &why, plan).await?;
+        match self.take_in_permitted(caller, exchange, (zip, from), &why).await {
+            Ok(row) => {
+                self.close(vec![permit]).await?;
+                self.scan_soon(exchange);
+                Incoming::of(row)
+            }
+            Err(error) => {
+                self.0.setup.gate.withhold(permit.ticket(), &short(&error.chain())).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Seals it where nobody looks, records it, and only then gives it its place and its row.
+    async fn take_in_permitted(
+        &self,
+        caller: &Caller,
+        exchange: Uuid,
+        (zip, from): (Vec<u8>, String),
+        why: &Why,
+    ) -> Result<IncomingRow, ExchangeError> {
+        let authority = why.reason.clone().unwrap_or_default();
+        let draft = self.0.store.draft();
+        let sealing = Sealing {
+            exchange,
+            parcel: self.new_id()?,
+            from: from.clone(),
+            authority: authority.clone(),
+            case_number: why.case_number.as_ref().map(ToString::to_string),
+            custody: self.brought_by(caller, &from, &authority),
+            room: self.room_for_brought().await?,
+            draft: draft.clone(),
+        };
+        let this = self.clone();
+        let sealed = tokio::task::spawn_blocking(move || sealing.seal(&this, zip)).await;
+        let sealed = sealed.map_err(|_| ExchangeError::Stopped)?;
+        let stored = match &sealed {
+            Ok(sealed) => self.keep_brought(caller, exchange, (&from, sealed), (why, &draft)).await,
+            Err(_) => Err(ExchangeError::Stopped),
+        };
+        if stored.is_err() {
+            self.0.store.discard(&draft);
+            self.drop_incoming(exchange).await;
+        }
+        sealed.and(stored)
+    }
+
+    async fn keep_brought(
+        &self,
+        caller: &Caller,
+        exchange: Uuid,
+        (from, (taken, sealed)): (&str, &(Taken, Sealed)),
+        (why, draft): (&Why, &Path),
+    ) -> Result<IncomingRow, ExchangeError> {
+        let event = Event::FilesTakenIn(FilesTakenIn {
+            exchange: exchange.to_string(),
+            parcel: sealed.id.to_string(),
+            from: from.to_owned(),
+            files: sealed.files.len() as u64,
+            digest: hex::encode(sealed.digest),
+        });
+        let inside = Inside {
+            purpose: format!("brought by {from}"),
+            authority: why.reason.clone().unwrap_or_default(),
+            case_number: why.case_number.as_ref().map(ToString::to_string),
+            handling: Vec::new(),
+            retention: None,
+            files: sealed.files.iter().map(received).collect(),
+            proved: None,
+            remarks: remarks(taken),
+        };
+        let recorded = self.record(Some(caller), why, event).await?;
+        self.0.store.install(draft, exchange).map_err(store("give what was brought its place"))?;
+        self.number(caller, (exchange, sealed), &recorded, inside).await
+    }
+
+    /// What is left for what others brought.
+    async fn room_for_brought(&self) -> Result<u64, ExchangeError> {
+        let setup = &self.0.setup;
+        let taken = state::parcels::room_of(&setup.state, &setup.agency.ori).await?;
+        Ok(setup.settings.brought_bytes_max.saturating_sub(taken))
+    }
+
+    /// Stores it under the next number of ours.
+    async fn number(
+        &self,
+        caller: &Caller,
+        (exchange, sealed): (Uuid, &Sealed),
+        recorded: &ledger::Receipt,
+        inside: Inside,
+    ) -> Result<IncomingRow, ExchangeError> {
+        let (agency, state) = (&self.0.setup.agency, &self.0.setup.state);
+        let quota = self.0.setup.settings.brought_bytes_max;
+        let mut row = IncomingRow {
+            exchange,
+            parcel: sealed.id,
+            partner: agency.ori.clone(),
+            number: 0,
+            digest: sealed.digest,
+            bytes: sealed.bytes,
+            holds_room: true,
+            status: IncomingStatus::Received.as_str().to_owned(),
+            offered_at: recorded.at,
+            updated_at: recorded.at,
+            version: 0,
+            details: IncomingDetails {
+                sender_name: format!("outside, taken in by {}", caller.actor.name),
+                agreement: String::new(),
+                parts: sealed.parts,
+                offer_entry: recorded.entry.0,
+                sender_entry: recorded.entry.0,
+                sender_leaf: hex::encode(recorded.leaf),
+                sender_checkpoint: String::new(),
+                received_at: Some(recorded.at),
+                received_entry: Some(recorded.entry.0),
+                inside: Some(inside),
+                receipt: None,
+                refusal: None,
+                expires: None,
+                scan: None,
+                scan_trouble: None,
+                afterwards: Afterwards::default(),
+            },
+        };
+        for _ in 0..NUMBER_TRIES {
+            row.number = state::parcels::next_number(state, &row.partner).await?;
+            match state::parcels::offer(state, &mut row, quota).await? {
+                Offered::New => return Ok(row),
+                Offered::Taken(_) => {}
+                Offered::Known(_) => break,
+                Offered::NoRoom { .. } => return Err(no_room()),
+            }
+        }
+        Err(ExchangeError::Changed { what: "store" })
+    }
+
+    /// The begin of its custody.
+    fn brought_by(&self, caller: &Caller, from: &str, authority: &str) -> CustodyEvent {
+        CustodyEvent {
+            kind: "registered".to_owned(),
+            description: format!("taken in from {from}, who signed nothing"),
+            started: self.now(),
+            ended: None,
+            person: person(&caller.actor),
+            tool: TOOL.to_owned(),
+            purpose: None,
+            authority: Some(authority.to_owned()),
+            files: Vec::new(),
+            ledger: None,
+        }
+    }
+
+    /// Whether a parcel was sealed by ourselves, of what others brought.
+    pub(crate) fn is_brought(&self, row: &IncomingRow) -> bool {
+        row.partner == self.0.setup.agency.ori
+    }
+
+    /// Whose signature is on a parcel that lies here: the partner's, or ours.
+    pub(crate) fn signing_of(&self, row: &IncomingRow) -> Result<Certificate, ExchangeError> {
+        if self.is_brought(row) {
+            let ours = self.0.setup.signer.chain.first().cloned();
+            return ours.ok_or(ExchangeError::NoSuch { what: "signing certificate" });
+        }
+        Ok(self.partner(&row.partner)?.signing.clone())
+    }
+}
+
+/// What is needed to seal it, on a thread that may wait.
+struct Sealing {
+    exchange: Uuid,
+    parcel: Uuid,
+    from: String,
+    authority: String,
+    case_number: Option<String>,
+    custody: CustodyEvent,
+    /// Bytes that the store still has for what others brought.
+    room: u64,
+    draft: PathBuf,
+}
+
+impl Sealing {
+    fn seal(self, of: &Exchange, zip: Vec<u8>) -> Result<(Taken, Sealed), ExchangeError> {
+        let found = Found::in_memory(zip).map_err(ExchangeError::Refused)?;
+        // Before a byte is unpacked: what a file says of its length is held to that while it is read.
+        if found.bytes() > UNPACKED_BYTES_MAX {
+            let expected =
+                "at most 4 GiB, unpacked; what is larger is taken in at the command line";
+            return Err(ExchangeError::Input { field: "file", expected });
+        }
+        if found.bytes() > self.room {
+            return Err(no_room());
+        }
+        let taken = found.read(Watch::none()).map_err(ExchangeError::Refused)?;
+        let setup = &of.0.setup;
+        let never = AtomicBool::new(false);
+        let us = setup.agency.clone();
+        let seal = Seal {
+            id: self.parcel,
+            sender: &setup.signer,
+            recipients: vec![setup.recipient.certificate.clone()],
+            part_size: setup.settings.part_bytes,
+            workers: parcel::WORKERS_DEFAULT,
+            entries: found.entries(&taken),
+            transfer: Transfer {
+                exchange_id: self.exchange.to_string(),
+                purpose: format!("brought by {}", self.from),
+                authority: self.authority,
+                case_number: self.case_number,
+                handling: Vec::new(),
+                retention: None,
+                sender: us.clone(),
+                recipient: us,
+            },
+            custody: vec![self.custody],
+            custody_document: true,
+            now: of.now(),
+            random: setup.random.as_ref(),
+            watch: Watch { progress: &|_, _| {}, cancel: &never },
+        };
+        let sealed = parcel::seal(seal, &self.draft).map_err(ExchangeError::Seal)?;
+        let same = taken.files.iter().zip(&sealed.files).all(|(a, b)| a.sha256 == b.sha256);
+        if same && taken.files.len() == sealed.files.len() {
+            return Ok((taken, sealed));
+        }
+        let odd = std::io::Error::other("what was sealed is not what was read");
+        Err(store("seal what was brought")(odd))
+    }
+}
+
+fn no_room() -> ExchangeError {
+    let expected = "less: what others brought has no more room in the store";
+    ExchangeError::Input { field: "file", expected }
+}
+
+fn words(field: &'static str, text: &str) -> Result<String, ExchangeError> {
+    let text = text.trim();
+    let sound = !text.is_empty()
+        && text.chars().count() <= WORDS_MAX
+        && !text.chars().any(char::is_control);
+    if sound {
+        return Ok(text.to_owned());
+    }
+    Err(ExchangeError::Input { field, expected: "1 to 500 characters on one line" })
+}
+
+fn received(file: &parcel::IndexedFile) -> ReceivedFile {
+    ReceivedFile {
+        path: file.path.clone(),
+        media_type: file.media_type.clone(),
+        length: file.length,
+        sha256: file.sha256.clone(),
+    }
+}
+
+/// What a person should see before it is accepted.
+fn remarks(taken: &Taken) -> Vec<String> {
+    let whole = match &taken.bag {
+        Some(bag) => {
+            format!("It is a BagIt bag ({}), and what its manifests say holds.", bag.version)
+        }
+        None => "It is no bag: nothing says that it is whole.".to_owned(),
+    };
+    let warnings = taken.bag.iter().flat_map(|bag| bag.warnings.iter().cloned());
+    let odd = taken.remarks().map(|(path, words)| format!("{path}: {words}"));
+    std::iter::once(whole)
+        .chain(warnings)
+        .chain(odd)
+        .take(REMARKS_MAX)
+        .map(|one| short(&one))
+        .collect()
+}

@@ -1,0 +1,401 @@
+//! Passing on a file that came from somebody else, under the terms under which it came.
+//!
+//! Invariants: the terms are those of the agreement that the parcel came under and of the rules of both sides'
+//! jurisdictions; all classes and marks of the parcel count for each of its files, for nothing says which has which.
+//! They are looked at when it is asked for, approved and sealed. What an approved item says of its origin is what
+//! the store says of it, or it is refused. Its bytes are its sender's, to the last.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use gate::{Fingerprint, Permit, Plan, Print};
+use keys::digest::Sha256;
+use parcel::Trust;
+use policy::{Action, Caveat, PurposeCode, RecordClass, Why};
+
+use crate::book::{Agreement, Asked, Clause, Redistribution, Stricter};
+use crate::custody::ReceivedFrom;
+use crate::model::{IncomingRow, Inside, Item, ReceivedFile};
+use crate::opening::about;
+use crate::sealing::SealItem;
+use crate::{Caller, Exchange, ExchangeError};
+
+/// How much of a file is decrypted at a time while it is sealed anew.
+const PIECE_BYTES: u64 = 16 << 20;
+
+/// A received file as it would be passed on, and the terms under which it came.
+#[derive(Debug, Clone)]
+pub struct Passing {
+    pub item: Item,
+    pub terms: Vec<Origin>,
+}
+
+/// One agreement that a parcel came under, and what the rules of both sides add to it.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub agreement: Agreement,
+    pub stricter: Stricter,
+}
+
+impl Origin {
+    /// What says how it may be handed on: the agreement, or a rule that allows less.
+    fn says(&self) -> String {
+        let stricter = self.stricter.redistribution;
+        let rule = self.stricter.applied.iter().find(|rule| rule.redistribution == Some(stricter));
+        match rule {
+            Some(rule) if stricter != self.agreement.terms.redistribution => {
+                format!("rule {} of {} ({})", rule.id, rule.jurisdiction, rule.citation)
+            }
+            Some(_) | None => format!("agreement `{}`", self.agreement.facts.id),
+        }
+    }
+
+    /// What stands against passing it on for this purpose.
+    fn against(
+        &self,
+        asked: &[Asked],
+        purpose: Option<&PurposeCode>,
+        consent: Option<&str>,
+        now: jiff::Timestamp,
+    ) -> Option<Clause> {
+        let (says, consent) = (self.says(), consent.is_some_and(|words| !words.trim().is_empty()));
+        match self.stricter.redistribution {
+            Redistribution::None => return Some(Clause::NotPassedOn { says }),
+            Redistribution::WithConsent if !consent => return Some(Clause::NoConsent { says }),
+            Redistribution::WithConsent | Redistribution::UnderTheseTerms => {}
+        }
+        let covers =
+            |(class, marks): &Asked| self.agreement.covers(class, marks, purpose, now).err();
+        asked.iter().find_map(covers).or_else(|| self.stricter.against.clone())
+    }
+}
+
+/// What is passed on, for the record of its release: the digest is its sender's.
+struct PassedOn {
+    bytes: u64,
+    digest: [u8; 32],
+    caveats: BTreeSet<String>,
+}
+
+impl Fingerprint for PassedOn {
+    fn fingerprint(&self) -> Print {
+        Print {
+            what: "file to be passed on",
+            count: 1,
+            bytes: self.bytes,
+            digest: self.digest,
+            subjects: Vec::new(),
+            caveats: self.caveats.clone(),
+        }
+    }
+}
+
+/// A question about passing items on.
+pub(crate) struct PassOn<'a> {
+    /// The agreement that they are to go under.
+    pub(crate) agreement: &'a Agreement,
+    pub(crate) items: &'a [Item],
+    pub(crate) why: &'a Why,
+    /// How the sender consented, in words.
+    pub(crate) consent: Option<&'a str>,
+}
+
+impl Exchange {
+    /// A file of a received parcel as an item of an export, for somebody who may open the parcel. That they
+    /// looked is on record.
+    ///
+    /// # Errors
+    /// As [`Exchange::contents`]; [`ExchangeError::WrongState`] for a file that is held.
+    pub async fn passing(
+        &self,
+        caller: &Caller,
+        exchange: uuid::Uuid,
+        path: &str,
+        why: &Why,
+    ) -> Result<Passing, ExchangeError> {
+        drop(self.contents(caller, exchange, why).await?);
+        let (row, inside) = self.accepted(exchange).await?;
+        let file = self.passable(&row, &inside, path)?;
+        let terms = self.origins(&row, &inside).await?;
+        Ok(Passing { item: self.item_of(&row, &inside, &file, &terms)?, terms })
+    }
+
+    /// What stands against passing these items on; nothing where none of them came from a partner.
+    ///
+    /// # Errors
+    /// [`ExchangeError::WrongState`] where a parcel or a file of it is closed; [`ExchangeError::Items`] where an
+    /// item is not what the store says of it.
+    pub(crate) async fn against_passing(
+        &self,
+        asked: &PassOn<'_>,
+    ) -> Result<Option<Clause>, ExchangeError> {
+        let (now, purpose) = (self.now(), asked.why.purpose.as_ref());
+        let partner = &asked.agreement.facts.partner;
+        for item in asked.items {
+            let Some(from) = &item.received else { continue };
+            let (row, inside) = self.accepted(from.exchange).await?;
+            let file = self.passable(&row, &inside, &from.path)?;
+            let terms = self.origins(&row, &inside).await?;
+            let honest = self.item_of(&row, &inside, &file, &terms)?;
+            let same = honest.received == item.received
+                && honest.media_type == item.media_type
+                && honest.record_class == item.record_class
+                && honest.caveats.is_subset(&item.caveats);
+            if !same {
+                let what = "not as it was received";
+                return Err(ExchangeError::Items { path: item.path.clone(), what });
+            }
+            let asked_of = classes(&inside, &terms, &item.caveats)?;
+            // All classes of its parcel, under the agreement that it goes under.
+            let covers = |(class, marks): &Asked| {
+                asked.agreement.covers(class, marks, purpose, now).err()
+            };
+            let against = asked_of.iter().find_map(covers);
+            let against = against
+                .or_else(|| self.stricter(asked.agreement, &asked_of, purpose).against);
+            if against.is_some() {
+                return Ok(against);
+            }
+            // Nobody's terms are on what was brought; and giving it back is not passing it on.
+            if self.is_brought(&row) || row.partner == partner.as_str() {
+                continue;
+            }
+            if terms.is_empty() {
+                return Ok(Some(Clause::NoOrigin { partner: row.partner.clone() }));
+            }
+            for origin in &terms {
+                if let Some(clause) = self.stands_against(&origin.agreement).await? {
+                    return Ok(Some(clause));
+                }
+                let against = origin.against(&asked_of, purpose, asked.consent, now);
+                if against.is_some() {
+                    return Ok(against);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the permits back where nothing stands against passing the items on; else withholds, on record.
+    pub(crate) async fn refuse_passing(
+        &self,
+        asked: PassOn<'_>,
+        permits: Vec<Permit>,
+    ) -> Result<Vec<Permit>, ExchangeError> {
+        let refused = match self.against_passing(&asked).await {
+            Ok(None) => return Ok(permits),
+            Ok(Some(clause)) => Ok(clause),
+            Err(error) => Err(error),
+        };
+        let reason = match &refused {
+            Ok(clause) => format!("{}: {clause}", clause.code()),
+            Err(error) => crate::delivery::short(&error.chain()),
+        };
+        let mut entry = None;
+        for permit in permits {
+            let receipt = self.0.setup.gate.withhold(permit.ticket(), &reason).await?;
+            entry = Some(receipt.entry);
+        }
+        let clause = refused?;
+        let entry = entry.ok_or(ExchangeError::NoSuch { what: "item" })?;
+        Err(ExchangeError::Clause { entry, clause })
+    }
+
+    /// The bytes of a received file for a parcel of our own, through the gate.
+    ///
+    /// # Errors
+    /// As [`Exchange::document`].
+    pub async fn fetch_received(
+        &self,
+        caller: &Caller,
+        item: &Item,
+        why: &Why,
+    ) -> Result<SealItem, ExchangeError> {
+        let from = item.received.as_ref();
+        let from = from.ok_or(ExchangeError::NoSuch { what: "received file" })?;
+        let (mut row, inside) = self.accepted(from.exchange).await?;
+        let known = inside.files.iter().find(|file| file.path == from.path).cloned();
+        let file = known.ok_or(ExchangeError::NoSuch { what: "file in the parcel" })?;
+        let plan = Plan::Parcel(format!("pass on {} of exchange {}", from.path, from.exchange));
+        let about = about(&row, Some(&inside))?;
+        let permit = self.ask(caller, Action::OpenParcel, about, why, plan).await?;
+        self.open_to(&row, &permit).await?;
+        self.not_held(&row, &from.path, &permit).await?;
+        self.note_opening(caller, &mut row, why, (&from.path, file.length)).await?;
+        let mut digest = [0; 32];
+        let damaged = |_| ExchangeError::Protocol { what: "a digest that is none" };
+        hex::decode_to_slice(&file.sha256, &mut digest).map_err(damaged)?;
+        let caveats = item.caveats.iter().map(ToString::to_string).collect();
+        let passed = PassedOn { bytes: file.length, digest, caveats };
+        let released = self.0.setup.gate.release(permit.hold(passed)).await?;
+        let (_, receipt) = released.into_parts();
+        let now = row.details.received_at.unwrap_or_else(|| self.now());
+        let reader = Pieces {
+            of: self.clone(),
+            place: self.0.store.incoming(row.exchange),
+            trust: Trust { senders: vec![self.signing_of(&row)?], now },
+            path: file.path,
+            length: file.length,
+            at: 0,
+            piece: io::Cursor::new(Vec::new()),
+            hash: Some(Sha256::new()),
+            digest,
+        };
+        Ok(SealItem {
+            path: item.path.clone(),
+            media_type: item.media_type.clone(),
+            modified: now,
+            length: file.length,
+            open: Box::new(move || Ok(Box::new(reader))),
+            released: receipt.entry,
+        })
+    }
+
+    /// A file that may be opened now.
+    fn passable(
+        &self,
+        row: &IncomingRow,
+        inside: &Inside,
+        path: &str,
+    ) -> Result<ReceivedFile, ExchangeError> {
+        self.not_closed(row)?;
+        if let Some(why) = row.details.scan.as_ref().and_then(|scan| scan.holds(path)) {
+            let (is, needs) = (format!("held ({why})"), "released by a supervisor");
+            return Err(ExchangeError::WrongState { what: "file", is, needs });
+        }
+        let file = inside.files.iter().find(|file| file.path == path).cloned();
+        file.ok_or(ExchangeError::NoSuch { what: "file in the parcel" })
+    }
+
+    /// The terms that a parcel came under: of the agreement that its offer names, if that is one with its sender;
+    /// otherwise of all that are.
+    pub(crate) async fn origins(
+        &self,
+        row: &IncomingRow,
+        inside: &Inside,
+    ) -> Result<Vec<Origin>, ExchangeError> {
+        let with = |agreement: &&Agreement| {
+            agreement.terms.parties.iter().any(|party| party.ori.as_str() == row.partner)
+        };
+        let ids: Vec<String> =
+            self.book().agreements().filter(with).map(|one| one.facts.id.clone()).collect();
+        let named = ids.contains(&row.details.agreement);
+        let mut agreements = Vec::new();
+        for id in ids.iter().filter(|id| !named || **id == row.details.agreement) {
+            agreements.push(self.agreement(id).await?);
+        }
+        let partner = self.book().partner(&row.partner);
+        let theirs = partner.and_then(|partner| partner.jurisdiction.as_deref());
+        let rules = self.book().jurisdictions();
+        let mut origins = Vec::new();
+        for agreement in agreements {
+            let asked = classes_under(inside, [&agreement], &BTreeSet::new())?;
+            let purpose = None;
+            let mut stricter = rules.stricter(&agreement, theirs, &asked, purpose, self.now());
+            // Whether it may have come for its purpose was its sender's to judge.
+            stricter.against = None;
+            origins.push(Origin { agreement, stricter });
+        }
+        Ok(origins)
+    }
+
+    fn item_of(
+        &self,
+        row: &IncomingRow,
+        inside: &Inside,
+        file: &ReceivedFile,
+        terms: &[Origin],
+    ) -> Result<Item, ExchangeError> {
+        let asked = classes(inside, terms, &BTreeSet::new())?;
+        let (record_class, caveats) =
+            asked.into_iter().next().ok_or(ExchangeError::NoSuch { what: "class of records" })?;
+        let name = &row.details.sender_name;
+        Ok(Item {
+            path: format!("received/{}/{}", row.partner, file.path),
+            label: format!("{}, received from {name} in exchange {}", file.path, row.exchange),
+            media_type: file.media_type.clone(),
+            record_class,
+            caveats,
+            fetch: serde_json::Value::Null,
+            received: Some(ReceivedFrom {
+                exchange: row.exchange,
+                path: file.path.clone(),
+                from: (!self.is_brought(row)).then(|| row.partner.clone()),
+                destroy_by: row.details.afterwards.destroy_by,
+            }),
+        })
+    }
+}
+
+/// The classes of a parcel under the agreements that it came under, each with all marks of the parcel and these.
+fn classes(
+    inside: &Inside,
+    terms: &[Origin],
+    more: &BTreeSet<Caveat>,
+) -> Result<Vec<Asked>, ExchangeError> {
+    classes_under(inside, terms.iter().map(|origin| &origin.agreement), more)
+}
+
+/// As [`classes`]. Where the parcel names none, it may hold whatever the agreements let cross.
+pub(crate) fn classes_under<'a>(
+    inside: &Inside,
+    agreements: impl IntoIterator<Item = &'a Agreement>,
+    more: &BTreeSet<Caveat>,
+) -> Result<Vec<Asked>, ExchangeError> {
+    let bad = |field| ExchangeError::Input { field, expected: "words in the policy's form" };
+    let marks: Result<BTreeSet<Caveat>, _> = inside.handling.iter().map(|one| one.parse()).collect();
+    let mut marks = marks.map_err(|_| bad("handling"))?;
+    marks.extend(more.iter().cloned());
+    let named: Result<BTreeSet<RecordClass>, _> =
+        inside.record_classes.iter().map(|one| one.parse()).collect();
+    let mut named = named.map_err(|_| bad("record_classes"))?;
+    if named.is_empty() {
+        for agreement in agreements {
+            named.extend(agreement.facts.record_classes.iter().cloned());
+        }
+    }
+    if named.is_empty() {
+        named.insert(crate::record::cji()?);
+    }
+    Ok(named.into_iter().map(|class| (class, marks.clone())).collect())
+}
+
+/// A received file's bytes, a piece at a time; at its end they must be what its sender signed.
+struct Pieces {
+    of: Exchange,
+    place: PathBuf,
+    trust: Trust,
+    path: String,
+    length: u64,
+    at: u64,
+    piece: io::Cursor<Vec<u8>>,
+    /// Taken at the end.
+    hash: Option<Sha256>,
+    digest: [u8; 32],
+}
+
+impl Read for Pieces {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.piece.read(into)?;
+        if read > 0 || into.is_empty() {
+            return Ok(read);
+        }
+        if self.at == self.length {
+            let is_whole = self.hash.take().is_none_or(|hash| hash.finish() == self.digest);
+            let altered = || io::Error::other("the received file is not what its sender signed");
+            return if is_whole { Ok(0) } else { Err(altered()) };
+        }
+        let to = self.length.min(self.at + PIECE_BYTES);
+        let recipient = &self.of.0.setup.recipient;
+        let range = Some((self.at, to));
+        let piece = parcel::open_file(&self.place, recipient, &self.trust, &self.path, range);
+        let piece = piece.map_err(io::Error::other)?;
+        if let Some(hash) = &mut self.hash {
+            hash.update(&piece);
+        }
+        self.at = to;
+        self.piece = io::Cursor::new(piece);
+        self.piece.read(into)
+    }
+}
