@@ -25,6 +25,14 @@ impl Clamd {
     /// # Errors
     /// As [`need`] when ClamAV is absent; otherwise when the scanner does not come up.
     pub async fn start(stream_bytes_max: u64) -> anyhow::Result<Option<Self>> {
+        Self::start_at(free_port()?, stream_bytes_max).await
+    }
+
+    /// As [`Self::start`], at a port of which somebody knows already.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_at(port: u16, stream_bytes_max: u64) -> anyhow::Result<Option<Self>> {
         let Some(program) = need("a test with ClamAV", &["/usr/sbin/clamd"])? else {
             return Ok(None);
         };
@@ -33,7 +41,6 @@ impl Clamd {
         fs::create_dir(at("signatures"))?;
         let hex: String = Self::eicar().iter().map(|byte| format!("{byte:02x}")).collect();
         fs::write(at("signatures/test.ndb"), format!("Bailiwick.Test.EICAR:0:0:{hex}\n"))?;
-        let port = free_port()?;
         let settings = format!(
             "Foreground yes\nDatabaseDirectory {}\nTCPSocket {port}\nTCPAddr 127.0.0.1\n\
              StreamMaxLength {stream_bytes_max}\nAlertExceedsMax yes\nAlertEncrypted yes\n",

@@ -45,6 +45,9 @@ enum Command {
         /// Listen on free ports instead of the usual ones, to run beside another demo.
         #[arg(long, hide = true)]
         any_ports: bool,
+        /// Have both agencies ask this malware scanner, such as 127.0.0.1:3310, about all that arrives.
+        #[arg(long)]
+        scanner: Option<std::net::SocketAddr>,
     },
     /// Run an agency's Bailiwick until it is asked to stop (SIGTERM, Ctrl-C).
     #[command(after_help = "Example:\n  bailiwick serve --config bailiwick.toml")]
@@ -177,8 +180,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         #[cfg(feature = "demo")]
-        Command::Demo { check, folder, any_ports } => {
-            Ok(passed(demo::run(check, &folder, any_ports)?))
+        Command::Demo { check, folder, any_ports, scanner } => {
+            Ok(passed(demo::run(check, &folder, any_ports, scanner)?))
         }
         Command::Serve { config } => {
             web::commands::serve(&config)?;

@@ -65,10 +65,12 @@ primary = false
         parties = parties(),
     );
     home.write(&format!("{folder}/{WAITING}.toml"), &chri)?;
-    home.write(
-        "sharing/jurisdictions.toml",
-        &format!("ours = \"{}\"\n{RULES}", home.spec.jurisdiction),
-    )
+    // An agency's own rules stay as they are.
+    let rules = "sharing/jurisdictions.toml";
+    if home.read(rules).is_ok() {
+        return Ok(());
+    }
+    home.write(rules, &format!("ours = \"{}\"\n{RULES}", home.spec.jurisdiction))
 }
 
 /// Writes the agreement with the agency without Bailiwick: what is sealed for it waits for a guest to fetch it.

@@ -15,9 +15,10 @@ pub mod story;
 pub mod world;
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::runner::{Places, World};
+use crate::runner::{Places, Staging, World};
 use crate::world::{LAKESIDE, RIVERTON};
 
 /// Why the demo could not run.
@@ -59,15 +60,27 @@ pub enum DemoError {
 ///
 /// # Errors
 /// [`DemoError`] when the world cannot be built or started.
-pub fn run(check: bool, folder: &Path, any_ports: bool) -> Result<bool, DemoError> {
+pub fn run(
+    check: bool,
+    folder: &Path,
+    any_ports: bool,
+    scanner: Option<SocketAddr>,
+) -> Result<bool, DemoError> {
     let runtime = tokio::runtime::Runtime::new().map_err(DemoError::Runtime)?;
-    runtime.block_on(async { if check { play().await } else { show(folder, any_ports).await } })
+    runtime.block_on(async {
+        if check { play().await } else { show(folder, any_ports, scanner).await }
+    })
 }
 
-async fn show(folder: &Path, any_ports: bool) -> Result<bool, DemoError> {
+async fn show(
+    folder: &Path,
+    any_ports: bool,
+    scanner: Option<SocketAddr>,
+) -> Result<bool, DemoError> {
     web::commands::log_to_stderr();
     let places = if any_ports { Places::free().await? } else { Places::fixed() };
-    let world = World::start(folder, places).await?;
+    let staging = Staging { scanner, ..Staging::default() };
+    let world = World::start_staged(folder, places, staging).await?;
     let text = format!(
         "\nBailiwick demo: two made-up agencies, ready after {} ms. Everything is in `{}`.\n\n\
          Riverton Police Department   http://{}\n{}\n\n\

@@ -106,12 +106,14 @@ pub struct Staging {
     pub scim: bool,
     /// More of its configuration, as TOML.
     pub settings: String,
+    /// The malware scanner that both agencies ask.
+    pub scanner: Option<SocketAddr>,
 }
 
 impl Default for Staging {
     fn default() -> Self {
         let (records, outside) = (own_records(), Outside::system());
-        Self { records, outside, scim: true, settings: String::new() }
+        Self { records, outside, scim: true, settings: String::new(), scanner: None }
     }
 }
 
@@ -165,9 +167,17 @@ impl World {
         let [first, second] = &homes;
         let elsewhere = own_records();
         let scim = if staging.scim { SCIM } else { "" };
+        let scanner = staging.scanner.map_or(String::new(), |address| {
+            format!("\n[exchange.scanner]\naddress = \"{address}\"\n")
+        });
         for (home, other, records, more) in [
-            (first, second, &staging.records, [scim, millbrook::SETTINGS, &staging.settings]),
-            (second, first, &elsewhere, [SCIM, "", ""]),
+            (
+                first,
+                second,
+                &staging.records,
+                [scim, millbrook::SETTINGS, &staging.settings, &scanner],
+            ),
+            (second, first, &elsewhere, [SCIM, "", "", &scanner]),
         ] {
             let text = home.config_text(records) + &home.witness_text(other, &*random)?;
             home.write("bailiwick.toml", &(text + &more.concat()))?;

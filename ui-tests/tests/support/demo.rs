@@ -26,9 +26,13 @@ impl Demo {
 }
 
 pub(crate) async fn demo() -> Demo {
-    let folder = tempfile::tempdir().unwrap();
+    demo_in(tempfile::tempdir().unwrap(), &[]).await
+}
+
+/// In a folder with files of its own, and with more on the command line.
+pub(crate) async fn demo_in(folder: TempDir, more: &[&str]) -> Demo {
     let mut command = Command::new(testkit::bailiwick().unwrap());
-    command.args(["demo", "--any-ports", "--folder"]).arg(folder.path());
+    command.args(["demo", "--any-ports", "--folder"]).arg(folder.path()).args(more);
     let process = Process::start(command).unwrap();
     let riverton = process.line("Riverton Police Department   http", START_WAIT_MAX).await.unwrap();
     let lakeside = process.line("Lakeside County Sheriff      http", START_WAIT_MAX).await.unwrap();
