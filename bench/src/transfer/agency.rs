@@ -283,6 +283,7 @@ fn new_export(files: &[Made]) -> NewExport {
             record_class: "EVIDENCE".parse().ok()?,
             caveats: BTreeSet::new(),
             fetch: serde_json::Value::Null,
+            received: None,
         })
     };
     NewExport {
@@ -291,6 +292,7 @@ fn new_export(files: &[Made]) -> NewExport {
         items: files.iter().filter_map(item).collect(),
         why: why(),
         requestor: None,
+        consent: None,
         left_out: Vec::new(),
         route: None,
     }
@@ -336,7 +338,6 @@ async fn fetch(
                 length: file.length,
                 open: Box::new(move || Ok(Box::new(made.open()))),
                 released,
-                received: None,
             });
         }
     }

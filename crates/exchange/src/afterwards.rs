@@ -83,6 +83,9 @@ pub struct Afterwards {
     pub destroyed: Option<ActFacts>,
     /// When the sender's terms say that it is to be destroyed.
     pub destroy_by: Option<Timestamp>,
+    /// How many days that is, and which agreement or rule says so.
+    #[serde(default)]
+    pub destroy_rule: Option<String>,
     /// The least number of days before it of which somebody was told.
     #[serde(default)]
     pub destroy_told: Option<i64>,

@@ -14,7 +14,7 @@ use keys::cert::Certificate;
 use ledger::{Event, FilesTakenIn};
 use parcel::intake::{Found, Taken};
 use parcel::{CustodyEvent, Seal, Sealed, Transfer, Watch};
-use policy::{Action, CaseNumber, ResourceKind, Why};
+use policy::{Action, CaseNumber, RecordClass, ResourceKind, Why};
 use state::parcels::Offered;
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ use crate::afterwards::Afterwards;
 use crate::delivery::short;
 use crate::error::store;
 use crate::model::{Incoming, IncomingDetails, IncomingRow, IncomingStatus, Inside, ReceivedFile};
-use crate::record::{About, cji};
+use crate::record::About;
 use crate::sealing::{TOOL, person};
 use crate::{Caller, Exchange, ExchangeError};
 
@@ -45,6 +45,8 @@ pub struct Brought {
     /// By what right it is taken in: a request, a warrant, a consent.
     pub authority: String,
     pub case_number: Option<CaseNumber>,
+    /// What sort of records it is, as far as is known.
+    pub record_class: RecordClass,
 }
 
 impl Exchange {
@@ -61,20 +63,20 @@ impl Exchange {
     ) -> Result<Incoming, ExchangeError> {
         let from = words("from", &brought.from)?;
         let authority = words("authority", &brought.authority)?;
-        let Brought { zip, case_number, .. } = brought;
+        let Brought { zip, case_number, record_class, .. } = brought;
         let why = Why { case_number, reason: Some(authority.clone()), ..Why::default() };
         let exchange = self.new_id()?;
         let about = About {
             kind: ResourceKind::Parcel,
             id: exchange.to_string(),
-            record_class: cji()?,
+            record_class: record_class.clone(),
             caveats: BTreeSet::new(),
             requested_by: None,
             agreement: None,
         };
         let plan = Plan::Parcel(format!("take in files of others as exchange {exchange}"));
         let permit = self.ask(caller, Action::ReceiveParcel, about, &why, plan).await?;
-        match self.take_in_permitted(caller, exchange, (zip, from), &why).await {
+        match self.take_in_permitted(caller, exchange, (zip, from, record_class), &why).await {
             Ok(row) => {
                 self.close(vec![permit]).await?;
                 self.scan_soon(exchange);
@@ -92,7 +94,7 @@ impl Exchange {
         &self,
         caller: &Caller,
         exchange: Uuid,
-        (zip, from): (Vec<u8>, String),
+        (zip, from, record_class): (Vec<u8>, String, RecordClass),
         why: &Why,
     ) -> Result<IncomingRow, ExchangeError> {
         let authority = why.reason.clone().unwrap_or_default();
@@ -103,6 +105,7 @@ impl Exchange {
             from: from.clone(),
             authority: authority.clone(),
             case_number: why.case_number.as_ref().map(ToString::to_string),
+            record_class: record_class.clone(),
             custody: self.brought_by(caller, &from, &authority),
             room: self.room_for_brought().await?,
             draft: draft.clone(),
@@ -111,7 +114,10 @@ impl Exchange {
         let sealed = tokio::task::spawn_blocking(move || sealing.seal(&this, zip)).await;
         let sealed = sealed.map_err(|_| ExchangeError::Stopped)?;
         let stored = match &sealed {
-            Ok(sealed) => self.keep_brought(caller, exchange, (&from, sealed), (why, &draft)).await,
+            Ok(sealed) => {
+                self.keep_brought(caller, exchange, (&from, &record_class, sealed), (why, &draft))
+                    .await
+            }
             Err(_) => Err(ExchangeError::Stopped),
         };
         if stored.is_err() {
@@ -125,7 +131,7 @@ impl Exchange {
         &self,
         caller: &Caller,
         exchange: Uuid,
-        (from, (taken, sealed)): (&str, &(Taken, Sealed)),
+        (from, record_class, (taken, sealed)): (&str, &RecordClass, &(Taken, Sealed)),
         (why, draft): (&Why, &Path),
     ) -> Result<IncomingRow, ExchangeError> {
         let event = Event::FilesTakenIn(FilesTakenIn {
@@ -140,9 +146,11 @@ impl Exchange {
             authority: why.reason.clone().unwrap_or_default(),
             case_number: why.case_number.as_ref().map(ToString::to_string),
             handling: Vec::new(),
+            record_classes: vec![record_class.to_string()],
             retention: None,
             files: sealed.files.iter().map(received).collect(),
             proved: None,
+            key_transport: None,
             remarks: remarks(taken),
         };
         let recorded = self.record(Some(caller), why, event).await?;
@@ -248,6 +256,7 @@ struct Sealing {
     from: String,
     authority: String,
     case_number: Option<String>,
+    record_class: RecordClass,
     custody: CustodyEvent,
     /// Bytes that the store still has for what others brought.
     room: u64,
@@ -283,12 +292,14 @@ impl Sealing {
                 authority: self.authority,
                 case_number: self.case_number,
                 handling: Vec::new(),
+                record_classes: vec![self.record_class.to_string()],
                 retention: None,
                 sender: us.clone(),
                 recipient: us,
             },
             custody: vec![self.custody],
             custody_document: true,
+            allow_rsa_oaep: false,
             now: of.now(),
             random: setup.random.as_ref(),
             watch: Watch { progress: &|_, _| {}, cancel: &never },

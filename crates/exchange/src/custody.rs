@@ -4,32 +4,41 @@
 //! Invariants: the events of the parcel received come first and are not changed but for the files' new paths; an
 //! event of ours names an entry of our ledger and proves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use ledger::EntryNumber;
 use ledger::evidence::Disclose;
 use parcel::{CustodyEvent, LedgerReference, Parcel, Person, Trust};
+use policy::RecordClass;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::model::{IncomingRow, Inside};
-use crate::sealing::{SealItem, TOOL, person};
+use crate::model::{IncomingRow, Inside, Item};
+use crate::sealing::{TOOL, person};
 use crate::{Exchange, ExchangeError};
 
-/// Where an item that came from a partner lies here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where an item that came from somebody else lies here, and what binds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReceivedFrom {
     /// The exchange in which it came.
     pub exchange: Uuid,
     /// Its path in the parcel that was received.
     pub path: String,
+    /// The ORI of the partner that sent it; none where a person took it in.
+    pub from: Option<String>,
+    /// Whatever its parcel may hold.
+    pub record_classes: BTreeSet<RecordClass>,
+    /// When it is to be destroyed, by its sender's terms.
+    pub destroy_by: Option<Timestamp>,
 }
 
 /// The paths that files have in a new parcel, by those that they had in the one received.
 pub(crate) type Moved = BTreeMap<String, Vec<String>>;
 
 /// Which of these items came from partners, by exchange.
-pub(crate) fn received(items: &[SealItem]) -> BTreeMap<Uuid, Moved> {
+pub(crate) fn received(items: &[Item]) -> BTreeMap<Uuid, Moved> {
     let mut received: BTreeMap<Uuid, Moved> = BTreeMap::new();
     for item in items {
         if let Some(from) = &item.received {

@@ -2,12 +2,12 @@
 //!
 //! Invariant: the ledger has the act before the state has; a failed record leaves the state as it was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use gate::{Permit, Plan};
 use jiff::Timestamp;
 use ledger::Event;
-use policy::{Action, Caveat, RecordClass, ResourceKind, Why};
+use policy::{Action, ResourceKind, Why};
 use uuid::Uuid;
 
 use crate::book::Agreement;
@@ -15,7 +15,9 @@ use crate::model::{
     DeliveryFacts, Export, ExportDetails, ExportRow, ExportStatus, Incoming, IncomingStatus, Item,
     Voice,
 };
+use crate::passing::PassOn;
 use crate::record::About;
+use crate::settling::asked;
 use crate::{Caller, Exchange, ExchangeError};
 
 /// Items in one export, and characters in a title or reason.
@@ -37,6 +39,8 @@ pub struct NewExport {
     pub why: Why,
     /// Who at the partner asked for it: a must where it is secondary dissemination.
     pub requestor: Option<String>,
+    /// How the sender of what is passed on consented to that, in words.
+    pub consent: Option<String>,
     /// What of the records stays here, in words.
     pub left_out: Vec<String>,
     /// The way that it takes; none is the push to the partner's server.
@@ -62,6 +66,9 @@ impl Exchange {
         let permits = self
             .ask_each(caller, Action::RequestExport, (id, &new.items), agreement, None, why)
             .await?;
+        let (items, consent) = (new.items.as_slice(), new.consent.as_deref());
+        let passed = PassOn { agreement, items, why, consent };
+        let permits = self.refuse_passing(passed, permits).await?;
         let partner = agreement.facts.partner.to_string();
         let event = Event::ExportRequested {
             export: id.to_string(),
@@ -87,6 +94,7 @@ impl Exchange {
                 why: new.why,
                 items: new.items,
                 requestor: new.requestor,
+                consent: new.consent,
                 left_out: new.left_out,
                 settled: Vec::new(),
                 approvals: Vec::new(),
@@ -128,11 +136,12 @@ impl Exchange {
         let mut row = self.export_row(export).await?;
         let permits = self.judge(caller, &row).await?;
         needs(&row, ExportStatus::Requested, "requested")?;
+        let agreement = self.agreement(&row.agreement).await?;
+        let permits = self.refuse_passing(PassOn::of(&row.details, &agreement), permits).await?;
         let details = &mut row.details;
         if details.approvals.iter().any(|voice| voice.actor.id == caller.actor.id) {
             return Err(ExchangeError::ApprovedBefore);
         }
-        let agreement = self.agreement(&row.agreement).await?;
         self.settle_conflicts(caller, &mut row, &agreement, decision).await?;
         let details = &mut row.details;
         let requested_by = details.requester.id.to_string();
@@ -273,11 +282,7 @@ impl Exchange {
         requested_by: Option<policy::ActorId>,
         why: &Why,
     ) -> Result<Vec<Permit>, ExchangeError> {
-        let mut classes: BTreeMap<RecordClass, BTreeSet<Caveat>> = BTreeMap::new();
-        for item in items {
-            let marks = classes.entry(item.record_class.clone()).or_default();
-            marks.extend(item.caveats.iter().cloned());
-        }
+        let classes = asked(items);
         let partner = &agreement.facts.partner;
         let mut permits = Vec::with_capacity(classes.len());
         for (record_class, caveats) in classes {
@@ -345,12 +350,22 @@ pub(crate) fn needs(
 
 /// Whether CHRI would leave outside the agency's primary agreements (CA-3 d).
 pub(crate) fn is_secondary(agreement: &Agreement, items: &[Item]) -> bool {
-    !agreement.terms.primary && items.iter().any(is_chri)
+    disseminated(agreement, items).next().is_some()
+}
+
+/// What of it goes there without the primary agreements' leave: criminal history outside them, and whatever a partner
+/// sent to us and somebody else gets.
+pub(crate) fn disseminated<'a>(
+    agreement: &'a Agreement,
+    items: &'a [Item],
+) -> impl Iterator<Item = &'a Item> {
+    let (primary, partner) = (agreement.terms.primary, agreement.facts.partner.as_str());
+    items.iter().filter(move |item| (!primary && is_chri(item)) || item.is_passed_on(partner))
 }
 
 /// Whether an item is criminal history record information, by its class or by a mark.
 pub(crate) fn is_chri(item: &Item) -> bool {
-    item.record_class.as_str() == "CHRI"
+    item.classes().any(|class| class.as_str() == "CHRI")
         || item.caveats.iter().any(|mark| ["CHRI", "III"].contains(&mark.as_str()))
 }
 
@@ -365,6 +380,10 @@ fn check_new(new: &NewExport) -> Result<(), ExchangeError> {
     let requestor = new.requestor.as_ref().map_or(1, |name| name.trim().chars().count());
     if requestor == 0 || requestor > TITLE_CHARS_MAX {
         return Err(ExchangeError::Input { field: "requestor", expected: "1 to 200 characters" });
+    }
+    let consent = new.consent.as_ref().map_or(1, |words| words.trim().chars().count());
+    if consent == 0 || consent > REASON_CHARS_MAX {
+        return Err(ExchangeError::Input { field: "consent", expected: "1 to 1000 characters" });
     }
     let mut paths = BTreeSet::new();
     if new.items.iter().any(|item| item.path.is_empty() || !paths.insert(&item.path)) {

@@ -1,4 +1,4 @@
-//! How long a partner's parcel is kept: until the agreement says that it is destroyed, and no day longer.
+//! How long a partner's parcel is kept: until its terms say that it is destroyed, and no day longer.
 //!
 //! Invariants: from that moment nobody opens it; it is destroyed by a person, or by the platform where the agency
 //! says so, and the certificate goes back either way; what a hold covers is not destroyed, whatever is due.
@@ -11,8 +11,9 @@ use policy::{Actor, Assurance, Why};
 
 use crate::afterwards::ActFacts;
 use crate::destruction::METHOD;
-use crate::model::{Incoming, IncomingRow, IncomingStatus};
-use crate::{Agreement, Exchange, ExchangeError};
+use crate::model::{Incoming, IncomingRow, IncomingStatus, Inside};
+use crate::passing::Origin;
+use crate::{Exchange, ExchangeError};
 
 /// Somebody is told so many days before, and on the day.
 const DAYS_LEFT: [i64; 3] = [30, 7, 0];
@@ -20,7 +21,7 @@ const DAY_SECONDS: i64 = 24 * 60 * 60;
 const HERE: [IncomingStatus; 2] = [IncomingStatus::Received, IncomingStatus::Accepted];
 
 impl Incoming {
-    /// Whether the time for which the agreement lets it be kept is over.
+    /// Whether the time for which its terms let it be kept is over.
     pub fn is_past_its_time(&self, now: Timestamp) -> bool {
         self.afterwards.destroy_by.is_some_and(|by| by <= now)
     }
@@ -32,29 +33,49 @@ impl Incoming {
     }
 }
 
-impl Exchange {
-    /// When a parcel that is received now has to be destroyed: by the agreement that its offer names, if that is one
-    /// with its sender; otherwise by the strictest of those that are.
-    pub(crate) async fn destroy_by(
-        &self,
-        row: &IncomingRow,
-        received: Timestamp,
-    ) -> Result<Option<Timestamp>, ExchangeError> {
-        let with = |agreement: &Agreement| {
-            agreement.terms.parties.iter().any(|party| party.ori.as_str() == row.partner)
+impl Origin {
+    /// The least of what agreement and rules say.
+    fn keep_days_max(&self) -> Option<u32> {
+        self.stricter.keep_days_max
+    }
+
+    /// Which of them says it.
+    fn says_how_long(&self, days: u32) -> String {
+        let rule = self.stricter.applied.iter().find(|rule| rule.keep_days_max == Some(days));
+        let by = match rule.filter(|_| self.agreement.terms.retention_days != Some(days)) {
+            Some(rule) => format!("rule {} of {} ({})", rule.id, rule.jurisdiction, rule.citation),
+            None => format!("agreement {}", self.agreement.facts.id),
         };
-        let ids: Vec<String> = self
-            .book()
-            .agreements()
-            .filter(|agreement| with(agreement))
-            .map(|agreement| agreement.facts.id.clone())
-            .collect();
-        let named = ids.contains(&row.details.agreement);
-        let mut days = None;
-        for id in ids.iter().filter(|id| !named || **id == row.details.agreement) {
-            let terms = self.agreement(id).await?.terms;
-            days = days.into_iter().chain(terms.retention_days).min();
-        }
+        format!("{days} days, by {by}")
+    }
+}
+
+impl Exchange {
+    /// Sets when a parcel that is received now has to be destroyed: the least of what the agreement that it came under
+    /// says, and the rules of both sides' jurisdictions.
+    pub(crate) async fn set_end(
+        &self,
+        row: &mut IncomingRow,
+        inside: &Inside,
+        received: Timestamp,
+    ) -> Result<(), ExchangeError> {
+        let origins = self.origins(row, inside, None).await?;
+        let least = origins.iter().filter_map(|origin| Some((origin.keep_days_max()?, origin)));
+        let Some((days, origin)) = least.min_by_key(|(days, _)| *days) else { return Ok(()) };
+        let lasts = SignedDuration::from_hours(24 * i64::from(days));
+        row.details.afterwards.destroy_by = received.checked_add(lasts).ok();
+        row.details.afterwards.destroy_rule = Some(origin.says_how_long(days));
+        Ok(())
+    }
+
+    /// Until when rules say that a parcel is kept at least; the platform destroys nothing by itself before.
+    async fn kept_until(&self, row: &IncomingRow) -> Result<Option<Timestamp>, ExchangeError> {
+        let details = &row.details;
+        let (Some(inside), Some(received)) = (&details.inside, details.received_at) else {
+            return Ok(None);
+        };
+        let origins = self.origins(row, inside, None).await?;
+        let days = origins.iter().filter_map(|origin| origin.stricter.keep_days_min).max();
         let lasts = days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
         Ok(lasts.and_then(|lasts| received.checked_add(lasts).ok()))
     }
@@ -144,7 +165,11 @@ impl Exchange {
             tracing::info!(exchange = %row.exchange, hold, "kept by a hold");
             return Ok(());
         }
-        let reason = "the time for which the agreement lets it be kept is over".to_owned();
+        if let Some(until) = self.kept_until(&row).await?.filter(|until| *until > self.now()) {
+            tracing::info!(exchange = %row.exchange, %until, "rules disagree: a person decides");
+            return Ok(());
+        }
+        let reason = "the time for which its terms let it be kept is over".to_owned();
         let event = Event::ParcelDestroyed {
             exchange: row.exchange.to_string(),
             parcel: row.parcel.to_string(),

@@ -39,6 +39,7 @@ mod notices;
 mod notified;
 mod offers;
 mod opening;
+mod passing;
 mod progress;
 mod proofs;
 mod protocol;
@@ -100,6 +101,7 @@ pub use model::{
 };
 pub use opening::Contents;
 pub use parcel::notice::Matter;
+pub use passing::{Origin, Passing};
 pub use progress::{Phase, Progress};
 pub use proofs::Proved;
 pub use recall::recallable;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::afterwards::{Afterwards, RecallFacts, ToldFacts};
+use crate::custody::ReceivedFrom;
 use crate::error::ExchangeError;
 use crate::guests::GuestFacts;
 use crate::proofs::Proved;
@@ -107,6 +108,23 @@ pub struct Item {
     pub caveats: BTreeSet<Caveat>,
     /// How it is fetched again when the time has come. Its shape belongs to the caller.
     pub fetch: serde_json::Value,
+    /// Where it lies, if it came from somebody else: its terms and its custody go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<ReceivedFrom>,
+}
+
+impl Item {
+    /// What it may be: its class, or all those of the parcel that it came in.
+    pub fn classes(&self) -> impl Iterator<Item = &RecordClass> {
+        let more = self.received.iter().flat_map(|from| &from.record_classes);
+        std::iter::once(&self.record_class).chain(more.filter(|class| **class != self.record_class))
+    }
+
+    /// Whether somebody else than its sender gets what a partner sent to us.
+    pub fn is_passed_on(&self, partner: &str) -> bool {
+        let from = self.received.as_ref().and_then(|received| received.from.as_deref());
+        from.is_some_and(|from| from != partner)
+    }
 }
 
 /// Somebody's yes or no.
@@ -223,6 +241,9 @@ pub struct ExportDetails {
     /// Who at the partner asked for it.
     #[serde(default)]
     pub requestor: Option<String>,
+    /// How the sender of what is passed on consented to that, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<String>,
     /// What of the records stayed here, in words.
     #[serde(default)]
     pub left_out: Vec<String>,
@@ -303,6 +324,9 @@ pub struct Inside {
     pub case_number: Option<String>,
     /// Caveats that we are held to.
     pub handling: Vec<String>,
+    /// The classes of the records; empty where the sender names none.
+    #[serde(default)]
+    pub record_classes: Vec<String>,
     pub retention: Option<String>,
     pub files: Vec<ReceivedFile>,
     /// How much of the custody record ledgers bear out; none where it is in another form.

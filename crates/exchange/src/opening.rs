@@ -111,7 +111,7 @@ impl Exchange {
     }
 
     /// Records an opening. The first one is told to the sender.
-    async fn note_opening(
+    pub(crate) async fn note_opening(
         &self,
         caller: &Caller,
         row: &mut IncomingRow,

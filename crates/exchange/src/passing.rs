@@ -16,7 +16,7 @@ use policy::{Action, Caveat, PurposeCode, RecordClass, Why};
 
 use crate::book::{Agreement, Asked, Clause, Redistribution, Stricter};
 use crate::custody::ReceivedFrom;
-use crate::model::{IncomingRow, Inside, Item, ReceivedFile};
+use crate::model::{ExportDetails, IncomingRow, Inside, Item, ReceivedFile};
 use crate::opening::about;
 use crate::sealing::SealItem;
 use crate::{Caller, Exchange, ExchangeError};
@@ -35,6 +35,8 @@ pub struct Passing {
 #[derive(Debug, Clone)]
 pub struct Origin {
     pub agreement: Agreement,
+    /// What the parcel may hold, under it.
+    pub asked: Vec<Asked>,
     pub stricter: Stricter,
 }
 
@@ -92,6 +94,7 @@ impl Fingerprint for PassedOn {
 }
 
 /// A question about passing items on.
+#[derive(Clone, Copy)]
 pub(crate) struct PassOn<'a> {
     /// The agreement that they are to go under.
     pub(crate) agreement: &'a Agreement,
@@ -99,6 +102,14 @@ pub(crate) struct PassOn<'a> {
     pub(crate) why: &'a Why,
     /// How the sender consented, in words.
     pub(crate) consent: Option<&'a str>,
+}
+
+impl<'a> PassOn<'a> {
+    /// About an export as it was asked for.
+    pub(crate) fn of(details: &'a ExportDetails, agreement: &'a Agreement) -> Self {
+        let (items, consent) = (details.items.as_slice(), details.consent.as_deref());
+        Self { agreement, items, why: &details.why, consent }
+    }
 }
 
 impl Exchange {
@@ -117,8 +128,22 @@ impl Exchange {
         drop(self.contents(caller, exchange, why).await?);
         let (row, inside) = self.accepted(exchange).await?;
         let file = self.passable(&row, &inside, path)?;
-        let terms = self.origins(&row, &inside).await?;
+        let terms = self.origins(&row, &inside, why.purpose.as_ref()).await?;
         Ok(Passing { item: self.item_of(&row, &inside, &file, &terms)?, terms })
+    }
+
+    /// What stands against passing items on under an agreement, for a page that shows it before it is asked for.
+    ///
+    /// # Errors
+    /// [`ExchangeError::WrongState`] where a parcel or a file of it is closed; [`ExchangeError::State`].
+    pub async fn against_passing_of(
+        &self,
+        agreement: &Agreement,
+        items: &[Item],
+        why: &Why,
+        consent: Option<&str>,
+    ) -> Result<Option<Clause>, ExchangeError> {
+        self.against_passing(&PassOn { agreement, items, why, consent }).await
     }
 
     /// What stands against passing these items on; nothing where none of them came from a partner.
@@ -136,7 +161,7 @@ impl Exchange {
             let Some(from) = &item.received else { continue };
             let (row, inside) = self.accepted(from.exchange).await?;
             let file = self.passable(&row, &inside, &from.path)?;
-            let terms = self.origins(&row, &inside).await?;
+            let terms = self.origins(&row, &inside, purpose).await?;
             let honest = self.item_of(&row, &inside, &file, &terms)?;
             let same = honest.received == item.received
                 && honest.media_type == item.media_type
@@ -145,17 +170,6 @@ impl Exchange {
             if !same {
                 let what = "not as it was received";
                 return Err(ExchangeError::Items { path: item.path.clone(), what });
-            }
-            let asked_of = classes(&inside, &terms, &item.caveats)?;
-            // All classes of its parcel, under the agreement that it goes under.
-            let covers = |(class, marks): &Asked| {
-                asked.agreement.covers(class, marks, purpose, now).err()
-            };
-            let against = asked_of.iter().find_map(covers);
-            let against = against
-                .or_else(|| self.stricter(asked.agreement, &asked_of, purpose).against);
-            if against.is_some() {
-                return Ok(against);
             }
             // Nobody's terms are on what was brought; and giving it back is not passing it on.
             if self.is_brought(&row) || row.partner == partner.as_str() {
@@ -168,7 +182,7 @@ impl Exchange {
                 if let Some(clause) = self.stands_against(&origin.agreement).await? {
                     return Ok(Some(clause));
                 }
-                let against = origin.against(&asked_of, purpose, asked.consent, now);
+                let against = origin.against(&origin.asked, purpose, asked.consent, now);
                 if against.is_some() {
                     return Ok(against);
                 }
@@ -269,12 +283,16 @@ impl Exchange {
     }
 
     /// The terms that a parcel came under: of the agreement that its offer names, if that is one with its sender;
-    /// otherwise of all that are.
+    /// otherwise of all that are. What was brought came under none.
     pub(crate) async fn origins(
         &self,
         row: &IncomingRow,
         inside: &Inside,
+        purpose: Option<&PurposeCode>,
     ) -> Result<Vec<Origin>, ExchangeError> {
+        if self.is_brought(row) {
+            return Ok(Vec::new());
+        }
         let with = |agreement: &&Agreement| {
             agreement.terms.parties.iter().any(|party| party.ori.as_str() == row.partner)
         };
@@ -290,12 +308,9 @@ impl Exchange {
         let rules = self.book().jurisdictions();
         let mut origins = Vec::new();
         for agreement in agreements {
-            let asked = classes_under(inside, [&agreement], &BTreeSet::new())?;
-            let purpose = None;
-            let mut stricter = rules.stricter(&agreement, theirs, &asked, purpose, self.now());
-            // Whether it may have come for its purpose was its sender's to judge.
-            stricter.against = None;
-            origins.push(Origin { agreement, stricter });
+            let asked = classes(inside, [&agreement])?;
+            let stricter = rules.stricter(&agreement, theirs, &asked, purpose, self.now());
+            origins.push(Origin { agreement, asked, stricter });
         }
         Ok(origins)
     }
@@ -307,7 +322,9 @@ impl Exchange {
         file: &ReceivedFile,
         terms: &[Origin],
     ) -> Result<Item, ExchangeError> {
-        let asked = classes(inside, terms, &BTreeSet::new())?;
+        let asked = classes(inside, terms.iter().map(|origin| &origin.agreement))?;
+        let record_classes: BTreeSet<RecordClass> =
+            asked.iter().map(|(class, _)| class.clone()).collect();
         let (record_class, caveats) =
             asked.into_iter().next().ok_or(ExchangeError::NoSuch { what: "class of records" })?;
         let name = &row.details.sender_name;
@@ -322,35 +339,24 @@ impl Exchange {
                 exchange: row.exchange,
                 path: file.path.clone(),
                 from: (!self.is_brought(row)).then(|| row.partner.clone()),
+                record_classes,
                 destroy_by: row.details.afterwards.destroy_by,
             }),
         })
     }
 }
 
-/// The classes of a parcel under the agreements that it came under, each with all marks of the parcel and these.
-fn classes(
-    inside: &Inside,
-    terms: &[Origin],
-    more: &BTreeSet<Caveat>,
-) -> Result<Vec<Asked>, ExchangeError> {
-    classes_under(inside, terms.iter().map(|origin| &origin.agreement), more)
-}
-
-/// As [`classes`]. Where the parcel names none, it may hold whatever the agreements let cross.
-pub(crate) fn classes_under<'a>(
+/// The classes that a parcel may hold, each with all its marks. Where it names none, or one that is no word of the
+/// policy, it may hold whatever the agreements let cross.
+fn classes<'a>(
     inside: &Inside,
     agreements: impl IntoIterator<Item = &'a Agreement>,
-    more: &BTreeSet<Caveat>,
 ) -> Result<Vec<Asked>, ExchangeError> {
-    let bad = |field| ExchangeError::Input { field, expected: "words in the policy's form" };
-    let marks: Result<BTreeSet<Caveat>, _> = inside.handling.iter().map(|one| one.parse()).collect();
-    let mut marks = marks.map_err(|_| bad("handling"))?;
-    marks.extend(more.iter().cloned());
-    let named: Result<BTreeSet<RecordClass>, _> =
-        inside.record_classes.iter().map(|one| one.parse()).collect();
-    let mut named = named.map_err(|_| bad("record_classes"))?;
-    if named.is_empty() {
+    let marks = inside.handling.iter().filter_map(|mark| mark.parse().ok());
+    let marks: BTreeSet<Caveat> = marks.collect();
+    let words = inside.record_classes.iter().filter_map(|class| class.parse().ok());
+    let mut named: BTreeSet<RecordClass> = words.collect();
+    if named.is_empty() || named.len() < inside.record_classes.len() {
         for agreement in agreements {
             named.extend(agreement.facts.record_classes.iter().cloned());
         }

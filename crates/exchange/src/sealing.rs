@@ -16,10 +16,11 @@ use policy::{Action, Actor};
 use uuid::Uuid;
 
 use crate::book::{Agreement, Partner};
-use crate::custody::{ReceivedFrom, received};
+use crate::custody::received;
 use crate::error::{FirstError, store};
-use crate::exports::{is_chri, is_secondary, needs};
-use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, SealedFacts};
+use crate::exports::{disseminated, is_secondary, needs};
+use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, Item, SealedFacts};
+use crate::passing::PassOn;
 use crate::progress::Phase;
 use crate::{Caller, Exchange, ExchangeError};
 
@@ -39,8 +40,6 @@ pub struct SealItem {
     pub open: parcel::Source,
     /// The entry of its release.
     pub released: EntryNumber,
-    /// Where it lies, if it came from a partner: its custody goes on.
-    pub received: Option<ReceivedFrom>,
 }
 
 /// An export's items on their way, and who seals them; or in words why they can't be had.
@@ -82,6 +81,7 @@ impl Exchange {
         let permits =
             self.ask_each(caller, Action::SealExport, asked, agreement, requester, why).await?;
         let permits = self.refuse_unsettled(&row, agreement, permits).await?;
+        let permits = self.refuse_passing(PassOn::of(&row.details, agreement), permits).await?;
         self.begin(&mut row).await?;
         let outcome = self.seal_into_store(caller, &row, agreement, partner, items).await;
         let outcome = match outcome {
@@ -129,7 +129,7 @@ impl Exchange {
             (row.exchange.ok_or_else(no_exchange)?, row.parcel.ok_or_else(no_exchange)?);
         let transfer = self.transfer(row, exchange, agreement, partner);
         let custody = self.custody(caller, row, agreement, &items)?;
-        let received = received(&items);
+        let received = received(&row.details.items);
         let mut custody_all = self.custody_so_far(received).await?;
         custody_all.extend(custody);
         let entries = items.into_iter().map(|item| Entry {
@@ -186,14 +186,17 @@ impl Exchange {
         if !is_secondary(agreement, &details.items) {
             return Ok(());
         }
-        let labels = details.items.iter().filter(|item| is_chri(item));
+        let labels = disseminated(agreement, &details.items);
+        let consent = details.consent.as_deref();
+        let consent =
+            consent.map_or(String::new(), |it| format!(", with its sender's consent: {it}"));
         for records in listed(labels.map(|item| item.label.as_str())) {
             let event = Event::SecondaryDissemination {
                 export: row.id.to_string(),
                 records,
                 partner: row.partner.clone(),
                 requestor: details.requestor.clone().unwrap_or_default(),
-                method: "sealed parcel".to_owned(),
+                method: format!("sealed parcel{consent}"),
             };
             self.record(Some(caller), &details.why, event).await?;
         }
@@ -255,6 +258,8 @@ impl Exchange {
             .iter()
             .flat_map(|item| item.caveats.iter().map(ToString::to_string))
             .collect();
+        let classes = details.items.iter().flat_map(Item::classes);
+        let classes: BTreeSet<String> = classes.map(ToString::to_string).collect();
         let purpose = details.why.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
         let reason = details.why.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         Transfer {
@@ -263,6 +268,7 @@ impl Exchange {
             authority: format!("{} ({})", agreement.facts.id, agreement.authority),
             case_number: details.why.case_number.as_ref().map(ToString::to_string),
             handling: marks.into_iter().collect(),
+            record_classes: classes.into_iter().collect(),
             retention: self.retention(details, agreement),
             sender: self.0.setup.agency.clone(),
             recipient: parcel::Party { ori: partner.ori.to_string(), name: partner.name.clone() },

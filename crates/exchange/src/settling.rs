@@ -18,8 +18,10 @@ const DECISION_CHARS_MAX: usize = 1_000;
 pub fn asked(items: &[Item]) -> Vec<Asked> {
     let mut classes: BTreeMap<RecordClass, BTreeSet<Caveat>> = BTreeMap::new();
     for item in items {
-        let marks = classes.entry(item.record_class.clone()).or_default();
-        marks.extend(item.caveats.iter().cloned());
+        for class in item.classes() {
+            let marks = classes.entry(class.clone()).or_default();
+            marks.extend(item.caveats.iter().cloned());
+        }
     }
     classes.into_iter().collect()
 }
@@ -112,8 +114,15 @@ impl Exchange {
     ) -> Option<String> {
         let rules = self.stricter_for(details, agreement).retention();
         let decided = details.settled.iter().filter_map(|one| one.voice.reason.clone());
-        let said: Vec<String> =
-            agreement.retention.iter().cloned().chain(rules).chain(decided).collect();
+        let received = details.items.iter().filter_map(|item| item.received.as_ref());
+        let until: BTreeSet<String> = received
+            .filter_map(|from| {
+                let sender = from.from.as_deref()?;
+                Some(format!("what came from {sender} is destroyed by {}", from.destroy_by?))
+            })
+            .collect();
+        let said = agreement.retention.iter().cloned().chain(rules).chain(until).chain(decided);
+        let said: Vec<String> = said.collect();
         (!said.is_empty()).then(|| said.join("; "))
     }
 }

@@ -119,6 +119,7 @@ impl Exchange {
                 authority: transfer.authority,
                 case_number: transfer.case_number,
                 handling: transfer.handling,
+                record_classes: transfer.record_classes,
                 retention: transfer.retention,
                 files,
                 proved,
@@ -182,7 +183,7 @@ impl Exchange {
         let mut receipt = Receipt::accepted(verified, &exchange, agency, recorded.at);
         self.fill_in(&mut receipt, &recorded)?;
         let facts = self.issue(row, peer, &receipt).await?;
-        row.details.afterwards.destroy_by = self.destroy_by(row, recorded.at).await?;
+        self.set_end(row, &inside, recorded.at).await?;
         row.details.received_at = Some(recorded.at);
         row.details.received_entry = Some(recorded.entry.0);
         row.details.inside = Some(inside);

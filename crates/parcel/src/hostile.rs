@@ -100,6 +100,7 @@ impl World {
                 authority: "MOU".into(),
                 case_number: None,
                 handling: vec![],
+                record_classes: Vec::new(),
                 retention: None,
                 sender: party("NB0010100"),
                 recipient: party("NB0020000"),

@@ -31,6 +31,9 @@ pub struct Transfer {
     pub case_number: Option<String>,
     /// Caveats that the receiver is held to.
     pub handling: Vec<String>,
+    /// The classes of the records, in the sender's words; empty where it names none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub record_classes: Vec<String>,
     pub retention: Option<String>,
     pub sender: Party,
     pub recipient: Party,
@@ -51,7 +54,10 @@ impl Transfer {
         let case_number = self.case_number.iter().map(|text| ("case_number", text.as_str(), false));
         let retention = self.retention.iter().map(|text| ("retention", text.as_str(), false));
         let handling = self.handling.iter().map(|text| ("handling", text.as_str(), false));
-        for (field, text, needed) in given.chain(case_number).chain(retention).chain(handling) {
+        let classes = self.record_classes.iter();
+        let classes = classes.map(|text| ("record_classes", text.as_str(), true));
+        let all = given.chain(case_number).chain(retention).chain(handling).chain(classes);
+        for (field, text, needed) in all {
             if needed && text.trim().is_empty() {
                 return Err(SealError::Transfer { field, why: "empty" });
             }
@@ -62,6 +68,7 @@ impl Transfer {
                 return Err(SealError::Transfer { field, why: "with control characters" });
             }
         }
+        crate::error::limit("record classes", self.record_classes.len() as u64, 256)?;
         crate::error::limit("handling caveats", self.handling.len() as u64, 256)
     }
 }

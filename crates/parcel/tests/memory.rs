@@ -63,6 +63,7 @@ fn three_parts_a_thread_are_enough_to_seal_verify_and_open() {
             authority: "MOU".into(),
             case_number: None,
             handling: vec![],
+            record_classes: Vec::new(),
             retention: None,
             sender: party("NB0010100"),
             recipient: party("NB0020000"),

@@ -15,6 +15,7 @@ use maud::Markup;
 use crate::agency::Agency;
 use crate::layout::{self, Frame, Group, Link, Person};
 use crate::live::Leash;
+use crate::pages::exports::passing;
 use crate::pages::incoming::{brought, deciding, scanned};
 use crate::pages::parts::moment;
 use crate::pages::{
@@ -122,6 +123,7 @@ fn sharing_pages() -> Router<Shared> {
         .route("/agreements/{id}/document", get(partners::document))
         .route("/incoming", get(incoming::list))
         .route("/take-in", get(brought::form).merge(carried(brought::take_in)))
+        .route("/incoming/{parcel}/pass-on/{handle}", carried(passing::pass_on))
         .route("/incoming/{parcel}", get(incoming::one).post(incoming::open))
         .route("/incoming/{parcel}/accept", carried(deciding::accept))
         .route("/incoming/{parcel}/reject", carried(deciding::reject))

@@ -260,6 +260,10 @@ impl Agency {
         item: &Item,
     ) -> Result<SealItem, String> {
         let words = |error: &(dyn std::error::Error + 'static)| chain(error);
+        if let (Some(_), Some(sharing)) = (&item.received, &self.exchange) {
+            let fetched = sharing.exchange.fetch_received(caller, item, &export.details.why).await;
+            return fetched.map_err(|error| words(&error));
+        }
         let recipe: Recipe =
             serde_json::from_value(item.fetch.clone()).map_err(|error| words(&error))?;
         let tool = self.tools.get(&recipe.tool).ok_or("the tool is no longer there")?;
@@ -306,7 +310,6 @@ impl Agency {
             length: bytes.len() as u64,
             open: Box::new(move || Ok(Box::new(std::io::Cursor::new(bytes)))),
             released,
-            received: None,
         })
     }
 
@@ -341,7 +344,6 @@ impl Agency {
             length: stream.length(),
             open: stream.read(),
             released: receipt.entry,
-            received: None,
         })
     }
 }
@@ -381,7 +383,6 @@ mod tests {
             length: 3,
             open: Box::new(|| Ok(Box::new(std::io::Cursor::new(vec![1, 2, 3])))),
             released: ledger::EntryNumber(1),
-            received: None,
         };
         for (put_out, breaks_off) in
             [(asked, true), (approved, true), (AccountId::of("demo|ofc.hale"), false)]

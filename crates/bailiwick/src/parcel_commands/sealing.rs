@@ -83,6 +83,7 @@ pub(super) fn seal_entries(
                 authority,
                 case_number: None,
                 handling: Vec::new(),
+                record_classes: Vec::new(),
                 retention: None,
                 sender,
                 recipient,

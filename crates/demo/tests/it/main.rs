@@ -18,6 +18,7 @@ mod film;
 mod guests;
 mod ldap;
 mod notice;
+mod passing_on;
 mod people;
 mod postgres;
 mod query;

@@ -41,6 +41,16 @@ pub enum Clause {
     Barred { rule: String, citation: String, records: String },
     #[error("rule {rule} does not let such records cross for purpose {purpose} ({citation})")]
     RulePurpose { rule: String, citation: String, purpose: String },
+    #[error("it came under terms that let nobody hand it on: {says}")]
+    NotPassedOn { says: String },
+    #[error(
+        "it came under terms that ask for its sender's written consent before it is handed on: {says}"
+    )]
+    NoConsent { says: String },
+    #[error(
+        "there is no agreement with {partner}, from whom it came, that says how it is handed on"
+    )]
+    NoOrigin { partner: String },
     #[error("nobody has settled which rule is kept: {conflict}")]
     Unsettled { conflict: String },
 }
@@ -67,6 +77,9 @@ impl Clause {
             Self::Delivery { .. } => "agreement.delivery",
             Self::Barred { .. } => "jurisdiction.barred",
             Self::RulePurpose { .. } => "jurisdiction.purpose",
+            Self::NotPassedOn { .. } => "origin.redistribution",
+            Self::NoConsent { .. } => "origin.consent",
+            Self::NoOrigin { .. } => "origin.agreement",
             Self::Unsettled { .. } => "jurisdiction.conflict",
         }
     }

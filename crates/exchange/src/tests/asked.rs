@@ -10,6 +10,7 @@ pub(super) fn item(path: &str, media_type: &str, class: &str) -> Item {
         record_class: class.parse().unwrap(),
         caveats: BTreeSet::new(),
         fetch: serde_json::json!({ "evidence": path }),
+        received: None,
     }
 }
 
@@ -24,6 +25,7 @@ pub(super) fn new_export() -> NewExport {
         ],
         why: why(),
         requestor: None,
+        consent: None,
         left_out: Vec::new(),
         route: None,
     }

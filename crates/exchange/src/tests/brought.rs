@@ -10,6 +10,7 @@ fn brought(zip: Vec<u8>) -> Brought {
         from: "the corner shop".to_owned(),
         authority: "consent of its owner".to_owned(),
         case_number: Some("24-000113".parse().unwrap()),
+        record_class: "EVIDENCE".parse().unwrap(),
     }
 }
 
@@ -29,6 +30,7 @@ async fn what_others_brought_is_sealed_to_ourselves_and_opened_only_once_it_was_
     lakeside.accepted(exchange).await;
     let contents = lakeside.exchange.contents(&pell(), exchange, &why()).await.unwrap();
     let (contents, _) = contents.open();
+    assert_eq!(contents.inside.record_classes, ["EVIDENCE"]);
     assert_eq!(contents.inside.remarks, ["It is no bag: nothing says that it is whole."]);
     let path = "camera/door.txt";
     let opened = lakeside.exchange.document(&pell(), exchange, path, None, &why()).await.unwrap();
@@ -88,7 +90,7 @@ async fn neither_a_disk_nor_a_database_that_fails_leaves_half_of_it() {
     let lakeside = &world.lakeside;
     let good = zip(&[("a.txt", b"a")]);
     let store = lakeside.folder.path().join("parcels");
-    let take_in = || lakeside.exchange.take_in(&pell(), brought(good.clone()));
+    let take_in = async || lakeside.exchange.take_in(&pell(), brought(good.clone())).await;
 
     // The folder that it is sealed in is gone, and then the one that it would get its place in.
     for (folder, recorded) in [("drafts", 0), ("incoming", 1)] {
@@ -109,13 +111,14 @@ async fn neither_a_disk_nor_a_database_that_fails_leaves_half_of_it() {
 
 #[tokio::test]
 async fn what_others_brought_gets_no_more_room_than_there_is() {
-    let full = |settings: &mut Settings| settings.brought_bytes_max = 40_000;
+    let full = |settings: &mut Settings| settings.brought_bytes_max = 400_000;
     let world = world_with(|_, lakeside| full(&mut lakeside.settings)).await;
     let lakeside = &world.lakeside;
-    let bytes = [7; 9_000];
-    let take_in = || lakeside.exchange.take_in(&pell(), brought(zip(&[("a.bin", &bytes)])));
+    let bytes = [7; 50_000];
+    let take_in =
+        async || lakeside.exchange.take_in(&pell(), brought(zip(&[("a.bin", &bytes)]))).await;
     let first = take_in().await.unwrap();
-    assert!(first.bytes > 9_000 && first.bytes < 40_000, "{}", first.bytes);
+    assert!(first.bytes > 50_000 && first.bytes < 400_000, "{}", first.bytes);
     let mut taken = 1;
     let refused = loop {
         match take_in().await {
@@ -125,7 +128,7 @@ async fn what_others_brought_gets_no_more_room_than_there_is() {
     };
     assert!(matches!(refused, ExchangeError::Input { field: "file", .. }), "{refused:?}");
     assert_eq!(lakeside.exchange.all_incoming(&[], None).await.unwrap().len(), taken);
-    let whole = zip(&[("a.bin", &[7; 50_000])]);
+    let whole = zip(&[("a.bin", &[7; 500_000])]);
     let large = lakeside.exchange.take_in(&pell(), brought(whole)).await;
     assert!(matches!(large, Err(ExchangeError::Input { field: "file", .. })), "{large:?}");
     assert_eq!(lakeside.count("withheld"), 2);

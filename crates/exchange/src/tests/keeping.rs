@@ -132,3 +132,87 @@ async fn what_a_hold_covers_is_not_destroyed_by_anybody() {
         assert!(lakeside.exchange.contents(&person, exchange, &why()).await.is_err());
     }
 }
+
+const RULES: &str = r#"
+ours = "SHORE"
+
+[[rule]]
+id = "ours"
+jurisdiction = "SHORE"
+citation = "SC 3"
+record_class = "EVIDENCE"
+keep_days_max = 60
+
+[[rule]]
+id = "theirs"
+jurisdiction = "RIVER"
+citation = "RS 5"
+record_class = "INCIDENT"
+keep_days_max = 45
+
+[[rule]]
+id = "of-others"
+jurisdiction = "HILL"
+citation = "H 1"
+keep_days_max = 1
+
+[[rule]]
+id = "of-other-records"
+jurisdiction = "RIVER"
+citation = "RS 6"
+record_class = "CHRI"
+keep_days_max = 2
+"#;
+
+/// Rules of both sides beside the agreement's 90 days; the parcel was received, and it is the platform that destroys.
+async fn ruled(text: &str) -> (World, Uuid) {
+    let rules = crate::book::jurisdictions(Path::new("jurisdictions.toml"), text).unwrap();
+    let world = world_with(|_, lakeside| {
+        lakeside.rules = rules;
+        lakeside.partners[0].jurisdiction = Some("RIVER".to_owned());
+        lakeside.agreements[0].terms.retention_days = Some(90);
+        lakeside.settings.destroy_when_due = true;
+    })
+    .await;
+    let export = world.riverton.sealed().await.unwrap();
+    world.riverton.exchange.deliver(export.id).await.unwrap();
+    (world, export.exchange.unwrap())
+}
+
+#[tokio::test]
+async fn the_least_of_agreement_and_both_sides_rules_is_the_time_that_it_is_kept() {
+    let lasts = async |text: &str| {
+        let (world, exchange) = ruled(text).await;
+        let after = world.lakeside.exchange.incoming(exchange).await.unwrap().afterwards;
+        (
+            after.destroy_by.unwrap().duration_since(now()).as_hours() / DAY,
+            after.destroy_rule.unwrap(),
+        )
+    };
+    let by = |text: &str| text.to_owned();
+    assert_eq!(lasts(RULES).await, (45, by("45 days, by rule theirs of RIVER (RS 5)")));
+    let ours = RULES.replace("45", "61");
+    assert_eq!(lasts(&ours).await, (60, by("60 days, by rule ours of SHORE (SC 3)")));
+    let neither = ours.replace("60", "1000").replace("61", "1000");
+    assert_eq!(lasts(&neither).await, (90, by("90 days, by agreement lakeside-2026")));
+}
+
+#[tokio::test]
+async fn what_a_rule_keeps_longer_is_closed_and_left_to_a_person() {
+    let keep = "\n[[rule]]\nid = \"keep\"\njurisdiction = \"RIVER\"\ncitation = \"RS 9\"\nkeep_days_min = 100\n";
+    let (world, exchange) = ruled(&format!("{RULES}{keep}")).await;
+    let lakeside = &world.lakeside;
+    let status = async || lakeside.exchange.incoming(exchange).await.unwrap().status;
+    world.days_later(46).await;
+    assert_eq!(status().await, IncomingStatus::Received);
+    assert!(
+        lakeside
+            .exchange
+            .incoming(exchange)
+            .await
+            .unwrap()
+            .is_past_its_time(lakeside.exchange.now())
+    );
+    world.days_later(101).await;
+    assert_eq!(status().await, IncomingStatus::Destroyed);
+}

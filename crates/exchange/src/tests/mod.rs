@@ -13,6 +13,7 @@ mod joint;
 mod jurisdictions;
 mod keeping;
 mod line;
+mod passing;
 mod proved;
 mod refusals;
 mod reviewed;
@@ -416,6 +417,10 @@ impl Agency {
     async fn fetch(&self, caller: &Caller, items: &[Item]) -> Result<Vec<SealItem>, ExchangeError> {
         let mut sealed = Vec::new();
         for item in items {
+            if item.received.is_some() {
+                sealed.push(self.exchange.fetch_received(caller, item, &why()).await?);
+                continue;
+            }
             let question = Question {
                 actor: caller.actor.clone(),
                 action: Action::ReadEvidence,
@@ -455,7 +460,6 @@ impl Agency {
                 length: document.length,
                 open: Box::new(move || Ok(Box::new(std::io::Cursor::new(document.bytes)))),
                 released: receipt.entry,
-                received: None,
             });
         }
         Ok(sealed)

@@ -2,7 +2,6 @@
 
 use parcel::{CustodyEvent, Parcel, Trust};
 
-use super::asked::item;
 use super::*;
 use crate::proofs;
 
@@ -65,26 +64,21 @@ async fn custody_goes_on_when_a_received_file_is_passed_on() {
     let (_, before) = custody(riverton, lakeside, export.parcel.unwrap());
     let exchange = export.exchange.unwrap();
     let old = "evidence/statement.pdf";
-    let received = |path: &str| Some(ReceivedFrom { exchange, path: path.to_owned() });
     let detective = caller("det.ames", "detective", LAKESIDE);
     let head = caller("sgt.holt", "supervisor", LAKESIDE);
-    let request = NewExport {
-        items: vec![item("from-riverton/statement.pdf", "application/pdf", "EVIDENCE")],
-        ..new_export()
-    };
-    let passed = lakeside.exchange.request(&detective, request).await.unwrap();
-    lakeside.exchange.approve(&head, passed.id).await.unwrap();
-    let items = async |path: &str| {
-        let mut items = lakeside.fetch(&detective, &passed.details.items).await.unwrap();
-        items[0].received = received(path);
-        items
-    };
     // Not before somebody accepted it.
-    let early = lakeside.exchange.seal(&detective, passed.id, items(old).await).await;
+    let early = lakeside.exchange.passing(&detective, exchange, old, &why()).await;
     assert!(matches!(early, Err(ExchangeError::WrongState { .. })), "{early:?}");
     lakeside.accepted(exchange).await;
     drop(lakeside.exchange.document(&pell(), exchange, old, None, &why()).await.unwrap());
-    let passed = lakeside.exchange.seal(&detective, passed.id, items(old).await).await.unwrap();
+    let passing = lakeside.exchange.passing(&detective, exchange, old, &why()).await.unwrap();
+    // Back to whom it came from: that asks for nobody's consent.
+    let path = "from-riverton/statement.pdf".to_owned();
+    let request = NewExport { items: vec![Item { path, ..passing.item }], ..new_export() };
+    let passed = lakeside.exchange.request(&detective, request).await.unwrap();
+    lakeside.exchange.approve(&head, passed.id).await.unwrap();
+    let items = lakeside.fetch(&detective, &passed.details.items).await.unwrap();
+    let passed = lakeside.exchange.seal(&detective, passed.id, items).await.unwrap();
 
     let (record, events) = custody(lakeside, riverton, passed.parcel.unwrap());
     let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();

@@ -113,6 +113,7 @@ mod tests {
             authority: "a-1".to_owned(),
             case_number: None,
             handling: Vec::new(),
+            record_classes: Vec::new(),
             retention: None,
             sender: party("NB0010100"),
             recipient: party("NB0020000"),

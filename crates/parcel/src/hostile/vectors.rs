@@ -91,6 +91,7 @@ fn order<'a>(world: &'a World, id: &str, video: Vec<u8>, kem: &Certificate) -> S
             authority: "MOU Riverton/Lakeside 2025-07".into(),
             case_number: Some("24-000113".into()),
             handling: vec!["JUVENILE: do not re-disclose".into()],
+            record_classes: Vec::new(),
             retention: None,
             sender: party("NB0010100", "Riverton Police Department"),
             recipient: party("NB0020000", "Lakeside County Sheriff"),

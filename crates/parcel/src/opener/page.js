@@ -167,6 +167,7 @@ function showRecord({ transfer }) {
   fact('Purpose', transfer.purpose);
   fact('Authority', transfer.authority);
   if (transfer.case_number) fact('Case', transfer.case_number);
+  for (const name of transfer.record_classes ?? []) fact('Records', name);
   for (const caveat of transfer.handling) fact('Handling', caveat);
   if (transfer.retention) fact('Retention', transfer.retention);
 }

@@ -60,8 +60,9 @@ async function checkRecord(parcel, bytes, signed, recipient) {
   const party = (value) => hasKeys(value, ['ori', 'name']);
   const keys = ['profile', 'parcel', 'sealed_at', 'sender_certificate', 'recipient_certificates', ...(info.rsaOaep ? ['key_transport'] : []), 'transfer'];
   const form = hasKeys(record, keys) && (!info.rsaOaep || record.key_transport === RSA_OAEP) &&
-    record.profile === '1.0' && Array.isArray(record.recipient_certificates) && hasKeys(record.transfer, ['exchange_id', 'purpose',
-    'authority', 'case_number', 'handling', 'retention', 'sender', 'recipient']) && Array.isArray(record.transfer.handling) &&
+    record.profile === '1.0' && Array.isArray(record.recipient_certificates) && hasKeys({ record_classes: [], ...record.transfer },
+    ['exchange_id', 'purpose', 'authority', 'case_number', 'handling', 'record_classes', 'retention', 'sender', 'recipient']) &&
+    Array.isArray(record.transfer.handling) && Array.isArray(record.transfer.record_classes ?? []) &&
     party(record.transfer.sender) && party(record.transfer.recipient);
   need(form, file, 'not a transfer record of this profile');
   need(record.parcel === info.id, file, `names another parcel: ${record.parcel}`);

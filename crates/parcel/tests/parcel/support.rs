@@ -125,6 +125,7 @@ pub(crate) fn transfer() -> Transfer {
         authority: "MOU Riverton/Lakeside 2025-07".into(),
         case_number: Some("24-000113".into()),
         handling: vec!["JUVENILE: do not re-disclose".into()],
+        record_classes: Vec::new(),
         retention: Some("return or destroy by 2027-12-31".into()),
         sender: Party { ori: "NB0010100".into(), name: "Riverton Police Department".into() },
         recipient: Party { ori: "NB0020000".into(), name: "Lakeside County Sheriff".into() },

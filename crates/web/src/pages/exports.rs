@@ -8,6 +8,7 @@ mod again;
 mod asking;
 mod gathered;
 mod label;
+pub mod passing;
 mod preview;
 mod recalling;
 mod routes;
@@ -255,6 +256,7 @@ fn facts(agency: &Shared, export: &Export) -> Markup {
                 div { dt { "Agreement" } dd { a href={ "/agreements/" (export.agreement) } { (export.agreement) } } }
                 (routes::facts(agency, export))
                 @if let Some(name) = &details.requestor { (pair("Asked for there by", name)) }
+                @if let Some(words) = &details.consent { (pair("Its first sender's consent", words)) }
                 @if !details.left_out.is_empty() { (pair("Left out", &details.left_out.join("; "))) }
                 (pair("Asked for by", &format!("{}, entry {}", details.requester.name, details.request_entry)))
                 @if let Some(purpose) = &details.why.purpose { (pair("Purpose code", purpose.as_str())) }

@@ -6,7 +6,7 @@ pub mod scanned;
 
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use exchange::{Incoming, IncomingStatus, Proved, ReceivedFile};
+use exchange::{Contents, Incoming, IncomingStatus, Proved, ReceivedFile};
 use gate::Value;
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -53,7 +53,7 @@ pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
             }
         }
         section class="card card--flush" aria-labelledby="parcels" {
-            div class="toolbar" { h2 id="parcels" { (parcels.len()) " parcels" } a class="usa-button usa-button--outline" href="/take-in" { "Take in files of others" } }
+            div class="toolbar" { h2 id="parcels" { (parcels.len()) @if parcels.len() == 1 { " parcel" } @else { " parcels" } } a class="usa-button usa-button--outline" href="/take-in" { "Take in files of others" } }
             @if parcels.is_empty() {
                 div class="empty" { p { strong { "Nothing has arrived yet." } } }
             } @else {
@@ -226,21 +226,22 @@ pub async fn open(
             dl class="kv" {
                 (pair("Purpose", &inside.purpose))
                 (pair("Authority", &inside.authority))
-                @if let Some(case) = &inside.case_number { (pair("Sender's case", case)) }
+                @if let Some(case) = &inside.case_number { (pair(if parcel.brought { "Case" } else { "Sender's case" }, case)) }
                 @if !inside.handling.is_empty() { (pair("Handling", &inside.handling.join(", "))) }
                 @if let Some(retention) = &inside.retention { (pair("Retention", retention)) }
                 @if let Some(by) = parcel.afterwards.destroy_by { (pair("To be destroyed by", &moment(by))) }
                 @if let Some(sent) = &inside.key_transport { (pair("Key sent by", sent)) }
+                @if let Some(rule) = &parcel.afterwards.destroy_rule { (pair("That is", rule)) }
                 @for remark in &inside.remarks { (pair("Remark", remark)) }
-                (pair("Custody record", &custody_words(inside.proved)))
+                (pair("Custody record", &custody_words(&parcel, inside.proved)))
             }
         }
         section class="card card--flush" aria-labelledby="files" {
-            div class="toolbar" { h2 id="files" { (inside.files.len()) " files" } }
+            div class="toolbar" { h2 id="files" { (inside.files.len()) @if inside.files.len() == 1 { " file" } @else { " files" } } }
             div class="tablebox" role="region" aria-label="Files of the parcel" tabindex="0" {
                 table class="table" {
                     caption class="usa-sr-only" { "Files of the parcel" }
-                    thead { tr { th scope="col" { "File" } th scope="col" { "Type" } th scope="col" { "Size" } th scope="col" { "SHA-256" } th scope="col" { "Malware scan" } } }
+                    thead { tr { th scope="col" { "File" } th scope="col" { "Type" } th scope="col" { "Size" } th scope="col" { "SHA-256" } th scope="col" { "Malware scan" } th scope="col" { "To others" } } }
                     tbody {
                         @for file in &inside.files {
                             tr {
@@ -253,6 +254,7 @@ pub async fn open(
                                 td class="num" { (bytes_words(file.length)) }
                                 td class="hash" { (file.sha256) }
                                 td { (scanned::said(contents, &file.path)) }
+                                td { (pass_on(&agency, &posted.signed_in, (&exchange, contents, file), &why)) }
                             }
                         }
                     }
@@ -265,7 +267,10 @@ pub async fn open(
 }
 
 /// How much of the custody record is borne out by ledgers.
-fn custody_words(proved: Option<Proved>) -> String {
+fn custody_words(parcel: &Incoming, proved: Option<Proved>) -> String {
+    if parcel.brought {
+        return "begins here, with the taking in".to_owned();
+    }
     match proved {
         Some(proved) => format!(
             "{} events; {} name a ledger entry, and {} of these are proved by a ledger whose key is known here",
@@ -286,6 +291,25 @@ fn why(posted: &Posted) -> Result<Why, Problem> {
         })?),
     };
     Ok(Why { purpose: Some(purpose), case_number, reason: None })
+}
+
+/// The button that begins to pass a file on. A held one stays here.
+fn pass_on(
+    agency: &Shared,
+    who: &SignedIn,
+    (exchange, contents, file): (&str, &Contents, &ReceivedFile),
+    why: &Why,
+) -> Markup {
+    let held = contents.scan.as_ref().is_some_and(|scan| scan.holds(&file.path).is_some());
+    let handle = scanned::handle(agency, who, exchange, file, why).filter(|_| !held);
+    html! {
+        @if let Some(handle) = handle {
+            form method="post" action={ "/incoming/" (exchange) "/pass-on/" (handle) } {
+                (deciding::csrf(who))
+                button class="usa-button usa-button--unstyled" type="submit" aria-label={ "Pass on " (file.path) } { "Pass on" }
+            }
+        } @else { "held here" }
+    }
 }
 
 /// Leads to a file for this person in this session, for the purpose that the parcel was opened for.

@@ -142,6 +142,7 @@ pub async fn request(
         items,
         why: gathered.why,
         requestor: wanted.requestor,
+        consent: None,
         left_out,
         route: wanted.route,
     };

@@ -125,6 +125,7 @@ pub(super) async fn gather(
                 record_class: class.clone(),
                 caveats: caveats.clone(),
                 fetch: recipe(what, without.clone())?,
+                received: None,
             });
         }
         tables.push(Table { query, columns: all.columns.clone(), rows, items });
@@ -181,6 +182,7 @@ fn documents_of(
             record_class: planned.resource.record_class,
             caveats: planned.resource.caveats,
             fetch: recipe(Piece::Document { part: part.to_owned(), values })?,
+            received: None,
         });
     }
     Ok(items)

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing leaves and nothing is asked for by looking at it; each reading that it shows is on record.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use exchange::{Agreement, Exchange, Item, Judged};
 use jiff::Timestamp;
@@ -111,17 +111,12 @@ pub(super) fn judged(
     purpose: Option<&PurposeCode>,
     now: Timestamp,
 ) -> Vec<(RecordClass, Vec<Judged>)> {
-    let mut classes: BTreeMap<RecordClass, BTreeSet<Caveat>> = BTreeMap::new();
-    for item in items {
-        let marks = classes.entry(item.record_class.clone()).or_default();
-        marks.extend(item.caveats.iter().cloned());
-    }
     let partner = exchange.book().partner(agreement.facts.partner.as_str());
     let judge = |(class, marks): (RecordClass, BTreeSet<Caveat>)| {
         let all = agreement.judge(&class, &marks, purpose, partner, now);
         (class, all)
     };
-    classes.into_iter().map(judge).collect()
+    exchange::asked(items).into_iter().map(judge).collect()
 }
 
 /// What stands against it, what is near, and what holds.

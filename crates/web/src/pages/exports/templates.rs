@@ -64,7 +64,7 @@ impl Form {
 pub(super) fn keep_card(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Markup {
     let fresh = signed_in.session.is_stepped_up(agency.now());
     html! {
-        @if export.details.requester.id == signed_in.actor.id {
+        @if export.details.requester.id == signed_in.actor.id && export.details.items.iter().all(|item| item.received.is_none()) {
             form class="card" method="post" action={ "/exports/" (export.id) "/template" } data-once {
                 h2 { "Ask for the like again" }
                 p { "A template keeps the tool, the agreement, the reason and what stays here. The case is filled in each time." }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::deciding::csrf;
 use crate::app::{Answer, Shared};
-use crate::pages::parts::{bytes_words, sharing};
+use crate::pages::parts::sharing;
 use crate::problem::Problem;
 use crate::session::{SignedIn, field};
 use crate::upload::{LARGE_BYTES_MAX, LargeUpload};
@@ -22,13 +22,16 @@ pub async fn form(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
         p { a href="/incoming" { "All received parcels" } }
         form class="card" id="take-in" method="post" action="/take-in" enctype="multipart/form-data" data-once {
             h2 { "Take in files of others" }
-            p { "A ZIP file, or a BagIt bag in one, of at most " (bytes_words(LARGE_BYTES_MAX as u64)) ". It is checked, sealed for this agency, and waits in quarantine "
+            p { "A ZIP file, or a BagIt bag in one, of at most " (LARGE_BYTES_MAX >> 20) " MiB. It is checked, sealed for this agency, and waits in quarantine "
                 @if has_scanner { "for the malware scanner and " }
                 "for a person to accept it. Nobody vouches for it: it has no sender's signature. Larger ones are taken in at the command line, "
                 code { "bailiwick parcel take" } "." }
             (csrf(&signed_in))
             (text("from", "Who brought it", "A name, a business, an address"))
             (text("authority", "By what right it is taken in", "A request, a warrant, somebody's consent"))
+            label class="usa-label" for="record_class" { "Class of records " span class="must" { "*" } }
+            span class="usa-hint" id="record_class-hint" { "EVIDENCE, INCIDENT …; CJI where it is not known. Agreements go by it when it is passed on" }
+            input class="usa-input" id="record_class" name="record_class" required maxlength="64" value="CJI" autocomplete="off" aria-describedby="record_class-hint";
             label class="usa-label" for="case_number" { "Case number" }
             input class="usa-input" id="case_number" name="case_number" maxlength="20" autocomplete="off";
             label class="usa-label" for="file" { "The ZIP file " span class="must" { "*" } }
@@ -68,6 +71,11 @@ pub async fn take_in(
         from: text("from"),
         authority: text("authority"),
         case_number,
+        record_class: text("record_class").parse().map_err(|_| {
+            Problem::bad_input(
+                "`Class of records` is capital letters, digits and dashes, such as EVIDENCE.",
+            )
+        })?,
     };
     let caller = uploaded.signed_in.caller();
     let parcel = match sharing(&agency)?.exchange.take_in(&caller, brought).await {

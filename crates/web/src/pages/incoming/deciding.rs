@@ -47,6 +47,7 @@ pub(super) fn so_far(parcel: &Incoming, now: Timestamp) -> Markup {
                         }
                     }
                     @if let Some(by) = after.destroy_by { (pair("To be destroyed by", &moment(by))) }
+                    @if let Some(rule) = &after.destroy_rule { (pair("That is", rule)) }
                 }
             }
         }
@@ -63,7 +64,7 @@ fn ending(parcel: &Incoming, now: Timestamp) -> Markup {
                 div class="usa-alert__body" {
                     h2 class="usa-alert__heading" { "The parcel is past its time" }
                     p class="usa-alert__text" {
-                        "The agreement let it be kept until " (moment(by)) ". Nobody can open it any more. Destroy it: the sender gets a signed certificate. "
+                        "Its terms let it be kept until " (moment(by)) ". Nobody can open it any more. Destroy it: the sender gets a signed certificate. "
                         "What is under a legal hold stays until the hold is released."
                     }
                 }
@@ -72,7 +73,7 @@ fn ending(parcel: &Incoming, now: Timestamp) -> Markup {
             section class="usa-alert usa-alert--warning" id="ends-soon" aria-label="The parcel has to be destroyed soon" {
                 div class="usa-alert__body" {
                     h2 class="usa-alert__heading" { "The parcel has to be destroyed soon" }
-                    p class="usa-alert__text" { "The agreement lets it be kept until " (moment(by)) ", " (days) (if days == 1 { " day" } else { " days" }) " from now. After that nobody can open it." }
+                    p class="usa-alert__text" { "Its terms let it be kept until " (moment(by)) ", " (days) (if days == 1 { " day" } else { " days" }) " from now. After that nobody can open it." }
                 }
             }
         }
@@ -128,7 +129,7 @@ pub(super) fn forms(
     }
 }
 
-pub(super) fn csrf(signed_in: &SignedIn) -> Markup {
+pub(in crate::pages) fn csrf(signed_in: &SignedIn) -> Markup {
     html! { input type="hidden" name="csrf" value=(signed_in.csrf); }
 }
 
