@@ -30,9 +30,20 @@ impl Browser {
     /// # Errors
     /// In CI when there is none, and when it does not start.
     pub async fn launch() -> anyhow::Result<Option<Self>> {
+        Self::launch_believing(&[]).await
+    }
+
+    /// As [`Browser::launch`], and servers with these keys (SHA-256 of the public key's information, Base64) are believed to
+    /// be who they say, whoever issued their certificates.
+    ///
+    /// # Errors
+    /// As [`Browser::launch`].
+    pub async fn launch_believing(keys: &[String]) -> anyhow::Result<Option<Self>> {
         let names = ["chromium", "chromium-browser", "google-chrome"];
         let Some(program) = testkit::need("a browser test", &names)? else { return Ok(None) };
         let profile = tempfile::tempdir().context("making a folder for the browser")?;
+        let believed = (!keys.is_empty())
+            .then(|| format!("ignore-certificate-errors-spki-list={}", keys.join(",")));
         let config = BrowserConfig::builder()
             .chrome_executable(program)
             .user_data_dir(profile.path())
@@ -46,6 +57,7 @@ impl Browser {
             .args(["disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"])
             .args(["disable-component-update", "disable-sync", "disable-dev-shm-usage"])
             .args(["no-default-browser-check", "disable-default-apps", "disable-breakpad"])
+            .args(believed)
             .build()
             .map_err(anyhow::Error::msg)?;
         let (browser, mut handler) =

@@ -116,7 +116,10 @@ impl Seen {
         let host = origin.split_once("://").map_or("", |(_, rest)| rest);
         let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
         let loopback = host.parse().is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback());
-        if !loopback && !matches!(host, "localhost" | "[::1]") {
+        // Names below `localhost` are this machine too (RFC 6761, section 6.3).
+        let here =
+            loopback || matches!(host, "localhost" | "[::1]") || host.ends_with(".localhost");
+        if !here {
             self.findings.push(format!("asked for `{url}`, which is not on this machine"));
         }
         // A person may be sent to another origin (the identity provider); a page may not ask one.

@@ -51,9 +51,16 @@ async fn seal_for_a_guest(browser: &Browser, base: &str) {
 }
 
 /// The guest, through their own agency's provider; nothing is there for them yet.
-async fn come_as_a_guest(browser: &Browser, base: &str) -> Page {
+async fn come_as_a_guest(browser: &Browser, base: &str, guests: &str) -> Page {
     let page = browser.person().await.unwrap();
-    page.goto(&format!("{base}/sign-in")).await.unwrap();
+    page.goto(&format!("{base}/sign-in/millbrook")).await.unwrap();
+    audit_refusal(&page, "403").await;
+    picture(&page, "guest-elsewhere").await;
+    page.follow("To the guests").await.unwrap();
+    page.wait_for("For guests of Riverton").await.unwrap();
+    assert!(page.url().await.unwrap().starts_with(guests));
+    page.audit().await.unwrap();
+    picture(&page, "guest-sign-in").await;
     page.follow("Millbrook Police Department").await.unwrap();
     prove(&page, GUEST, "Riverton").await;
     page.wait_for("System-use notice").await.unwrap();
@@ -106,6 +113,22 @@ async fn fetch(page: &Page, base: &str) -> (String, std::path::PathBuf) {
     (parcel, page.download("Fetch the parcel").await.unwrap())
 }
 
+/// The origin at which guests come in.
+fn guests_url(demo: &Demo) -> String {
+    let text = std::fs::read_to_string(demo.file("riverton/bailiwick.toml")).unwrap();
+    let (_, rest) = text.split_once("[exchange.guests]").unwrap();
+    rest.split('"').nth(1).unwrap().to_owned()
+}
+
+/// The key of the guests' page, whose authority no browser knows.
+fn key_of(demo: &Demo) -> String {
+    use base64::Engine as _;
+    let pem = std::fs::read_to_string(demo.file("riverton/keys/guests.pem")).unwrap();
+    let certificate = keys::cert::Certificate::from_pem(&pem).unwrap();
+    let key = keys::digest::sha256(&certificate.spki_der().unwrap());
+    base64::engine::general_purpose::STANDARD.encode(key)
+}
+
 /// With the key of the guest's agency, and the certificate that the page gave.
 fn open(demo: &Demo, zip: &Path, sender: &Path) {
     let out = demo.file("opened");
@@ -121,24 +144,25 @@ fn open(demo: &Demo, zip: &Path, sender: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_fetches_what_names_them_opens_it_with_their_agencys_key_and_sees_it_no_more_when_it_ends()
  {
-    let Some(browser) = Browser::launch().await.unwrap() else { return };
     let demo = demo().await;
-    let base = demo.riverton.as_str();
+    let believed = [key_of(&demo)];
+    let Some(browser) = Browser::launch_believing(&believed).await.unwrap() else { return };
+    let (base, guests) = (demo.riverton.as_str(), guests_url(&demo));
     seal_for_a_guest(&browser, base).await;
-    let tran = come_as_a_guest(&browser, base).await;
+    let tran = come_as_a_guest(&browser, base, &guests).await;
     let lindqvist = sign_in(&browser, base, "Maja Lindqvist", "Riverton").await;
     invite(&lindqvist, base).await;
 
-    let (parcel, zip) = fetch(&tran, base).await;
+    let (parcel, zip) = fetch(&tran, &guests).await;
     let sender = tran.download("sender.pem").await.unwrap();
     open(&demo, &zip, &sender);
     tran.follow("HOW-TO-OPEN.txt").await.unwrap();
     tran.wait_for("WITHOUT THE PROGRAM").await.unwrap();
     for inner in ["/people", "/audit", "/exports", "/guests"] {
-        tran.goto(&format!("{base}{inner}")).await.unwrap();
-        assert_eq!(tran.status(), 403, "{inner}");
+        tran.goto(&format!("{guests}{inner}")).await.unwrap();
+        assert_eq!(tran.status(), 404, "{inner}");
     }
-    audit_refusal(&tran, "403").await;
+    audit_refusal(&tran, "404").await;
     picture(&tran, "guest-refused").await;
 
     // Whose guest one is says nothing to another agency.
@@ -154,7 +178,7 @@ async fn a_guest_fetches_what_names_them_opens_it_with_their_agencys_key_and_see
     tran.goto(&parcel).await.unwrap();
     assert_eq!(tran.status(), 404);
     audit_refusal(&tran, "404").await;
-    tran.goto(&format!("{base}/guest")).await.unwrap();
+    tran.goto(&format!("{guests}/guest")).await.unwrap();
     tran.wait_for("Nothing is here for you now").await.unwrap();
     browser.close().await.unwrap();
 }

@@ -85,9 +85,10 @@ async fn show(
         "\nBailiwick demo: two made-up agencies, ready after {} ms. Everything is in `{}`.\n\n\
          Riverton Police Department   http://{}\n{}\n\n\
          Lakeside County Sheriff      http://{}\n{}\n\n\
-         {}, without Bailiwick: a guest at Riverton\n\
-         \x20 Linh Tran       partner guest     fetches parcels that name her  (ofc.tran)\n\
-         \x20 What she fetches is opened with the key in `{}`.\n\n\
+         {}  {}\n\
+         \x20 Linh Tran       partner guest     fetches parcels that name her at Riverton  (ofc.tran)\n\
+         \x20 Her agency has no Bailiwick; what she fetches is opened with the key in `{}`.\n\
+         \x20 Her browser does not know the authority of that page's certificate, `{}`, and warns.\n\n\
          Choose a person on the sign-in page; the second factor is pretended. Stop with Ctrl-C.\n",
         world.ready_ms,
         folder.display(),
@@ -96,7 +97,9 @@ async fn show(
         world.lakeside.pages,
         personas::lines(&LAKESIDE).join("\n"),
         millbrook::NAME,
+        millbrook::guests_url(places.riverton),
         folder.join("millbrook/keys").display(),
+        folder.join("riverton/keys/ca.pem").display(),
     );
     say(&text);
     web::commands::asked_to_end().await;

@@ -9,19 +9,36 @@ use jiff::Timestamp;
 use keys::Random;
 
 use crate::idp::{DemoIdp, Persona};
-use crate::papers::Papers;
-use crate::world::Home;
+use crate::papers::{GUESTS_NAME, Papers};
+use crate::world::{Home, Ports};
 use crate::{DemoError, agreements};
 
 /// Its name.
 pub const NAME: &str = "Millbrook Police Department";
 /// Its made-up ORI.
 pub const ORI: &str = "NB0030000";
-/// What Riverton calls its provider.
-pub const PROVIDER: &str = "millbrook";
+
+/// Where guests of Riverton come in: at its partner listener, under a name of their own.
+#[must_use]
+pub fn guests_url(riverton: Ports) -> String {
+    format!("https://{GUESTS_NAME}:{}", riverton.partners.port())
+}
 
 /// The part of Riverton's configuration by which its people are guests.
-pub const SETTINGS: &str = r#"
+#[must_use]
+pub fn settings(riverton: Ports) -> String {
+    let url = guests_url(riverton);
+    format!(
+        r#"{PROVIDER_SETTINGS}
+[exchange.guests]
+public_url = "{url}"
+certificate = "keys/guests.pem"
+key = "keys/guests.key"
+"#
+    )
+}
+
+const PROVIDER_SETTINGS: &str = r#"
 [[identity_provider]]
 id = "millbrook"
 label = "Millbrook Police Department (guests)"

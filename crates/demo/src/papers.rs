@@ -1,4 +1,4 @@
-//! The certificates of a made-up agency, with their keys: an authority of its own, and three that it issues.
+//! The certificates of a made-up agency, with their keys: an authority of its own, and four that it issues.
 
 use std::fs;
 use std::net::IpAddr;
@@ -13,6 +13,8 @@ use crate::DemoError;
 
 /// How long they are good for.
 const LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
+/// The name under which guests come in. Names below `localhost` mean this machine to every browser (RFC 6761).
+pub(crate) const GUESTS_NAME: &str = "guests.localhost";
 /// They are made anew when less than this is left.
 const LEFT_LEAST: SignedDuration = SignedDuration::from_hours(24 * 30);
 
@@ -39,10 +41,15 @@ impl Papers<'_> {
             ("tls", "exchange", Usage::TlsPeer),
             ("signing", "parcel signer", Usage::Signing),
             ("recipient", "parcel recipient", Usage::KeyAgreement),
+            ("guests", "guests' page", Usage::TlsPeer),
         ] {
             let key = P384Key::generate()?;
             let issuer = Some((&authority, &authority_key));
-            let certificate = issue(&self.spec(title, usage, now), &key, issuer, random)?;
+            let mut spec = self.spec(title, usage, now);
+            if file == "guests" {
+                (spec.dns, spec.ips) = (vec![GUESTS_NAME.to_owned()], Vec::new());
+            }
+            let certificate = issue(&spec, &key, issuer, random)?;
             let pem = keys::cert::private_key_pem(&key.to_pkcs8());
             let path = self.folder.join(format!("keys/{file}.key"));
             keys::file::replace(&keys::file::SystemDisk, &path, pem.as_bytes(), 0o600)?;
@@ -52,7 +59,8 @@ impl Papers<'_> {
     }
 
     fn good(&self, now: Timestamp) -> bool {
-        let text = fs::read_to_string(self.folder.join("keys/recipient.pem")).unwrap_or_default();
+        // The one that is made last.
+        let text = fs::read_to_string(self.folder.join("keys/guests.pem")).unwrap_or_default();
         let made = Certificate::from_pem(&text);
         made.is_ok_and(|made| made.check_validity(now + LEFT_LEAST).is_ok())
     }

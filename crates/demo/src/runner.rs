@@ -166,17 +166,13 @@ impl World {
         let guests_provider = Arc::new(guests_provider(&places, &clock, &random)?);
         let [first, second] = &homes;
         let elsewhere = own_records();
+        let guests = millbrook::settings(places.riverton);
         let scim = if staging.scim { SCIM } else { "" };
         let scanner = staging.scanner.map_or(String::new(), |address| {
             format!("\n[exchange.scanner]\naddress = \"{address}\"\n")
         });
         for (home, other, records, more) in [
-            (
-                first,
-                second,
-                &staging.records,
-                [scim, millbrook::SETTINGS, &staging.settings, &scanner],
-            ),
+            (first, second, &staging.records, [scim, &guests, &staging.settings, &scanner]),
             (second, first, &elsewhere, [SCIM, "", "", &scanner]),
         ] {
             let text = home.config_text(records) + &home.witness_text(other, &*random)?;
@@ -272,7 +268,7 @@ fn guests_provider(
     let keys = IdpKeys::generate(clock.now(), &**random)?;
     let (clock, random) = (clock.clone(), random.clone());
     let provider = DemoIdp::new(only, &base, millbrook::people()?, keys, clock, random)?;
-    let url = places.riverton.public_url();
+    let url = millbrook::guests_url(places.riverton);
     Ok(provider.with_service(Service {
         entity_id: format!("{url}/saml/metadata"),
         acs_url: format!("{url}/saml/acs"),

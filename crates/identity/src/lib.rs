@@ -98,6 +98,22 @@ pub struct Settings {
     pub limits: SessionLimits,
 }
 
+/// Another place to which people come, with what a provider has to know of it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub entity_id: String,
+    pub acs_url: String,
+    pub slo_url: String,
+}
+
+/// One of our places.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) entity_id: &'a str,
+    pub(crate) acs_url: &'a str,
+    pub(crate) slo_url: &'a str,
+}
+
 /// Sign-ins and sessions of one agency. Clones share everything.
 #[derive(Clone)]
 pub struct Identity {
@@ -113,6 +129,7 @@ pub struct Identity {
     pub(crate) devices: Arc<[devices::DeviceClass]>,
     pub(crate) requirements: Arc<qualified::Requirements>,
     pub(crate) ldap: Arc<[ldap::Ldap]>,
+    pub(crate) guests_at: Option<Arc<Place>>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -148,6 +165,7 @@ impl Identity {
             devices: Arc::default(),
             requirements: Arc::default(),
             ldap: Arc::default(),
+            guests_at: None,
         })
     }
 
@@ -155,6 +173,13 @@ impl Identity {
     #[must_use]
     pub fn with_keys(mut self, keys: ServiceKeys) -> Self {
         self.keys = Some(Arc::new(keys));
+        self
+    }
+
+    /// Has guests come to a place of their own: their providers know us by it, and their answers count for it alone.
+    #[must_use]
+    pub fn with_guests_at(mut self, place: Option<Place>) -> Self {
+        self.guests_at = place.map(Arc::new);
         self
     }
 
@@ -181,7 +206,25 @@ impl Identity {
     /// What an identity provider needs to know of us, as SAML metadata.
     #[must_use]
     pub fn metadata(&self) -> String {
-        saml::service::metadata(&self.settings, self.keys.as_deref())
+        saml::service::metadata(self.own_place(), self.keys.as_deref())
+    }
+
+    /// The same for the providers of guests, where those come to a place of their own.
+    #[must_use]
+    pub fn guests_metadata(&self) -> Option<String> {
+        let place = self.guests_at.as_deref()?.at();
+        Some(saml::service::metadata(place, self.keys.as_deref()))
+    }
+
+    pub(crate) fn own_place(&self) -> At<'_> {
+        let Settings { entity_id, acs_url, slo_url, .. } = &*self.settings;
+        At { entity_id, acs_url, slo_url }
+    }
+
+    /// The place that a provider's people come to.
+    pub(crate) fn place(&self, idp: &IdpSettings) -> At<'_> {
+        let guests = self.guests_at.as_deref().filter(|_| idp.accounts.guests);
+        guests.map_or_else(|| self.own_place(), Place::at)
     }
 
     /// Our certificates for signatures: the present one, and then the one that will follow.
@@ -201,6 +244,13 @@ impl Identity {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+}
+
+impl Place {
+    fn at(&self) -> At<'_> {
+        let Self { entity_id, acs_url, slo_url } = self;
+        At { entity_id, acs_url, slo_url }
     }
 }
 

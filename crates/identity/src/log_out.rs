@@ -91,7 +91,7 @@ impl Identity {
              Reason=\"urn:oasis:names:tc:SAML:2.0:logout:user\"><saml:Issuer>{}</saml:Issuer>\
              <saml:NameID{format}>{}</saml:NameID>{index}</samlp:LogoutRequest>",
             head(&id, now, to),
-            escape(&self.settings.entity_id),
+            escape(self.place(&idp).entity_id),
             escape(&named.name_id),
         );
         let asked = url(to, Kind::Request, &xml, None, Some(&keys.signing));
@@ -203,7 +203,7 @@ impl Identity {
         if issued.is_none_or(|issued| issued.duration_since(now).abs() > ISSUED_WITHIN) {
             return refuse("slo.time", "the message was issued more than five minutes from now");
         }
-        if root.attribute("Destination") != Some(&self.settings.slo_url) {
+        if root.attribute("Destination") != Some(self.place(&idp).slo_url) {
             return refuse("slo.destination", "the message was meant for another address");
         }
         let Some(id) = root.attribute("ID").filter(|id| !id.is_empty()) else {
@@ -258,7 +258,7 @@ impl Identity {
              </samlp:LogoutResponse>",
             head(&id, now, to),
             escape(request),
-            escape(&self.settings.entity_id),
+            escape(self.place(idp).entity_id),
         );
         let relay = Some(relay_state)
             .filter(|relay| !relay.is_empty() && relay.len() <= RELAY_STATE_BYTES_MAX);

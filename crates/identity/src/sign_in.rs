@@ -142,12 +142,17 @@ impl Identity {
     ) -> Result<Started, IdentityError> {
         let random = || keys::random_bytes::<32>(&*self.random).map_err(IdentityError::Random);
         let (prelogin, relay, id) = (random()?, random()?, random()?);
+        // A trial is made by people of ours, where they are.
+        let place = match purpose {
+            Purpose::Trial(_) => self.own_place(),
+            Purpose::SignIn | Purpose::StepUp(_) => self.place(idp),
+        };
         let request = AuthnRequest {
             id: format!("_{}", hex::encode(id)),
             issued_at: now,
             idp,
-            entity_id: &self.settings.entity_id,
-            acs_url: &self.settings.acs_url,
+            entity_id: place.entity_id,
+            acs_url: place.acs_url,
             force_authn: matches!(purpose, Purpose::StepUp(_)),
         };
         let (step_up_of, trial) = purpose.parts();
@@ -209,10 +214,11 @@ impl Identity {
             })?),
             None => None,
         };
+        let place = self.place(&idp);
         let expectation = Expectation {
             idp: &idp,
-            entity_id: &self.settings.entity_id,
-            acs_url: &self.settings.acs_url,
+            entity_id: place.entity_id,
+            acs_url: place.acs_url,
             request_id: Some(&asked.request),
             decryption: self.decryption(),
             reauthenticated_since: stepping_up.is_some().then_some(issued_at),

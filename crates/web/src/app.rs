@@ -19,14 +19,13 @@ use crate::pages::exports::passing;
 use crate::pages::incoming::{brought, deciding, scanned};
 use crate::pages::parts::moment;
 use crate::pages::{
-    audit, certificates, documents, emergency, exports, guest, guests, home, incoming, joint,
-    ledger, log_out, mine, oidc, partners, people, providers, refusals, retention, sign_in, ssf,
-    tools,
+    audit, certificates, documents, emergency, exports, guests, home, incoming, joint, ledger,
+    log_out, mine, oidc, partners, people, providers, refusals, retention, sign_in, ssf, tools,
 };
 use crate::problem::Problem;
 use crate::reading::carry_through;
 use crate::session::{self, FORM_BYTES_MAX, PersonSlot, SignedIn};
-use crate::{assets, front, headers, scim};
+use crate::{assets, door, front, headers, scim};
 
 /// What every handler gets.
 pub type Shared = Arc<Agency>;
@@ -83,6 +82,7 @@ pub fn router(agency: Shared) -> Router {
         .nest("/scim/v2", scim::router(&agency))
         .merge(people_pages())
         .merge(sharing_pages())
+        .merge(door::pages())
         .merge(assets::router())
         .fallback(home::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX * 8))
@@ -110,11 +110,6 @@ fn sharing_pages() -> Router<Shared> {
         .route("/exports/{export}/recall", carried(exports::recall))
         .route("/exports/{export}/parcel", post(exports::download))
         .route("/exports/{export}/label", get(exports::label))
-        .route("/guest", get(guest::list))
-        .route("/guest/sender.pem", get(guest::sender))
-        .route("/guest/how-to-open.txt", get(guest::how_to_open))
-        .route("/guest/{export}", get(guest::one))
-        .route("/guest/{export}/parcel", post(guest::fetch))
         .route("/guests", get(guests::list).post(guests::invite))
         .route("/guests/{export}/end", carried(guests::end))
         .route("/partners", get(partners::list))
@@ -161,7 +156,7 @@ fn people_pages() -> Router<Shared> {
 
 /// A form that changes something. Its request is a task of its own: a person who closes the page, or whose
 /// session is cut, lets go of the answer, and must not cut the act off from the record of it.
-fn carried<H, T>(handler: H) -> MethodRouter<Shared>
+pub(crate) fn carried<H, T>(handler: H) -> MethodRouter<Shared>
 where
     H: Handler<T, Shared>,
     T: 'static,
@@ -169,7 +164,7 @@ where
     post(handler).layer(middleware::from_fn(carry))
 }
 
-async fn carry(request: Request, next: Next) -> Response {
+pub(crate) async fn carry(request: Request, next: Next) -> Response {
     let answered = carry_through(async move { Ok(next.run(request).await) }).await;
     answered.unwrap_or_else(IntoResponse::into_response)
 }
@@ -223,6 +218,7 @@ impl Agency {
             functions: words(signed_in),
             until: signed_in.session.deadline().strftime("%H:%M UTC").to_string(),
             csrf: &signed_in.csrf,
+            own_page: self.config.guests().is_none() || signed_in.actor.agency == self.ori,
             navigation: if signed_in.accepted_notice { self.navigation(signed_in) } else { vec![] },
         });
         let notice = who.map(|signed_in| self.notice(signed_in)).unwrap_or_default();
@@ -332,6 +328,10 @@ impl Agency {
 
     /// What this person has a use for. It is a convenience: each page asks the policy itself.
     pub(crate) fn navigation(&self, signed_in: &SignedIn) -> Vec<Group> {
+        let guest = signed_in.actor.agency != self.ori;
+        if self.exchange.is_some() && guest {
+            return vec![Group { title: "", links: vec![Link::new("/guest", "Parcels for you")] }];
+        }
         let has = |names: &[&str]| {
             signed_in.actor.functions.iter().any(|function| names.contains(&function.as_str()))
         };
@@ -344,11 +344,7 @@ impl Agency {
         if self.exchange.is_some() && has(&["investigator", "detective", "supervisor"]) {
             sharing.push(Link::new("/incoming", "Received parcels"));
         }
-        let guest = signed_in.actor.agency != self.ori;
-        if self.exchange.is_some() && guest {
-            sharing.push(Link::new("/guest", "Parcels for you"));
-        }
-        if self.exchange.is_some() && !guest {
+        if self.exchange.is_some() {
             sharing.push(Link::new("/partners", "Partners and agreements"));
         }
         if self.exchange.is_some() && has(&["security-officer"]) {

@@ -40,6 +40,8 @@ pub struct Person<'a> {
     pub until: String,
     /// The session's CSRF token.
     pub csrf: &'a str,
+    /// Whether they have a page about their session.
+    pub own_page: bool,
     /// The navigation that this person has a use for, in groups.
     pub navigation: Vec<Group>,
 }
@@ -157,7 +159,7 @@ fn top_bar(frame: &Frame<'_>) -> Markup {
                             dl class="kv kv--tight" {
                                 div { dt { "Session ends" } dd { (person.until) } }
                             }
-                            p { a href="/me" { "My session" } }
+                            @if person.own_page { p { a href="/me" { "My session" } } }
                             form method="post" action="/sign-out" {
                                 input type="hidden" name="csrf" value=(person.csrf);
                                 button class="usa-button usa-button--outline usa-button--small" type="submit" {

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod depots;
 pub mod disclosure;
+pub mod door;
 pub mod emergency;
 mod flood;
 pub mod front;

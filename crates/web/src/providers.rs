@@ -61,6 +61,14 @@ pub(crate) fn open_identity(
         slo_url: format!("{url}/saml/slo"),
         limits,
     };
+    let guests = config.guests().map(|guests| {
+        let url = &guests.public_url;
+        identity::Place {
+            entity_id: format!("{url}/saml/metadata"),
+            acs_url: format!("{url}/saml/acs"),
+            slo_url: format!("{url}/saml/slo"),
+        }
+    });
     let oidc_providers = oidc::open(config, ring, clock)?;
     let (mut providers, mut watched) = (Vec::new(), Vec::new());
     for provider in &config.identity_providers {
@@ -81,6 +89,7 @@ pub(crate) fn open_identity(
         .and_then(|identity| identity.with_certificates(holders))
         .and_then(|identity| identity.with_device_classes(devices))
         .map_err(failed)?
+        .with_guests_at(guests)
         .with_streams(signals::open(config, clock)?)
         .with_requirements(config.qualifications.requirements());
     let keys = service_keys(config, ring, now, &**random)?;

@@ -1,11 +1,12 @@
 //! A started agency: its listeners and how to stop them.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use exchange::Exchange;
+use axum::response::IntoResponse as _;
 use exchange::witnessing::{Cadence, keep_witnessed};
 use keys::cert::Certificate;
 use ledger::{Event, Record};
@@ -13,17 +14,19 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 use wire::IngressBody;
+use wire::names::{NamedListener, Side, serve_names};
 use wire::serve::{Limits, PlainListener, TlsListener, serve_plain, serve_tls};
-use wire::tls::{Own, asking_config, server_config};
+use wire::tls::{Own, ServerTls, asking_config, server_config};
 
 use crate::agency::{Agency, Outside, StartError};
 use crate::app::{self, Shared};
 use crate::config::{Config, Listen};
+use crate::door::{self, Door};
 use crate::live::watch_for_ends;
 use crate::providers::watch::look_after;
-use crate::signals;
+use crate::sharing::Sharing;
 use crate::upload::LARGE_BYTES_MAX;
-use crate::witnesses;
+use crate::{signals, witnesses};
 
 /// Opening reads only the end of the ledger: the whole of it is verified at the start, and daily.
 const VERIFY_EVERY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
@@ -62,9 +65,9 @@ impl Server {
         running.extend(listen_for_signals(&agency, &stopped));
         let mut partners = None;
         if let Some(sharing) = &agency.exchange {
-            let listener = TlsListener::bind(sharing.listen, &sharing.tls).await?;
-            partners = listener.address().ok();
-            running.extend(share(&agency, &sharing.exchange, listener, &stopped));
+            let (address, tasks) = share(&agency, sharing, &stopped).await?;
+            partners = address;
+            running.extend(tasks);
         }
         let (ledger, lines) =
             (agency.ledger.clone(), witnesses::lines(&agency.config, &agency.clock)?);
@@ -111,24 +114,70 @@ fn listen_for_signals(agency: &Shared, stopped: &watch::Receiver<bool>) -> Vec<J
     running
 }
 
-/// Answers partners, and works on the exports that wait.
-fn share(
+/// Answers partners, and guests where they have a name of their own; and works on the exports that wait.
+async fn share(
     agency: &Shared,
-    exchange: &Exchange,
-    listener: TlsListener,
+    sharing: &Sharing,
     stopped: &watch::Receiver<bool>,
-) -> Vec<JoinHandle<()>> {
-    let content = agency.exchange.as_ref().map(|sharing| sharing.content(agency));
-    let (answering, working) = (exchange.clone(), exchange.clone());
+) -> Result<(Option<SocketAddr>, Vec<JoinHandle<()>>), StartError> {
+    let content = sharing.content(agency);
+    let (answering, working) = (agency.clone(), sharing.exchange.clone());
     let (ended, done) = (until(stopped.clone()), until(stopped.clone()));
-    let service = tower::service_fn(move |request: axum::http::Request<IngressBody>| {
-        let exchange = answering.clone();
-        async move { Ok::<_, std::convert::Infallible>(exchange.answer(request).await) }
+    let partners = tower::service_fn(move |request: axum::http::Request<IngressBody>| {
+        let agency = answering.clone();
+        async move { Ok::<_, Infallible>(answer_partner(&agency, request).await) }
     });
-    vec![
-        tokio::spawn(serve_tls(listener, Limits::partners(), service, ended)),
-        tokio::spawn(async move { working.run(content, done).await }),
-    ]
+    let limits = Limits::partners();
+    let (address, answering) = match agency.config.guests() {
+        Some(guests) => {
+            let own = read_own(&guests.certificate, &guests.key)?;
+            let tls = tls_of(agency, Door::Guests, &own)?;
+            let bound = NamedListener::bind(sharing.listen, &sharing.tls, (guests.name(), &tls));
+            let listener = bound.await?;
+            let address = listener.address();
+            let service = service(door::router(agency.clone()));
+            let pages = Side { limits: Limits::pages(), service };
+            let partners = Side { limits, service: partners };
+            (address, tokio::spawn(serve_names(listener, partners, pages, ended)))
+        }
+        None => {
+            let listener = TlsListener::bind(sharing.listen, &sharing.tls).await?;
+            (listener.address(), tokio::spawn(serve_tls(listener, limits, partners, ended)))
+        }
+    };
+    let working = tokio::spawn(async move { working.run(Some(content), done).await });
+    Ok((address.ok(), vec![answering, working]))
+}
+
+/// What a partner's machine asks. By the guests' name it asks for nothing here.
+async fn answer_partner(
+    agency: &Shared,
+    request: axum::http::Request<IngressBody>,
+) -> axum::response::Response {
+    let name = agency.config.guests().map(|guests| guests.name());
+    if name.is_some_and(|name| door::asks_for(name, request.uri(), request.headers())) {
+        return door::misdirected(agency, request.map(Body::new)).await.into_response();
+    }
+    match &agency.exchange {
+        Some(sharing) => sharing.exchange.answer(request).await.map(Body::new),
+        None => axum::http::StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The TLS configuration of a door: it asks for a certificate where people, or machines, come in by one.
+fn tls_of(agency: &Shared, door: Door, own: &Own) -> Result<ServerTls, StartError> {
+    let config = &agency.config;
+    let providers = agency.identity.certificate_providers().iter();
+    let here = providers.filter(|one| door.is_for(config, config.agency_of(&one.settings().id)));
+    let authorities: Vec<_> = here.flat_map(|one| one.settings().authorities.clone()).collect();
+    let asks = match door {
+        Door::Pages => config.asks_for_certificates(),
+        Door::Guests => !authorities.is_empty(),
+    };
+    Ok(match asks {
+        true => asking_config(own, &authorities, agency.clock.clone())?,
+        false => server_config(own, None, agency.clock.clone())?,
+    })
 }
 
 async fn serve_pages(
@@ -140,13 +189,7 @@ async fn serve_pages(
     let ended = until(stopped.clone());
     let listen = &agency.config.listen;
     let address = if let Some(own) = own_certificate(listen)? {
-        let tls = if agency.config.asks_for_certificates() {
-            let providers = agency.identity.certificate_providers().iter();
-            let authorities = providers.flat_map(|one| one.settings().authorities.clone());
-            asking_config(&own, &authorities.collect::<Vec<_>>(), agency.clock.clone())?
-        } else {
-            server_config(&own, None, agency.clock.clone())?
-        };
+        let tls = tls_of(agency, Door::Pages, &own)?;
         let listener = TlsListener::bind(listen.pages, &tls).await?;
         let address = listener.address();
         running.push(tokio::spawn(serve_tls(listener, pages(), service, ended)));

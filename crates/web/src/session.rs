@@ -19,6 +19,7 @@ use policy::Actor;
 use state::accounts::{AccountId, Of};
 
 use crate::app::Shared;
+use crate::door::Door;
 use crate::front::{Caller, caller_of};
 use crate::headers;
 use crate::live::Leash;
@@ -105,6 +106,15 @@ impl FromRequestParts<Shared> for BeforeNotice {
         let activity = if polling { Activity::Background } else { Activity::Person };
         match agency.session(token, activity, &origin, &caller_of(parts)).await {
             Ok(Some(mut signed_in)) => {
+                let door = Door::of(&parts.extensions);
+                if !door.is_for(&agency.config, &signed_in.actor.agency) {
+                    let (who, path) = (Some(&signed_in), parts.uri.path());
+                    let refused = agency.refuse(who, origin, path, "door.other").await;
+                    return Err(NotSignedIn::Refused(match refused {
+                        Ok(entry) => door.elsewhere(&agency.config).with_entry(entry),
+                        Err(unrecorded) => unrecorded,
+                    }));
+                }
                 if let Some(leash) = parts.extensions.get::<Leash>() {
                     let account = AccountId::of(signed_in.actor.id.as_str());
                     leash.tie(account, signed_in.session.id(), signed_in.session.deadline());
@@ -191,7 +201,7 @@ impl FromRequest<Shared> for PostedBeforeNotice {
                 Err(unrecorded) => NotSignedIn::Refused(unrecorded),
             }
         };
-        let public_url = &agency.config.listen.public_url;
+        let public_url = Door::of(&parts.extensions).url(&agency.config);
         if headers::from_another_site(&parts.method, &parts.headers, public_url) {
             return Err(refuse("csrf", foreign_page()).await);
         }

@@ -81,6 +81,7 @@ fn open(base: &Path, blocks: &[String], media: &[&str]) -> Result<Vec<Route>, St
         medium: media.iter().map(medium).collect(),
         destroy_when_due: false,
         scanner: None,
+        guests: None,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     depots::open(&settings, &book(base, blocks), &clock).map_err(|error| wire::causes(&error))

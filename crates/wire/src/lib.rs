@@ -6,6 +6,7 @@
 //!   before it is connected to.
 //! * [`Client`]: a small HTTP/1.1 (RFC 9112) client with limits and time-outs, and no redirects.
 //! * [`serve`]: listeners. Plain text is served to loopback addresses only, by construction.
+//! * [`names`]: one port that serves one name apart from all others.
 //! * [`chain`]: whether a certificate leads to an authority, under which policy, and is not revoked.
 //!
 //! What is absent: no HTTP/2, no proxy, no redirect following, no cookie jar, no DNS cache, and no
@@ -16,6 +17,7 @@ pub mod chain;
 mod client;
 mod egress;
 mod error;
+pub mod names;
 mod pin;
 pub mod serve;
 mod stream;

@@ -18,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use keys::Clock;
+use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -132,14 +133,14 @@ pub struct TlsListener {
 
 /// What makes TLS of a connection, and knows the time.
 #[derive(Clone)]
-struct Acceptor {
-    tls: TlsAcceptor,
+pub(crate) struct Acceptor {
+    pub(crate) config: Arc<ServerConfig>,
     clock: Arc<dyn Clock>,
     judges: bool,
 }
 
 /// What a client showed in the handshake.
-enum Shown {
+pub(crate) enum Shown {
     Nothing,
     /// The listener's trust covers it.
     Judged(PeerCertificate),
@@ -150,13 +151,7 @@ impl TlsListener {
     /// # Errors
     /// [`WireError::Listen`].
     pub async fn bind(address: SocketAddr, tls: &ServerTls) -> Result<Self, WireError> {
-        let listener = listen(address).await?;
-        let acceptor = Acceptor {
-            tls: TlsAcceptor::from(Arc::clone(&tls.config)),
-            clock: Arc::clone(&tls.clock),
-            judges: tls.judges,
-        };
-        Ok(Self { listener, acceptor })
+        Ok(Self { listener: listen(address).await?, acceptor: Acceptor::new(tls) })
     }
 
     /// Where it listens; tells the port when 0 was asked for.
@@ -168,7 +163,7 @@ impl TlsListener {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, WireError> {
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, WireError> {
     TcpListener::bind(address).await.map_err(|source| WireError::Listen { address, source })
 }
 
@@ -187,7 +182,7 @@ pub async fn serve_plain<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    accept_all(&listener.0, None, limits, service, shutdown).await;
+    serve(&listener.0, None, limits, service, shutdown).await;
 }
 
 /// [`serve_plain`], inside TLS.
@@ -204,10 +199,10 @@ pub async fn serve_tls<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    accept_all(&listener.listener, Some(&listener.acceptor), limits, service, shutdown).await;
+    serve(&listener.listener, Some(&listener.acceptor), limits, service, shutdown).await;
 }
 
-async fn accept_all<S, B>(
+async fn serve<S, B>(
     listener: &TcpListener,
     acceptor: Option<&Acceptor>,
     limits: Limits,
@@ -221,7 +216,34 @@ async fn accept_all<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let room = Arc::new(Semaphore::new(limits.connections_max));
+    let host = |stream, arrived: Arrived| {
+        let Arrived { peer, closed, permit } = arrived;
+        let guest = Guest { peer, limits, service: service.clone(), closed };
+        guest.host(stream, acceptor.cloned(), permit)
+    };
+    accept_all(listener, (limits.connections_max, limits.drain_wait_max), shutdown, host).await;
+}
+
+/// A connection that has come in.
+pub(crate) struct Arrived {
+    pub(crate) peer: SocketAddr,
+    /// Ends when the listener does.
+    pub(crate) closed: watch::Receiver<()>,
+    /// Its place among those that may be there at a time.
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// Takes connections, no more than so many at a time, until `shutdown` completes; then gives those that run as long as
+/// is said.
+pub(crate) async fn accept_all<H>(
+    listener: &TcpListener,
+    (connections_max, drain_wait_max): (usize, Duration),
+    shutdown: impl Future<Output = ()>,
+    host: impl Fn(TcpStream, Arrived) -> H,
+) where
+    H: Future<Output = ()> + Send + 'static,
+{
+    let room = Arc::new(Semaphore::new(connections_max));
     let (closing, closed) = watch::channel(());
     let mut running = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -246,13 +268,14 @@ async fn accept_all<S, B>(
             }
         };
         let Ok(permit) = permit else { break };
-        let acceptor = acceptor.cloned();
-        let guest = Guest { peer, limits, service: service.clone(), closed: closed.clone() };
-        running.spawn(guest.host(stream, acceptor, permit));
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "could not set TCP_NODELAY");
+        }
+        running.spawn(host(stream, Arrived { peer, closed: closed.clone(), permit }));
     }
     drop(closed);
     drop(closing);
-    let drained = tokio::time::timeout(limits.drain_wait_max, async {
+    let drained = tokio::time::timeout(drain_wait_max, async {
         while running.join_next().await.is_some() {}
     });
     if drained.await.is_err() {
@@ -261,7 +284,12 @@ async fn accept_all<S, B>(
 }
 
 impl Acceptor {
-    fn shown(&self, certificates: &[CertificateDer<'_>]) -> Shown {
+    pub(crate) fn new(tls: &ServerTls) -> Self {
+        let (config, clock) = (Arc::clone(&tls.config), Arc::clone(&tls.clock));
+        Self { config, clock, judges: tls.judges }
+    }
+
+    pub(crate) fn shown(&self, certificates: &[CertificateDer<'_>]) -> Shown {
         match certificates.first() {
             None => Shown::Nothing,
             Some(own) if self.judges => Shown::Judged(PeerCertificate(Arc::from(own.as_ref()))),
@@ -274,11 +302,11 @@ impl Acceptor {
 }
 
 /// One connection's life.
-struct Guest<S> {
-    peer: SocketAddr,
-    limits: Limits,
-    service: S,
-    closed: watch::Receiver<()>,
+pub(crate) struct Guest<S> {
+    pub(crate) peer: SocketAddr,
+    pub(crate) limits: Limits,
+    pub(crate) service: S,
+    pub(crate) closed: watch::Receiver<()>,
 }
 
 impl<S, B> Guest<S>
@@ -296,13 +324,11 @@ where
         acceptor: Option<Acceptor>,
         permit: OwnedSemaphorePermit,
     ) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "could not set TCP_NODELAY");
-        }
         match acceptor {
             None => self.speak(stream, Shown::Nothing).await,
             Some(acceptor) => {
-                let handshake = acceptor.tls.accept(stream);
+                let tls = TlsAcceptor::from(Arc::clone(&acceptor.config));
+                let handshake = tls.accept(stream);
                 match tokio::time::timeout(self.limits.handshake_wait_max, handshake).await {
                     Ok(Ok(stream)) => {
                         let (_, session) = stream.get_ref();
@@ -319,7 +345,7 @@ where
         drop(permit);
     }
 
-    async fn speak<I>(mut self, stream: I, shown: Shown)
+    pub(crate) async fn speak<I>(mut self, stream: I, shown: Shown)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -15,6 +15,7 @@ mod export;
 mod faults;
 #[expect(dead_code, reason = "agencies without records use the rest")]
 mod film;
+mod guest_door;
 mod guests;
 mod ldap;
 mod notice;

@@ -13,7 +13,7 @@ use keys::transport::TransportKey;
 use super::metadata::REDIRECT;
 use super::ns;
 use super::request::escape;
-use crate::Settings;
+use crate::At;
 
 const POST: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST";
 
@@ -33,7 +33,7 @@ pub struct ServiceKeys {
 }
 
 /// Our metadata (saml-metadata-2.0), for a provider to import.
-pub(crate) fn metadata(settings: &Settings, keys: Option<&ServiceKeys>) -> String {
+pub(crate) fn metadata(place: At<'_>, keys: Option<&ServiceKeys>) -> String {
     let described = keys.map_or_else(String::new, |keys| {
         let signing = keys.signing_certificates.iter();
         let signing = signing.map(|certificate| descriptor("signing", certificate, ""));
@@ -42,7 +42,7 @@ pub(crate) fn metadata(settings: &Settings, keys: Option<&ServiceKeys>) -> Strin
     });
     // Log-out messages are signed, so there is no log-out service without a key.
     let log_out = keys.map_or_else(String::new, |_| {
-        let at = escape(&settings.slo_url);
+        let at = escape(place.slo_url);
         format!("<md:SingleLogoutService Binding=\"{REDIRECT}\" Location=\"{at}\"/>")
     });
     format!(
@@ -53,10 +53,10 @@ pub(crate) fn metadata(settings: &Settings, keys: Option<&ServiceKeys>) -> Strin
          <md:AssertionConsumerService Binding=\"{POST}\" Location=\"{}\" index=\"0\" \
          isDefault=\"true\"/></md:SPSSODescriptor></md:EntityDescriptor>\n",
         ns::METADATA,
-        escape(&settings.entity_id),
+        escape(place.entity_id),
         ns::PROTOCOL,
         keys.is_some(),
-        escape(&settings.acs_url),
+        escape(place.acs_url),
     )
 }
 

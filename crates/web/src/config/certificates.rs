@@ -113,7 +113,11 @@ impl Config {
         classes(&self.session.device_class)?;
         let shown = self.listen.certificate.is_some()
             || self.proxy.as_ref().is_some_and(|proxy| proxy.certificate_header.is_some());
-        if !self.certificate_providers.is_empty() && !shown {
+        // Guests show theirs where they come in.
+        let elsewhere = |one: &CertificateProviderConfig| {
+            self.guests().is_some() && one.agency.as_ref().is_some_and(|agency| agency != ours)
+        };
+        if !self.certificate_providers.iter().all(elsewhere) && !shown {
             let what = "needs `listen.certificate`, or a `[proxy]` with `certificate_header`: nobody could show one";
             return Err(("certificate_provider", what));
         }

@@ -35,6 +35,8 @@ pub struct ExchangeConfig {
     /// kept.
     #[serde(default)]
     pub destroy_when_due: bool,
+    /// The name of the listener under which guests come in. Absent: they come to the pages.
+    pub guests: Option<super::GuestsConfig>,
     /// The malware scanner that is asked about what arrives.
     pub scanner: Option<ScannerConfig>,
 }
@@ -69,6 +71,7 @@ impl ScannerConfig {
 
 /// What can't be as it stands.
 pub(super) fn check(config: &super::Config) -> Result<(), (&'static str, &'static str)> {
+    super::guests::check(config)?;
     let scanner = config.exchange.as_ref().and_then(|exchange| exchange.scanner.as_ref());
     match scanner {
         Some(scanner) if !scanner.address.ip().is_loopback() => Err((
@@ -128,6 +131,7 @@ impl ExchangeConfig {
         ]
         .into_iter()
         .for_each(|path| *path = base.join(&*path));
+        self.guests.iter_mut().for_each(|guests| guests.resolve(base));
         self.medium.iter_mut().for_each(|medium| medium.folder = base.join(&medium.folder));
     }
 }

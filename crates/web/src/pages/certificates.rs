@@ -13,6 +13,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::app::{Answer, Shared};
+use crate::door::Door;
 use crate::front::{self, Caller};
 use crate::headers;
 use crate::pages::parts::moment;
@@ -105,8 +106,9 @@ pub async fn consume(State(agency): State<Shared>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let origin = session::origin_of(&parts);
     let prelogin = session::cookie(&parts.headers, cookie::PRELOGIN);
-    check_answer(&agency, &origin, prelogin).await?;
-    let public_url = &agency.config.listen.public_url;
+    let door = Door::of(&parts.extensions);
+    check_answer(&agency, &origin, (prelogin, door)).await?;
+    let public_url = door.url(&agency.config);
     let Ok(bytes) = axum::body::to_bytes(body, session::FORM_BYTES_MAX).await else {
         return Err(refused(&agency, origin, None, "cert.request.unknown").await);
     };

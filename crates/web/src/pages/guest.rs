@@ -153,7 +153,7 @@ fn opening(exchange: &Exchange) -> Markup {
             p { "On a machine of your agency; it needs no network. You need the ZIP file, your agency’s certificate with its key, and the sender’s certificate." }
             ol {
                 li {
-                    "In a browser: save " a href="/exports/opener" { "open.html" } ", open it from your disk, and choose the files."
+                    "In a browser: save " a href="/guest/open.html" { "open.html" } ", open it from your disk, and choose the files."
                 }
                 li {
                     "Or with OpenSSL and no program of ours: "

@@ -16,13 +16,7 @@ use crate::session::{Posted, SignedIn};
 
 /// The agency whose people a provider vouches for, where it is another one than ours.
 fn agency_of<'a>(agency: &'a Shared, idp: &str) -> Option<&'a Ori> {
-    let config = &agency.config;
-    let saml = config.identity_providers.iter().map(|one| (&one.id, &one.agency));
-    let oidc = config.oidc_providers.iter().map(|one| (&one.id, &one.agency));
-    let cards = config.certificate_providers.iter().map(|one| (&one.id, &one.agency));
-    let mut all = saml.chain(oidc).chain(cards);
-    let (_, whose) = all.find(|(id, _)| id.as_str() == idp)?;
-    whose.as_ref().filter(|ori| **ori != config.agency.ori)
+    Some(agency.config.agency_of(idp)).filter(|ori| **ori != agency.config.agency.ori)
 }
 
 /// `GET /guests`.
@@ -107,8 +101,9 @@ fn form(
         section class="card" aria-labelledby="invite" {
             h2 id="invite" { "Invite a guest" }
             p {
-                "A guest signs in through their own agency's provider, with more than a password, and sees the parcels that name them and \
-                 nothing else. Their account is made under People, as a guest with the function partner-guest."
+                "A guest signs in " @if let Some(guests) = agency.config.guests() { "at " strong { (guests.public_url) } ", " } "through their own agency’s provider, \
+                 with more than a password, and sees the parcels that name them and nothing else. Their account is made under People, as a guest \
+                 with the function partner-guest. Tell them where to go: nothing is sent to them."
             }
             @if !fresh {
                 p { a class="usa-button" href="/step-up?next=/guests" { "Confirm my identity first" } }

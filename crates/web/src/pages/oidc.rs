@@ -16,6 +16,7 @@ use state::sign_ins::{self, Message};
 
 use super::sign_in::{check_answer, identity_problem, refused, welcome};
 use crate::app::{Answer, Shared};
+use crate::door::Door;
 use crate::front;
 use crate::pages::providers;
 use crate::problem::Problem;
@@ -32,7 +33,7 @@ pub async fn callback(State(agency): State<Shared>, request: Request) -> Answer 
     let (parts, _) = request.into_parts();
     let origin = session::origin_of(&parts);
     let prelogin = session::cookie(&parts.headers, cookie::PRELOGIN);
-    check_answer(&agency, &origin, prelogin).await?;
+    check_answer(&agency, &origin, (prelogin, Door::of(&parts.extensions))).await?;
     let fields = session::form_fields(parts.uri.query().unwrap_or_default().as_bytes());
     let answer = Callback {
         code: once(&fields, "code"),
@@ -78,6 +79,10 @@ pub async fn back_channel(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let origin = session::origin_of(&parts);
+    let door = Door::of(&parts.extensions);
+    if !door.is_for(&agency.config, agency.config.agency_of(&provider)) {
+        return not_taken(&agency, origin, provider, "door.other").await;
+    }
     let token = match axum::body::to_bytes(body, MESSAGE_BYTES_MAX).await {
         Ok(bytes) => once(&session::form_fields(&bytes), "logout_token").unwrap_or_default(),
         Err(_) => String::new(),

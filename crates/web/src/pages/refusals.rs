@@ -256,6 +256,16 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "Look the person up there; compare `person_filter`.",
     ),
     ("stale-session", "The session had ended.", "Sign in again."),
+    (
+        "door.other",
+        "A guest came to the agency's own pages, or somebody of the agency to the guests' page.",
+        "Guests come to `public_url` under `[exchange.guests]`, everybody else to the one under `[listen]`.",
+    ),
+    (
+        "misdirected",
+        "The connection was made for one name, and another was asked for over it.",
+        "Compare the name that was opened with `[exchange.guests]`. No browser does this by itself.",
+    ),
     ("csrf", "A form came from another site or from an old page.", "Open the page again."),
 ];
 

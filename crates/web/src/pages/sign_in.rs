@@ -15,6 +15,7 @@ use state::accounts::{Of, end_sessions};
 
 use crate::app::{Answer, Shared};
 use crate::config::Config;
+use crate::door::Door;
 use crate::front;
 use crate::pages::{log_out, providers};
 use crate::problem::Problem;
@@ -28,10 +29,19 @@ const ANSWER_BYTES_MAX: usize = 512 * 1024;
 ///
 /// # Errors
 /// None today.
-pub async fn choose(State(agency): State<Shared>) -> Answer {
-    let providers = providers(&agency.config);
+pub async fn choose(State(agency): State<Shared>, request: Request) -> Answer {
+    let door = Door::of(request.extensions());
+    let config = &agency.config;
+    let providers = providers(config).filter(|(id, _)| door.is_for(config, config.agency_of(id)));
     let content = html! {
-        p class="usa-intro" { "Sign in with your agency account. A second factor is required." }
+        @if door == Door::Guests {
+            p class="usa-intro" {
+                "For guests of " (config.agency.name) ", to fetch what was sealed for their agency. Sign in with your own agency’s account. \
+                 A second factor is required."
+            }
+        } @else {
+            p class="usa-intro" { "Sign in with your agency account. A second factor is required." }
+        }
         ul class="doors" {
             @for (id, label) in providers {
                 li {
@@ -39,7 +49,7 @@ pub async fn choose(State(agency): State<Shared>) -> Answer {
                 }
             }
         }
-        @if agency.emergency.accounts().is_some() {
+        @if door == Door::Pages && agency.emergency.accounts().is_some() {
             p { a href="/emergency" { "Emergency sign-in, when no identity provider answers" } }
         }
         p class="usa-hint" {
@@ -73,6 +83,11 @@ pub async fn start(
     let origin = session::origin_of(&parts);
     if !providers(&agency.config).any(|(id, _)| *id == provider) {
         return Err(Problem::not_found());
+    }
+    let door = Door::of(&parts.extensions);
+    if !door.is_for(&agency.config, agency.config.agency_of(&provider)) {
+        let entry = agency.refuse(None, origin, "/sign-in", "door.other").await?;
+        return Err(door.elsewhere(&agency.config).with_entry(entry));
     }
     // Each is a record and a row, and anybody may begin one.
     agency.check_begin(origin.address.as_deref(), &provider)?;
@@ -158,7 +173,7 @@ pub async fn consume(State(agency): State<Shared>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let origin = session::origin_of(&parts);
     let prelogin = session::cookie(&parts.headers, cookie::PRELOGIN);
-    check_answer(&agency, &origin, prelogin).await?;
+    check_answer(&agency, &origin, (prelogin, Door::of(&parts.extensions))).await?;
     let Ok(bytes) = axum::body::to_bytes(body, ANSWER_BYTES_MAX).await else {
         return Err(refused(&agency, origin, None, "saml.malformed").await);
     };
@@ -225,15 +240,20 @@ pub(super) async fn welcome(
     Ok(response)
 }
 
-/// Whether another answer is looked at, by where it comes from and by the provider that this browser was sent to.
+/// Whether another answer is looked at, by where it comes from, by the provider that this browser was sent to, and by
+/// whether that one's people come in here.
 pub(super) async fn check_answer(
     agency: &Shared,
     origin: &Origin,
-    prelogin: Option<&str>,
+    (prelogin, door): (Option<&str>, Door),
 ) -> Result<(), Problem> {
     let provider = agency.identity.provider_under_way(prelogin, agency.now()).await;
     let provider = provider.map_err(|error| identity_problem(&error))?;
-    agency.check_rate(origin.address.as_deref(), provider.as_deref())
+    agency.check_rate(origin.address.as_deref(), provider.as_deref())?;
+    match provider.filter(|one| !door.is_for(&agency.config, agency.config.agency_of(one))) {
+        Some(idp) => Err(refused(agency, origin.clone(), Some(idp), "door.other").await),
+        None => Ok(()),
+    }
 }
 
 pub(super) async fn refused(
@@ -272,8 +292,10 @@ pub(super) fn identity_problem(error: &IdentityError) -> Problem {
 }
 
 /// `GET /saml/metadata`: what an identity provider needs to know of us.
-pub async fn metadata(State(agency): State<Shared>) -> Response {
-    let xml = agency.identity.metadata();
+pub async fn metadata(State(agency): State<Shared>, request: Request) -> Response {
+    let guests =
+        (Door::of(request.extensions()) == Door::Guests).then(|| agency.identity.guests_metadata());
+    let xml = guests.flatten().unwrap_or_else(|| agency.identity.metadata());
     ([(header::CONTENT_TYPE, "application/samlmetadata+xml")], xml).into_response()
 }
 
@@ -328,7 +350,8 @@ pub async fn sign_out(
     let ended = end_sessions(&agency.state, of, "signed-out", agency.now()).await;
     ended.map_err(|error| Problem::internal(&error))?;
     agency.live.cut_session(&posted.signed_in.session.id());
-    let back_to = format!("{}/sign-in", agency.config.listen.public_url);
+    let here = agency.config.url_for(Some(&posted.signed_in.actor.agency));
+    let back_to = format!("{here}/sign-in");
     let theirs = agency.identity.sign_out_at(&posted.signed_in.session.idp, &back_to).await;
     let content = html! {
         p { "You are signed out. Close the browser on a shared machine." }

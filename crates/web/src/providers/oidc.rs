@@ -46,7 +46,8 @@ pub(super) fn open(
         key.map_err(|source| StartError::Keys { doing: "open the key for sign-in", source })?;
     let key = Arc::new(key);
     let open = |declared: &crate::config::OidcProviderConfig| {
-        let settings = declared.settings(&config.agency.ori, &config.listen.public_url);
+        let here = config.url_for(declared.agency.as_ref());
+        let settings = declared.settings(&config.agency.ori, here);
         let network = Network::new(&settings, declared.ca.as_deref(), clock)?;
         Provider::new(settings, key.clone(), Arc::new(network)).map_err(|what| {
             StartError::Identity(format!("identity provider `{}`: {what}", declared.id).into())
