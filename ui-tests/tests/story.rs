@@ -9,8 +9,6 @@ mod reconciling;
 #[path = "support/demo.rs"]
 mod stage;
 
-use std::path::Path;
-
 use stage::{Demo, audit_refusal, demo, picture, prove, sign_in};
 use ui_tests::{Browser, Page};
 
