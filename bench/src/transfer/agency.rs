@@ -282,6 +282,7 @@ fn new_export(files: &[Made]) -> NewExport {
             media_type: file.media_type.to_owned(),
             record_class: "EVIDENCE".parse().ok()?,
             caveats: BTreeSet::new(),
+            listed: None,
             fetch: serde_json::Value::Null,
             received: None,
         })
@@ -295,6 +296,7 @@ fn new_export(files: &[Made]) -> NewExport {
         consent: None,
         left_out: Vec::new(),
         route: None,
+        listed: Vec::new(),
     }
 }
 
@@ -338,6 +340,7 @@ async fn fetch(
                 length: file.length,
                 open: Box::new(move || Ok(Box::new(made.open()))),
                 released,
+                listed: None,
             });
         }
     }

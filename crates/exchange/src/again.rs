@@ -3,7 +3,6 @@
 //! Invariants: an attempt that moved something does not count as a failure of the one after it; nothing that failed
 //! for good goes on unless the policy and the agreement, as they stand then, let it, on record before it does.
 
-use jiff::SignedDuration;
 use policy::Action;
 use uuid::Uuid;
 
@@ -46,6 +45,7 @@ impl Exchange {
         let sealed = row.details.sealed.is_some();
         let status = if sealed { ExportStatus::Sending } else { ExportStatus::Approved };
         row.status = status.as_str().to_owned();
+        row.details.changed = None;
         let delivery = &mut row.details.delivery;
         delivery.failures = 0;
         delivery.next_attempt_at = None;
@@ -89,10 +89,7 @@ impl Exchange {
             row.status = ExportStatus::Failed.as_str().to_owned();
             delivery.next_attempt_at = None;
         } else {
-            let doublings = delivery.failures.saturating_sub(1).min(20);
-            let wait = settings.retry_wait_first.saturating_mul(1 << doublings);
-            let wait = wait.min(settings.retry_wait_max);
-            let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+            let wait = settings.retry_wait(delivery.failures);
             delivery.next_attempt_at = self.now().saturating_add(wait).ok();
         }
         let now = self.now();

@@ -107,9 +107,7 @@ impl Exchange {
         let digest = match self.check_sealed(parcel, sealed).await {
             Ok(digest) => digest,
             Err(error) => {
-                for permit in &permits {
-                    self.0.setup.gate.withhold(permit.ticket(), &error.chain()).await?;
-                }
+                self.withhold_each(permits, &error.chain()).await?;
                 return Err(error);
             }
         };

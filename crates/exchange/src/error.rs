@@ -55,6 +55,9 @@ pub enum ExchangeError {
     /// What was handed in to be sealed is not what was approved.
     #[error("`{path}` was {what}")]
     Items { path: String, what: &'static str },
+    /// What was approved could not be read again.
+    #[error("what was approved could not be read: {reason}")]
+    Unfetched { reason: String },
     #[error("the parcel could not be sealed")]
     Seal(#[source] SealError),
     #[error("the parcel does not hold")]
@@ -104,6 +107,7 @@ impl ExchangeError {
             | Self::Changed { .. }
             | Self::Input { .. }
             | Self::Items { .. }
+            | Self::Unfetched { .. }
             | Self::Seal(_)
             | Self::Refused(_)
             | Self::Wire(_)

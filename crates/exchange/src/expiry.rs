@@ -73,13 +73,7 @@ impl Exchange {
             reminders: 0,
             remind_at: None,
         });
-        let draft = Draft {
-            matter: Matter::Expired {},
-            person: None,
-            at: receipt.at,
-            entry: receipt.entry.0,
-            leaf: hex::encode(receipt.leaf),
-        };
+        let draft = Draft::of(&receipt, Matter::Expired {}, None);
         self.store_export_and_tell(row, draft).await?;
         self.drop_sealed(Some(parcel)).await;
         Ok(())

@@ -8,9 +8,11 @@ use gate::{Permit, Plan};
 use jiff::Timestamp;
 use ledger::Event;
 use policy::{Action, ResourceKind, Why};
+use state::exports::Which;
 use uuid::Uuid;
 
 use crate::book::Agreement;
+use crate::listed::Listed;
 use crate::model::{
     DeliveryFacts, Export, ExportDetails, ExportRow, ExportStatus, Incoming, IncomingStatus, Item,
     Voice,
@@ -45,6 +47,8 @@ pub struct NewExport {
     pub left_out: Vec<String>,
     /// The way that it takes; none is the push to the partner's server.
     pub route: Option<String>,
+    /// The rows of each query as they were shown. What is sealed later is held to them.
+    pub listed: Vec<Listed>,
 }
 
 impl Exchange {
@@ -96,6 +100,8 @@ impl Exchange {
                 requestor: new.requestor,
                 consent: new.consent,
                 left_out: new.left_out,
+                listed: new.listed,
+                changed: None,
                 settled: Vec::new(),
                 approvals: Vec::new(),
                 rejection: None,
@@ -221,8 +227,29 @@ impl Exchange {
     ) -> Result<Vec<Export>, ExchangeError> {
         let statuses: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
         let state = &self.0.setup.state;
-        let rows = state::exports::list(state, &statuses, before, LIST_MAX).await?;
+        let which = Which { statuses: &statuses, before, ..Which::default() };
+        let rows = state::exports::list(state, which, LIST_MAX).await?;
         rows.into_iter().map(Export::of).collect()
+    }
+
+    /// Every export in the given states that `wanted` takes, newest first; to one partner or to all. One page is held
+    /// at a time beside what is taken.
+    pub(crate) async fn every_export(
+        &self,
+        statuses: &[ExportStatus],
+        partner: Option<&str>,
+        wanted: impl Fn(&Export) -> bool + Send,
+    ) -> Result<Vec<Export>, ExchangeError> {
+        let statuses: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+        let (mut all, mut behind) = (Vec::new(), None);
+        loop {
+            let which = Which { statuses: &statuses, partner, behind, ..Which::default() };
+            let page = state::exports::list(&self.0.setup.state, which, LIST_MAX).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            behind = Some((last.requested_at, last.id));
+            let page: Vec<Export> = page.into_iter().map(Export::of).collect::<Result<_, _>>()?;
+            all.extend(page.into_iter().filter(&wanted));
+        }
     }
 
     /// One partner's parcel, by its exchange.

@@ -10,7 +10,7 @@ use policy::{Action, Actor, Ori, ResourceKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use gate::{Fingerprint, Permit, Plan, Print};
+use gate::{Permit, Plan, Shown};
 
 use crate::download::{Download, Form};
 use crate::model::{Export, ExportRow, ExportStatus, SealedFacts, Voice};
@@ -59,27 +59,6 @@ pub struct NewGuest {
     /// The agency whose people the account's provider vouches for.
     pub agency: Ori,
     pub until: Timestamp,
-}
-
-/// What a guest sees of a parcel: what the outside of it says, and no more.
-struct Shown<T> {
-    what: &'static str,
-    lines: Vec<String>,
-    data: T,
-}
-
-impl<T> Fingerprint for Shown<T> {
-    fn fingerprint(&self) -> Print {
-        let text = self.lines.join("\n");
-        Print {
-            what: self.what,
-            count: self.lines.len() as u64,
-            bytes: text.len() as u64,
-            digest: ledger::digest(text.as_bytes()),
-            subjects: Vec::new(),
-            caveats: std::collections::BTreeSet::new(),
-        }
-    }
 }
 
 /// The outside of a parcel, as its guest may read it.
@@ -203,7 +182,7 @@ impl Exchange {
         let permit = self.ask(caller, Action::ViewPeople, about, &why, plan).await?;
         let live = [ExportStatus::Requested, ExportStatus::Approved, ExportStatus::Sealing];
         let statuses: Vec<ExportStatus> = live.into_iter().chain(SHOWN).collect();
-        let all = self.exports(&statuses, None).await?;
+        let all = self.every_export(&statuses, None, |_| true).await?;
         let lines = all.iter().map(|export| export.id.to_string()).collect();
         let held = permit.hold(Shown { what: "guests", lines, data: all });
         Ok(self.0.setup.gate.release(held).await?.into_parts().0.data)
@@ -216,12 +195,12 @@ impl Exchange {
     pub async fn invitations(&self, caller: &Caller) -> Result<Vec<Export>, ExchangeError> {
         let permit = self.ask_as_guest(caller, "invitations", "see what one may fetch").await?;
         let now = self.now();
-        let all = self.exports(&SHOWN, None).await?;
         let named = |export: &Export| {
             is_for(&export.partner, &export.details.guests, &caller.actor, now)
                 && export.details.sealed.is_some()
         };
-        let found: Vec<Export> = all.into_iter().filter(named).collect();
+        let agency = Some(caller.actor.agency.as_str());
+        let found = self.every_export(&SHOWN, agency, named).await?;
         let lines = found.iter().map(|export| export.id.to_string()).collect();
         let held = permit.hold(Shown { what: "parcels", lines, data: found });
         Ok(self.0.setup.gate.release(held).await?.into_parts().0.data)

@@ -33,6 +33,7 @@ pub mod fuzzing;
 mod guests;
 pub mod joint;
 mod keeping;
+mod listed;
 mod model;
 mod nearest;
 mod notices;
@@ -68,7 +69,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gate::Gate;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use keys::{Clock, Random};
 use ledger::Ledger;
 use parcel::{Party, Recipient, Signer};
@@ -95,9 +96,10 @@ pub use download::{Download, Form};
 pub use error::ExchangeError;
 pub use exports::NewExport;
 pub use guests::{GuestFacts, Manifest, NewGuest};
+pub use listed::{Change, Listed, RowsChanged};
 pub use model::{
-    DeliveryFacts, Export, ExportDetails, ExportStatus, Incoming, IncomingStatus, Inside, Item,
-    LaidFacts, ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Settled, Voice,
+    ChangedFacts, DeliveryFacts, Export, ExportDetails, ExportStatus, Incoming, IncomingStatus,
+    Inside, Item, LaidFacts, ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Settled, Voice,
 };
 pub use opening::Contents;
 pub use parcel::notice::Matter;
@@ -107,7 +109,7 @@ pub use proofs::Proved;
 pub use recall::recallable;
 pub use scanner::Scanner;
 pub use scanning::{Finding, ScanFacts, ScanSummary, ScanTrouble};
-pub use sealing::{Content, Fetched, SealItem};
+pub use sealing::{Content, Fetched, SealItem, Unfetched};
 pub use settling::asked;
 pub use store::{Disk, DiskFile, SystemDisk};
 pub use templates::{Filled, Template};
@@ -142,6 +144,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The wait after so many failed attempts.
+    pub(crate) fn retry_wait(&self, failures: u32) -> SignedDuration {
+        let doublings = failures.saturating_sub(1).min(20);
+        let wait = self.retry_wait_first.saturating_mul(1 << doublings);
+        SignedDuration::try_from(wait.min(self.retry_wait_max)).unwrap_or(SignedDuration::MAX)
+    }
+
     pub const fn usual() -> Self {
         Self {
             part_bytes: parcel::PART_BYTES_DEFAULT,

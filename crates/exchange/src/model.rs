@@ -11,6 +11,7 @@ use crate::afterwards::{Afterwards, RecallFacts, ToldFacts};
 use crate::custody::ReceivedFrom;
 use crate::error::ExchangeError;
 use crate::guests::GuestFacts;
+use crate::listed::{Change, Listed};
 use crate::proofs::Proved;
 use crate::scanning::{ScanFacts, ScanSummary, ScanTrouble};
 
@@ -68,7 +69,7 @@ states! {
         Rejected = "rejected";
         /// The partner said no, for a reason that another attempt won't change.
         Refused = "refused";
-        /// Too many attempts, or its agreement came to an end.
+        /// Too many attempts, or its agreement came to an end, or what would leave was not what was asked for.
         Failed = "failed";
     }
 }
@@ -106,6 +107,9 @@ pub struct Item {
     pub media_type: String,
     pub record_class: RecordClass,
     pub caveats: BTreeSet<Caveat>,
+    /// The digest of the rows that it is made of, or of its own row: what is sealed has to have the same.
+    #[serde(default)]
+    pub listed: Option<String>,
     /// How it is fetched again when the time has come. Its shape belongs to the caller.
     pub fetch: serde_json::Value,
     /// Where it lies, if it came from somebody else: its terms and its custody go on.
@@ -229,6 +233,16 @@ pub struct RefusalFacts {
     pub partner_entry: Option<u64>,
 }
 
+/// Why nothing was sealed: what would leave was no more what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangedFacts {
+    pub at: Timestamp,
+    /// The ledger entry that says so.
+    pub entry: u64,
+    pub changes: Vec<Change>,
+}
+
 /// What the sealed column of an export holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -247,6 +261,12 @@ pub struct ExportDetails {
     /// What of the records stayed here, in words.
     #[serde(default)]
     pub left_out: Vec<String>,
+    /// The rows of each query as they were shown and asked for.
+    #[serde(default)]
+    pub listed: Vec<Listed>,
+    /// That they were others when it was to be sealed.
+    #[serde(default)]
+    pub changed: Option<ChangedFacts>,
     /// Conflicts of jurisdictions' rules, and what somebody decided.
     #[serde(default)]
     pub settled: Vec<Settled>,

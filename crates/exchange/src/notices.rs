@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{Request, StatusCode, header};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ledger::{Event, NoticeIssued};
 use parcel::notice::{Matter, NOTICE_PROFILE, Notice};
 use policy::Why;
@@ -21,7 +21,7 @@ use crate::error::FirstError;
 use crate::model::{ExportDetails, ExportRow, IncomingDetails, IncomingRow};
 use crate::protocol::{JSON, LedgerPlace, NOTICES, NoticeAnswer, SignedText};
 use crate::push::{Line, said};
-use crate::{Exchange, ExchangeError, Partner};
+use crate::{Caller, Exchange, ExchangeError, Partner};
 
 /// Notices that are worked on in one round.
 const ROUND_MAX: u64 = 100;
@@ -41,6 +41,19 @@ pub(crate) struct Draft {
     pub(crate) at: Timestamp,
     pub(crate) entry: u64,
     pub(crate) leaf: String,
+}
+
+impl Draft {
+    /// Of what was just recorded; `person` is who did it, where it was a person.
+    pub(crate) fn of(receipt: &ledger::Receipt, matter: Matter, person: Option<&Caller>) -> Self {
+        Self {
+            matter,
+            person: person.map(|caller| caller.actor.name.clone()),
+            at: receipt.at,
+            entry: receipt.entry.0,
+            leaf: hex::encode(receipt.leaf),
+        }
+    }
 }
 
 impl Exchange {
@@ -211,10 +224,7 @@ impl Exchange {
         let details = &mut row.details;
         details.failures = details.failures.saturating_add(1);
         details.last_problem = Some(short(&error.chain()));
-        let doublings = (details.failures - 1).min(20);
-        let wait = settings.retry_wait_first.saturating_mul(1 << doublings);
-        let wait = SignedDuration::try_from(wait.min(settings.retry_wait_max));
-        let next = self.now().saturating_add(wait.unwrap_or(SignedDuration::MAX));
+        let next = self.now().saturating_add(settings.retry_wait(details.failures));
         row.next_at = next.unwrap_or(Timestamp::MAX);
         if details.failures >= settings.failures_max {
             let what = format!("notice no. {} could not be delivered", row.number);

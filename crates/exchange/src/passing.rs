@@ -263,6 +263,7 @@ impl Exchange {
             length: file.length,
             open: Box::new(move || Ok(Box::new(reader))),
             released: receipt.entry,
+            listed: None,
         })
     }
 
@@ -334,6 +335,7 @@ impl Exchange {
             media_type: file.media_type.clone(),
             record_class,
             caveats,
+            listed: None,
             fetch: serde_json::Value::Null,
             received: Some(ReceivedFrom {
                 exchange: row.exchange,

@@ -4,7 +4,6 @@
 //! leaves, whatever process sends; whoever was ever told of the exchange's number is told of the recall,
 //! and one who has the parcel is asked again until there is an answer.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use gate::Plan;
@@ -83,13 +82,8 @@ impl Exchange {
         row.status = ExportStatus::Recalled.as_str().to_owned();
         row.details.delivery.next_attempt_at = None;
         if row.number.is_some() {
-            let draft = Draft {
-                matter: Matter::Recalled { reason, reminder: 0 },
-                person: Some(caller.actor.name.clone()),
-                at: receipt.at,
-                entry: receipt.entry.0,
-                leaf: hex::encode(receipt.leaf),
-            };
+            let matter = Matter::Recalled { reason, reminder: 0 };
+            let draft = Draft::of(&receipt, matter, Some(caller));
             self.store_export_and_tell(&mut row, draft).await?;
         } else {
             self.store_export(&mut row, receipt.at).await?;
@@ -174,23 +168,11 @@ impl Exchange {
         self.store_export(&mut row, now).await
     }
 
-    /// Every export that was taken back, page by page: those of one moment may stand on two pages.
-    async fn all_recalled(&self) -> Result<Vec<Export>, ExchangeError> {
-        let (mut all, mut known, mut before) = (Vec::new(), BTreeSet::new(), None);
-        loop {
-            let mut page = self.exports(&[ExportStatus::Recalled], before).await?;
-            page.retain(|export| known.insert(export.id));
-            let Some(last) = page.last() else { return Ok(all) };
-            before = last.requested_at.checked_add(SignedDuration::from_millis(1)).ok();
-            all.append(&mut page);
-        }
-    }
-
     /// Asks again where a recall has had no answer for long.
     pub(crate) async fn remind(&self) -> Result<(), ExchangeError> {
         let now = self.now();
         let mut first = FirstError::default();
-        for export in self.all_recalled().await? {
+        for export in self.every_export(&[ExportStatus::Recalled], None, |_| true).await? {
             first.note("a reminder was not written", self.remind_of(&export, now).await);
         }
         first.end()
@@ -210,13 +192,7 @@ impl Exchange {
         let (reason, reminder) = (recall.reason.clone(), recall.reminders);
         let what = format!("no answer to a recall; reminder {reminder}");
         let receipt = self.alert(&row.partner, row.exchange, what).await?;
-        let draft = Draft {
-            matter: Matter::Recalled { reason, reminder },
-            person: None,
-            at: receipt.at,
-            entry: receipt.entry.0,
-            leaf: hex::encode(receipt.leaf),
-        };
+        let draft = Draft::of(&receipt, Matter::Recalled { reason, reminder }, None);
         match self.store_export_and_tell(&mut row, draft).await {
             Ok(()) | Err(ExchangeError::Changed { .. }) => Ok(()),
             Err(error) => Err(error),

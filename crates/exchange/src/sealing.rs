@@ -1,6 +1,6 @@
 //! Sealing what was approved.
 //!
-//! Invariants: exactly the approved paths are sealed, no more and no fewer; the parcel lies in the store
+//! Invariants: exactly the approved paths are sealed, no more and no fewer, and of the rows that were asked for; the parcel lies in the store
 //! before it is recorded, and is recorded before it is stored as sealed. If the record fails the parcel
 //! is thrown away and the export is as it was.
 
@@ -17,9 +17,13 @@ use uuid::Uuid;
 
 use crate::book::{Agreement, Partner};
 use crate::custody::received;
+use crate::delivery::short;
 use crate::error::{FirstError, store};
 use crate::exports::{disseminated, is_secondary, needs};
-use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, Item, SealedFacts};
+use crate::listed::Change;
+use crate::model::{
+    ChangedFacts, Export, ExportDetails, ExportRow, ExportStatus, Item, SealedFacts,
+};
 use crate::passing::PassOn;
 use crate::progress::Phase;
 use crate::{Caller, Exchange, ExchangeError};
@@ -40,11 +44,34 @@ pub struct SealItem {
     pub open: parcel::Source,
     /// The entry of its release.
     pub released: EntryNumber,
+    /// The digest of the rows that it was made of, or of its own row.
+    pub listed: Option<String>,
 }
 
-/// An export's items on their way, and who seals them; or in words why they can't be had.
+/// Why an export's items can't be had.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unfetched {
+    /// In words. It is tried again later.
+    ForNow(String),
+    /// What would leave is not what was asked for and approved. No other attempt is made.
+    Changed(Vec<Change>),
+}
+
+impl From<String> for Unfetched {
+    fn from(words: String) -> Self {
+        Self::ForNow(words)
+    }
+}
+
+impl From<&str> for Unfetched {
+    fn from(words: &str) -> Self {
+        Self::ForNow(words.to_owned())
+    }
+}
+
+/// An export's items on their way, and who seals them.
 pub type Fetched<'a> =
-    Pin<Box<dyn Future<Output = Result<(Caller, Vec<SealItem>), String>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<(Caller, Vec<SealItem>), Unfetched>> + Send + 'a>>;
 
 /// Fetches what was approved, through the gate, when its time has come. The platform gives one to
 /// [`Exchange::run`], so that approved exports are sealed also after a restart.
@@ -336,15 +363,15 @@ impl Exchange {
         content: &Arc<dyn Content>,
     ) -> Result<(), ExchangeError> {
         let mut first = FirstError::default();
-        let waiting = self.exports(&[ExportStatus::Approved, ExportStatus::Sealing], None).await?;
-        for export in waiting {
-            let due = export.details.delivery.next_attempt_at.is_none_or(|at| at <= self.now());
-            if !due {
-                continue;
-            }
+        let now = self.now();
+        let due =
+            |export: &Export| export.details.delivery.next_attempt_at.is_none_or(|at| at <= now);
+        let statuses = [ExportStatus::Approved, ExportStatus::Sealing];
+        for export in self.every_export(&statuses, None, due).await? {
             let outcome = match content.items(&export).await {
                 Ok((caller, items)) => self.seal(&caller, export.id, items).await.map(|_| ()),
-                Err(reason) => Err(ExchangeError::Partner { status: 0, reason }),
+                Err(Unfetched::ForNow(reason)) => Err(ExchangeError::Unfetched { reason }),
+                Err(Unfetched::Changed(changes)) => self.refuse_changed(&export, changes).await,
             };
             if let Err(error) = outcome {
                 tracing::warn!(export = %export.id, error = error.chain(), "an export was not sealed");
@@ -352,6 +379,32 @@ impl Exchange {
             }
         }
         first.end()
+    }
+}
+
+impl Exchange {
+    /// Records that what would leave is not what was asked for, and lets nobody seal it.
+    async fn refuse_changed(
+        &self,
+        export: &Export,
+        changes: Vec<Change>,
+    ) -> Result<(), ExchangeError> {
+        let said: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        let words = format!("what would leave is not what was asked for: {}", said.join("; "));
+        let route = format!("sealing of export {}", export.id);
+        let event = Event::RequestRefused { route, reason: short(&words) };
+        let receipt = self.record(None, &export.details.why, event).await?;
+        let facts = ChangedFacts { at: receipt.at, entry: receipt.entry.0, changes };
+        let refused = |row: &mut ExportRow| {
+            // It may have been taken back meanwhile.
+            let waits = [ExportStatus::Approved, ExportStatus::Sealing];
+            if waits.iter().any(|status| status.as_str() == row.status) {
+                row.status = ExportStatus::Failed.as_str().to_owned();
+                row.details.changed = Some(facts.clone());
+                row.details.delivery.next_attempt_at = None;
+            }
+        };
+        self.change_export(export.id, receipt.at, refused).await.map(|_| ())
     }
 }
 
@@ -374,6 +427,9 @@ fn check_items(details: &ExportDetails, items: &[SealItem]) -> Result<(), Exchan
         let Some(approved) = approved else { return bad(&item.path, "not approved") };
         if approved.media_type != item.media_type {
             return bad(&item.path, "approved with another media type");
+        }
+        if approved.listed.is_some() && approved.listed != item.listed {
+            return bad(&item.path, "approved with other rows");
         }
         if !seen.insert(item.path.as_str()) {
             return bad(&item.path, "handed in twice");

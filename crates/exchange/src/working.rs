@@ -119,10 +119,11 @@ impl Exchange {
 
     /// What is sealed and due, the oldest first.
     async fn due(&self) -> Result<Vec<Export>, ExchangeError> {
-        let mut waiting =
-            self.exports(&[ExportStatus::Sealed, ExportStatus::Sending], None).await?;
         let now = self.now();
-        waiting.retain(|export| export.details.delivery.next_attempt_at.is_none_or(|at| at <= now));
+        let due =
+            |export: &Export| export.details.delivery.next_attempt_at.is_none_or(|at| at <= now);
+        let statuses = [ExportStatus::Sealed, ExportStatus::Sending];
+        let mut waiting = self.every_export(&statuses, None, due).await?;
         waiting.reverse();
         Ok(waiting)
     }

@@ -156,6 +156,49 @@ pub struct Print {
     pub caveats: BTreeSet<String>,
 }
 
+impl Print {
+    /// Of what is nobody's record: how many of what, and bytes in which two different ones differ.
+    pub fn of(what: &'static str, count: usize, shown: impl AsRef<[u8]>) -> Self {
+        let shown = shown.as_ref();
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        Self {
+            what,
+            count: number(count),
+            bytes: number(shown.len()),
+            digest: ledger::digest(shown),
+            subjects: Vec::new(),
+            caveats: BTreeSet::new(),
+        }
+    }
+}
+
+/// A list or a state that is about to be seen, and a line for each part of it in which two different ones differ.
+#[derive(Debug)]
+pub struct Shown<T> {
+    /// What it is: "exports", "guests".
+    pub what: &'static str,
+    /// The lines.
+    pub lines: Vec<String>,
+    /// All of it.
+    pub data: T,
+}
+
+impl<T> Fingerprint for Shown<T> {
+    fn fingerprint(&self) -> Print {
+        Print::of(self.what, self.lines.len(), self.lines.join("\n"))
+    }
+}
+
+/// The digest of a row, in a form in which two different rows differ.
+pub fn row_digest(row: &[Value]) -> [u8; 32] {
+    let mut out = Bytes(b"bailiwick row v1\0".to_vec());
+    out.count(row.len());
+    for value in row {
+        out.value(value);
+    }
+    ledger::digest(&out.0)
+}
+
 /// Something of which the ledger can keep a print.
 pub trait Fingerprint {
     /// Its print.

@@ -23,7 +23,7 @@ mod plan;
 mod record;
 mod stream;
 
-pub use data::{Document, Fingerprint, Outcome, Print, Rows, Total, Value};
+pub use data::{Document, Fingerprint, Outcome, Print, Rows, Shown, Total, Value, row_digest};
 pub use error::GateError;
 pub use gate::{Gate, PERMIT_SECONDS_MAX, STREAM_PERMIT_SECONDS_MAX};
 pub use permit::{Held, Permit, Released, Ticket};

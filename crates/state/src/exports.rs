@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ColumnDef, Index, OnConflict, Table};
-use sea_orm::{DatabaseTransaction, QueryOrder, QuerySelect};
+use sea_orm::{DatabaseTransaction, ExprTrait as _, QueryOrder, QuerySelect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -170,20 +170,40 @@ pub async fn find_by_exchange<T: DeserializeOwned>(
     found.map_err(reading("read an export"))?.map(|model| stored(state, model)).transpose()
 }
 
-/// Exports in any of the given states (all of them where none is given), newest first, from before
-/// `before` where that is given. At most `max`.
+/// Which exports a list holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Which<'a> {
+    /// In any of these states; all of them where none is given.
+    pub statuses: &'a [&'a str],
+    /// To this partner.
+    pub partner: Option<&'a str>,
+    /// From before then.
+    pub before: Option<Timestamp>,
+    /// Behind this one in the list, by its time and id.
+    pub behind: Option<(Timestamp, Uuid)>,
+}
+
+/// These exports, newest first. At most `max`.
 ///
 /// # Errors
 /// As [`find`].
 pub async fn list<T: DeserializeOwned>(
     state: &State,
-    statuses: &[&str],
-    before: Option<Timestamp>,
+    which: Which<'_>,
     max: u64,
 ) -> Result<Vec<Export<T>>, StateError> {
+    let Which { statuses, partner, before, behind } = which;
     let mut query = row::Entity::find();
     if !statuses.is_empty() {
         query = query.filter(row::Column::Status.is_in(statuses.iter().copied()));
+    }
+    if let Some(partner) = partner {
+        query = query.filter(row::Column::Partner.eq(partner));
+    }
+    if let Some((at, id)) = behind {
+        let at = millis(at);
+        let same = row::Column::RequestedAt.eq(at).and(row::Column::Id.lt(id.to_string()));
+        query = query.filter(row::Column::RequestedAt.lt(at).or(same));
     }
     if let Some(before) = before {
         query = query.filter(row::Column::RequestedAt.lt(millis(before)));

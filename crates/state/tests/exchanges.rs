@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use jiff::Timestamp;
-use state::exports::{self, Export};
+use state::exports::{self, Export, Which};
 use state::parcels::{self, Offered, Parcel};
 use state::{State, StateError, testing};
 use uuid::Uuid;
@@ -127,9 +127,30 @@ async fn lists_are_newest_first_and_go_by_status() {
     let ids = |found: Vec<Export<String>>| -> Vec<u128> {
         found.into_iter().map(|one| one.id.as_u128()).collect()
     };
-    assert_eq!(ids(exports::list(&state, &[], None, 3).await.unwrap()), [4, 3, 2]);
-    assert_eq!(ids(exports::list(&state, &["requested"], None, 9).await.unwrap()), [3, 1]);
-    assert_eq!(ids(exports::list(&state, &[], Some(at(3)), 9).await.unwrap()), [2, 1]);
+    let which = Which::default();
+    assert_eq!(ids(exports::list(&state, which, 3).await.unwrap()), [4, 3, 2]);
+    let requested = Which { statuses: &["requested"], ..which };
+    assert_eq!(ids(exports::list(&state, requested, 9).await.unwrap()), [3, 1]);
+    let earlier = Which { before: Some(at(3)), ..which };
+    assert_eq!(ids(exports::list(&state, earlier, 9).await.unwrap()), [2, 1]);
+    // Page by page, those of one moment too.
+    for n in 5..=9 {
+        let mut one = Export { requested_at: at(3), ..export(n, LAKESIDE) };
+        exports::insert(&state, &mut one).await.unwrap();
+    }
+    let (mut all, mut behind) = (Vec::new(), None);
+    loop {
+        let page: Vec<Export<String>> =
+            exports::list(&state, Which { behind, ..which }, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        behind = Some((last.requested_at, last.id));
+        all.extend(ids(page));
+    }
+    assert_eq!(all, [4, 9, 8, 7, 6, 5, 3, 2, 1]);
+    for (partner, found) in [("NB0020000", 9), ("NB0030000", 0)] {
+        let to = Which { partner: Some(partner), ..which };
+        assert_eq!(exports::list::<String>(&state, to, 9).await.unwrap().len(), found);
+    }
 }
 
 #[tokio::test]

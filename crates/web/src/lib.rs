@@ -28,6 +28,7 @@ pub mod providers;
 mod qualifications;
 mod rate;
 mod reading;
+mod refetch;
 pub mod retention;
 pub mod scim;
 pub mod serve;

@@ -254,6 +254,7 @@ impl From<exchange::ExchangeError> for Problem {
             }
             E::LedgerRead(_)
             | E::State(_)
+            | E::Unfetched { .. }
             | E::Seal(_)
             | E::Store { .. }
             | E::Keys(_)

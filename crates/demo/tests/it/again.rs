@@ -18,9 +18,8 @@ async fn an_export_that_came_to_a_stand_says_why_and_is_tried_again_by_whom_the_
     let stage = Stage::start(&medium).await;
     let mut ruiz = stage.seat("det.ruiz").await;
     step_up(&mut ruiz, "/tools/case-file").await;
-    let more = &[("agreement", USUAL), ("route", "stick")];
-    let page = preview(&mut ruiz, "case-file", CASE, more).await;
-    let form = page.pressed("Ask for approval").unwrap();
+    let page = preview(&mut ruiz, "case-file", CASE, &[("agreement", USUAL)]).await;
+    let form = page.pressed("Ask for approval").unwrap().set("route", "stick").unwrap();
     let page = press(&mut ruiz, &page, form).await;
     let export = page.address.path().to_owned();
     assert!(page.says("/first, as a folder"), "{}", page.text());
@@ -42,7 +41,7 @@ async fn an_export_that_came_to_a_stand_says_why_and_is_tried_again_by_whom_the_
     assert!(stage.events(&["parcel-sent"]).is_empty());
 
     let mut auditor = stage.seat("so.lindqvist").await;
-    let page = step_up(&mut auditor, "/ledger").await;
+    let page = step_up(&mut auditor, "/partners").await;
     let csrf = page.form("/sign-out").unwrap().value("csrf").unwrap();
     let address = format!("{}{export}/again", auditor.base);
     let asked = Raw::post(&address, &[("csrf".to_owned(), csrf)]).unwrap();

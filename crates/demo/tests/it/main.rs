@@ -8,6 +8,7 @@ mod alarms;
 mod authority;
 mod by_hand;
 mod carried;
+mod changed;
 #[expect(dead_code, reason = "sessions whose time is over are told of elsewhere")]
 mod download;
 mod emergency;

@@ -9,6 +9,7 @@ pub(super) fn item(path: &str, media_type: &str, class: &str) -> Item {
         media_type: media_type.to_owned(),
         record_class: class.parse().unwrap(),
         caveats: BTreeSet::new(),
+        listed: None,
         fetch: serde_json::json!({ "evidence": path }),
         received: None,
     }
@@ -28,6 +29,7 @@ pub(super) fn new_export() -> NewExport {
         consent: None,
         left_out: Vec::new(),
         route: None,
+        listed: Vec::new(),
     }
 }
 

@@ -77,6 +77,26 @@ async fn a_guest_sees_and_fetches_what_names_them_until_their_day_and_all_of_it_
 }
 
 #[tokio::test]
+async fn an_invitation_is_found_however_many_exports_came_after_it() {
+    let world = world().await;
+    let riverton = &world.riverton;
+    let export = riverton.sealed().await.unwrap();
+    riverton.exchange.invite(&lindqvist(), export.id, invitation("j.pell", 48)).await.unwrap();
+    // More than two pages of others, all of one moment.
+    let mut row = riverton.exchange.export_row(export.id).await.unwrap();
+    row.details.guests.clear();
+    row.requested_at = now() + 1.hours();
+    for n in 0..1_001 {
+        row.id = Uuid::from_u128(n);
+        state::exports::insert(&riverton.exchange.0.setup.state, &mut row).await.unwrap();
+    }
+    let seen = riverton.exchange.invitations(&guest("j.pell")).await.unwrap();
+    assert_eq!(seen.iter().map(|one| one.id).collect::<Vec<_>>(), [export.id]);
+    let book = riverton.exchange.guest_book(&lindqvist()).await.unwrap();
+    assert_eq!(book.len(), 1_002);
+}
+
+#[tokio::test]
 async fn whoever_is_no_guest_or_has_one_factor_is_denied_and_only_a_security_officer_invites() {
     let world = world().await;
     let riverton = &world.riverton;

@@ -128,6 +128,39 @@ async fn what_never_arrived_is_told_from_what_was_taken_back_in_time() {
 }
 
 #[tokio::test]
+async fn what_is_carried_and_never_goes_to_the_partner_s_server_is_no_side_s_to_tell() {
+    let stick = tempfile::tempdir().unwrap();
+    let medium = Medium {
+        folder: stick.path().to_owned(),
+        form: MediumForm::Zip,
+        mounted: false,
+        product: "Bailiwick test".to_owned(),
+    };
+    let world = world_with(|riverton, _| {
+        let (name, depot) = ("usb".to_owned(), Arc::new(medium));
+        riverton.routes = vec![Route { partner: None, name, depot }];
+    })
+    .await;
+    let exchange = &world.riverton.exchange;
+    let pushed = world.riverton.sealed().await.unwrap();
+    exchange.deliver(pushed.id).await.unwrap();
+    let new = NewExport { route: Some("usb".to_owned()), ..new_export() };
+    let carried = exchange.request(&ruiz(), new).await.unwrap();
+    exchange.approve(&okafor(), carried.id).await.unwrap();
+    let items = world.riverton.fetch(&ruiz(), &carried.details.items).await.unwrap();
+    exchange.seal(&ruiz(), carried.id, items).await.unwrap();
+    let carried = exchange.deliver(carried.id).await.unwrap();
+    assert_eq!(carried.status, ExportStatus::Delivered);
+    assert_eq!(world.riverton.count("parcel-sent"), 2);
+    let (ours, theirs) = sides(&world).await;
+    let carried = carried.exchange.unwrap().to_string();
+    assert!(ours.facts.iter().all(|fact| fact.exchange != carried), "{:?}", ours.facts);
+    let report = reconcile(&ours, &theirs, SKEW);
+    assert!(report.agrees() && report.notes.is_empty(), "{:?}", findings(&report));
+    assert_eq!(report.counts.matched, 2, "the delivery that was pushed, and its receipt");
+}
+
+#[tokio::test]
 async fn a_refusal_is_the_same_in_both_ledgers() {
     let world = world().await;
     let export = world.riverton.sealed().await.unwrap();

@@ -13,6 +13,7 @@ mod joint;
 mod jurisdictions;
 mod keeping;
 mod line;
+mod listed;
 mod passing;
 mod proved;
 mod refusals;
@@ -460,6 +461,7 @@ impl Agency {
                 length: document.length,
                 open: Box::new(move || Ok(Box::new(std::io::Cursor::new(document.bytes)))),
                 released: receipt.entry,
+                listed: item.listed.clone(),
             });
         }
         Ok(sealed)

@@ -138,7 +138,7 @@ impl Content for Platform {
     fn items<'a>(&'a self, export: &'a Export) -> Fetched<'a> {
         Box::pin(async move {
             let items = self.0.fetch(&ruiz(), &export.details.items).await;
-            items.map(|items| (ruiz(), items)).map_err(|error| error.to_string())
+            items.map(|items| (ruiz(), items)).map_err(|error| Unfetched::ForNow(error.to_string()))
         })
     }
 }

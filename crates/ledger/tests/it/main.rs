@@ -43,6 +43,7 @@ mod trees;
 mod vectors;
 mod verifying;
 mod watched;
+mod weights;
 mod witness;
 mod witness_foreign;
 mod witness_policy;

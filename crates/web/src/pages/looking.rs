@@ -3,26 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use gate::{Permit, Plan, Print};
+use gate::{Permit, Plan, Shown};
 use policy::{Action, Resource, ResourceKind, Why};
 
 use crate::app::Shared;
-use crate::pages::parts::print_of;
 use crate::problem::Problem;
 use crate::session::SignedIn;
-
-/// What is about to be seen, and a line for each part of it in which two different ones differ.
-struct Seen<T> {
-    what: &'static str,
-    lines: Vec<String>,
-    data: T,
-}
-
-impl<T> gate::Fingerprint for Seen<T> {
-    fn fingerprint(&self) -> Print {
-        print_of(self.what, self.lines.len(), self.lines.join("\n"))
-    }
-}
 
 /// Leave to see exports, or one of them by its id.
 pub(super) async fn at_exports(
@@ -75,7 +61,7 @@ pub(super) async fn show<T>(
     data: T,
     lines: impl FnOnce(&T) -> Vec<String>,
 ) -> Result<T, Problem> {
-    let seen = Seen { what, lines: lines(&data), data };
+    let seen = Shown { what, lines: lines(&data), data };
     let (seen, _) = agency.gate.release(permit.hold(seen)).await?.into_parts();
     Ok(seen.data)
 }

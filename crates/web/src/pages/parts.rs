@@ -1,7 +1,5 @@
 //! What several pages are made of.
 
-use std::collections::BTreeSet;
-
 use axum::response::{IntoResponse, Redirect, Response};
 use gate::Print;
 use jiff::Timestamp;
@@ -15,15 +13,7 @@ use crate::sharing::Sharing;
 
 /// The print of what is shown of the platform itself: how many of what, and bytes in which two different ones differ.
 pub(super) fn print_of(what: &'static str, count: usize, shown: impl AsRef<[u8]>) -> Print {
-    let shown = shown.as_ref();
-    Print {
-        what,
-        count: count as u64,
-        bytes: shown.len() as u64,
-        digest: ledger::digest(shown),
-        subjects: Vec::new(),
-        caveats: BTreeSet::new(),
-    }
+    Print::of(what, count, shown)
 }
 
 /// To another page: a header for `ui.js`, which follows no redirects, and 303 for all others.

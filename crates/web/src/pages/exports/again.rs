@@ -1,12 +1,12 @@
-//! An export that came to a stand, and the button that tries it again.
+//! An export that came to a stand: why, and the button that tries it again, or asks for what it would be now.
 
 use axum::extract::{Path, State};
-use exchange::{Export, ExportStatus};
+use exchange::{ChangedFacts, Export, ExportStatus};
 use maud::{Markup, html};
 
-use super::go;
+use super::{go, templates};
 use crate::app::{Answer, Shared};
-use crate::pages::parts::{id, sharing};
+use crate::pages::parts::{id, moment, sharing};
 use crate::session::{Posted, SignedIn};
 
 /// What stood in the way and where it would go now. Nothing, where it has not failed.
@@ -17,7 +17,9 @@ pub(super) fn form(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Ma
         .as_ref()
         .map(|sharing| sharing.exchange.route_words(&export.partner, delivery.route.as_deref()));
     html! {
-        @if export.status == ExportStatus::Failed {
+        @if let (ExportStatus::Failed, Some(changed)) = (export.status, &export.details.changed) {
+            (anew(agency, signed_in, export, changed))
+        } @else if export.status == ExportStatus::Failed {
             form class="card card--warn" id="again" method="post" action={ "/exports/" (export.id) "/again" } data-once {
                 h2 { "It came to a stand" }
                 @if let Some(problem) = &delivery.last_problem { p { (problem) "." } }
@@ -32,6 +34,25 @@ pub(super) fn form(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Ma
                 } @else {
                     p { a class="usa-button" href={ "/step-up?next=/exports/" (export.id) } { "Confirm my identity to try again" } }
                 }
+            }
+        }
+    }
+}
+
+/// What is other than it was asked for, and the form that shows it as it is now.
+fn anew(agency: &Shared, signed_in: &SignedIn, export: &Export, changed: &ChangedFacts) -> Markup {
+    html! {
+        div class="card card--warn" id="changed" {
+            h2 { "Nothing was sealed: it is not what was asked for" }
+            p { "When it was to be sealed, on " (moment(changed.at)) ", its records were others than those that were shown and approved
+                 (entry " (changed.entry) "):" }
+            ul { @for change in &changed.changes { li { (change) } } }
+            @match templates::anew(agency, signed_in, export) {
+                Some(form) => {
+                    p { "Look at it as it is now, and ask for that; it is approved anew." }
+                    (form)
+                }
+                None => { p { "The tool that it came from is no longer there." } }
             }
         }
     }

@@ -130,11 +130,16 @@ pub async fn request(
         Err(Ungathered::Plan(error)) => return Err(Problem::internal(&error)),
         Err(Ungathered::Problem(problem)) => return Err(problem),
     };
+    let unseen = gathered.unseen(&wanted);
+    if !unseen.is_empty() {
+        let gathered = (&wanted, &gathered, unseen.as_slice());
+        return super::preview::shown(agency, posted, (tool, action), &form, gathered).await;
+    }
     let items = gathered.sent(&wanted);
     if items.is_empty() {
         return Err(Problem::bad_input("Everything is left out: nothing is left to send."));
     }
-    let left_out = gathered.left_out(&wanted);
+    let (left_out, listed) = (gathered.left_out(&wanted), gathered.listed(&wanted));
     let case = gathered.why.case_number.as_ref().map_or(String::new(), |case| format!(" {case}"));
     let new = NewExport {
         title: format!("{}{case}", tool.title),
@@ -144,6 +149,7 @@ pub async fn request(
         requestor: wanted.requestor,
         consent: None,
         left_out,
+        listed,
         route: wanted.route,
     };
     let (exchange, caller) = (exchange.clone(), posted.signed_in.caller());

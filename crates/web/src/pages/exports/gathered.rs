@@ -1,7 +1,9 @@
 //! What an export would hold, listed through the gate in the name of the person who asks: rows with their columns,
 //! and documents.
 
-use exchange::Item;
+use std::collections::BTreeMap;
+
+use exchange::{Item, Listed};
 use gate::{Rows, Value};
 use jiff::Timestamp;
 use tools::Tool;
@@ -12,6 +14,7 @@ use tools::plan::PlanError;
 use super::wanted::Wanted;
 use crate::app::Shared;
 use crate::problem::Problem;
+use crate::refetch::{documents_of_part, key_of, part_of};
 use crate::session::Posted;
 use crate::sharing::{Piece, Recipe};
 use crate::tabular;
@@ -23,6 +26,8 @@ pub(super) struct Table {
     pub(super) columns: Vec<String>,
     /// As they would leave.
     pub(super) rows: Rows,
+    /// The same, by digests.
+    pub(super) listed: Listed,
     pub(super) items: Vec<Item>,
 }
 
@@ -31,6 +36,8 @@ pub(super) struct Gathered {
     pub(super) why: policy::Why,
     pub(super) tables: Vec<Table>,
     pub(super) documents: Vec<Item>,
+    /// What of each query and each list of documents was read, by digest: all of it, that too which is left out.
+    pub(super) read: BTreeMap<String, String>,
 }
 
 impl Gathered {
@@ -57,6 +64,22 @@ impl Gathered {
         skipped.dedup();
         parts.extend(skipped);
         parts
+    }
+}
+
+impl Gathered {
+    /// The rows of each query that goes, for what is sealed to be held to.
+    pub(super) fn listed(&self, wanted: &Wanted) -> Vec<Listed> {
+        let sent = self.tables.iter().filter(|table| wanted.sends_table(table));
+        sent.map(|table| table.listed.clone()).collect()
+    }
+
+    /// What was read and is not what the person was shown, by name.
+    pub(super) fn unseen(&self, wanted: &Wanted) -> Vec<&str> {
+        let unseen = self.read.iter().filter(|(name, digest)| {
+            !wanted.skip.contains(*name) && wanted.shown.get(*name) != Some(*digest)
+        });
+        unseen.map(|(name, _)| name.strip_prefix("records/").unwrap_or(name)).collect()
     }
 }
 
@@ -94,7 +117,7 @@ pub(super) async fn gather(
         let recipe = Recipe { tool, action, typed: form.typed.clone(), what, without };
         serde_json::to_value(recipe).map_err(|error| Problem::internal(&error))
     };
-    let mut tables = Vec::new();
+    let (mut tables, mut read_all) = (Vec::new(), BTreeMap::new());
     for (query, read) in planned.reads {
         let (class, caveats) = (read.resource.record_class.clone(), read.resource.caveats.clone());
         let released = agency.run_read(&caller, read).await?;
@@ -112,6 +135,10 @@ pub(super) async fn gather(
             ))
             .into());
         }
+        let part = part_of(&query);
+        let key = key_of(tool, &query);
+        read_all.insert(part.clone(), Listed::of(&part, all, key).digest);
+        let listed = Listed::of(&part, &rows, key);
         let mut items = Vec::new();
         for (what, ending, media_type) in [
             (Piece::Csv(query.clone()), "csv", "text/csv"),
@@ -119,26 +146,29 @@ pub(super) async fn gather(
             (Piece::Pdf(query.clone()), "pdf", "application/pdf"),
         ] {
             items.push(Item {
-                path: format!("records/{query}.{ending}"),
+                path: format!("{part}.{ending}"),
                 label: label(tool, &query, ending, rows.rows.len(), &without),
                 media_type: media_type.to_owned(),
                 record_class: class.clone(),
                 caveats: caveats.clone(),
+                listed: Some(listed.digest.clone()),
                 fetch: recipe(what, without.clone())?,
                 received: None,
             });
         }
-        tables.push(Table { query, columns: all.columns.clone(), rows, items });
+        tables.push(Table { query, columns: all.columns.clone(), rows, listed, items });
     }
     let mut documents = Vec::new();
     for part in &planned.evidence {
         let read = tool.plan(part, form, None, &context).map_err(Ungathered::Plan)?;
         let released = agency.run_read(&caller, read).await?;
         let (rows, _) = released.open();
+        let name = documents_of_part(part);
+        read_all.insert(name.clone(), Listed::of(&name, rows, &[]).digest);
         let recipe = |what| recipe(what, Vec::new());
         documents.extend(documents_of(tool, part, rows, &planned.why, &context, &recipe)?);
     }
-    Ok(Gathered { why: planned.why, tables, documents })
+    Ok(Gathered { why: planned.why, tables, documents, read: read_all })
 }
 
 /// What a file of rows is, for the person who approves.
@@ -181,6 +211,7 @@ fn documents_of(
             media_type: text(rows, row, "media_type"),
             record_class: planned.resource.record_class,
             caveats: planned.resource.caveats,
+            listed: Some(hex::encode(gate::row_digest(row))),
             fetch: recipe(Piece::Document { part: part.to_owned(), values })?,
             received: None,
         });

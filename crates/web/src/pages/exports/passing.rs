@@ -260,6 +260,7 @@ async fn request(agency: &Shared, posted: &Posted, asked: Asked, passing: Passin
         requestor: asked.wanted.requestor,
         consent: asked.consent,
         left_out: Vec::new(),
+        listed: Vec::new(),
         route: asked.wanted.route,
     };
     let (exchange, caller) = (sharing(agency)?.exchange.clone(), posted.signed_in.caller());

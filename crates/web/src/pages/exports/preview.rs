@@ -2,12 +2,10 @@
 //!
 //! Invariant: nothing leaves and nothing is asked for by looking at it; each reading that it shows is on record.
 
-use std::collections::BTreeSet;
-
 use exchange::{Agreement, Exchange, Item, Judged};
 use jiff::Timestamp;
 use maud::{Markup, html};
-use policy::{Caveat, PurposeCode, RecordClass};
+use policy::{PurposeCode, RecordClass};
 use tools::Tool;
 use tools::definition::Action;
 use tools::form::Submission;
@@ -34,7 +32,6 @@ pub async fn preview(
     action: &Action,
     form: &Submission,
 ) -> Answer {
-    let exchange = &sharing(agency)?.exchange;
     let wanted = Wanted::read(posted)?;
     let gathered = match gather(agency, posted, (tool, action), form, &wanted).await {
         Ok(gathered) => gathered,
@@ -44,14 +41,27 @@ pub async fn preview(
         Err(Ungathered::Plan(error)) => return Err(Problem::internal(&error)),
         Err(Ungathered::Problem(problem)) => return Err(problem),
     };
+    shown(agency, posted, (tool, action), form, (&wanted, &gathered, &[])).await
+}
+
+/// The page of what was gathered; `unseen` is what the person asked for without having been shown it as it is now.
+pub(super) async fn shown(
+    agency: &Shared,
+    posted: &Posted,
+    (tool, action): (&Tool, &Action),
+    form: &Submission,
+    (wanted, gathered, unseen): (&Wanted, &Gathered, &[&str]),
+) -> Answer {
+    let exchange = &sharing(agency)?.exchange;
     let held = exchange.held_agreement(&wanted.agreement).await?;
     let shown = held.shown().ok_or_else(Problem::not_found)?;
     let agreement = &shown.details.agreement;
-    let sent = gathered.sent(&wanted);
+    let sent = gathered.sent(wanted);
     let purpose = gathered.why.purpose.as_ref();
     let judged = judged(exchange, agreement, &sent, purpose, agency.now());
     let content = html! {
-        (facts(agency, agreement, &gathered, &wanted))
+        @if !unseen.is_empty() { (changed(unseen)) }
+        (facts(agency, agreement, gathered, wanted))
         @if held.in_force.is_none() {
             (refusal("Nobody has reviewed this agreement, so nothing can leave under it."))
         }
@@ -61,14 +71,16 @@ pub async fn preview(
             input type="hidden" name="csrf" value=(posted.signed_in.csrf);
             input type="hidden" name="agreement" value=(wanted.agreement);
             @if let Some(name) = &wanted.requestor { input type="hidden" name="requestor" value=(name); }
+            @for (name, digest) in &gathered.read { input type="hidden" name="shown" value={ (name) ":" (digest) }; }
             @for (name, value) in &form.typed { input type="hidden" name=(name) value=(value); }
-            @for table in &gathered.tables { (rows(table, &wanted)) }
-            (documents(&gathered.documents, &wanted))
+            @for table in &gathered.tables { (rows(table, wanted)) }
+            (documents(&gathered.documents, wanted))
             section class="card" aria-labelledby="send" {
                 h2 id="send" { "Ask for it" }
                 @if sent.is_empty() { p { strong { "Nothing is left to send." } } }
                 p {
-                    "What is ticked above stays here. It is read once more when it is sealed, in the name of the person who approves it. "
+                    "What is ticked above stays here. It is read once more when it is sealed, in the name of the person who approves it;
+                     if its rows are others by then, nothing is sealed. "
                     (agreement.facts.approvals) @if agreement.facts.approvals == 1 { " other person has" } @else { " other people have" }
                     " to approve it."
                 }
@@ -82,6 +94,18 @@ pub async fn preview(
     };
     let title = format!("{}: what would leave", action.label);
     Ok(agency.page(&posted.signed_in, &title, &format!("/tools/{}", tool.id), &content))
+}
+
+/// That what was asked for is not what had been shown.
+fn changed(unseen: &[&str]) -> Markup {
+    html! {
+        div class="usa-alert usa-alert--warning" id="changed" {
+            div class="usa-alert__body" {
+                h2 class="usa-alert__heading" { "Nothing was asked for: look at it as it is now" }
+                p class="usa-alert__text" { "Not as it was shown before: " (unseen.join(", ")) "." }
+            }
+        }
+    }
 }
 
 fn facts(agency: &Shared, agreement: &Agreement, gathered: &Gathered, wanted: &Wanted) -> Markup {
@@ -112,7 +136,7 @@ pub(super) fn judged(
     now: Timestamp,
 ) -> Vec<(RecordClass, Vec<Judged>)> {
     let partner = exchange.book().partner(agreement.facts.partner.as_str());
-    let judge = |(class, marks): (RecordClass, BTreeSet<Caveat>)| {
+    let judge = |(class, marks): exchange::Asked| {
         let all = agreement.judge(&class, &marks, purpose, partner, now);
         (class, all)
     };

@@ -81,6 +81,27 @@ pub(super) fn keep_card(agency: &Shared, signed_in: &SignedIn, export: &Export) 
     }
 }
 
+/// The form that shows what an export would be now, filled in as it was asked for. None where its tool is gone.
+pub(super) fn anew(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Option<Markup> {
+    let form = Form::of(agency, export)?;
+    let (route, requestor) = (&export.details.delivery.route, &export.details.requestor);
+    let fields = [("agreement", Some(&export.agreement)), ("route", route.as_ref())];
+    let fields = fields.into_iter().chain([("requestor", requestor.as_ref())]);
+    let fields = fields.filter_map(|(name, value)| Some((name, value?)));
+    let without = form.without.iter().map(|name| ("without", name));
+    let skip = form.skip.iter().map(|name| ("skip", name));
+    let typed = form.typed.iter().map(|(name, value)| (name.as_str(), value));
+    let fields = fields.chain(without).chain(skip).chain(typed);
+    Some(html! {
+        form id="anew" method="post" action={ "/tools/" (form.tool) "/actions/" (form.action) } data-once {
+            input type="hidden" name="csrf" value=(signed_in.csrf);
+            input type="hidden" name="step" value="preview";
+            @for (name, value) in fields { input type="hidden" name=(name) value=(value); }
+            button class="usa-button" type="submit" { "Show what would leave now" }
+        }
+    })
+}
+
 /// The templates that there are.
 pub(super) fn list_card(all: &[Template]) -> Markup {
     html! {

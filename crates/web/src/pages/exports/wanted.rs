@@ -4,7 +4,7 @@
 //! Invariant: what is left out is named by the words of the page, and what is not named is sent; nothing of a form
 //! adds to what the tool's export gives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use exchange::Item;
 
@@ -26,6 +26,8 @@ pub(super) struct Wanted {
     pub(super) skip: BTreeSet<String>,
     /// The way that it takes; none is the push.
     pub(super) route: Option<String>,
+    /// What the person was shown, by digest.
+    pub(super) shown: BTreeMap<String, String>,
 }
 
 impl Wanted {
@@ -44,6 +46,11 @@ impl Wanted {
             without: all("without"),
             skip: all("skip"),
             route: Some(posted.text("route").to_owned()).filter(|name| !name.is_empty()),
+            shown: all("shown")
+                .iter()
+                .filter_map(|one| one.rsplit_once(':'))
+                .map(|(name, digest)| (name.to_owned(), digest.to_owned()))
+                .collect(),
         })
     }
 
