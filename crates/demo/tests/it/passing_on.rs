@@ -3,10 +3,10 @@
 use demo::runner::Staging;
 use demo::story::Seat;
 use demo::story::client::Page;
-use jiff::{SignedDuration, Timestamp};
-use keys::SystemRandom;
+use jiff::SignedDuration;
 use keys::cert::{CertSpec, Usage, issue};
 use keys::sign::P384Key;
+use keys::{Clock, SystemClock, SystemRandom};
 use ledger::{Event, Search};
 use tempfile::TempDir;
 
@@ -24,7 +24,7 @@ fn hill(folder: &TempDir) {
     let usages =
         [("tls", Usage::TlsPeer), ("signing", Usage::Signing), ("recipient", Usage::KeyAgreement)];
     for (kind, usage) in usages {
-        let now = Timestamp::now();
+        let now = SystemClock.now();
         let spec = CertSpec {
             subject_cn: "Hill".to_owned(),
             organisation: "Hill County".to_owned(),
@@ -43,7 +43,7 @@ fn hill(folder: &TempDir) {
                    private_addresses = true\ntls_certificate = \"hill-tls.pem\"\n\
                    signing_certificate = \"hill-signing.pem\"\nsealing_certificate = \"hill-recipient.pem\"\n";
     write("partners/hill.toml", partner);
-    let year = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year();
+    let year = SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC).year();
     let agreement = r#"id = "lakeside-hill"
 title = "Neighbouring counties"
 kind = "memorandum"
