@@ -4,7 +4,7 @@
     verify_parcel.py PARCEL --sender CERT.pem [--recipient CERT.pem --key KEY.pem [--out FOLDER]] [--at 2026-11-25T12:00:00Z]
     verify_parcel.py --vectors docs/formats/vectors/parcel
 
-PARCEL is a folder or a ZIP file. Python 3.10 or later with `cryptography` 42 or later; P-384 recipients. Exit status: 0 it holds, 1 it
+PARCEL is a folder or a ZIP file. Python 3.10 or later with `cryptography` 42 or later; P-384 and RSA recipients. Exit status: 0 it holds, 1 it
 does not (the file and why are printed), 2 usage. Reads whole parts into memory, one at a time. Not for evidence: it is an example.
 """
 import argparse, datetime, hashlib, io, json, pathlib, re, struct, sys, unicodedata, zipfile, zlib
@@ -12,7 +12,7 @@ import argparse, datetime, hashlib, io, json, pathlib, re, struct, sys, unicoded
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 OUTER = ["HOW-TO-OPEN.txt", "bag-info.txt", "bagit.txt", "manifest-sha256.txt"]
@@ -282,11 +282,12 @@ def read_info(data):
         return None
     total, parts = map(int, fields["Payload-Oxum"].split("."))
     info = dict(sender=fields["Source-Organization"], id=fields["External-Identifier"], sealed=fields["Seal-Time"], bytes=total,
-                parts=parts, part=int(fields["Part-Size"]), archive=int(fields["Archive-Size"]), meta=int(fields["Metadata-Offset"]),
+                parts=parts, rsa=fields.get("Key-Transport") == "RSA-OAEP", part=int(fields["Part-Size"]), archive=int(fields["Archive-Size"]), meta=int(fields["Metadata-Offset"]),
                 recipients=re.findall(r"^Recipient-Cert-SHA256: ([0-9a-f]{64})$", text, re.M))
     again = common_info(info) + (
         f"Bag-Size: {size_text(total)}\nPayload-Oxum: {total}.{parts}\nSeal-Profile: 1.0\nSeal-Time: {info['sealed']}\n"
         f"Trusted-Time: none\nPart-Size: {info['part']}\nArchive-Size: {info['archive']}\nMetadata-Offset: {info['meta']}\n"
+        + ("Key-Transport: RSA-OAEP\n" if info["rsa"] else "")
         + "".join(f"Recipient-Cert-SHA256: {one}\n" for one in info["recipients"]))
     sound = (1024 <= info["part"] <= 2**28 and parts == -(-info["archive"] // info["part"]) and parts <= 10**6
              and info["meta"] < info["archive"] <= info["meta"] + 2**28 and 1 <= len(info["recipients"]) <= 16
@@ -352,12 +353,14 @@ def verify(files, trust):
 
 WRAP, GCM, EC_KEY, ECDH, AUTH = ("60864801650304012d", "60864801650304012e", "2a8648ce3d0201", "2b8104010b02",
                                  "2a864886f70d0109100117")
+OAEP, MGF1 = "2a864886f70d010107", "2a864886f70d010108"
 KEM, HKDF = "2a864886f70d0109100d03", "2a864886f70d010910031c"
+RSA = "rsa"
 SHARED = bytes.fromhex("3015300b060960864801650304012da206040400000100")
 
 
 def read_recipient(infos):
-    """One RecipientInfo: its recipient, the wrapped key, the ephemeral point (none for ML-KEM), and the whole written again."""
+    """One RecipientInfo: its recipient, the wrapped key, the ephemeral point (`RSA`, or none for ML-KEM), and the whole written again."""
     if infos.peek() == 0xA1:
         info = infos.enter(0xA1)
         info.take(2)
@@ -372,6 +375,17 @@ def read_recipient(infos):
         origin = el(0xA0, el(0xA1, alg(EC_KEY), el(3, bits)))
         keys = el(0x30, el(0x30, who, el(4, key)))
         return who, key, bits[1:], el(0xA1, el(2, b"\3"), origin, alg(ECDH, alg(WRAP)), keys)
+    if infos.peek() == 0x30:
+        info = infos.enter(0x30)
+        info.take(2)
+        who = info.whole(0x30)
+        info.take(0x30)
+        key = info.take(4)
+        if not 256 <= len(key) <= 1024:
+            raise NotDer
+        hashed = alg(SHA256)
+        how = alg(OAEP, el(0x30, el(0xA0, hashed), el(0xA1, alg(MGF1, hashed))))
+        return who, key, RSA, el(0x30, el(2, b"\0"), who, how, el(4, key))
     other = infos.enter(0xA4)
     if other.take(6).hex() != KEM:
         raise NotDer
@@ -420,9 +434,13 @@ def open_part(parcel, number, us):
     need(found, path, "not a part in the form of this profile")
     recipients, nonce, content, mac = found
     need(len(content) == min(info["part"], info["archive"] - number * info["part"]), path, "another length than bag-info.txt gives")
+    need(info["rsa"] == any(one[2] == RSA for one in recipients), path, "not with such keys as bag-info.txt tells of")
     ours = next((one for one in recipients if one[0] == issuer_and_serial(certificate)), None)
     need(ours and ours[2], path, "not addressed to this certificate")
     try:
+        if ours[2] == RSA:
+            oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+            return AESGCM(key.decrypt(ours[1], oaep)).decrypt(nonce, content + mac, None)
         secret = key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), ours[2]))
         kek = hashlib.sha384(secret + b"\0\0\0\1" + SHARED).digest()[:32]
         return AESGCM(keywrap.aes_key_unwrap(kek, ours[1])).decrypt(nonce, content + mac, None)
@@ -530,7 +548,7 @@ def unlock(parcel, us):
     ours = sha(der_of(us[0]))
     def same():
         sender = transfer["transfer"]["sender"]
-        return (transfer["profile"] == "1.0" and transfer["parcel"] == info["id"] and ours in transfer["recipient_certificates"]
+        return (transfer["profile"] == "1.0" and transfer.get("key_transport") == ("RSA-OAEP" if info["rsa"] else None) and transfer["parcel"] == info["id"] and ours in transfer["recipient_certificates"]
                 and transfer["recipient_certificates"] == info["recipients"] and seconds_of(transfer["sealed_at"]) == sealed
                 and signed.timestamp() == sealed and f"{sender['name']} ({sender['ori']})" == info["sender"]
                 and transfer["sender_certificate"] == sha(der_of(leaf)) and leaf == parcel["leaf"])

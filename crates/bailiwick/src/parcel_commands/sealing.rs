@@ -100,9 +100,13 @@ pub(super) fn seal_entries(
             parcel::seal_resumable(seal, out)
         }
     });
-    let again =
-        || format!("run the command again with --resume to go on, or remove `.*.{id}.*` beside it");
-    sealed.with_context(again)
+    sealed.map_err(|error| match parcel::unfinished(out) {
+        Ok(Some(_)) => anyhow::Error::new(error).context(format!(
+            "run the command again with --resume to go on, or remove `.*.{id}.*` beside it"
+        )),
+        // There is nothing to go on with.
+        Ok(None) | Err(_) => error.into(),
+    })
 }
 
 /// The plain files of a folder, by name, so that the parcel does not depend on the disk's order.

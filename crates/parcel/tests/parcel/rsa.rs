@@ -1,5 +1,8 @@
 //! A partner who has an RSA certificate only: refused, or allowed and marked.
 
+use std::path::Path;
+use std::process::Command;
+
 use keys::SystemRandom;
 use keys::cert::{self, Certificate, Usage};
 use keys::sign::{RsaBits, RsaKey};
@@ -7,7 +10,7 @@ use keys::transport::TransportKey;
 use parcel::{Parcel, Recipient, RecipientKey, Seal, SealError, Watch};
 
 use crate::stock_tools::{script, sh};
-use crate::support::{World, case, noise, spec};
+use crate::support::{World, case, noise, python_tool, run, spec};
 
 fn rsa_world() -> World {
     let key = RsaKey::generate(RsaBits::Rsa2048).unwrap();
@@ -62,6 +65,25 @@ fn stock_openssl_opens_it_by_the_same_commands() {
     assert!(done, "{said}");
     let opened = world.path("opened by hand").join("inner/data/videos/Door camera (2).mp4");
     assert_eq!(std::fs::read(opened).unwrap(), noise(30_000, 7));
+}
+
+#[test]
+fn the_second_reader_opens_it_too() {
+    let Some(python) = python_tool("the second reader of parcels", "python") else { return };
+    let world = rsa_world();
+    let order = Seal { allow_rsa_oaep: true, ..world.order(case(), 4096) };
+    parcel::seal(order, &world.path("parcel")).unwrap();
+    let key = cert::private_key_pem(&world.recipient.key.to_pkcs8().unwrap());
+    world.write_pem("our.key", &key);
+    world.write_pem("our.pem", &world.recipient.certificate.pem());
+    world.write_pem("ca.pem", &world.ca.pem());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats/verify_parcel.py");
+    let mut read = Command::new(python);
+    read.current_dir(world.folder.path()).arg(script).args(["parcel", "--sender", "ca.pem"]);
+    read.args(["--recipient", "our.pem", "--key", "our.key", "--at", "2026-11-22T21:31:00Z"]);
+    let said = run(&mut read);
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success() && text.contains("statement.pdf"), "{text}");
 }
 
 /// The certificate that stock OpenSSL makes for an RSA key says enough.
