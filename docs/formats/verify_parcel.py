@@ -344,6 +344,7 @@ def verify(files, trust):
     for path, digest in zip(paths, parts):
         data = read(path)
         need(sha(data) == digest, path, "altered: its hash is not the signed one")
+        keys_fit(path, data, info)
         total += len(data)
     need(total == info["bytes"], "bag-info.txt", "not the bytes of all parts")
     return dict(info=info, parts=parts, digest=sha(listed), leaf=leaf, at=at, read=read, trust=trust)
@@ -425,6 +426,11 @@ def read_part(part):
     return recipients, nonce, content, mac
 
 
+def keys_fit(path, part, info):
+    found = attempt(read_part, part)
+    need(not found or info["rsa"] == any(one[2] == RSA for one in found[0]), path, "not with such keys as bag-info.txt tells of")
+
+
 def open_part(parcel, number, us):
     certificate, key = us
     path, info = part_path(number), parcel["info"]
@@ -434,7 +440,7 @@ def open_part(parcel, number, us):
     need(found, path, "not a part in the form of this profile")
     recipients, nonce, content, mac = found
     need(len(content) == min(info["part"], info["archive"] - number * info["part"]), path, "another length than bag-info.txt gives")
-    need(info["rsa"] == any(one[2] == RSA for one in recipients), path, "not with such keys as bag-info.txt tells of")
+    keys_fit(path, data, info)
     ours = next((one for one in recipients if one[0] == issuer_and_serial(certificate)), None)
     need(ours and ours[2], path, "not addressed to this certificate")
     try:

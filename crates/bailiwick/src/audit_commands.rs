@@ -64,8 +64,7 @@ pub(crate) fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
     let theirs = side(&what.theirs, &what.their_signer, &what.their_key)?;
     let skew = SignedDuration::from_secs(i64::from(what.skew_seconds));
     let report = exchange::joint::reconcile(&ours, &theirs, skew);
-    let mut json = serde_json::to_vec_pretty(&report)?;
-    json.push(b'\n');
+    let json = exchange::joint::json(&report)?;
     if let Some(path) = &what.json {
         write(path, &json)?;
     }

@@ -19,6 +19,9 @@ use crate::meta::{self, IndexedFile, Transfer, TransferRecord};
 pub use self::read::events;
 pub(crate) use self::read::fuzz;
 
+/// Files up to which the record is indented.
+const FILES_INDENTED_MAX: usize = 1_000;
+
 /// What documents name as the program that made them.
 const PROGRAM: &str = concat!("Bailiwick ", env!("CARGO_PKG_VERSION"));
 
@@ -122,10 +125,16 @@ pub(crate) fn write(
     }
     graph.extend(files.iter().map(|file| observable(&names, file)));
     graph.push(provenance(&names, record, files));
+    let known: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     for (number, event) in events.iter().enumerate() {
-        graph.push(action(&names, &people, (number, event), files));
+        graph.push(action(&names, &people, (number, event), &known));
     }
-    let mut out = serde_json::to_vec_pretty(&json!({ "@context": context(), "@graph": graph }))?;
+    let all = json!({ "@context": context(), "@graph": graph });
+    // Of many files nobody reads it line by line, and its indentation alone would be tens of megabytes.
+    let mut out = match files.len() {
+        0..=FILES_INDENTED_MAX => serde_json::to_vec_pretty(&all)?,
+        _ => serde_json::to_vec(&all)?,
+    };
     out.push(b'\n');
     Ok(out)
 }
@@ -272,11 +281,12 @@ fn action(
     names: &Names,
     people: &People<'_>,
     (number, event): (usize, &CustodyEvent),
-    files: &[IndexedFile],
+    known: &BTreeSet<&str>,
 ) -> Value {
     let named: BTreeSet<&str> = event.files.iter().map(String::as_str).collect();
-    let objects = files.iter().filter(|file| named.is_empty() || named.contains(&*file.path));
-    let objects = objects.map(|file| names.link("file", &file.path));
+    let about = if named.is_empty() { known } else { &named };
+    let objects = about.iter().filter(|path| known.contains(*path));
+    let objects = objects.map(|path| names.link("file", path));
     let mut out = json!({
         "@id": names.of("investigative-action", &number.to_string()),
         "@type": "case-investigation:InvestigativeAction",

@@ -194,10 +194,17 @@ fn parcel_whose_rsa_recipient_is_hidden_or_made_up_outside_is_refused() {
         world.sign_again(&parcel);
     };
     mark(false);
+    // Without a key, too: nobody gets a receipt for what would be refused when it is opened.
+    let refused = crate::verify(&parcel, &world.trust(), Watch::none()).unwrap_err();
+    assert!(
+        matches!(*refused.fault, Fault::Malformed(_)) && refused.file == part_path(0),
+        "{refused}"
+    );
     for who in [&world.first, &world.second] {
         assert!(matches!(*read(who).unwrap_err().fault, Fault::Malformed(_)));
     }
     mark(true);
+    crate::verify(&parcel, &world.trust(), Watch::none()).unwrap();
     assert_eq!(read(&world.first).unwrap(), [7; 3000]);
     let plain = World::new();
     let parcel = plain.sealed("parcel", ID, &[7; 3000]);

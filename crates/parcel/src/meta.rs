@@ -85,9 +85,14 @@ pub struct TransferRecord {
     /// SHA-256 of the certificates that the parcel was first sealed to, hex, ascending.
     pub recipient_certificates: Vec<String>,
     /// [`RSA_OAEP`], where a recipient's key goes by that: no approved service of the module. Else none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub key_transport: Option<String>,
     pub transfer: Transfer,
+}
+
+/// What is there is a text: `null` is another form than the field's absence.
+fn said<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(from).map(Some)
 }
 
 /// One file of a parcel, as `metadata/index.json` lists it.

@@ -117,7 +117,9 @@ impl Parcel {
             return Err(refuse(Fault::Malformed("a part of the length that bag-info.txt gives")));
         }
         if envelope.by_rsa() != self.info.rsa_oaep {
-            return Err(refuse(Fault::Malformed("a part with such keys as bag-info.txt tells of")));
+            let mut refused = crate::verify::unmarked(&path);
+            refused.range = Some((from, to));
+            return Err(refused);
         }
         let plain = envelope.open(recipient, &mut part).map_err(refuse)?;
         let length = plain.len();

@@ -26,6 +26,8 @@ const MANIFEST_BYTES_MAX: u64 = PARTS_MAX * 92;
 const TAG_BYTES_MAX: u64 = 64 << 10;
 /// Bytes of a part hashed at a time.
 const PIECE_BYTES: usize = 256 << 10;
+/// Bytes of a part in which its recipients stand.
+const HEAD_BYTES: usize = 64 << 10;
 
 /// A parcel whose outside is the signed one.
 #[derive(Debug)]
@@ -203,22 +205,29 @@ impl Parcel {
         let path = bag::part_path(number);
         let mut file = self.store.reader(&path)?;
         let mut piece = vec![0; PIECE_BYTES];
-        let mut hash = Sha256::new();
+        let (mut hash, mut start) = (Sha256::new(), Vec::new());
         loop {
             let count = file.read(&mut piece).map_err(store::fault).at(&path);
             let count = count.map_err(|refused| self.located(number, refused))?;
             let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else { break };
             hash.update(read);
+            let wanted = HEAD_BYTES.saturating_sub(start.len()).min(read.len());
+            start.extend_from_slice(read.get(..wanted).unwrap_or_default());
             let so_far = done.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
             (watch.progress)(so_far.min(self.info.bytes), self.info.bytes);
             if watch.cancelled() {
                 return Err(Refused::new(path, Fault::Cancelled));
             }
         }
-        if self.parts.get(usize::try_from(number).unwrap_or(usize::MAX)) == Some(&hash.finish()) {
-            return Ok(());
+        if self.parts.get(usize::try_from(number).unwrap_or(usize::MAX)) != Some(&hash.finish()) {
+            return Err(self.altered(number, path));
         }
-        Err(self.altered(number, path))
+        match envelope::sent_by_rsa(&start) {
+            Some(by_rsa) if by_rsa != self.info.rsa_oaep => {
+                Err(self.located(number, unmarked(&path)))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// A part's bytes, when their hash is the signed one.
@@ -245,6 +254,11 @@ impl Parcel {
         refused.range = Some(self.info.range(number));
         refused
     }
+}
+
+/// A part whose keys are not those that the outside tells of.
+pub(crate) fn unmarked(path: &str) -> Refused {
+    Refused::new(path, Fault::Malformed("a part with such keys as bag-info.txt tells of"))
 }
 
 /// `Short` if the file ends before the message that it begins with.

@@ -16,7 +16,7 @@ pub use extract::{
     EXTRACT_BYTES_MAX, EXTRACT_ENTRIES_MAX, EXTRACT_PROFILE, ExtractError, Fact, Side, read,
 };
 pub use page::page;
-pub use paper::paper;
+pub use paper::{json, paper};
 pub use reconcile::{Counts, Finding, Head, Line, REPORT_PROFILE, Report, reconcile};
 
 /// What came of it, in a sentence.

@@ -6,7 +6,18 @@ use super::{Fact, Head, Line, Report};
 
 const PROGRAM: &str = concat!("Bailiwick ", env!("CARGO_PKG_VERSION"));
 
-/// Writes the document. The same report gives the same bytes. `json` is the report's JSON, which goes inside.
+/// The report as JSON, a line's end at its end: the same bytes on a page, at the command line and in the document.
+///
+/// # Errors
+/// None that a report can have.
+pub fn json(report: &Report) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = serde_json::to_vec_pretty(report)?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// Writes the document. The same report gives the same bytes, with the same version of this program. `json` is what
+/// [`json`] gives.
 ///
 /// # Errors
 /// [`DocumentError`]: the report has more lines than a document has pages for.
@@ -31,7 +42,7 @@ pub fn paper(report: &Report, json: Vec<u8>) -> Result<Vec<u8>, DocumentError> {
         report.profile,
         hex::encode(keys::digest::sha256(&json))
     )));
-    // The report says nothing of when it was made, so that both sides get the same: the later of the two extracts.
+    // The report says nothing of when it was made: the later of the two extracts, so that it can be made again.
     let created = ours.made_at.max(theirs.made_at);
     let document = Document {
         title: format!("Joint audit: {} and {}", ours.agency.name, theirs.agency.name),

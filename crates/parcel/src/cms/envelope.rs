@@ -12,8 +12,8 @@ use keys::{KeysError, Random};
 use super::recipient::{Address, Wrapped};
 use super::{algorithm, issuer_and_serial, object, oid, small_integer};
 use crate::asn1::{
-    CONTEXT_0, CONTEXT_0_PRIMITIVE, Der, INTEGER, OCTET_STRING, OID, SEQUENCE, SET, element, head,
-    set_of,
+    CONTEXT_0, CONTEXT_0_PRIMITIVE, Der, INTEGER, OCTET_STRING, OID, SEQUENCE, SET, announce,
+    element, head, set_of,
 };
 use crate::{Fault, RECIPIENTS_MAX, Recipient};
 
@@ -109,6 +109,31 @@ impl Envelope {
         content_key.open_in_place(&[], &self.nonce, sealed).map_err(Fault::Decrypt)?;
         Ok(self.content.clone())
     }
+}
+
+/// Whether the recipients at the begin of a part get their key by RSA-OAEP; none where they can't be read, which
+/// [`Envelope::parse`] will say.
+pub(crate) fn sent_by_rsa(start: &[u8]) -> Option<bool> {
+    let mut rest = start;
+    // Into ContentInfo, AuthEnvelopedData; past their first fields; up to the recipients.
+    for (tag, enters) in
+        [(SEQUENCE, true), (OID, false), (CONTEXT_0, true), (SEQUENCE, true), (INTEGER, false)]
+    {
+        let (found, head, length) = announce(rest)?;
+        let skipped = if enters { head } else { head.checked_add(length)? };
+        rest = (found == tag).then(|| rest.get(skipped..)).flatten()?;
+    }
+    let (tag, head, length) = announce(rest)?;
+    let whole = rest.get(..head.checked_add(length)?).filter(|_| tag == SET)?;
+    let mut infos = Der(whole).enter(SET)?;
+    let mut by_rsa = false;
+    for _ in 0..RECIPIENTS_MAX {
+        if infos.is_empty() {
+            return Some(by_rsa);
+        }
+        by_rsa |= Wrapped::read(&mut infos)?.by_rsa();
+    }
+    infos.is_empty().then_some(by_rsa)
 }
 
 /// All of a part that stands before its ciphertext.

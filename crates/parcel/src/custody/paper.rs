@@ -8,7 +8,7 @@ use crate::meta::{self, IndexedFile, TransferRecord};
 
 /// Files that are printed with their digests. Of more the document says where the list is.
 const FILES_PRINTED_MAX: usize = 1_000;
-/// The same of one event.
+/// The same of one event, as long as those of all events are not too many.
 const EVENT_FILES_PRINTED_MAX: usize = 50;
 /// Bytes of `custody.jsonld` that go inside. A larger one lies beside, and the document has its digest.
 const RECORD_BYTES_MAX: usize = 8 << 20;
@@ -95,12 +95,16 @@ fn facts(of: &TransferRecord, files: &[IndexedFile]) -> Vec<(String, String)> {
 }
 
 fn happened(events: &[CustodyEvent]) -> Table {
+    let mut left = FILES_PRINTED_MAX;
     let row = |(number, event): (usize, &CustodyEvent)| {
         let ended = event.ended.map(|at| format!("\nto {at}")).unwrap_or_default();
         let person = &event.person;
         let about = match event.files.len() {
             0 => "all".to_owned(),
-            1..=EVENT_FILES_PRINTED_MAX => event.files.join("\n"),
+            few if few <= EVENT_FILES_PRINTED_MAX.min(left) => {
+                left -= few;
+                event.files.join("\n")
+            }
             more => format!("{more} files: see custody.jsonld"),
         };
         let ledger = event.ledger.as_ref();

@@ -146,7 +146,12 @@ async function enterParcel(files, trust) {
 async function readPartBytes(parcel, number) {
   const path = partPath(number);
   const part = await readFile(parcel.files, path, parcel.info.partSize + PART_HEAD_BYTES_MAX);
-  if (hex(await sha256(part)) === parcel.digests[number]) return part;
+  if (hex(await sha256(part)) === parcel.digests[number]) {
+    const found = attempt(() => readPart(part));
+    const fits = !found || found.recipients.some((one) => one.transport) === parcel.info.rsaOaep;
+    if (!fits) throw new Refusal(path, 'not with such keys as bag-info.txt tells of', partRange(parcel.info, number));
+    return part;
+  }
   const start = announce(part.subarray(0, 16));
   const short = start && start.start + start.length > part.length;
   throw new Refusal(path, short ? 'cut short' : 'altered: its hash is not the signed one', partRange(parcel.info, number));

@@ -249,12 +249,11 @@ async function contentKey(wrapped, recipient) {
   return crypto.subtle.unwrapKey('raw', wrapped.key, kek, 'AES-KW', ...use);
 }
 
-// One part's content. `length` is what it must have; `rsaOaep` is what bag-info.txt tells of its keys.
-async function openPart(file, part, { length, rsaOaep }, recipient) {
+// One part's content. `length` is what it must have.
+async function openPart(file, part, length, recipient) {
   const found = attempt(() => readPart(part));
   need(found, file, 'not a part in the form of this profile');
   need(found.content.length === length, file, 'not of the length that bag-info.txt gives');
-  need(found.recipients.some((one) => one.transport) === rsaOaep, file, 'not with such keys as bag-info.txt tells of');
   const ours = recipient.certificate.issuerAndSerial;
   const wrapped = found.recipients.find((one) => same(one.id, ours));
   need(wrapped, file, 'not addressed to your certificate');

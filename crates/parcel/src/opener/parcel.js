@@ -9,7 +9,7 @@ async function verifyParcel(files, trust, progress = () => {}) {
 async function decryptPart(parcel, number, recipient) {
   const [from, to] = partRange(parcel.info, number);
   try {
-    return await openPart(partPath(number), await readPartBytes(parcel, number), { length: to - from, rsaOaep: parcel.info.rsaOaep }, recipient);
+    return await openPart(partPath(number), await readPartBytes(parcel, number), to - from, recipient);
   } catch (error) {
     if (error instanceof Refusal) error.range ??= [from, to];
     throw error;

@@ -9,6 +9,7 @@ use exchange::joint::{Fact, Finding, Line, Report};
 use gate::Print;
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
+use parcel::document::DocumentError;
 
 use crate::app::{Answer, Shared};
 use crate::pages::audit;
@@ -168,18 +169,19 @@ pub async fn reconcile(State(agency): State<Shared>, uploaded: Uploaded) -> Answ
             return Err(error.into());
         }
     };
-    let bytes = serde_json::to_vec_pretty(&report).map_err(|error| Problem::internal(&error))?;
     let count = report.lines.len();
+    let form = field(&fields, "as").to_owned();
+    let (report, bytes) = match written(report, form == "pdf").await {
+        Ok(written) => written,
+        Err(problem) => {
+            agency.gate.withhold(ticket, "the joint audit could not be written").await?;
+            return Err(problem);
+        }
+    };
     let reading = Reading { what: "joint audit", count, bytes };
     let (reading, receipt) = agency.gate.release(permit.hold(reading)).await?.into_parts();
-    match field(&fields, "as") {
-        "pdf" => {
-            let work = move || exchange::joint::paper(&report, reading.bytes);
-            let paper = tokio::task::spawn_blocking(work).await;
-            let paper = paper.map_err(|error| Problem::internal(&error))?;
-            let paper = paper.map_err(|error| Problem::internal(&error))?;
-            Ok(file("joint-audit.pdf", "application/pdf", paper))
-        }
+    match form.as_str() {
+        "pdf" => Ok(file("joint-audit.pdf", "application/pdf", reading.bytes)),
         "json" => Ok(file("joint-audit.json", "application/json", reading.bytes)),
         "html" => {
             let page = exchange::joint::page(&report).into_bytes();
@@ -194,6 +196,24 @@ pub async fn reconcile(State(agency): State<Shared>, uploaded: Uploaded) -> Answ
             Ok(agency.page(&signed_in, "Joint audit", PATH, &content))
         }
     }
+}
+
+/// The bytes that go on record: the document where it is asked for, and else the JSON of what is shown.
+async fn written(report: Report, as_document: bool) -> Result<(Report, Vec<u8>), Problem> {
+    let work = move || {
+        let json = exchange::joint::json(&report).map_err(|error| Problem::internal(&error))?;
+        if !as_document {
+            return Ok((report, json));
+        }
+        match exchange::joint::paper(&report, json) {
+            Ok(paper) => Ok((report, paper)),
+            Err(DocumentError::Limit { .. }) => Err(Problem::bad_input(
+                "The report has more lines than a document has pages for. Take it as JSON or HTML.",
+            )),
+            Err(error) => Err(Problem::internal(&error)),
+        }
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|error| Problem::internal(&error))?
 }
 
 fn file(name: &str, media_type: &'static str, bytes: Vec<u8>) -> Response {
