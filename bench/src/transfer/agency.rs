@@ -341,6 +341,7 @@ async fn fetch(
                 open: Box::new(move || Ok(Box::new(made.open()))),
                 released,
                 listed: None,
+                derived: None,
             });
         }
     }

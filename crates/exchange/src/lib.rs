@@ -28,6 +28,7 @@ mod download;
 mod error;
 mod expiry;
 mod exports;
+mod films;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guests;
@@ -41,6 +42,7 @@ mod notified;
 mod offers;
 mod opening;
 mod passing;
+mod program;
 mod progress;
 mod proofs;
 mod protocol;
@@ -57,6 +59,7 @@ mod templates;
 #[doc(hidden)]
 pub mod testing;
 mod verifying;
+mod whole;
 pub mod witnessing;
 mod working;
 
@@ -95,6 +98,7 @@ pub use depots::{
 pub use download::{Download, Form};
 pub use error::ExchangeError;
 pub use exports::NewExport;
+pub use films::Films;
 pub use guests::{GuestFacts, Manifest, NewGuest};
 pub use listed::{Change, Listed, RowsChanged};
 pub use model::{
@@ -109,7 +113,7 @@ pub use proofs::Proved;
 pub use recall::recallable;
 pub use scanner::Scanner;
 pub use scanning::{Finding, ScanFacts, ScanSummary, ScanTrouble};
-pub use sealing::{Content, Fetched, SealItem, Unfetched};
+pub use sealing::{Content, Derived, Fetched, SealItem, Unfetched};
 pub use settling::asked;
 pub use store::{Disk, DiskFile, SystemDisk};
 pub use templates::{Filled, Template};

@@ -6,12 +6,8 @@
 //! the store says of it, or it is refused. Its bytes are its sender's, to the last.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
-use std::path::PathBuf;
 
 use gate::{Fingerprint, Permit, Plan, Print};
-use keys::digest::Sha256;
-use parcel::Trust;
 use policy::{Action, Caveat, PurposeCode, RecordClass, Why};
 
 use crate::book::{Agreement, Asked, Clause, Redistribution, Stricter};
@@ -20,9 +16,6 @@ use crate::model::{ExportDetails, IncomingRow, Inside, Item, ReceivedFile};
 use crate::opening::about;
 use crate::sealing::SealItem;
 use crate::{Caller, Exchange, ExchangeError};
-
-/// How much of a file is decrypted at a time while it is sealed anew.
-const PIECE_BYTES: u64 = 16 << 20;
 
 /// A received file as it would be passed on, and the terms under which it came.
 #[derive(Debug, Clone)]
@@ -237,33 +230,22 @@ impl Exchange {
         self.open_to(&row, &permit).await?;
         self.not_held(&row, &from.path, &permit).await?;
         self.note_opening(caller, &mut row, why, (&from.path, file.length)).await?;
-        let mut digest = [0; 32];
-        let damaged = |_| ExchangeError::Protocol { what: "a digest that is none" };
-        hex::decode_to_slice(&file.sha256, &mut digest).map_err(damaged)?;
+        let stream = self.stream_of(&row, &file)?;
         let caveats = item.caveats.iter().map(ToString::to_string).collect();
-        let passed = PassedOn { bytes: file.length, digest, caveats };
+        let passed = PassedOn { bytes: file.length, digest: stream.digest(), caveats };
         let released = self.0.setup.gate.release(permit.hold(passed)).await?;
         let (_, receipt) = released.into_parts();
         let now = row.details.received_at.unwrap_or_else(|| self.now());
-        let reader = Pieces {
-            of: self.clone(),
-            place: self.0.store.incoming(row.exchange),
-            trust: Trust { senders: vec![self.signing_of(&row)?], now },
-            path: file.path,
-            length: file.length,
-            at: 0,
-            piece: io::Cursor::new(Vec::new()),
-            hash: Some(Sha256::new()),
-            digest,
-        };
+        let again = stream.read();
         Ok(SealItem {
             path: item.path.clone(),
             media_type: item.media_type.clone(),
             modified: now,
             length: file.length,
-            open: Box::new(move || Ok(Box::new(reader))),
+            open: Box::new(move || again()),
             released: receipt.entry,
             listed: None,
+            derived: None,
         })
     }
 
@@ -367,43 +349,4 @@ fn classes<'a>(
         named.insert(crate::record::cji()?);
     }
     Ok(named.into_iter().map(|class| (class, marks.clone())).collect())
-}
-
-/// A received file's bytes, a piece at a time; at its end they must be what its sender signed.
-struct Pieces {
-    of: Exchange,
-    place: PathBuf,
-    trust: Trust,
-    path: String,
-    length: u64,
-    at: u64,
-    piece: io::Cursor<Vec<u8>>,
-    /// Taken at the end.
-    hash: Option<Sha256>,
-    digest: [u8; 32],
-}
-
-impl Read for Pieces {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.piece.read(into)?;
-        if read > 0 || into.is_empty() {
-            return Ok(read);
-        }
-        if self.at == self.length {
-            let is_whole = self.hash.take().is_none_or(|hash| hash.finish() == self.digest);
-            let altered = || io::Error::other("the received file is not what its sender signed");
-            return if is_whole { Ok(0) } else { Err(altered()) };
-        }
-        let to = self.length.min(self.at + PIECE_BYTES);
-        let recipient = &self.of.0.setup.recipient;
-        let range = Some((self.at, to));
-        let piece = parcel::open_file(&self.place, recipient, &self.trust, &self.path, range);
-        let piece = piece.map_err(io::Error::other)?;
-        if let Some(hash) = &mut self.hash {
-            hash.update(&piece);
-        }
-        self.at = to;
-        self.piece = io::Cursor::new(piece);
-        self.piece.read(into)
-    }
 }

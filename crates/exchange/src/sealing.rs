@@ -4,7 +4,7 @@
 //! before it is recorded, and is recorded before it is stored as sealed. If the record fails the parcel
 //! is thrown away and the export is as it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -46,6 +46,21 @@ pub struct SealItem {
     pub released: EntryNumber,
     /// The digest of the rows that it was made of, or of its own row.
     pub listed: Option<String>,
+    /// What it was made of, where it is no original.
+    pub derived: Option<Derived>,
+}
+
+/// What a file was made of that is no original. The original is as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Derived {
+    /// What was done: `converted` or `redacted`.
+    pub kind: &'static str,
+    /// The original's path in this parcel, if it goes along.
+    pub from: Option<String>,
+    /// The original's SHA-256.
+    pub sha256: [u8; 32],
+    /// The program, with its version.
+    pub by: String,
 }
 
 /// Why an export's items can't be had.
@@ -78,6 +93,18 @@ pub type Fetched<'a> =
 pub trait Content: Send + Sync {
     /// The items of an export and who seals it: one whom the policy lets do both.
     fn items<'a>(&'a self, export: &'a Export) -> Fetched<'a>;
+}
+
+/// The event of custody that ties a file to what it was made of.
+fn derived_event(item: &SealItem, derived: &Derived, event: CustodyEvent) -> CustodyEvent {
+    let original = derived.from.as_deref().unwrap_or("a file that stays here");
+    let sha256 = hex::encode(derived.sha256);
+    CustodyEvent {
+        description: format!("`{}` made from {original} (SHA-256 {sha256})", item.path),
+        tool: derived.by.clone(),
+        files: derived.from.iter().chain([&item.path]).cloned().collect(),
+        ..event
+    }
 }
 
 impl Exchange {
@@ -341,6 +368,15 @@ impl Exchange {
                 Some(ledger),
             ));
         }
+        for (item, derived) in items.iter().filter_map(|item| Some((item, item.derived.as_ref()?)))
+        {
+            let (at, ledger) = self.reference(item.released.0)?;
+            events.push(derived_event(
+                item,
+                derived,
+                event(derived.kind, String::new(), &caller.actor, at, Vec::new(), Some(ledger)),
+            ));
+        }
         for voice in &details.approvals {
             let (at, ledger) = self.reference(voice.entry)?;
             let text = format!("approved export {} under {}", row.id, agreement.facts.id);
@@ -421,10 +457,13 @@ pub(crate) fn person(actor: &Actor) -> Person {
 /// The items must be the approved ones: same paths, same media types, nothing beside them.
 fn check_items(details: &ExportDetails, items: &[SealItem]) -> Result<(), ExchangeError> {
     let bad = |path: &str, what| Err(ExchangeError::Items { path: path.to_owned(), what });
+    let approved_all: BTreeMap<&str, &Item> =
+        details.items.iter().map(|item| (item.path.as_str(), item)).collect();
     let mut seen = BTreeSet::new();
     for item in items {
-        let approved = details.items.iter().find(|approved| approved.path == item.path);
-        let Some(approved) = approved else { return bad(&item.path, "not approved") };
+        let Some(approved) = approved_all.get(item.path.as_str()) else {
+            return bad(&item.path, "not approved");
+        };
         if approved.media_type != item.media_type {
             return bad(&item.path, "approved with another media type");
         }

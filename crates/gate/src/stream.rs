@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use ledger::{Hasher, Subject};
 
@@ -14,8 +15,8 @@ use crate::data::{Fingerprint, Print};
 /// Bytes that a document is measured by.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Opens the document once more.
-pub type Again = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
+/// Opens the document once more, as often as it is asked.
+pub type Again = Arc<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
 
 /// A whole document, of which only the print is known until it is released. Its `Debug` shows nothing of it.
 pub struct Stream {
@@ -86,7 +87,7 @@ impl Stream {
     /// Its bytes. Reading fails where they are not those that were recorded: at the latest instead of the last of them.
     pub fn read(self) -> Again {
         let Self { length, digest, again, .. } = self;
-        Box::new(move || {
+        Arc::new(move || {
             let same = Same { bytes: again()?, hasher: Hasher::new(), left: length, digest };
             Ok(Box::new(same) as Box<dyn Read + Send>)
         })
@@ -137,7 +138,7 @@ mod tests {
 
     fn stream(recorded: &[u8], now: &'static [u8]) -> Stream {
         let print = (recorded.len() as u64, ledger::digest(recorded));
-        let again: Again = Box::new(move || Ok(Box::new(now)));
+        let again: Again = Arc::new(move || Ok(Box::new(now)));
         Stream::new("a/b.mp4", "b.mp4".to_owned(), "video/mp4", print, again)
     }
 

@@ -5,8 +5,10 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use gate::{Document, EvidencePlan, Stream};
 use object_store::local::LocalFileSystem;
@@ -58,23 +60,32 @@ impl Evidence {
     /// All of a document, of which nothing stays in memory. It takes as long as the disk does: whoever waits may go away,
     /// and reading ends with the next piece.
     pub(crate) async fn stream(&self, plan: &EvidencePlan) -> Result<Stream, Fault> {
+        let after = Duration::from_secs(gate::STREAM_PERMIT_SECONDS_MAX.unsigned_abs());
+        match tokio::time::timeout(after, self.read_whole(plan)).await {
+            Ok(stream) => stream,
+            Err(_) => Err(Fault::TimedOut { after }),
+        }
+    }
+
+    async fn read_whole(&self, plan: &EvidencePlan) -> Result<Stream, Fault> {
         if plan.range.is_some() {
             return Err(Fault::Misdirected { expected: "a whole document" });
         }
         self.path(&plan.key).await?;
         let (path, max) = (self.folder.join(&plan.key), plan.limits.bytes_max);
-        let again = path.clone();
+        let (again, folder) = (path.clone(), self.folder.clone());
         // Dropped with the future, which tells the thread that nobody waits.
         let waited_for = Arc::new(());
         let watched = Arc::downgrade(&waited_for);
-        let read =
-            tokio::task::spawn_blocking(move || print(&path, max, &|| watched.strong_count() > 0));
+        let read = tokio::task::spawn_blocking(move || {
+            print((&folder, &path), max, &|| watched.strong_count() > 0)
+        });
         let stopped =
             |_| Fault::Shape { problem: "reading the document was broken off".to_owned() };
         let print = read.await.map_err(stopped)??;
         drop(waited_for);
         let again: gate::Again =
-            Box::new(move || Ok(Box::new(File::open(again)?) as Box<dyn Read + Send>));
+            Arc::new(move || Ok(Box::new(plain_file(&again)?) as Box<dyn Read + Send>));
         let (name, kind) = (safe_name(&plan.key), media_type(&plan.key));
         Ok(Stream::new(&plan.key, name, kind, print, again))
     }
@@ -131,14 +142,36 @@ impl Evidence {
     }
 }
 
+/// Opens a file that is no pipe, device or folder: those might never end, or never begin.
+fn plain_file(path: &Path) -> io::Result<File> {
+    let plain =
+        |is: bool| if is { Ok::<(), io::Error>(()) } else { Err(io::ErrorKind::NotFound.into()) };
+    plain(path.metadata()?.is_file())?;
+    let file = File::open(path)?;
+    plain(file.metadata()?.is_file())?;
+    Ok(file)
+}
+
 /// Length and SHA-256 of a file, while somebody waits for it.
-fn print(path: &Path, max: u64, waited_for: &dyn Fn() -> bool) -> Result<(u64, [u8; 32]), Fault> {
+fn print(
+    (folder, path): (&Path, &Path),
+    max: u64,
+    waited_for: &dyn Fn() -> bool,
+) -> Result<(u64, [u8; 32]), Fault> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => Fault::NoDocument,
         _ => Fault::File { doing: "read a document", path: path.to_owned(), source },
     };
-    let mut file = File::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
+    let mut file = plain_file(path).map_err(failed)?;
+    let opened = file.metadata().map_err(failed)?;
+    // A link that was put into the way after it was looked for leads elsewhere: what is open must be what lies below.
+    let resolved = path.canonicalize().map_err(failed)?;
+    let there = resolved.metadata().map_err(failed)?;
+    let same = (opened.dev(), opened.ino()) == (there.dev(), there.ino());
+    if !same || !resolved.starts_with(folder) {
+        return Err(Fault::BadKey);
+    }
+    let length = opened.len();
     let fits = |read| length <= max && read <= max;
     let go_on = |read| fits(read) && waited_for();
     let broken_off = || Fault::Shape { problem: "reading the document was broken off".to_owned() };

@@ -52,13 +52,16 @@ pub struct Planned {
     pub plan: Plan,
 }
 
+/// The largest document that goes into a parcel: 1 TiB.
+pub const WHOLE_BYTES_MAX: u64 = 1 << 40;
+
 impl Planned {
     /// The whole document, however large, piece by piece: for a parcel. Other plans stay as they are.
     #[must_use]
     pub fn whole(mut self) -> Self {
         if let Plan::Evidence(mut plan) = self.plan {
             plan.range = None;
-            plan.limits.bytes_max = u64::MAX;
+            plan.limits.bytes_max = WHOLE_BYTES_MAX;
             self.plan = Plan::Stream(plan);
         }
         self

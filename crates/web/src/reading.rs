@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use exchange::Caller;
-use gate::{Document, Held, Outcome, Permit, Released, Rows, Stream};
+use gate::{Again, Document, Held, Outcome, Permit, Released, Rows, Stream};
 use jiff::tz::TimeZone;
 use policy::Actor;
 use sources::{Fault, SourceError};
@@ -11,6 +11,16 @@ use tools::plan::{Context, Planned};
 
 use crate::agency::Agency;
 use crate::problem::{Problem, chain};
+
+/// A film that is made of a document.
+pub struct Film {
+    /// The document's key in its store.
+    pub key: String,
+    /// The film's own name.
+    pub name: String,
+    /// Makes it.
+    pub made: Again,
+}
 
 impl Agency {
     /// What plans are made for: this person, here, now.
@@ -78,6 +88,41 @@ impl Agency {
         let permit = self.permit(caller, planned.whole()).await?;
         let held = self.kept(self.sources.stream(permit).await).await?;
         Ok(self.gate.release(held).await?)
+    }
+
+    /// A film that was made of a whole document: a release of its own, with its own digest. It is made once for that, and
+    /// again when it is read.
+    ///
+    /// # Errors
+    /// As [`Agency::run_read`]; in words where no film can be made.
+    pub async fn run_film(
+        &self,
+        caller: &Caller,
+        planned: Planned,
+        film: Film,
+    ) -> Result<Released<Stream>, Problem> {
+        let permit = self.permit(caller, planned.whole()).await?;
+        let ticket = permit.ticket();
+        let again = film.made.clone();
+        // Dropped with whoever waits: then the making ends.
+        let waited_for = Arc::new(());
+        let watched = Arc::downgrade(&waited_for);
+        let measured = tokio::task::spawn_blocking(move || {
+            Stream::measure(&mut *again()?, &|_| watched.strong_count() > 0)
+        });
+        let reason = match measured.await {
+            Ok(Ok(Some(print))) => {
+                let Film { key, name, made } = film;
+                let stream = Stream::new(&key, name, "video/mp4", print, made);
+                drop(waited_for);
+                return Ok(self.gate.release(permit.hold(stream)).await?);
+            }
+            Ok(Err(error)) => chain(&error),
+            Ok(Ok(None)) | Err(_) => "making the film was broken off".to_owned(),
+        };
+        let receipt = self.gate.withhold(ticket, &reason).await?;
+        let words = format!("No MP4 could be made of {}: {reason}", film.name);
+        Err(Problem::bad_input(words).with_entry(receipt.entry))
     }
 
     async fn permit(&self, caller: &Caller, planned: Planned) -> Result<Permit, Problem> {

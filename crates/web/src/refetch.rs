@@ -10,9 +10,10 @@ use std::io::{self, Read};
 use std::sync::{Arc, OnceLock, Weak};
 
 use exchange::{
-    Caller, Change, Content, Export, Fetched, Item, Listed, RowsChanged, SealItem, Unfetched,
+    Caller, Change, Content, Derived, Export, Fetched, Item, Listed, RowsChanged, SealItem,
+    Unfetched,
 };
-use gate::{Rows, Value, row_digest};
+use gate::{Rows, Stream, Value, row_digest};
 use jiff::Timestamp;
 use ledger::{EntryNumber, Origin};
 use policy::{Actor, Function};
@@ -23,7 +24,8 @@ use tools::handle::Handle;
 
 use crate::agency::Agency;
 use crate::live::Leash;
-use crate::problem::chain;
+use crate::problem::{Problem, chain};
+use crate::reading::Film;
 use crate::sharing::{Piece, Recipe};
 use crate::{papers, tabular};
 
@@ -212,14 +214,15 @@ impl Agency {
             let planned = tool.plan(part, &form, None, &context).map_err(|error| chain(&error))?;
             let released = self.run_read(caller, planned).await.map_err(|problem| problem.words)?;
             let (rows, _) = released.open();
-            let known: BTreeMap<[u8; 32], &str> = recipes
-                .iter()
-                .filter(|(_, recipe)| of(recipe))
-                .map(|(item, recipe)| (known_by(key, |name| recipe.value(name)), &*item.path))
-                .collect();
+            // A document and the film that is made of it stand in one row.
+            let mut known: BTreeMap<[u8; 32], Vec<&str>> = BTreeMap::new();
+            for (item, recipe) in recipes.iter().filter(|(_, recipe)| of(recipe)) {
+                let row = known_by(key, |name| recipe.value(name));
+                known.entry(row).or_default().push(&item.path);
+            }
             for row in &rows.rows {
                 let value = |name: &str| rows.position(name).and_then(|at| row.get(at));
-                if let Some(path) = known.get(&known_by(key, value)) {
+                for path in known.get(&known_by(key, value)).into_iter().flatten() {
                     read.rows.insert((*path).to_owned(), hex::encode(row_digest(row)));
                 }
             }
@@ -256,6 +259,7 @@ impl Agency {
             open: Box::new(move || Ok(Box::new(std::io::Cursor::new(bytes)))),
             released: *entry,
             listed: Some(listed.digest.clone()),
+            derived: None,
         })
     }
 
@@ -283,7 +287,7 @@ impl Agency {
         (item, recipe): (&Item, Recipe),
     ) -> Result<SealItem, String> {
         let (tool, form) = self.asked_with(&recipe)?;
-        let Piece::Document { part, values } = recipe.what else {
+        let Piece::Document { part, values, mp4 } = recipe.what else {
             return Err("rows are not fetched as a document".to_owned());
         };
         let context = self.context(&caller.actor);
@@ -294,19 +298,55 @@ impl Agency {
         let handle = Handle { values, why, expires: Timestamp::MAX };
         let planned =
             tool.plan_evidence(&part, &handle, None, &context).map_err(|error| chain(&error))?;
-        let released = self.run_stream(caller, planned).await.map_err(|problem| problem.words)?;
+        let words = |problem: Problem| problem.words;
+        let released = self.run_stream(caller, planned.clone()).await.map_err(words)?;
+        let (derived, released) = match mp4 {
+            false => (None, released),
+            true => {
+                let (original, _) = released.into_parts();
+                let (derived, film) = self.film_of(export, item, original)?;
+                let released = self.run_film(caller, planned, film).await.map_err(words)?;
+                (Some(derived), released)
+            }
+        };
         let (stream, receipt) = released.into_parts();
+        let (length, again) = (stream.length(), stream.read());
         Ok(SealItem {
             path: item.path.clone(),
             media_type: item.media_type.clone(),
             modified: export.requested_at,
-            length: stream.length(),
-            open: stream.read(),
+            length,
+            open: Box::new(move || again()),
             released: receipt.entry,
             listed: None,
+            derived,
         })
     }
+
+    /// The film that is made of an original, and what ties it to that.
+    fn film_of(
+        &self,
+        export: &Export,
+        item: &Item,
+        original: Stream,
+    ) -> Result<(Derived, Film), String> {
+        let films = self.exchange.as_ref().and_then(|sharing| sharing.films.as_ref());
+        let films = films.ok_or("no ffmpeg is configured here any more")?;
+        let path = item.path.strip_suffix(FILM_ENDING).unwrap_or_default();
+        let goes_along = export.details.items.iter().any(|other| other.path == path);
+        let derived = Derived {
+            kind: "converted",
+            from: goes_along.then(|| path.to_owned()),
+            sha256: original.digest(),
+            by: films.version().to_owned(),
+        };
+        let (key, name) = (original.key.clone(), format!("{}{FILM_ENDING}", original.name));
+        Ok((derived, Film { key, name, made: films.mp4(original.read()) }))
+    }
 }
+
+/// What the path of a film that was made of a document ends with, after the document's own.
+pub(crate) const FILM_ENDING: &str = ".mp4";
 
 /// As the paths of a query's files begin.
 pub(crate) fn part_of(query: &str) -> String {
@@ -370,6 +410,7 @@ mod tests {
             open: Box::new(|| Ok(Box::new(std::io::Cursor::new(vec![1, 2, 3])))),
             released: ledger::EntryNumber(1),
             listed: None,
+            derived: None,
         };
         for (put_out, breaks_off) in
             [(asked, true), (approved, true), (AccountId::of("demo|ofc.hale"), false)]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use exchange::witnessing::Cosigner;
-use exchange::{Book, Caller, Content, Exchange, Setup};
+use exchange::{Book, Caller, Content, Exchange, Films, Setup};
 use gate::{Gate, Value};
 use keys::cert::Certificate;
 use keys::keyring::Keyring;
@@ -33,6 +34,8 @@ pub struct Sharing {
     pub tls: wire::tls::ServerTls,
     /// What cosigns partners' ledgers; none where we have the key of none.
     pub cosigner: Option<Arc<Cosigner>>,
+    /// Makes films that any desk plays; none where no ffmpeg is configured.
+    pub films: Option<Films>,
     content: Arc<Refetch>,
 }
 
@@ -69,6 +72,9 @@ pub enum Piece {
         part: String,
         /// The row's columns.
         values: BTreeMap<String, Value>,
+        /// Whether it is not the document itself but an MP4 made of it.
+        #[serde(default)]
+        mp4: bool,
     },
 }
 
@@ -149,7 +155,8 @@ impl Sharing {
         exchange.take_in_agreements().await.map_err(failed)?;
         let tls = exchange.listener_tls().map_err(failed)?;
         let content = Arc::new(Refetch::default());
-        Ok(Self { exchange, listen: settings.listen, tls, cosigner, content })
+        let films = settings.films.as_ref().map(|made| films(&made.ffmpeg)).transpose()?;
+        Ok(Self { exchange, listen: settings.listen, tls, cosigner, films, content })
     }
 
     /// What seals approved exports, once the agency stands.
@@ -162,6 +169,14 @@ impl Sharing {
 fn signer(settings: &ExchangeConfig) -> Result<Signer, StartError> {
     let own = read_own(&settings.signing_certificate, &settings.signing_key)?;
     Ok(Signer { chain: own.chain, key: p384(&own.pkcs8)? })
+}
+
+fn films(program: &Path) -> Result<Films, StartError> {
+    Films::find(program).map_err(|error| {
+        let words =
+            format!("`exchange.films.ffmpeg`: {} can't be used: {error}", program.display());
+        StartError::Sharing(words.into())
+    })
 }
 
 fn recipient(settings: &ExchangeConfig) -> Result<Recipient, StartError> {

@@ -82,6 +82,7 @@ fn open(base: &Path, blocks: &[String], media: &[&str]) -> Result<Vec<Route>, St
         destroy_when_due: false,
         scanner: None,
         guests: None,
+        films: None,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     depots::open(&settings, &book(base, blocks), &clock).map_err(|error| wire::causes(&error))

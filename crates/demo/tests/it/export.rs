@@ -20,6 +20,11 @@ async fn open_case(seat: &mut Seat) -> Page {
 
 /// Asks for an export; gives its path.
 async fn ask(seat: &mut Seat) -> String {
+    ask_also(seat, None).await
+}
+
+/// The same, with the film whose path ends so.
+async fn ask_also(seat: &mut Seat, also: Option<&str>) -> String {
     step_up(seat, "/tools/case-file").await;
     let page = open_case(seat).await;
     let form = page.form("/tools/case-file/actions/export").unwrap();
@@ -29,7 +34,12 @@ async fn ask(seat: &mut Seat) -> String {
     let form = form.set("agreement", &agreement).unwrap();
     let form = form.set("reason", "Two open cases with the same method of entry").unwrap();
     let page = seat.browser.submit(&page, &form).await.unwrap();
-    let form = page.pressed("Ask for approval").unwrap();
+    let mut form = page.pressed("Ask for approval").unwrap();
+    if let Some(ending) = also {
+        let films = form.offered("also");
+        let film = films.iter().find(|path| path.ends_with(ending)).unwrap();
+        form = form.set("also", film).unwrap();
+    }
     let page = seat.browser.submit(&page, &form).await.unwrap();
     page.address.path().to_owned()
 }
@@ -96,40 +106,101 @@ async fn an_export_of_somebody_who_was_put_out_is_not_sealed() {
     stage.world.stop().await;
 }
 
-/// The first film in a folder, or below it.
-fn film_below(folder: &Path) -> Option<PathBuf> {
+/// A file of this name in a folder, or below it.
+fn file_below(folder: &Path, name: &str) -> Option<PathBuf> {
     let found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut found: Vec<PathBuf> = found.collect();
     found.sort();
     found.into_iter().find_map(|path| match path.is_dir() {
-        true => film_below(&path),
-        false => path.extension().is_some_and(|end| end == "mp4").then_some(path),
+        true => file_below(&path, name),
+        false => path.to_string_lossy().ends_with(name).then_some(path),
     })
+}
+
+/// Lakeside accepts the parcel and opens its files; gives what the link says.
+async fn opened_there(stage: &Stage, link: &str) -> Page {
+    let mut pell = stage.at_lakeside("inv.pell").await;
+    let page = pell.open("/incoming").await.unwrap();
+    let page = pell.browser.follow(&page, "No. 1 from NB0010100").await.unwrap();
+    let form = page.pressed("Accept it").unwrap();
+    let page = pell.browser.submit(&page, &form).await.unwrap();
+    let form = page.pressed("Open the parcel").unwrap();
+    let page = pell.browser.submit(&page, &form).await.unwrap();
+    assert_eq!(page.status, 200, "{}", page.text());
+    let named = page.links().find(|(text, _)| text.ends_with(link));
+    let (text, _) = named.unwrap_or_else(|| panic!("no {link}: {}", page.text()));
+    pell.browser.follow(&page, &text).await.unwrap()
 }
 
 /// Larger than what a page gives in one piece, and than what a tool may give.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_film_that_no_page_could_give_at_once_is_sealed_and_arrives() {
+async fn a_document_that_no_page_could_give_at_once_is_sealed_arrives_and_is_opened() {
     let stage = Stage::start("").await;
-    let film = film_below(&root(&stage.folder).join("riverton/sources/evidence")).unwrap();
+    let evidence = root(&stage.folder).join("riverton/sources/evidence");
+    let large = file_below(&evidence, "statement.pdf").unwrap();
     let bytes: Vec<u8> = (0..66_u32 << 20).map(|n| (n % 251) as u8).collect();
-    std::fs::write(&film, &bytes).unwrap();
+    std::fs::write(&large, &bytes).unwrap();
     let mut ruiz = stage.seat("det.ruiz").await;
     let export = ask(&mut ruiz).await;
-    let mut okafor = stage.seat("sgt.okafor").await;
-    let page = step_up(&mut okafor, &export).await;
-    let form = page.form(&format!("{export}/approve")).unwrap();
-    assert_eq!(okafor.browser.submit(&page, &form).await.unwrap().status, 200);
-    wait_for(&mut okafor, &export, |page| status(page) == "acknowledged").await;
+    approved(&stage, &export).await;
     let digest = hex::encode(ledger::digest(&bytes));
     let recorded = stage.events(&["released"]).into_iter().any(|event| {
         matches!(event, ledger::Event::Released { bytes: length, digest: known, .. }
             if length == bytes.len() as u64 && known == digest)
     });
-    assert!(recorded, "the release of the film, with its digest");
-    let mut pell = stage.at_lakeside("inv.pell").await;
-    let page = pell.open("/incoming").await.unwrap();
-    let page = pell.browser.follow(&page, "No. 1 from NB0010100").await.unwrap();
-    assert!(page.says("How it was verified"), "{}", page.text());
+    assert!(recorded, "the release of the document, with its digest");
+    let there = opened_there(&stage, "statement.pdf").await;
+    assert!(there.body == bytes, "{} bytes at Lakeside", there.body.len());
+    stage.world.stop().await;
+}
+
+/// Okafor approves it, and it crosses.
+async fn approved(stage: &Stage, export: &str) {
+    let mut okafor = stage.seat("sgt.okafor").await;
+    let page = step_up(&mut okafor, export).await;
+    let form = page.form(&format!("{export}/approve")).unwrap();
+    assert_eq!(okafor.browser.submit(&page, &form).await.unwrap().status, 200);
+    wait_for(&mut okafor, export, |page| status(page) == "acknowledged").await;
+}
+
+/// A recording that no browser plays goes along as it is, and with it the MP4 that is made of it here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_that_no_desk_plays_takes_an_mp4_along_that_names_its_original() {
+    let Some(ffmpeg) = testkit::need("a test of films", &["ffmpeg"]).unwrap() else { return };
+    let settings = format!("[exchange.films]\nffmpeg = \"{}\"\n", ffmpeg.display());
+    let stage = Stage::start(&settings).await;
+    let evidence = root(&stage.folder).join("riverton/sources/evidence");
+    let film = file_below(&evidence, "door-camera.mp4").unwrap();
+    let mut make = std::process::Command::new(&ffmpeg);
+    make.args([
+        "-loglevel",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc=size=320x240:rate=10:duration=2",
+    ]);
+    make.args(["-c:v", "mpeg4", "-f", "avi", "-y"]).arg(&film);
+    assert!(make.status().unwrap().success());
+    let original = std::fs::read(&film).unwrap();
+    let mut ruiz = stage.seat("det.ruiz").await;
+    let export = ask_also(&mut ruiz, Some(".mp4.mp4")).await;
+    approved(&stage, &export).await;
+    let there = opened_there(&stage, ".mp4.mp4").await;
+    assert_eq!(there.header("content-type"), Some("video/mp4"));
+    let made = parcel::media::examine(&mut std::io::Cursor::new(&there.body), "film.mp4").unwrap();
+    assert_eq!(made.standing, parcel::media::Standing::Sound, "{:?}", made.words);
+    // Both are on record, each with its own digest.
+    let digests: Vec<String> = stage
+        .events(&["released"])
+        .into_iter()
+        .filter_map(|event| match event {
+            ledger::Event::Released { digest, .. } => Some(digest),
+            _ => None,
+        })
+        .collect();
+    for bytes in [original.as_slice(), &there.body] {
+        assert!(digests.contains(&hex::encode(ledger::digest(bytes))));
+    }
     stage.world.stop().await;
 }

@@ -7,7 +7,6 @@
 
 mod medium;
 mod portal;
-mod program;
 mod sftp;
 
 use std::fs::File;

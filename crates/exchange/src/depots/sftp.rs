@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::program::{self, Pipes, Waiter};
 use super::{Depot, DepotError, Laying, Load, LoadFile, Way};
+use crate::program::{self, Pipes, Waiter};
 
 /// Debian's, and that of other systems.
 const PROGRAM: &str = "/usr/bin/sftp";

@@ -7,6 +7,7 @@ mod asked;
 mod brought;
 mod depots;
 mod faults;
+mod films;
 mod guests;
 mod in_turn;
 mod joint;
@@ -462,6 +463,7 @@ impl Agency {
                 open: Box::new(move || Ok(Box::new(std::io::Cursor::new(document.bytes)))),
                 released: receipt.entry,
                 listed: item.listed.clone(),
+                derived: None,
             });
         }
         Ok(sealed)

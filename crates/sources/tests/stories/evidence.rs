@@ -145,6 +145,11 @@ async fn a_whole_document_is_recorded_first_and_is_then_those_very_bytes() {
     std::fs::remove_file(&path).unwrap();
 
     // What can't be had whole, and what is no plan for it.
+    let pipe = world.folder.path().join("store/24-000113/pipe.mp4");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let fault = world.harness.stream(wanted("24-000113/pipe.mp4")).await.unwrap_err();
+    assert!(matches!(fault, Fault::NoDocument), "{fault}");
     let fault = world.harness.stream(wanted("none.mp4")).await.unwrap_err();
     assert!(matches!(fault, Fault::NoDocument), "{fault}");
     for key in ["24-000113/link.txt", "up/secret.txt", "../secret.txt"] {

@@ -37,8 +37,18 @@ pub struct ExchangeConfig {
     pub destroy_when_due: bool,
     /// The name of the listener under which guests come in. Absent: they come to the pages.
     pub guests: Option<super::GuestsConfig>,
+    /// What makes MP4s of films, for partners whose desks don't play the original.
+    pub films: Option<FilmsConfig>,
     /// The malware scanner that is asked about what arrives.
     pub scanner: Option<ScannerConfig>,
+}
+
+/// The system's ffmpeg.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilmsConfig {
+    /// The program.
+    pub ffmpeg: PathBuf,
 }
 
 /// ClamAV's daemon, asked by INSTREAM.

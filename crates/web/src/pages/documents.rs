@@ -4,12 +4,16 @@
 //! Each request, and each range of a video, is a question to the gate of its own. The answer is
 //! shown by the browser as what it is and nothing else: never sniffed, never run.
 
+use std::io::{self, Read as _};
+
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use gate::{Document, Value};
+use bytes::Bytes;
+use gate::{Document, Stream, Value};
+use tokio::sync::mpsc;
 use tools::Tool;
 use tools::definition::{EvidencePart, PartKind};
 use tools::handle::Handle;
@@ -22,6 +26,9 @@ use crate::tool_pages::viewer;
 
 /// Bytes that one answer carries; a player asks for the next piece by itself.
 pub const PIECE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes that a whole document is given by, and how many of these wait to be taken.
+const STREAM_PIECE_BYTES: usize = 256 * 1024;
+const PIECES_AHEAD: usize = 4;
 
 /// Media types that a browser may show in place; all others are handed over as files.
 const SHOWN: [&str; 7] = [
@@ -120,29 +127,68 @@ pub fn range_of(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 /// A released document as an answer.
 pub fn shown(document: Document, ranged: bool) -> Response {
     let Document { name, media_type, length, range: (first, end), bytes, .. } = document;
+    let mut response = named(Body::from(bytes), &name, media_type);
+    let whole = first == 0 && end == length;
+    if ranged || !whole {
+        let last = end.saturating_sub(1);
+        let range = format!("bytes {first}-{last}/{length}");
+        set(&mut response, header::CONTENT_RANGE, &range);
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    response
+}
+
+/// The answer to whoever wants all of what is too large for memory. Its bytes are read while they are taken.
+pub fn streamed(stream: Stream) -> Response {
+    let (name, media_type, length) =
+        (stream.name.clone(), stream.media_type.clone(), stream.length());
+    let again = stream.read();
+    let (send, pieces) = mpsc::channel::<io::Result<Bytes>>(PIECES_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let read = || {
+            let mut bytes = again()?;
+            loop {
+                let mut piece = vec![0; STREAM_PIECE_BYTES];
+                let count = bytes.read(&mut piece)?;
+                piece.truncate(count);
+                if count == 0 || send.blocking_send(Ok(piece.into())).is_err() {
+                    return Ok(());
+                }
+            }
+        };
+        if let Err(error) = read() {
+            tracing::error!(error = %crate::problem::chain(&error), "a file broke off");
+            // The answer then ends before its length, and the browser says so.
+            drop(send.blocking_send(Err(error)));
+        }
+    });
+    let pieces = futures::stream::unfold(pieces, |mut pieces| async move {
+        pieces.recv().await.map(|piece| (piece, pieces))
+    });
+    let mut response = named(Body::from_stream(pieces), &name, media_type);
+    set(&mut response, header::CONTENT_LENGTH, &length.to_string());
+    response
+}
+
+/// An answer with what browsers are told of a document.
+fn named(body: Body, name: &str, media_type: String) -> Response {
     let known = SHOWN.contains(&media_type.as_str());
     let media_type = if known { media_type } else { "application/octet-stream".to_owned() };
     let disposition = if known { "inline" } else { "attachment" };
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     let name: String =
         name.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect();
-    let mut response = Body::from(bytes).into_response();
-    let headers = response.headers_mut();
-    let mut set = |name, text: String| {
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            headers.insert(name, value);
-        }
-    };
-    set(header::CONTENT_TYPE, media_type);
-    set(header::CONTENT_DISPOSITION, format!("{disposition}; filename=\"{name}\""));
-    set(header::ACCEPT_RANGES, "bytes".to_owned());
-    let whole = first == 0 && end == length;
-    if ranged || !whole {
-        let last = end.saturating_sub(1);
-        set(header::CONTENT_RANGE, format!("bytes {first}-{last}/{length}"));
-        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    }
+    let mut response = body.into_response();
+    set(&mut response, header::CONTENT_TYPE, &media_type);
+    set(&mut response, header::CONTENT_DISPOSITION, &format!("{disposition}; filename=\"{name}\""));
+    set(&mut response, header::ACCEPT_RANGES, "bytes");
     response
+}
+
+fn set(response: &mut Response, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        response.headers_mut().insert(name, value);
+    }
 }
 
 #[cfg(test)]

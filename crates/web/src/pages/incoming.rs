@@ -13,7 +13,7 @@ use maud::{Markup, html};
 use policy::Why;
 
 use crate::app::{Answer, Shared};
-use crate::pages::documents::{PIECE_BYTES_MAX, range_of, shown};
+use crate::pages::documents::{PIECE_BYTES_MAX, range_of, shown, streamed};
 use crate::pages::parts::{bytes_words, id, moment, pair, sharing};
 use crate::pages::{looking, notices};
 use crate::problem::Problem;
@@ -359,6 +359,10 @@ pub async fn file(
     };
     let (caller, path) = (signed_in.caller(), text("path"));
     let sharing = sharing(&agency)?;
+    if range.is_none() && length > PIECE_BYTES_MAX {
+        let released = sharing.exchange.whole(&caller, exchange_id, path, &handle.why).await?;
+        return Ok(streamed(released.into_parts().0));
+    }
     let released =
         sharing.exchange.document(&caller, exchange_id, path, range, &handle.why).await?;
     let (document, _) = released.into_parts();

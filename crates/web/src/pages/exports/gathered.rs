@@ -14,7 +14,7 @@ use tools::plan::PlanError;
 use super::wanted::Wanted;
 use crate::app::Shared;
 use crate::problem::Problem;
-use crate::refetch::{documents_of_part, key_of, part_of};
+use crate::refetch::{FILM_ENDING, documents_of_part, key_of, part_of};
 use crate::session::Posted;
 use crate::sharing::{Piece, Recipe};
 use crate::tabular;
@@ -36,6 +36,8 @@ pub(super) struct Gathered {
     pub(super) why: policy::Why,
     pub(super) tables: Vec<Table>,
     pub(super) documents: Vec<Item>,
+    /// Films that can be made of them.
+    pub(super) films: Vec<Item>,
     /// What of each query and each list of documents was read, by digest: all of it, that too which is left out.
     pub(super) read: BTreeMap<String, String>,
 }
@@ -48,7 +50,8 @@ impl Gathered {
 
     /// What would leave.
     pub(super) fn sent(&self, wanted: &Wanted) -> Vec<Item> {
-        self.items().filter(|item| wanted.sends(item)).cloned().collect()
+        let films = self.films.iter().filter(|film| wanted.also.contains(&film.path));
+        self.items().filter(|item| wanted.sends(item)).chain(films).cloned().collect()
     }
 
     /// What would not, in words.
@@ -117,6 +120,7 @@ pub(super) async fn gather(
         let recipe = Recipe { tool, action, typed: form.typed.clone(), what, without };
         serde_json::to_value(recipe).map_err(|error| Problem::internal(&error))
     };
+    let makes_films = agency.exchange.as_ref().is_some_and(|sharing| sharing.films.is_some());
     let (mut tables, mut read_all) = (Vec::new(), BTreeMap::new());
     for (query, read) in planned.reads {
         let (class, caveats) = (read.resource.record_class.clone(), read.resource.caveats.clone());
@@ -158,7 +162,7 @@ pub(super) async fn gather(
         }
         tables.push(Table { query, columns: all.columns.clone(), rows, listed, items });
     }
-    let mut documents = Vec::new();
+    let (mut documents, mut films) = (Vec::new(), Vec::new());
     for part in &planned.evidence {
         let read = tool.plan(part, form, None, &context).map_err(Ungathered::Plan)?;
         let released = agency.run_read(&caller, read).await?;
@@ -166,9 +170,16 @@ pub(super) async fn gather(
         let name = documents_of_part(part);
         read_all.insert(name.clone(), Listed::of(&name, rows, &[]).digest);
         let recipe = |what| recipe(what, Vec::new());
-        documents.extend(documents_of(tool, part, rows, &planned.why, &context, &recipe)?);
+        let found = documents_of(tool, part, rows, &planned.why, &context, &recipe)?;
+        for (document, values) in found {
+            if makes_films && document.media_type.starts_with("video/") {
+                let what = Piece::Document { part: part.clone(), values, mp4: true };
+                films.push(film_of(&document, recipe(what)?));
+            }
+            documents.push(document);
+        }
     }
-    Ok(Gathered { why: planned.why, tables, documents, read: read_all })
+    Ok(Gathered { why: planned.why, tables, documents, films, read: read_all })
 }
 
 /// What a file of rows is, for the person who approves.
@@ -183,6 +194,17 @@ fn label(tool: &Tool, query: &str, ending: &str, rows: usize, without: &[String]
     }
 }
 
+/// The film that is made of a document, as an item of its own.
+fn film_of(document: &Item, fetch: serde_json::Value) -> Item {
+    Item {
+        path: format!("{}{FILM_ENDING}", document.path),
+        label: format!("{}, as MP4 made here", document.label),
+        media_type: "video/mp4".to_owned(),
+        fetch,
+        ..document.clone()
+    }
+}
+
 /// The documents of an evidence part as items, each by its own row.
 fn documents_of(
     tool: &Tool,
@@ -191,7 +213,7 @@ fn documents_of(
     why: &policy::Why,
     context: &tools::plan::Context<'_>,
     recipe: &dyn Fn(Piece) -> Result<serde_json::Value, Problem>,
-) -> Result<Vec<Item>, Problem> {
+) -> Result<Vec<(Item, BTreeMap<String, Value>)>, Problem> {
     let Some(declared) = tool.part(part) else { return Err(Problem::not_found()) };
     let mut items = Vec::new();
     for (at, row) in rows.rows.iter().enumerate() {
@@ -205,16 +227,18 @@ fn documents_of(
             .plan_evidence(part, &handle, None, context)
             .map_err(|error| Problem::internal(&error))?;
         let name = file_name(&text(rows, row, "file_name"), &text(rows, row, "store_key"));
-        items.push(Item {
+        let what = Piece::Document { part: part.to_owned(), values: values.clone(), mp4: false };
+        let item = Item {
             path: format!("evidence/{:03}-{name}", at + 1),
             label: text(rows, row, "title"),
             media_type: text(rows, row, "media_type"),
             record_class: planned.resource.record_class,
             caveats: planned.resource.caveats,
             listed: Some(hex::encode(gate::row_digest(row))),
-            fetch: recipe(Piece::Document { part: part.to_owned(), values })?,
+            fetch: recipe(what)?,
             received: None,
-        });
+        };
+        items.push((item, values));
     }
     Ok(items)
 }

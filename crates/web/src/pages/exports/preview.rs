@@ -16,6 +16,7 @@ use crate::app::{Answer, Shared};
 use crate::pages::partners::partner_name;
 use crate::pages::parts::{pair, sharing};
 use crate::problem::Problem;
+use crate::refetch::FILM_ENDING;
 use crate::session::Posted;
 
 /// Rows of each query that are shown; the page says how many there are in all.
@@ -74,12 +75,12 @@ pub(super) async fn shown(
             @for (name, digest) in &gathered.read { input type="hidden" name="shown" value={ (name) ":" (digest) }; }
             @for (name, value) in &form.typed { input type="hidden" name=(name) value=(value); }
             @for table in &gathered.tables { (rows(table, wanted)) }
-            (documents(&gathered.documents, wanted))
+            (documents(gathered, wanted))
             section class="card" aria-labelledby="send" {
                 h2 id="send" { "Ask for it" }
                 @if sent.is_empty() { p { strong { "Nothing is left to send." } } }
                 p {
-                    "What is ticked above stays here. It is read once more when it is sealed, in the name of the person who approves it;
+                    "What is ticked above to be left out stays here. It is read once more when it is sealed, in the name of the person who approves it;
                      if its rows are others by then, nothing is sealed. "
                     (agreement.facts.approvals) @if agreement.facts.approvals == 1 { " other person has" } @else { " other people have" }
                     " to approve it."
@@ -223,7 +224,8 @@ fn rows(table: &Table, wanted: &Wanted) -> Markup {
     }
 }
 
-fn documents(all: &[Item], wanted: &Wanted) -> Markup {
+fn documents(gathered: &Gathered, wanted: &Wanted) -> Markup {
+    let all = &gathered.documents;
     html! {
         @if !all.is_empty() {
             section class="card" aria-labelledby="documents" {
@@ -232,6 +234,9 @@ fn documents(all: &[Item], wanted: &Wanted) -> Markup {
                     li {
                         strong { (item.label) } " " span class="muted" { (item.media_type) } " " (marks(Some(item)))
                         (leave("skip", &part_of(item), &format!("Leave out {}", item.path), wanted.skip.contains(&part_of(item))))
+                        @for film in gathered.films.iter().filter(|film| film.path.strip_suffix(FILM_ENDING) == Some(&*item.path)) {
+                            (leave("also", &film.path, &format!("Send an MP4 of {} too, made by ffmpeg", item.path), wanted.also.contains(&film.path)))
+                        }
                     }
                 } }
             }

@@ -24,6 +24,8 @@ pub(super) struct Wanted {
     pub(super) without: BTreeSet<String>,
     /// Queries and documents, as the paths of their items begin.
     pub(super) skip: BTreeSet<String>,
+    /// Films that are made of documents besides, by their paths.
+    pub(super) also: BTreeSet<String>,
     /// The way that it takes; none is the push.
     pub(super) route: Option<String>,
     /// What the person was shown, by digest.
@@ -45,6 +47,7 @@ impl Wanted {
             requestor: Some(requestor.to_owned()).filter(|name| !name.is_empty()),
             without: all("without"),
             skip: all("skip"),
+            also: all("also"),
             route: Some(posted.text("route").to_owned()).filter(|name| !name.is_empty()),
             shown: all("shown")
                 .iter()
@@ -72,8 +75,15 @@ impl Wanted {
         let requestor = self.requestor.as_deref().map(|name| ("requestor", name));
         let without = self.without.iter().map(|name| ("without", name.as_str()));
         let skip = self.skip.iter().map(|name| ("skip", name.as_str()));
+        let also = self.also.iter().map(|name| ("also", name.as_str()));
         let route = self.route.as_deref().map(|name| ("route", name));
-        one.into_iter().chain(requestor).chain(without).chain(skip).chain(route).collect()
+        one.into_iter()
+            .chain(requestor)
+            .chain(without)
+            .chain(skip)
+            .chain(also)
+            .chain(route)
+            .collect()
     }
 }
 

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 /// Ends the program when it is dropped.
-pub(super) struct Program(Arc<Group>);
+pub(crate) struct Program(Arc<Group>);
 
 /// Waits for the program, on a thread of its own. Dropped, it ends it too.
-pub(super) struct Waiter(Arc<Group>);
+pub(crate) struct Waiter(Arc<Group>);
 
 /// Its input, its output, its errors.
-pub(super) type Pipes = (ChildStdin, ChildStdout, ChildStderr);
+pub(crate) type Pipes = (ChildStdin, ChildStdout, ChildStderr);
 
 struct Group {
     leader: Pid,
@@ -27,7 +27,7 @@ struct Group {
 }
 
 /// Starts a program in a group of its own.
-pub(super) fn start(mut command: Command) -> io::Result<(Program, Waiter, Pipes)> {
+pub(crate) fn start(mut command: Command) -> io::Result<(Program, Waiter, Pipes)> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.process_group(0).spawn()?;
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -63,7 +63,7 @@ impl Group {
 
 impl Waiter {
     /// Waits until the program ends by itself, or is ended; what it started and left behind is ended then.
-    pub(super) fn wait(self) -> io::Result<ExitStatus> {
+    pub(crate) fn wait(self) -> io::Result<ExitStatus> {
         // It is not reaped here, and nothing is locked: whoever is to end it meanwhile can.
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let leader = self.0.leader;

@@ -1,0 +1,183 @@
+//! Films in a form that any desk plays: MP4 with H.264 and AAC, made by the system's ffmpeg.
+//!
+//! Invariants: the original is never altered, and goes along; ffmpeg gets bytes through a pipe and gives bytes through
+//! a pipe, so nothing lies on a disk in the clear; a film that could not be made to its end is an error and no shorter
+//! film. The same film gives the same bytes, for it is made twice: once for its record, and again when it is sealed.
+
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use gate::Again;
+
+use crate::program::{self, Program, Waiter};
+
+/// What is kept of what the program says of its errors, and of its version.
+const SAID_BYTES_MAX: u64 = 8 * 1024;
+/// Seconds of a processor's time that one film may take.
+const CPU_SECONDS_MAX: &str = "86400";
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// From any film to one that browsers play, in fragments, so that it can be given through a pipe; nothing in it tells of
+/// the hour or the machine that made it.
+const MAKE: [&str; 38] = [
+    "-hide_banner",
+    "-nostdin",
+    "-loglevel",
+    "error",
+    "-xerror",
+    "-timelimit",
+    CPU_SECONDS_MAX,
+    "-protocol_whitelist",
+    "pipe",
+    "-i",
+    "pipe:0",
+    "-map",
+    "0:v:0",
+    "-map",
+    "0:a?",
+    "-c:v",
+    "libx264",
+    "-preset",
+    "veryfast",
+    "-crf",
+    "18",
+    "-pix_fmt",
+    "yuv420p",
+    "-c:a",
+    "aac",
+    "-map_metadata",
+    "-1",
+    "-fflags",
+    "+bitexact",
+    "-flags:v",
+    "+bitexact",
+    "-flags:a",
+    "+bitexact",
+    "-movflags",
+    "+frag_keyframe+empty_moov+default_base_moof",
+    "-f",
+    "mp4",
+    "pipe:1",
+];
+
+/// The system's ffmpeg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Films {
+    program: PathBuf,
+    /// Its first line about itself, such as `ffmpeg version 5.1.7-0+deb12u1`.
+    version: String,
+}
+
+impl Films {
+    /// Asks the program what it is.
+    ///
+    /// # Errors
+    /// Where it can't be started, or is no ffmpeg.
+    pub fn find(program: &Path) -> io::Result<Self> {
+        let mut ask = bare(program);
+        ask.arg("-version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = ask.spawn()?;
+        let said = child.stdout.take().map(said);
+        finish(&mut child)?;
+        let said = said.unwrap_or_default();
+        let version = said.lines().next().unwrap_or_default();
+        let version = version.split(" Copyright").next().unwrap_or_default().trim();
+        if !version.starts_with("ffmpeg version ") {
+            return Err(io::Error::other("it does not say that it is ffmpeg"));
+        }
+        Ok(Self { program: program.to_owned(), version: version.to_owned() })
+    }
+
+    /// Which ffmpeg it is.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The film as MP4, made anew each time that it is opened.
+    pub fn mp4(&self, original: Again) -> Again {
+        let program = self.program.clone();
+        Arc::new(move || {
+            let mut make = bare(&program);
+            make.args(MAKE);
+            let (program, waiter, (mut input, output, errors)) = program::start(make)?;
+            let mut bytes = original()?;
+            let fed = std::thread::spawn(move || {
+                let mut piece = vec![0; PIECE_BYTES];
+                loop {
+                    let count = bytes.read(&mut piece)?;
+                    let Some(read @ [_, ..]) = piece.get(..count) else { return Ok(()) };
+                    if input.write_all(read).is_err() {
+                        // It wants no more; why, it says itself.
+                        return Ok(());
+                    }
+                }
+            });
+            let ended = std::thread::spawn(move || end(waiter, errors));
+            let made = Made { output, threads: Some((fed, ended)), _program: program };
+            Ok(Box::new(made) as Box<dyn Read + Send>)
+        })
+    }
+}
+
+/// The program with nothing of our surroundings.
+fn bare(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("LC_ALL", "C").current_dir("/");
+    command
+}
+
+fn said(mut from: impl Read) -> String {
+    let mut out = Vec::new();
+    let read = from.by_ref().take(SAID_BYTES_MAX).read_to_end(&mut out);
+    // What is too much is drained, or the program would wait for it to be taken.
+    let drained = read.and_then(|_| io::copy(&mut from, &mut io::sink()));
+    drop(drained);
+    String::from_utf8_lossy(&out).trim().to_owned()
+}
+
+fn finish(child: &mut Child) -> io::Result<()> {
+    let status = child.wait()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("it ended with {status}"))) }
+}
+
+/// How the program came to its end.
+fn end(waiter: Waiter, errors: ChildStderr) -> io::Result<()> {
+    let words = said(errors);
+    let status = waiter.wait()?;
+    if status.success() {
+        return Ok(());
+    }
+    // The last line says most.
+    let words = words.lines().last().unwrap_or("it said nothing");
+    Err(io::Error::other(format!("ffmpeg could not make a film of it: {words}")))
+}
+
+type Ended = JoinHandle<io::Result<()>>;
+
+/// A film on its way out of the program.
+struct Made {
+    output: ChildStdout,
+    /// What feeds it, and what waits for its end; taken when the end has come.
+    threads: Option<(Ended, Ended)>,
+    /// Dropped, it is ended.
+    _program: Program,
+}
+
+impl Read for Made {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.output.read(into)?;
+        if count == 0
+            && !into.is_empty()
+            && let Some((fed, ended)) = self.threads.take()
+        {
+            let gone = |_| io::Error::other("what watches ffmpeg ended badly");
+            // An original that could not be read to its end makes no shorter film.
+            fed.join().map_err(gone)??;
+            ended.join().map_err(gone)??;
+        }
+        Ok(count)
+    }
+}
