@@ -56,7 +56,8 @@ async fn reload_until(page: &Page, url: &str, text: &str) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
-    panic!("{url} does not say {text}: {}", page.text().await.unwrap());
+    let there = page.text().await.unwrap();
+    assert!(there.contains(text), "{url} does not say {text}: {there}");
 }
 
 /// The findings of a mixed bag, and what of it can be opened.

@@ -6,7 +6,7 @@ use keys::digest::Sha256;
 
 const PIECE_BYTES: usize = 1 << 20;
 /// Bytes of a small file.
-const SMALL_BYTES: u64 = 4 << 10;
+const SMALL_BYTES: usize = 4 << 10;
 
 /// How much is sent.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ impl Load {
         let small = (0_u64..).take(self.files).map(|number| Made {
             path: format!("tree/{:03}/{number:06}.txt", number / 1_000),
             media_type: "text/plain",
-            length: SMALL_BYTES,
+            length: SMALL_BYTES as u64,
             seed: number,
         });
         std::iter::once(film).chain(small).collect()
@@ -75,7 +75,7 @@ fn piece(seed: u64) -> Vec<u8> {
         mixed ^ (mixed >> 31)
     };
     // Small files need no more than their first bytes.
-    let bytes = if seed == u64::MAX { PIECE_BYTES } else { SMALL_BYTES as usize };
+    let bytes = if seed == u64::MAX { PIECE_BYTES } else { SMALL_BYTES };
     (0..bytes / 8).flat_map(|_| next().to_le_bytes()).collect()
 }
 

@@ -187,7 +187,6 @@ fn peak_mib(pid: u32) -> Option<f64> {
 ///
 /// # Errors
 /// When something did not arrive, arrived otherwise, or was sent twice beyond what the cuts explain.
-#[expect(clippy::disallowed_methods, reason = "processes are watched while they run, in real time")]
 pub(crate) async fn measure(out: &Path, load: Load, part_mib: u64) -> anyhow::Result<Figures> {
     let folder = out.join("transfer");
     if folder.exists() {
@@ -280,7 +279,6 @@ fn only_folder(path: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// The same bytes by other means.
-#[expect(clippy::disallowed_methods, reason = "other programs are timed")]
 async fn beside(folder: &Path, mut figures: Figures) -> anyhow::Result<Figures> {
     let parcel = only_folder(&folder.join(RIVERTON.0).join("parcels/sent"))?;
     std::fs::remove_dir_all(folder.join(LAKESIDE.0)).context("making room")?;

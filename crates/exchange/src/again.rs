@@ -11,6 +11,7 @@ use crate::depots::DepotError;
 use crate::error::ExchangeError;
 use crate::exports::needs;
 use crate::model::{Export, ExportStatus};
+use crate::passing::PassOn;
 use crate::{Caller, Exchange};
 
 impl Exchange {
@@ -34,6 +35,7 @@ impl Exchange {
             let entry = self.withhold_each(permits, &clause.recorded()).await?;
             return Err(ExchangeError::Clause { entry, clause });
         }
+        let permits = self.refuse_passing(PassOn::of(details, agreement), permits).await?;
         let place = match self.place(&row.partner, route) {
             Ok(place) => place,
             Err(error) => {

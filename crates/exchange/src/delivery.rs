@@ -17,6 +17,7 @@ use crate::depots::DepotError;
 use crate::error::ExchangeError;
 use crate::exports::needs;
 use crate::model::{Export, ExportRow, ExportStatus, ReceiptFacts, RefusalFacts, SealedFacts};
+use crate::passing::PassOn;
 use crate::progress::Phase;
 use crate::protocol::{Answer, AnswerState, Refusal, SignedText};
 use crate::push::Pushed;
@@ -87,7 +88,10 @@ impl Exchange {
     async fn refuse_ended(&self, row: &mut ExportRow) -> Result<(), ExchangeError> {
         let agreement = self.agreement(&row.agreement).await?;
         let goes = agreement.goes(row.details.delivery.route.as_deref()).err();
-        let Some(clause) = self.stands_against(&agreement).await?.or(goes) else { return Ok(()) };
+        // The terms of those from whom it came, too, as they stand by now.
+        let passing = self.against_passing(&PassOn::of(&row.details, &agreement)).await?;
+        let stands = self.stands_against(&agreement).await?;
+        let Some(clause) = stands.or(goes).or(passing) else { return Ok(()) };
         let entry = self.refuse_delivery(row, clause.recorded(), clause.to_string()).await?;
         Err(ExchangeError::Clause { entry, clause })
     }

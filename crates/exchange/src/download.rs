@@ -13,7 +13,7 @@ use gate::{Fingerprint, Permit, Print, Released};
 use ledger::Event;
 use parcel::{TAG_FILES, part_path};
 use policy::Action;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use uuid::Uuid;
 
 use crate::error::ExchangeError;
@@ -92,7 +92,7 @@ impl Exchange {
         // One for each record class in it: all must be open to whoever takes it away.
         let permits =
             self.ask_each(caller, action, items, &agreement, requester, &details.why).await?;
-        self.hand_out(caller, &row, (parcel, &sealed), permits, form).await
+        self.hand_out(caller, &row, (parcel, &sealed), permits, (form, None)).await
     }
 
     /// Records, releases and streams what somebody may take away.
@@ -102,7 +102,7 @@ impl Exchange {
         row: &ExportRow,
         (parcel, sealed): (Uuid, &SealedFacts),
         permits: Vec<Permit>,
-        form: Form,
+        (form, room): (Form, Option<OwnedSemaphorePermit>),
     ) -> Result<Download, ExchangeError> {
         let digest = match self.check_sealed(parcel, sealed).await {
             Ok(digest) => digest,
@@ -126,7 +126,7 @@ impl Exchange {
             released = Some(self.0.setup.gate.release(held).await?);
         }
         let released = released.ok_or(ExchangeError::NoSuch { what: "item" })?;
-        Ok(self.stream(parcel, sealed, form, &released))
+        Ok(self.stream(parcel, sealed, (form, room), &released))
     }
 
     async fn check_sealed(
@@ -149,7 +149,7 @@ impl Exchange {
         &self,
         parcel: Uuid,
         facts: &SealedFacts,
-        form: Form,
+        (form, room): (Form, Option<OwnedSemaphorePermit>),
         _released: &Released<Sealed>,
     ) -> Download {
         let (send, pieces) = mpsc::channel(PIECES_AHEAD);
@@ -161,6 +161,8 @@ impl Exchange {
             Form::Zip => (format!("{top}.zip"), "application/zip"),
         };
         tokio::task::spawn_blocking(move || {
+            // Given back when the last piece was taken, or nobody takes any more.
+            let _room = room;
             let mut paths: Vec<String> = TAG_FILES.iter().map(|path| (*path).to_owned()).collect();
             paths.sort();
             paths.extend((0..parts).map(part_path));

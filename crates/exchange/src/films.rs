@@ -8,16 +8,20 @@ use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use gate::Again;
 
-use crate::program::{self, Program, Waiter};
+use crate::program::{self, Waiter};
 
 /// What is kept of what the program says of its errors, and of its version.
 const SAID_BYTES_MAX: u64 = 8 * 1024;
 /// Seconds of a processor's time that one film may take.
 const CPU_SECONDS_MAX: &str = "86400";
+/// How long one film may take: the permit for its release lives longer.
+const WALL_MAX: Duration = Duration::from_secs(3 * 3600);
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// From any film to one that browsers play, in fragments, so that it can be given through a pipe; nothing in it tells of
@@ -116,7 +120,16 @@ impl Films {
                 }
             });
             let ended = std::thread::spawn(move || end(waiter, errors));
-            let made = Made { output, threads: Some((fed, ended)), _program: program };
+            // It is ended when nobody reads any more, and when it takes too long: one that stands still would keep all
+            // else waiting.
+            let (read, unread) = sync_channel::<()>(0);
+            std::thread::spawn(move || {
+                if unread.recv_timeout(WALL_MAX) == Err(RecvTimeoutError::Timeout) {
+                    tracing::warn!("making a film took too long");
+                }
+                drop(program);
+            });
+            let made = Made { output, threads: Some((fed, ended)), _read: read };
             Ok(Box::new(made) as Box<dyn Read + Send>)
         })
     }
@@ -162,8 +175,8 @@ struct Made {
     output: ChildStdout,
     /// What feeds it, and what waits for its end; taken when the end has come.
     threads: Option<(Ended, Ended)>,
-    /// Dropped, it is ended.
-    _program: Program,
+    /// Dropped, the program is ended.
+    _read: SyncSender<()>,
 }
 
 impl Read for Made {
@@ -174,9 +187,9 @@ impl Read for Made {
             && let Some((fed, ended)) = self.threads.take()
         {
             let gone = |_| io::Error::other("what watches ffmpeg ended badly");
+            ended.join().map_err(gone)??;
             // An original that could not be read to its end makes no shorter film.
             fed.join().map_err(gone)??;
-            ended.join().map_err(gone)??;
         }
         Ok(count)
     }

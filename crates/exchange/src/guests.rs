@@ -4,6 +4,8 @@
 //! of it once the invitation is ended or its day has come; and each look and each fetch is decided, recorded and
 //! released before it is shown.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Event, GuestTerms};
 use policy::{Action, Actor, Ori, ResourceKind};
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use gate::{Permit, Plan, Shown};
 
+use crate::book::{Agreement, Clause};
 use crate::download::{Download, Form};
 use crate::model::{Export, ExportRow, ExportStatus, SealedFacts, Voice};
 use crate::recall::reason_of;
@@ -20,6 +23,8 @@ use crate::{Caller, Exchange, ExchangeError};
 
 /// Guests of one export, those whose time is over too.
 const GUESTS_MAX: usize = 50;
+/// The kind of a partner's way that a guest fetches by.
+const PORTAL: &str = "portal";
 /// The longest time that one invitation holds.
 const LIFE_MAX: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// Parcels on a guest's page.
@@ -87,6 +92,11 @@ impl Exchange {
         let now = self.now();
         let latest = now.saturating_add(LIFE_MAX).unwrap_or(now);
         let held = &row.details.guests;
+        let lets = match self.agreement(&row.agreement).await {
+            Ok(agreement) => self.lets_guests(&agreement),
+            // It is missed when they fetch.
+            Err(_) => Ok(()),
+        };
         let wrong = if new.agency.as_str() != row.partner {
             Some(refuse("guest", "a person of the agency that the export is addressed to"))
         } else if new.until <= now || new.until > latest {
@@ -95,6 +105,9 @@ impl Exchange {
             Some(refuse("guest", "somebody who has no invitation to it yet"))
         } else if held.len() >= GUESTS_MAX {
             Some(refuse("guest", "at most 50 invitations to one export"))
+        } else if let Err(clause) = lets {
+            let receipt = self.0.setup.gate.withhold(permit.ticket(), &clause.recorded()).await?;
+            return Err(ExchangeError::Clause { entry: receipt.entry, clause });
         } else if ended(&row) {
             let (is, needs) = (row.status.clone(), "on its way or delivered");
             Some(ExchangeError::WrongState { what: "export", is, needs })
@@ -241,10 +254,16 @@ impl Exchange {
         export: Uuid,
         form: Form,
     ) -> Result<Download, ExchangeError> {
+        // Before anything is asked: whoever waits holds nothing that grows old.
+        let room = Arc::clone(&self.0.guests).acquire_owned().await;
+        let room = room.map_err(|_| ExchangeError::Stopped)?;
         let (row, parcel, sealed, permit) = self.as_guest(caller, export, "fetch").await?;
         let agreement = self.agreement(&row.agreement).await;
         let stands = match &agreement {
-            Ok(agreement) => self.stands_against(agreement).await?,
+            Ok(agreement) => {
+                let lets = self.lets_guests(agreement).err();
+                self.stands_against(agreement).await?.or(lets)
+            }
             Err(_) => None,
         };
         if let (Err(_), _) | (_, Some(_)) = (&agreement, &stands) {
@@ -258,7 +277,27 @@ impl Exchange {
                 (Ok(_), None) => Err(ExchangeError::NoSuch { what: "agreement" }),
             };
         }
-        self.hand_out(caller, &row, (parcel, &sealed), vec![permit], form).await
+        self.hand_out(caller, &row, (parcel, &sealed), vec![permit], (form, Some(room))).await
+    }
+
+    /// Whether an agreement lets a parcel leave by a guest's browser: one that names its ways has to name a portal.
+    ///
+    /// # Errors
+    /// [`Clause::Delivery`].
+    fn lets_guests(&self, agreement: &Agreement) -> Result<(), Clause> {
+        let Some(open) = &agreement.terms.deliveries else { return Ok(()) };
+        let partner = self.book().partner(agreement.facts.partner.as_str());
+        let mut portals = partner
+            .iter()
+            .flat_map(|partner| &partner.deliveries)
+            .filter(|one| one.settings.get("kind").and_then(|kind| kind.as_str()) == Some(PORTAL));
+        match portals.any(|portal| open.contains(&portal.name)) {
+            true => Ok(()),
+            false => Err(Clause::Delivery {
+                agreement: agreement.facts.id.clone(),
+                route: "a portal for guests".to_owned(),
+            }),
+        }
     }
 
     /// The question whether somebody may fetch as a guest, about a parcel that names them.

@@ -78,7 +78,7 @@ use ledger::Ledger;
 use parcel::{Party, Recipient, Signer};
 use policy::Actor;
 use state::State;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use uuid::Uuid;
 
 pub use afterwards::{ActFacts, Afterwards, RecallFacts, RecalledFacts, Told, ToldFacts};
@@ -219,6 +219,9 @@ pub struct Caller {
 #[derive(Clone)]
 pub struct Exchange(Arc<Inner>);
 
+/// Guests that fetch at once.
+const GUESTS_AT_ONCE: usize = 16;
+
 pub(crate) struct Inner {
     pub(crate) setup: Setup,
     pub(crate) store: Store,
@@ -230,6 +233,8 @@ pub(crate) struct Inner {
     busy: Mutex<std::collections::HashSet<Uuid>>,
     /// Exchanges whose parcels are being scanned by this process.
     scans: Mutex<std::collections::HashSet<Uuid>>,
+    /// Room for guests who fetch: each takes a thread for as long as their line is slow.
+    guests: Arc<Semaphore>,
     /// Rung when there may be work.
     bell: Notify,
     /// Rung for an export that is being sent and was taken back.
@@ -256,6 +261,7 @@ impl Exchange {
             progress: Mutex::default(),
             busy: Mutex::default(),
             scans: Mutex::default(),
+            guests: Arc::new(Semaphore::new(GUESTS_AT_ONCE)),
             bell: Notify::new(),
             stops: Mutex::default(),
             tended: Mutex::default(),

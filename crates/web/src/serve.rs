@@ -28,6 +28,8 @@ use crate::sharing::Sharing;
 use crate::upload::LARGE_BYTES_MAX;
 use crate::{signals, witnesses};
 
+/// Connections of guests at once.
+const GUESTS_AT_ONCE: usize = 128;
 /// Opening reads only the end of the ledger: the whole of it is verified at the start, and daily.
 const VERIFY_EVERY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
@@ -136,7 +138,9 @@ async fn share(
             let listener = bound.await?;
             let address = listener.address();
             let service = service(door::router(agency.clone()));
-            let pages = Side { limits: Limits::pages(), service };
+            // Strangers come here, and each takes a file descriptor that records are written with, too.
+            let limits_of_guests = Limits { connections_max: GUESTS_AT_ONCE, ..Limits::pages() };
+            let pages = Side { limits: limits_of_guests, service };
             let partners = Side { limits, service: partners };
             (address, tokio::spawn(serve_names(listener, partners, pages, ended)))
         }

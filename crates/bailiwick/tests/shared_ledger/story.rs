@@ -31,7 +31,9 @@ fn equal(home: &demo::world::Home, to: &Path, pages: u16) {
     for part in ["keys", "sharing", "tools", "sources", "data/keys"] {
         copy(&home.folder.join(part), &to.join(part));
     }
-    std::fs::copy(home.folder.join("idp-metadata.xml"), to.join("idp-metadata.xml")).unwrap();
+    for metadata in ["idp-metadata.xml", "millbrook-metadata.xml"] {
+        std::fs::copy(home.folder.join(metadata), to.join(metadata)).unwrap();
+    }
     let text = std::fs::read_to_string(home.config()).unwrap();
     let moved = text
         .replace(

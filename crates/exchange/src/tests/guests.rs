@@ -181,3 +181,35 @@ async fn each_write_of_the_ledger_failing_in_turn_lets_no_guest_in_and_nothing_o
     }
     assert!(failed >= 3, "only {failed} writes failed");
 }
+
+/// An agreement that names its ways, and no portal among them, is not got round by an invitation.
+#[tokio::test]
+async fn an_agreement_that_closes_the_way_of_guests_closes_it_to_those_invited_before() {
+    let portal = || {
+        let mut settings = toml::Table::new();
+        settings.insert("kind".to_owned(), "portal".into());
+        crate::Delivery { name: "their-portal".to_owned(), settings, base: "/".into() }
+    };
+    for (ways, open) in [(vec!["push"], false), (vec!["push", "their-portal"], true)] {
+        let world = world_with(|riverton, _| {
+            riverton.partners[0].deliveries.push(portal());
+            let ways = ways.iter().map(|way| (*way).to_owned()).collect();
+            riverton.agreements[0].terms.deliveries = Some(ways);
+        })
+        .await;
+        let riverton = &world.riverton;
+        let export = riverton.sealed().await.unwrap();
+        let invited =
+            riverton.exchange.invite(&lindqvist(), export.id, invitation("j.pell", 48)).await;
+        match invited {
+            Ok(_) => assert!(open),
+            Err(error) => {
+                assert!(!open);
+                assert_eq!(error.clause().unwrap().code(), "agreement.delivery");
+                assert_eq!(riverton.count("guest-invited"), 0);
+            }
+        }
+        let fetched = riverton.exchange.guest_fetch(&guest("j.pell"), export.id, Form::Zip).await;
+        assert_eq!(fetched.is_ok(), open);
+    }
+}

@@ -111,6 +111,9 @@ async fn with_its_senders_consent_a_file_goes_on_and_what_binds_it_goes_along() 
     assert_eq!(kinds.iter().filter(|kind| **kind == "sealed").count(), 2, "{kinds:?}");
 }
 
+/// What a stage is set otherwise by.
+type Change = Box<dyn FnOnce(&mut Stage)>;
+
 #[tokio::test]
 async fn terms_that_are_against_it_are_named_and_it_stays_here() {
     let none = |lakeside: &mut Stage| {
@@ -128,7 +131,7 @@ async fn terms_that_are_against_it_are_named_and_it_stays_here() {
     let classes = |lakeside: &mut Stage| {
         lakeside.agreements[1].facts.record_classes = BTreeSet::from(["EVIDENCE".parse().unwrap()]);
     };
-    let all: [(&str, &str, Box<dyn FnOnce(&mut Stage)>); 4] = [
+    let all: [(&str, &str, Change); 4] = [
         ("origin.redistribution", "agreement `lakeside-2026`", Box::new(none)),
         ("origin.redistribution", "rule stays of RIVER (RS 7)", Box::new(rule)),
         ("origin.agreement", "NB0010100", Box::new(unknown)),
@@ -237,4 +240,24 @@ async fn what_somebody_brought_goes_on_without_terms_and_with_its_custody() {
     let items = lakeside.fetch(&holt(), &export.details.items).await.unwrap();
     lakeside.exchange.seal(&holt(), export.id, items).await.unwrap();
     assert_eq!(lakeside.count("secondary-dissemination"), 0, "nobody disseminated it before");
+}
+
+/// Sealed for Hill, and not delivered when what it came from is destroyed here.
+#[tokio::test]
+async fn what_waits_for_its_delivery_stays_here_once_its_origin_is_gone() {
+    let (world, exchange) = world_of_three(|_| ()).await;
+    let lakeside = &world.lakeside;
+    let item = lakeside.item_of(exchange).await;
+    let export = lakeside.to_hill(item, Some("a letter")).await.unwrap();
+    lakeside.exchange.approve(&holt(), export.id).await.unwrap();
+    let items = lakeside.fetch(&holt(), &export.details.items).await.unwrap();
+    lakeside.exchange.seal(&holt(), export.id, items).await.unwrap();
+    lakeside.exchange.destroy_parcel(&pell(), exchange, "recalled").await.unwrap();
+    let refused = lakeside.exchange.deliver(export.id).await.unwrap_err();
+    assert!(
+        matches!(refused, ExchangeError::WrongState { what: "parcel", .. }),
+        "{}",
+        refused.chain()
+    );
+    assert_eq!(lakeside.count("parcel-sent"), 0);
 }

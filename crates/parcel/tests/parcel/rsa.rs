@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use keys::SystemRandom;
 use keys::cert::{self, Certificate, Usage};
 use keys::sign::{RsaBits, RsaKey};
 use keys::transport::TransportKey;
+use keys::{Clock as _, SystemClock, SystemRandom};
 use parcel::{Parcel, Recipient, RecipientKey, Seal, SealError, Watch};
 
 use crate::stock_tools::{script, sh};
@@ -123,11 +123,11 @@ fn certificate_of_openssl_is_taken() {
         allow_rsa_oaep: true,
         recipients: vec![us.certificate.clone()],
         // The certificate holds from today on.
-        now: jiff::Timestamp::now(),
+        now: SystemClock.now(),
         ..world.order(case(), 4096)
     };
     parcel::seal(order, &world.path("parcel")).unwrap();
-    let trust = parcel::Trust { now: jiff::Timestamp::now(), ..world.trust() };
+    let trust = parcel::Trust { now: SystemClock.now(), ..world.trust() };
     let bytes = parcel::open_file(&world.path("parcel"), &us, &trust, "statement.pdf", None);
     assert!(!bytes.unwrap().is_empty());
 }

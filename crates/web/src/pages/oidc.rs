@@ -79,9 +79,13 @@ pub async fn back_channel(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let origin = session::origin_of(&parts);
+    // What a stranger calls a provider is no name for the ledger, nor for the counters of those that there are.
+    if !agency.config.oidc_providers.iter().any(|one| one.id == provider) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let door = Door::of(&parts.extensions);
     if !door.is_for(&agency.config, agency.config.agency_of(&provider)) {
-        return not_taken(&agency, origin, provider, "door.other").await;
+        return not_taken(&agency, origin, OTHER_DOOR.to_owned(), "door.other").await;
     }
     let token = match axum::body::to_bytes(body, MESSAGE_BYTES_MAX).await {
         Ok(bytes) => once(&session::form_fields(&bytes), "logout_token").unwrap_or_default(),
@@ -151,6 +155,9 @@ async fn not_taken(agency: &Shared, origin: Origin, idp: String, code: &str) -> 
         Err(error) => failed(&error.into()),
     }
 }
+
+/// What stands for a provider that is none of this door's: its own places for refusals stay its own.
+const OTHER_DOOR: &str = "(of the other door)";
 
 /// Not done; the provider may say it again.
 pub(super) fn failed(problem: &Problem) -> Response {

@@ -39,7 +39,7 @@ pub async fn ask(
     .await?;
     let fresh = signed_in.session.is_stepped_up(agency.now());
     let left_out =
-        wanted.again().into_iter().filter(|(name, _)| ["without", "skip"].contains(name));
+        wanted.again().into_iter().filter(|(name, _)| ["without", "skip", "also"].contains(name));
     let content = html! {
         @if !fresh { (confirm_first(tool)) }
         @if !errors.is_empty() {

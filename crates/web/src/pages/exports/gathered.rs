@@ -194,6 +194,9 @@ fn label(tool: &Tool, query: &str, ending: &str, rows: usize, without: &[String]
     }
 }
 
+/// The columns of a document's row.
+type Columns = BTreeMap<String, Value>;
+
 /// The film that is made of a document, as an item of its own.
 fn film_of(document: &Item, fetch: serde_json::Value) -> Item {
     Item {
@@ -213,7 +216,7 @@ fn documents_of(
     why: &policy::Why,
     context: &tools::plan::Context<'_>,
     recipe: &dyn Fn(Piece) -> Result<serde_json::Value, Problem>,
-) -> Result<Vec<(Item, BTreeMap<String, Value>)>, Problem> {
+) -> Result<Vec<(Item, Columns)>, Problem> {
     let Some(declared) = tool.part(part) else { return Err(Problem::not_found()) };
     let mut items = Vec::new();
     for (at, row) in rows.rows.iter().enumerate() {

@@ -68,7 +68,7 @@ pub async fn pass_on(
     let passing = exchange.passing(&caller, exchange_id, path, &asked.why).await?;
     let action = format!("/incoming/{parcel}/pass-on/{sealed}");
     match posted.text("step") {
-        "do" => request(&agency, &posted, asked, passing).await,
+        "do" if asked.why.reason.is_some() => request(&agency, &posted, asked, passing).await,
         "preview" if asked.why.reason.is_some() => {
             preview(&agency, &posted, (&action, &parcel), &asked, &passing).await
         }

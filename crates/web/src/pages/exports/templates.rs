@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Path, State};
-use exchange::{Export, Template};
+use exchange::{Export, Item, Template};
 use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use tools::Tool;
@@ -81,6 +81,12 @@ pub(super) fn keep_card(agency: &Shared, signed_in: &SignedIn, export: &Export) 
     }
 }
 
+/// Whether an item is a film that was made of a document.
+fn is_film(item: &Item) -> bool {
+    let recipe = serde_json::from_value::<Recipe>(item.fetch.clone());
+    recipe.is_ok_and(|recipe| matches!(recipe.what, Piece::Document { mp4: true, .. }))
+}
+
 /// The form that shows what an export would be now, filled in as it was asked for. None where its tool is gone.
 pub(super) fn anew(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Option<Markup> {
     let form = Form::of(agency, export)?;
@@ -90,8 +96,13 @@ pub(super) fn anew(agency: &Shared, signed_in: &SignedIn, export: &Export) -> Op
     let fields = fields.filter_map(|(name, value)| Some((name, value?)));
     let without = form.without.iter().map(|name| ("without", name));
     let skip = form.skip.iter().map(|name| ("skip", name));
+    // Documents that stayed here stay here, and films that were made are made again.
+    let left_out = export.details.left_out.iter().filter(|name| name.starts_with("evidence/"));
+    let left_out = left_out.map(|name| ("skip", name));
+    let films = export.details.items.iter().filter(|item| is_film(item));
+    let films = films.map(|item| ("also", &item.path));
     let typed = form.typed.iter().map(|(name, value)| (name.as_str(), value));
-    let fields = fields.chain(without).chain(skip).chain(typed);
+    let fields = fields.chain(without).chain(skip).chain(left_out).chain(films).chain(typed);
     Some(html! {
         form id="anew" method="post" action={ "/tools/" (form.tool) "/actions/" (form.action) } data-once {
             input type="hidden" name="csrf" value=(signed_in.csrf);

@@ -9,6 +9,7 @@ use super::deciding::csrf;
 use crate::app::{Answer, Shared};
 use crate::pages::parts::sharing;
 use crate::problem::Problem;
+use crate::reading::carry_through;
 use crate::session::{SignedIn, field};
 use crate::upload::{LARGE_BYTES_MAX, LargeUpload};
 
@@ -57,7 +58,7 @@ fn text(name: &str, label: &str, hint: &str) -> Markup {
 /// A [`Problem`] which names the file that can't be taken in, or says why nothing was.
 pub async fn take_in(
     State(agency): State<Shared>,
-    LargeUpload(uploaded, _alone): LargeUpload,
+    LargeUpload(uploaded, alone): LargeUpload,
 ) -> Answer {
     let text = |name: &str| field(&uploaded.fields, name).trim().to_owned();
     let case_number = match text("case_number") {
@@ -78,7 +79,13 @@ pub async fn take_in(
         })?,
     };
     let caller = uploaded.signed_in.caller();
-    let parcel = match sharing(&agency)?.exchange.take_in(&caller, brought).await {
+    // Unpacking and sealing take long, and nothing moves on the line meanwhile: whoever is cut off cuts nothing off.
+    let exchange = sharing(&agency)?.exchange.clone();
+    let taken = carry_through(async move {
+        let _alone = alone;
+        Ok(exchange.take_in(&caller, brought).await)
+    });
+    let parcel = match taken.await? {
         Err(ExchangeError::Refused(refused)) => {
             let words = format!("`{}` can't be taken in: {}.", refused.file, refused.fault);
             return Err(Problem::bad_input(words));
