@@ -76,3 +76,10 @@ fn machine() -> anyhow::Result<Duration> {
     let fields: Vec<&str> = text.lines().next().unwrap_or_default().split_whitespace().collect();
     [1, 2, 3, 6, 7].iter().filter_map(|place| fields.get(*place)).map(|field| ticks(field)).sum()
 }
+
+/// A size of a process, such as `VmHWM` or `VmRSS`, in MiB (proc(5)).
+pub(crate) fn size_mib(pid: &str, which: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'))?;
+    Some(line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()? / 1024.0)
+}

@@ -77,12 +77,7 @@ impl Drop for Gateway {
 
 /// Resident memory of a process, in MiB (`VmRSS` of proc(5)).
 pub(crate) fn resident_mib(pid: u32) -> anyhow::Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: u32 = line
-        .and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
-        .context("a process has a resident size")?;
-    Ok(f64::from(kib) / 1024.0)
+    crate::cpu::size_mib(&pid.to_string(), "VmRSS").context("a process has a resident size")
 }
 
 /// Plates of the demo's records.

@@ -347,12 +347,7 @@ fn drop_pages(folder: &Path) -> anyhow::Result<()> {
 
 /// The most that was resident (`VmHWM` of proc(5)).
 fn peak_mib() -> anyhow::Result<f64> {
-    let text = std::fs::read_to_string("/proc/self/status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: u32 = line
-        .and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
-        .context("a process has a largest size")?;
-    Ok(f64::from(kib) / 1024.0)
+    crate::cpu::size_mib("self", "VmHWM").context("a process has a largest size")
 }
 
 impl Figures {

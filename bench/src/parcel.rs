@@ -271,12 +271,8 @@ fn shell(place: &Path, line: &str) -> anyhow::Result<(Duration, f64)> {
 fn memory(shell: &Child) -> f64 {
     let children =
         fs::read_to_string(format!("/proc/{0}/task/{0}/children", shell.id())).unwrap_or_default();
-    let of = |pid: &str| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()
-    };
-    children.split_whitespace().filter_map(of).fold(0.0, f64::max) / 1024.0
+    let of = |pid: &str| crate::cpu::size_mib(pid, "VmHWM");
+    children.split_whitespace().filter_map(of).fold(0.0, f64::max)
 }
 
 /// Bytes that nothing compresses: a film.

@@ -178,9 +178,7 @@ async fn start_receiver(folder: &Path, part_mib: u64) -> anyhow::Result<(Process
 }
 
 fn peak_mib(pid: u32) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()? / 1024.0)
+    crate::cpu::size_mib(&pid.to_string(), "VmHWM")
 }
 
 /// Sends the load and holds what arrived against it.

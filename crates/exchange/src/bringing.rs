@@ -13,7 +13,7 @@ use gate::Plan;
 use keys::cert::Certificate;
 use ledger::{Event, FilesTakenIn};
 use parcel::intake::{Found, Taken};
-use parcel::{CustodyEvent, Seal, Sealed, Transfer, Watch};
+use parcel::{CustodyEvent, Seal, Sealed, Transfer, Trust, Watch};
 use policy::{Action, CaseNumber, RecordClass, ResourceKind, Why};
 use state::parcels::Offered;
 use uuid::Uuid;
@@ -239,8 +239,18 @@ impl Exchange {
         row.partner == self.0.setup.agency.ori
     }
 
+    /// Whose signature on a parcel that lies here is believed, and when: the sender's certificate had to be valid when it
+    /// came, not for ever after.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoSuch`] where its sender is no partner any more.
+    pub(crate) fn trust_in(&self, row: &IncomingRow) -> Result<Trust, ExchangeError> {
+        let now = row.details.received_at.unwrap_or_else(|| self.now());
+        Ok(Trust { senders: vec![self.signing_of(row)?], now })
+    }
+
     /// Whose signature is on a parcel that lies here: the partner's, or ours.
-    pub(crate) fn signing_of(&self, row: &IncomingRow) -> Result<Certificate, ExchangeError> {
+    fn signing_of(&self, row: &IncomingRow) -> Result<Certificate, ExchangeError> {
         if self.is_brought(row) {
             let ours = self.0.setup.signer.chain.first().cloned();
             return ours.ok_or(ExchangeError::NoSuch { what: "signing certificate" });

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use ledger::EntryNumber;
 use ledger::evidence::Disclose;
-use parcel::{CustodyEvent, LedgerReference, Parcel, Person, Trust};
+use parcel::{CustodyEvent, LedgerReference, Parcel, Person};
 use policy::RecordClass;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -79,9 +79,8 @@ impl Exchange {
         row: &IncomingRow,
         moved: &Moved,
     ) -> Result<Vec<CustodyEvent>, ExchangeError> {
-        let signing = self.signing_of(row)?;
-        let now = row.details.received_at.unwrap_or_else(|| self.now());
-        let trust = Trust { senders: vec![signing], now };
+        let trust = self.trust_in(row)?;
+        let now = trust.now;
         let (folder, this) = (self.0.store.incoming(row.exchange), self.clone());
         let work = move || {
             let parcel = Parcel::enter(&folder, &trust)?;

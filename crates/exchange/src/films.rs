@@ -16,8 +16,6 @@ use gate::Again;
 
 use crate::program::{self, Waiter};
 
-/// What is kept of what the program says of its errors, and of its version.
-const SAID_BYTES_MAX: u64 = 8 * 1024;
 /// Seconds of a processor's time that one film may take.
 const CPU_SECONDS_MAX: &str = "86400";
 /// How long one film may take: the permit for its release lives longer.
@@ -84,7 +82,7 @@ impl Films {
         let mut ask = bare(program);
         ask.arg("-version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = ask.spawn()?;
-        let said = child.stdout.take().map(said);
+        let said = child.stdout.take().map(program::said).transpose()?;
         finish(&mut child)?;
         let said = said.unwrap_or_default();
         let version = said.lines().next().unwrap_or_default();
@@ -142,15 +140,6 @@ fn bare(program: &Path) -> Command {
     command
 }
 
-fn said(mut from: impl Read) -> String {
-    let mut out = Vec::new();
-    let read = from.by_ref().take(SAID_BYTES_MAX).read_to_end(&mut out);
-    // What is too much is drained, or the program would wait for it to be taken.
-    let drained = read.and_then(|_| io::copy(&mut from, &mut io::sink()));
-    drop(drained);
-    String::from_utf8_lossy(&out).trim().to_owned()
-}
-
 fn finish(child: &mut Child) -> io::Result<()> {
     let status = child.wait()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("it ended with {status}"))) }
@@ -158,13 +147,12 @@ fn finish(child: &mut Child) -> io::Result<()> {
 
 /// How the program came to its end.
 fn end(waiter: Waiter, errors: ChildStderr) -> io::Result<()> {
-    let words = said(errors);
+    let words = program::said(errors)?;
     let status = waiter.wait()?;
     if status.success() {
         return Ok(());
     }
-    // The last line says most.
-    let words = words.lines().last().unwrap_or("it said nothing");
+    let words = program::last_words(&words);
     Err(io::Error::other(format!("ffmpeg could not make a film of it: {words}")))
 }
 

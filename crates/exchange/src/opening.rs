@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use gate::{Document, Fingerprint, Plan, Print, Released};
 use ledger::{Event, Subject};
-use parcel::Trust;
 use parcel::notice::Matter;
 use policy::{Action, Caveat, ResourceKind, Why};
 use uuid::Uuid;
@@ -149,10 +148,7 @@ impl Exchange {
         file: &ReceivedFile,
         range: (u64, u64),
     ) -> Result<Document, ExchangeError> {
-        let signing = self.signing_of(row)?;
-        // The sender's certificate had to be valid when the parcel came, not for ever after.
-        let now = row.details.received_at.unwrap_or_else(|| self.now());
-        let trust = Trust { senders: vec![signing], now };
+        let trust = self.trust_in(row)?;
         let folder = self.0.store.incoming(row.exchange);
         let (this, path) = (self.clone(), file.path.clone());
         let work =

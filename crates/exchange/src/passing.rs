@@ -229,8 +229,8 @@ impl Exchange {
         let permit = self.ask(caller, Action::OpenParcel, about, why, plan).await?;
         self.open_to(&row, &permit).await?;
         self.not_held(&row, &from.path, &permit).await?;
-        self.note_opening(caller, &mut row, why, (&from.path, file.length)).await?;
         let stream = self.stream_of(&row, &file)?;
+        self.note_opening(caller, &mut row, why, (&from.path, file.length)).await?;
         let caveats = item.caveats.iter().map(ToString::to_string).collect();
         let passed = PassedOn { bytes: file.length, digest: stream.digest(), caveats };
         let released = self.0.setup.gate.release(permit.hold(passed)).await?;

@@ -4,12 +4,15 @@
 //! its own end; and it leaves no zombie. A group is only signalled while its first process is not yet reaped, so that
 //! its number can't be somebody else's by then.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+
+/// What is kept of what a program says on its error stream.
+const SAID_BYTES_MAX: u64 = 8 * 1024;
 
 /// Ends the program when it is dropped.
 pub(crate) struct Program(Arc<Group>);
@@ -86,4 +89,22 @@ impl Drop for Waiter {
             tracing::warn!(%error, "a program that was ended could not be waited for");
         }
     }
+}
+
+/// The beginning of the error stream. All of it is read: a program that can't write waits.
+pub(crate) fn said(mut errors: impl Read) -> io::Result<String> {
+    let mut text = Vec::new();
+    let kept = errors.by_ref().take(SAID_BYTES_MAX).read_to_end(&mut text);
+    let rest = io::copy(&mut errors, &mut io::sink());
+    kept.and(rest).map(|_| String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The last line that says something, for people.
+pub(crate) fn last_words(said: &str) -> String {
+    let line = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+    line.unwrap_or("it ended without a word")
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(300)
+        .collect()
 }

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gate::Permit;
 use jiff::Timestamp;
 use ledger::{Event, FileReleased, FileScanned, ParcelScanned};
+use parcel::IndexedFile;
 use parcel::scan::Outcome;
-use parcel::{IndexedFile, Trust};
 use policy::{Action, Why};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -208,10 +208,7 @@ impl Exchange {
         if !is_here(&row) || row.details.scan.is_some() {
             return Ok(());
         }
-        let signing = self.signing_of(&row)?;
-        // The sender's certificate had to be valid when the parcel came.
-        let now = row.details.received_at.unwrap_or_else(|| self.now());
-        let trust = Trust { senders: vec![signing], now };
+        let trust = self.trust_in(&row)?;
         let folder = self.0.store.incoming(exchange);
         let stopped = Arc::new(AtomicBool::new(false));
         let _stop = StopOnDrop(Arc::clone(&stopped));

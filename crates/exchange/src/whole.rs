@@ -57,10 +57,7 @@ impl Exchange {
         row: &IncomingRow,
         file: &ReceivedFile,
     ) -> Result<Stream, ExchangeError> {
-        let signing = self.signing_of(row)?;
-        // The sender's certificate had to be valid when the parcel came, not for ever after.
-        let now = row.details.received_at.unwrap_or_else(|| self.now());
-        let trust = Trust { senders: vec![signing], now };
+        let trust = self.trust_in(row)?;
         let folder = self.0.store.incoming(row.exchange);
         let bad = |_| ExchangeError::Protocol { what: "a file's hash that is none" };
         let mut digest = [0; 32];

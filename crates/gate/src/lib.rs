@@ -30,4 +30,4 @@ pub use permit::{Held, Permit, Released, Ticket};
 pub use plan::{
     Direction, EvidencePlan, Filter, Limits, Mode, Plan, QueryPlan, SubjectColumn, View,
 };
-pub use stream::{Again, Stream};
+pub use stream::{Again, Stream, apart};

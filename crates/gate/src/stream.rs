@@ -94,6 +94,19 @@ impl Stream {
     }
 }
 
+/// Does what takes long on a thread that may wait. It is told whether anybody still waits for it; none where it did not
+/// come to its end.
+pub async fn apart<R: Send + 'static>(
+    work: impl FnOnce(&dyn Fn() -> bool) -> R + Send + 'static,
+) -> Option<R> {
+    // Dropped with this future, which tells the thread that nobody waits.
+    let waited_for = Arc::new(());
+    let watched = Arc::downgrade(&waited_for);
+    let done = tokio::task::spawn_blocking(move || work(&|| watched.strong_count() > 0)).await;
+    drop(waited_for);
+    done.ok()
+}
+
 impl Fingerprint for Stream {
     fn fingerprint(&self) -> Print {
         Print {

@@ -74,16 +74,10 @@ impl Evidence {
         self.path(&plan.key).await?;
         let (path, max) = (self.folder.join(&plan.key), plan.limits.bytes_max);
         let (again, folder) = (path.clone(), self.folder.clone());
-        // Dropped with the future, which tells the thread that nobody waits.
-        let waited_for = Arc::new(());
-        let watched = Arc::downgrade(&waited_for);
-        let read = tokio::task::spawn_blocking(move || {
-            print((&folder, &path), max, &|| watched.strong_count() > 0)
-        });
-        let stopped =
-            |_| Fault::Shape { problem: "reading the document was broken off".to_owned() };
-        let print = read.await.map_err(stopped)??;
-        drop(waited_for);
+        let broken_off =
+            || Fault::Shape { problem: "reading the document was broken off".to_owned() };
+        let read = gate::apart(move |waited_for| print((&folder, &path), max, waited_for)).await;
+        let print = read.ok_or_else(broken_off)??;
         let again: gate::Again =
             Arc::new(move || Ok(Box::new(plain_file(&again)?) as Box<dyn Read + Send>));
         let (name, kind) = (safe_name(&plan.key), media_type(&plan.key));

@@ -104,21 +104,16 @@ impl Agency {
         let permit = self.permit(caller, planned.whole()).await?;
         let ticket = permit.ticket();
         let again = film.made.clone();
-        // Dropped with whoever waits: then the making ends.
-        let waited_for = Arc::new(());
-        let watched = Arc::downgrade(&waited_for);
-        let measured = tokio::task::spawn_blocking(move || {
-            Stream::measure(&mut *again()?, &|_| watched.strong_count() > 0)
-        });
+        let measured =
+            gate::apart(move |waited_for| Stream::measure(&mut *again()?, &|_| waited_for()));
         let reason = match measured.await {
-            Ok(Ok(Some(print))) => {
+            Some(Ok(Some(print))) => {
                 let Film { key, name, made } = film;
                 let stream = Stream::new(&key, name, "video/mp4", print, made);
-                drop(waited_for);
                 return Ok(self.gate.release(permit.hold(stream)).await?);
             }
-            Ok(Err(error)) => chain(&error),
-            Ok(Ok(None)) | Err(_) => "making the film was broken off".to_owned(),
+            Some(Err(error)) => chain(&error),
+            Some(Ok(None)) | None => "making the film was broken off".to_owned(),
         };
         let receipt = self.gate.withhold(ticket, &reason).await?;
         let words = format!("No MP4 could be made of {}: {reason}", film.name);

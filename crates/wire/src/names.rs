@@ -21,7 +21,7 @@ use tower::Service;
 
 use crate::body::IngressBody;
 use crate::error::WireError;
-use crate::serve::{Acceptor, Arrived, Guest, Limits, accept_all, listen};
+use crate::serve::{Acceptor, Arrived, Guest, Limits, accept_all, listen, shaken};
 use crate::tls::ServerTls;
 
 /// A listener that serves one name apart.
@@ -94,19 +94,8 @@ pub async fn serve_names<S, B, T, C>(
         let (usual, named, name) = (usual.clone(), named.clone(), Arc::clone(&name));
         async move {
             let until = Instant::now() + wait;
-            let peer = arrived.peer;
             let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
-            let start = match timeout_at(until, hello).await {
-                Ok(Ok(start)) => start,
-                Ok(Err(error)) => {
-                    tracing::info!(%peer, %error, "a TLS handshake was refused");
-                    return;
-                }
-                Err(_) => {
-                    tracing::info!(%peer, "a TLS handshake took too long");
-                    return;
-                }
-            };
+            let Some(start) = shaken(arrived.peer, until, hello).await else { return };
             let asked = start.client_hello().server_name().map(str::to_owned);
             match asked.is_some_and(|asked| asked.eq_ignore_ascii_case(&name)) {
                 true => named.receive(start, arrived, until).await,
@@ -151,17 +140,7 @@ where
     async fn receive(self, start: StartHandshake<TcpStream>, arrived: Arrived, until: Instant) {
         let Arrived { peer, closed, permit: arrival } = arrived;
         let handshake = start.into_stream(Arc::clone(&self.tls.config));
-        let stream = match timeout_at(until, handshake).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                tracing::info!(%peer, %error, "a TLS handshake was refused");
-                return;
-            }
-            Err(_) => {
-                tracing::info!(%peer, "a TLS handshake took too long");
-                return;
-            }
-        };
+        let Some(stream) = shaken(peer, until, handshake).await else { return };
         let place = match self.full {
             Full::Waits => {
                 timeout_at(until, self.room.acquire_owned()).await.ok().and_then(Result::ok)

@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
@@ -301,6 +302,20 @@ impl Acceptor {
     }
 }
 
+/// What a step of a handshake gives in time; none where it is refused or takes too long, which is logged.
+pub(crate) async fn shaken<T>(
+    peer: SocketAddr,
+    until: Instant,
+    step: impl Future<Output = io::Result<T>>,
+) -> Option<T> {
+    match timeout_at(until, step).await {
+        Ok(Ok(done)) => return Some(done),
+        Ok(Err(error)) => tracing::info!(%peer, %error, "a TLS handshake was refused"),
+        Err(_) => tracing::info!(%peer, "a TLS handshake took too long"),
+    }
+    None
+}
+
 /// One connection's life.
 pub(crate) struct Guest<S> {
     pub(crate) peer: SocketAddr,
@@ -328,17 +343,11 @@ where
             None => self.speak(stream, Shown::Nothing).await,
             Some(acceptor) => {
                 let tls = TlsAcceptor::from(Arc::clone(&acceptor.config));
-                let handshake = tls.accept(stream);
-                match tokio::time::timeout(self.limits.handshake_wait_max, handshake).await {
-                    Ok(Ok(stream)) => {
-                        let (_, session) = stream.get_ref();
-                        let shown = acceptor.shown(session.peer_certificates().unwrap_or_default());
-                        self.speak(stream, shown).await;
-                    }
-                    Ok(Err(error)) => {
-                        tracing::info!(peer = %self.peer, %error, "a TLS handshake was refused");
-                    }
-                    Err(_) => tracing::info!(peer = %self.peer, "a TLS handshake took too long"),
+                let until = Instant::now() + self.limits.handshake_wait_max;
+                if let Some(stream) = shaken(self.peer, until, tls.accept(stream)).await {
+                    let (_, session) = stream.get_ref();
+                    let shown = acceptor.shown(session.peer_certificates().unwrap_or_default());
+                    self.speak(stream, shown).await;
                 }
             }
         }

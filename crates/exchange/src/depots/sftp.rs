@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStderr, Command};
+use std::process::Command;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -17,8 +17,6 @@ use crate::program::{self, Pipes, Waiter};
 
 /// Debian's, and that of other systems.
 const PROGRAM: &str = "/usr/bin/sftp";
-/// What is kept of what the program says on its error stream.
-const SAID_BYTES_MAX: u64 = 8 * 1024;
 /// The longest line, and the most of all lines, of a listing. A folder of a parcel has 1000 parts.
 const HEARD_BYTES_MAX: u64 = 64 << 20;
 /// The longest silence: a line comes for each file, and a part of 64 MiB takes so long at 37 kB/s.
@@ -249,7 +247,7 @@ fn listen(
 ) -> Result<(), DepotError> {
     // A program that ended does not read; what it said tells why.
     let writer = std::thread::spawn(move || input.write_all(batch.as_bytes()).is_ok());
-    let said = std::thread::spawn(move || said(errors));
+    let said = std::thread::spawn(move || program::said(errors));
     for line in BufReader::new(output.take(HEARD_BYTES_MAX)).lines() {
         let line = line.map_err(DepotError::failed("read what sftp says"))?;
         if heard.blocking_send(line).is_err() {
@@ -261,26 +259,8 @@ fn listen(
     let said = said.join().ok().and_then(Result::ok).unwrap_or_default();
     match status.success() && wrote {
         true => Ok(()),
-        false => Err(DepotError::Sftp { said: last_words(&said) }),
+        false => Err(DepotError::Sftp { said: program::last_words(&said) }),
     }
-}
-
-/// The beginning of the error stream. All of it is read: a program that can't write waits.
-fn said(mut errors: ChildStderr) -> std::io::Result<String> {
-    let mut text = Vec::new();
-    let kept = errors.by_ref().take(SAID_BYTES_MAX).read_to_end(&mut text);
-    let rest = std::io::copy(&mut errors, &mut std::io::sink());
-    kept.and(rest).map(|_| String::from_utf8_lossy(&text).into_owned())
-}
-
-/// The last line that says something, for people.
-fn last_words(said: &str) -> String {
-    let line = said.lines().map(str::trim).rfind(|line| !line.is_empty());
-    line.unwrap_or("it ended without a word")
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(300)
-        .collect()
 }
 
 #[cfg(test)]

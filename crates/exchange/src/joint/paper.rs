@@ -3,8 +3,7 @@
 use parcel::document::{Attached, Block, Document, DocumentError, Table};
 
 use super::{Fact, Head, Line, Report};
-
-const PROGRAM: &str = concat!("Bailiwick ", env!("CARGO_PKG_VERSION"));
+use crate::sealing::TOOL;
 
 /// The report as JSON, a line's end at its end: the same bytes on a page, at the command line and in the document.
 ///
@@ -47,7 +46,7 @@ pub fn paper(report: &Report, json: Vec<u8>) -> Result<Vec<u8>, DocumentError> {
     let document = Document {
         title: format!("Joint audit: {} and {}", ours.agency.name, theirs.agency.name),
         author: format!("{} ({})", ours.agency.name, ours.agency.ori),
-        program: PROGRAM.to_owned(),
+        program: TOOL.to_owned(),
         created: jiff::Timestamp::from_second(created.as_second()).unwrap_or(created),
         marks: Vec::new(),
         reference: format!("Joint audit of {} and {}", ours.agency.ori, theirs.agency.ori),

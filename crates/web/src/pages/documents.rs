@@ -162,12 +162,16 @@ pub fn streamed(stream: Stream) -> Response {
             drop(send.blocking_send(Err(error)));
         }
     });
-    let pieces = futures::stream::unfold(pieces, |mut pieces| async move {
-        pieces.recv().await.map(|piece| (piece, pieces))
-    });
-    let mut response = named(Body::from_stream(pieces), &name, media_type);
+    let mut response = named(flowing(pieces), &name, media_type);
     set(&mut response, header::CONTENT_LENGTH, &length.to_string());
     response
+}
+
+/// A body of what comes piece by piece.
+pub(super) fn flowing(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Body {
+    Body::from_stream(futures::stream::unfold(pieces, |mut pieces| async move {
+        pieces.recv().await.map(|piece| (piece, pieces))
+    }))
 }
 
 /// An answer with what browsers are told of a document.

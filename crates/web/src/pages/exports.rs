@@ -16,7 +16,6 @@ mod rules;
 pub mod templates;
 mod wanted;
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -24,6 +23,7 @@ use exchange::{Export, ExportStatus, Form, Phase};
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
+use crate::pages::documents::flowing;
 use crate::pages::partners::partner_name;
 use crate::pages::parts::{bytes_words, go, id, moment, pair, sharing};
 use crate::pages::{looking, notices};
@@ -422,10 +422,7 @@ pub async fn download(
         (header::CONTENT_TYPE, download.media_type.to_owned()),
         (header::CONTENT_DISPOSITION, name),
     ];
-    let pieces = futures::stream::unfold(download.pieces, |mut pieces| async move {
-        pieces.recv().await.map(|piece| (piece, pieces))
-    });
-    Ok((headers, Body::from_stream(pieces)).into_response())
+    Ok((headers, flowing(download.pieces)).into_response())
 }
 
 /// `GET /exports/opener`: the page that opens parcels, to be saved and handed on. It holds nothing of this agency.

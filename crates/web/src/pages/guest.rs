@@ -3,7 +3,6 @@
 //! Invariant: this page shows nothing that the exchange did not give to this very person; whoever is no guest is
 //! refused by the policy, on record.
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
@@ -12,6 +11,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
+use crate::pages::documents::flowing;
 use crate::pages::partners::{partner_name, words_of};
 use crate::pages::parts::{bytes_words, id, moment, pair, sharing};
 use crate::problem::Problem;
@@ -212,8 +212,5 @@ fn stream(download: Download) -> Response {
         (header::CONTENT_TYPE, download.media_type.to_owned()),
         (header::CONTENT_DISPOSITION, name),
     ];
-    let pieces = futures::stream::unfold(download.pieces, |mut pieces| async move {
-        pieces.recv().await.map(|piece| (piece, pieces))
-    });
-    (headers, Body::from_stream(pieces)).into_response()
+    (headers, flowing(download.pieces)).into_response()
 }
