@@ -143,6 +143,8 @@ async fn open(
         book: Book::new(vec![partner_of(seat, partner)?], vec![agreement()?]),
         routes: Vec::new(),
         cosigner: None,
+        time_stamps: None,
+        time_stamp_authority: None,
         settings: Settings {
             part_bytes: seat.part_mib << 20,
             retry_wait_first: RETRY_WAIT,
@@ -193,6 +195,7 @@ fn partner_of(seat: &Seat, (ori, name): (&str, &str)) -> anyhow::Result<Partner>
         tls: certificate(&seat.folder, ori, "tls")?,
         signing: certificate(&seat.folder, ori, "signing")?,
         sealing: certificate(&seat.folder, ori, "sealing")?,
+        time_stamps: Vec::new(),
         quota_bytes: 1 << 42,
         ledger_key: None,
         jurisdiction: None,

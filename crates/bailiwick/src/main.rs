@@ -4,6 +4,7 @@
 
 mod agreement_commands;
 mod audit_commands;
+mod keys_commands;
 mod ledger_commands;
 mod parcel_commands;
 mod progress;
@@ -96,9 +97,9 @@ enum Command {
     /// Parcels: seal, verify, open, inspect.
     #[command(subcommand)]
     Parcel(parcel_commands::ParcelCommand),
-    /// Keys: make the master key file, show the cryptographic module.
+    /// Keys: make the master key file, and keys with certificates for sharing; show the cryptographic module.
     #[command(subcommand)]
-    Keys(KeysCommand),
+    Keys(keys_commands::KeysCommand),
 }
 
 #[derive(Subcommand)]
@@ -153,19 +154,6 @@ enum SamlCommand {
     },
 }
 
-#[derive(Subcommand)]
-enum KeysCommand {
-    /// Write a new master key (32 random bytes, mode 0600). Refuses to overwrite.
-    #[command(after_help = "Example:\n  bailiwick keys master --out /media/key/master.key")]
-    Master {
-        /// The file to write.
-        #[arg(long)]
-        out: PathBuf,
-    },
-    /// Print which cryptographic module runs, and whether it is in FIPS mode.
-    Module,
-}
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments.command) {
@@ -217,16 +205,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Provider(command) => provider_commands::run(command),
         Command::Retention(command) => retention_commands::run(command),
         Command::Parcel(command) => parcel_commands::run(command),
-        Command::Keys(KeysCommand::Master { out }) => {
-            keys::keyring::create_master(&out, &keys::SystemRandom)?;
-            progress::say(&format!("wrote {}", out.display()));
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Keys(KeysCommand::Module) => {
-            let module = keys::module::describe();
-            progress::say(&format!("{}; FIPS mode: {}", module.name, module.fips));
-            Ok(passed(module.fips))
-        }
+        Command::Keys(command) => keys_commands::run(command),
     }
 }
 

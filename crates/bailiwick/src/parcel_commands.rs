@@ -263,7 +263,9 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         ParcelCommand::Inspect { parcel, json } => {
-            Ok(outcome(parcel::inspect(&parcel).map(|found| inspection(&found, json))))
+            let stamped_at = parcel::timestamp::unverified(&parcel).unwrap_or_default();
+            let found = parcel::inspect(&parcel);
+            Ok(outcome(found.map(|found| inspection(&found, stamped_at, json))))
         }
     }
 }
@@ -280,12 +282,21 @@ fn verify(
         Some(us) => parcel::verify_inside(parcel, us, trust, watch).map(|found| found.verified),
         None => parcel::verify(parcel, trust, watch),
     });
+    let mut broken = None;
     let result = result.and_then(|verified| {
-        let Some(authorities) = authorities else { return Ok((verified, None)) };
-        let stamp = parcel::Parcel::enter(parcel, trust)?.required_stamp(authorities)?;
-        Ok((verified, Some(stamp.at.to_string())))
+        let entered = parcel::Parcel::enter(parcel, trust)?;
+        let stamp = match authorities {
+            Some(authorities) => Some((entered.required_stamp(authorities)?, true)),
+            // It is no part of what the sender signed: one that does not hold is told of.
+            None => entered.stamp_by(&[]).unwrap_or_else(|refused| {
+                broken = Some(refused.to_string());
+                None
+            }),
+        };
+        Ok((verified, stamp))
     });
-    outcome(result.map(|(verified, stamped_at)| {
+    outcome(result.map(|(verified, stamp)| {
+        let stamped_at = stamp.as_ref().map(|(stamp, _)| stamp.at.to_string());
         let value = json!({
             "verified": true,
             "parcel": verified.id.to_string(),
@@ -293,6 +304,9 @@ fn verify(
             "sender": verified.sender.subject(),
             "signed_at": verified.signed_at.to_string(),
             "stamped_at": stamped_at,
+            "stamped_by": stamp.as_ref().map(|(stamp, _)| stamp.authority.subject()),
+            "stamp_fault": broken,
+            "stamp_known": stamp.as_ref().map(|(_, known)| *known),
             "parts": verified.parts,
             "bytes": verified.bytes,
             "rsa_oaep": verified.rsa_oaep,
@@ -305,14 +319,19 @@ fn verify(
             verified.sender.subject(),
             verified.signed_at,
         );
-        let stamped = stamped_at.map(|at| format!("; an authority saw it at {at}"));
+        let stamped = stamp.as_ref().map(|(stamp, known)| {
+            let by = stamp.authority.subject();
+            let unknown = if *known { "" } else { ", which was held against no --authority" };
+            format!("; an authority saw it at {} ({by}{unknown})", stamp.at)
+        });
+        let stamped = stamped.or(broken.map(|why| format!("; {why}")));
         let words = words + &stamped.unwrap_or_default() + key_sent(verified.rsa_oaep);
         if json { value.to_string() } else { words }
     }))
 }
 
 fn stamp_request(parcel: &Path, out: &Path) -> anyhow::Result<ExitCode> {
-    match parcel::timestamp::request(parcel, keys::random_bytes(&SystemRandom)?) {
+    match parcel::timestamp::request(parcel, None, keys::random_bytes(&SystemRandom)?) {
         Ok(request) => {
             progress::write_new(out, &request)?;
             Ok(ExitCode::SUCCESS)
@@ -386,13 +405,18 @@ fn plain_bag(bag: &parcel::bagit::Bag, json: bool) -> String {
     words
 }
 
-fn inspection(found: &parcel::Inspection, json: bool) -> String {
+fn inspection(
+    found: &parcel::Inspection,
+    stamped_at: Option<jiff::Timestamp>,
+    json: bool,
+) -> String {
     let value = json!({
         "verified": false,
         "parcel": found.id.to_string(),
         "digest": hex::encode(found.digest),
         "sender": found.sender,
         "sealed_at": found.sealed_at.to_string(),
+        "stamped_at": stamped_at.map(|at| at.to_string()),
         "parts": found.parts,
         "bytes": found.bytes,
         "part_size": found.part_size,
@@ -410,7 +434,8 @@ fn inspection(found: &parcel::Inspection, json: bool) -> String {
         found.parts,
         found.bytes,
         found.recipients.join(", ")
-    ) + key_sent(found.rsa_oaep)
+    ) + &stamped_at.map(|at| format!("; a time stamp says {at}")).unwrap_or_default()
+        + key_sent(found.rsa_oaep)
 }
 
 /// The mark of a parcel that some recipient gets its key to by RSA.

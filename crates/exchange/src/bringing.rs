@@ -151,6 +151,7 @@ impl Exchange {
             files: sealed.files.iter().map(received).collect(),
             proved: None,
             key_transport: None,
+            stamp: None,
             remarks: remarks(taken),
         };
         let recorded = self.record(Some(caller), why, event).await?;

@@ -51,6 +51,7 @@ impl Exchange {
             return Export::of(row);
         }
         self.0.setup.ledger.releasable()?;
+        self.stamp_before_leaving(&mut row).await?;
         // Before the state is looked at again: whoever takes it back from now on is heard.
         let stop = self.stop_of(export);
         self.refuse_ended(&mut row).await?;

@@ -11,7 +11,7 @@ use std::path::Path;
 use bytes::Bytes;
 use gate::{Fingerprint, Permit, Print, Released};
 use ledger::Event;
-use parcel::{TAG_FILES, part_path};
+use parcel::{part_path, tag_files};
 use policy::Action;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use uuid::Uuid;
@@ -104,7 +104,11 @@ impl Exchange {
         permits: Vec<Permit>,
         (form, room): (Form, Option<OwnedSemaphorePermit>),
     ) -> Result<Download, ExchangeError> {
-        let digest = match self.check_sealed(parcel, sealed).await {
+        let checked = match self.stamp_before_leaving(&mut row.clone()).await {
+            Ok(()) => self.check_sealed(parcel, sealed).await,
+            Err(error) => Err(error),
+        };
+        let digest = match checked {
             Ok(digest) => digest,
             Err(error) => {
                 self.withhold_each(permits, &error.chain()).await?;
@@ -163,7 +167,8 @@ impl Exchange {
         tokio::task::spawn_blocking(move || {
             // Given back when the last piece was taken, or nobody takes any more.
             let _room = room;
-            let mut paths: Vec<String> = TAG_FILES.iter().map(|path| (*path).to_owned()).collect();
+            let tags = tag_files(&folder).into_iter();
+            let mut paths: Vec<String> = tags.map(ToOwned::to_owned).collect();
             paths.sort();
             paths.extend((0..parts).map(part_path));
             let seconds = u64::try_from(sealed_at.as_second()).unwrap_or(0);

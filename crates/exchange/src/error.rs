@@ -82,6 +82,9 @@ pub enum ExchangeError {
     /// A partner's extract for a joint audit can't be used.
     #[error("the partner's extract does not hold")]
     Extract(#[from] crate::joint::ExtractError),
+    /// A parcel has no time stamp yet, and goes nowhere without.
+    #[error("the parcel has no time stamp yet")]
+    Stamp(#[from] crate::stamping::StampError),
     #[error("random bytes or keys failed")]
     Keys(#[from] keys::KeysError),
     /// A task was stopped, as at shutdown.
@@ -116,6 +119,7 @@ impl ExchangeError {
             | Self::Store { .. }
             | Self::Depot(_)
             | Self::Extract(_)
+            | Self::Stamp(_)
             | Self::Keys(_)
             | Self::Stopped => None,
         }

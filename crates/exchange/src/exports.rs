@@ -106,6 +106,8 @@ impl Exchange {
                 approvals: Vec::new(),
                 rejection: None,
                 sealed: None,
+                stamp: None,
+                unstamped: None,
                 delivery: DeliveryFacts { route: new.route, place, ..DeliveryFacts::default() },
                 receipt: None,
                 refusal: None,

@@ -54,6 +54,7 @@ mod scanner;
 mod scanning;
 mod sealing;
 mod settling;
+mod stamping;
 mod store;
 mod templates;
 #[doc(hidden)]
@@ -115,6 +116,10 @@ pub use scanner::Scanner;
 pub use scanning::{Finding, ScanFacts, ScanSummary, ScanTrouble};
 pub use sealing::{Content, Derived, Fetched, SealItem, Unfetched};
 pub use settling::asked;
+pub use stamping::{
+    AuthorityLine, AuthorityPlace, CameStamp, NotAnAuthority, StampError, StampFacts,
+    TimeStampAuthority, TimeStamps, UnstampedFacts,
+};
 pub use store::{Disk, DiskFile, SystemDisk};
 pub use templates::{Filled, Template};
 
@@ -203,7 +208,32 @@ pub struct Setup {
     pub routes: Vec<Route>,
     /// Cosigns for the ledgers of those partners whose `ledger_key` we have.
     pub cosigner: Option<Arc<witnessing::Cosigner>>,
+    /// Stamps what we seal, where the agency has an authority for that.
+    pub time_stamps: Option<TimeStamps>,
+    /// Stamps what partners ask us to stamp, where we are an authority.
+    pub time_stamp_authority: Option<TimeStampAuthority>,
     pub settings: Settings,
+}
+
+/// What a certificate of an agency is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateUse {
+    Tls,
+    Signing,
+    Sealing,
+    TimeStamps,
+}
+
+impl CertificateUse {
+    /// In words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Tls => "For the connection (TLS)",
+            Self::Signing => "Signs parcels and receipts",
+            Self::Sealing => "Parcels are sealed to it",
+            Self::TimeStamps => "Signs time stamps",
+        }
+    }
 }
 
 /// Who asks, and from where.
@@ -274,12 +304,17 @@ impl Exchange {
         &self.0.setup.book
     }
 
-    /// Our own certificates, as partners know us: our end of TLS, what signs, what is sealed to.
-    pub fn own_certificates(&self) -> Vec<&keys::cert::Certificate> {
+    /// Our own certificates, as partners know us, and what each is for.
+    pub fn own_certificates(&self) -> Vec<(CertificateUse, &keys::cert::Certificate)> {
         let setup = &self.0.setup;
-        let tls = setup.tls.chain.iter().take(1);
-        let signs = setup.signer.chain.iter().take(1);
-        tls.chain(signs).chain([&setup.recipient.certificate]).collect()
+        let stamps = setup.time_stamp_authority.as_ref().and_then(TimeStampAuthority::certificate);
+        let all = [
+            (CertificateUse::Tls, setup.tls.chain.first()),
+            (CertificateUse::Signing, setup.signer.chain.first()),
+            (CertificateUse::Sealing, Some(&setup.recipient.certificate)),
+            (CertificateUse::TimeStamps, stamps),
+        ];
+        all.into_iter().filter_map(|(usage, one)| Some((usage, one?))).collect()
     }
 
     /// The TLS configuration of the listener for partners: a client certificate of one of them is

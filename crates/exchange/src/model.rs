@@ -14,6 +14,7 @@ use crate::guests::GuestFacts;
 use crate::listed::{Change, Listed};
 use crate::proofs::Proved;
 use crate::scanning::{ScanFacts, ScanSummary, ScanTrouble};
+use crate::stamping::{CameStamp, StampFacts, UnstampedFacts};
 
 macro_rules! states {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal;)+ }) => {
@@ -273,6 +274,12 @@ pub struct ExportDetails {
     pub approvals: Vec<Voice>,
     pub rejection: Option<Voice>,
     pub sealed: Option<SealedFacts>,
+    /// An authority's word on when it was sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<StampFacts>,
+    /// That it goes without, where it may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unstamped: Option<UnstampedFacts>,
     pub delivery: DeliveryFacts,
     pub receipt: Option<ReceiptFacts>,
     pub refusal: Option<RefusalFacts>,
@@ -355,6 +362,9 @@ pub struct Inside {
     /// How its key was sent, where that was by no approved service of the module: the mark of the parcel.
     #[serde(default)]
     pub key_transport: Option<String>,
+    /// The time stamp that came along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<CameStamp>,
     /// What a person should see before it is accepted, where others brought it.
     #[serde(default)]
     pub remarks: Vec<String>,

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::StatusCode;
 use ledger::Event;
-use parcel::{Refused, TAG_FILES, Trust};
+use parcel::{Refused, STAMP_FILE, TAG_FILES, Trust};
 use state::parcels::Offered;
 use uuid::Uuid;
 use wire::IngressBody;
@@ -58,7 +58,9 @@ impl Exchange {
 
     /// What in an offer can't be, before its files are looked at.
     fn misfit(&self, guest: &Guest<'_>, offer: &Offer) -> Option<&'static str> {
-        let named: Vec<&str> = offer.files.keys().map(String::as_str).collect();
+        // A time stamp may lie beside the seven.
+        let named = offer.files.keys().map(String::as_str).filter(|path| *path != STAMP_FILE);
+        let named: Vec<&str> = named.collect();
         let mut wanted = TAG_FILES.to_vec();
         wanted.sort_unstable();
         let checks = [

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use parcel::{TAG_FILES, part_path};
+use parcel::{part_path, tag_files};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -80,7 +80,7 @@ impl Exchange {
                 parcel::Parcel::announced(&here, &trust).map_err(ExchangeError::Refused)?;
             let digest = hex::encode(parcel.digest());
             let mut files = BTreeMap::new();
-            for path in TAG_FILES {
+            for path in tag_files(&here) {
                 let bytes = std::fs::read(here.join(path)).map_err(store("read a parcel"))?;
                 files.insert(path.to_owned(), BASE64.encode(bytes));
             }

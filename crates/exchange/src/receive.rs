@@ -21,6 +21,7 @@ use crate::protocol::{
     Answer, AnswerState, Fault, JSON, NOTICES, REPR_DIGEST, ROOT, Refusal, SignedText, ranges,
     read_repr_digest,
 };
+use crate::stamping::TIME_STAMPS;
 use crate::store::Unkept;
 use crate::verifying::Verdict;
 use crate::{Exchange, ExchangeError, Partner, witnessing};
@@ -63,6 +64,7 @@ impl Exchange {
             (&Method::POST, _, _) if path == NOTICES => {
                 self.take_notice(guest, request.into_body()).await
             }
+            (&Method::POST, _, _) if path == TIME_STAMPS => self.give_stamp(guest, request).await,
             (&Method::POST, "", _) => self.take_offer(guest, request.into_body()).await,
             (&Method::GET, _, [exchange, "missing"]) => match id(exchange) {
                 Some(exchange) => self.tell_missing(guest, exchange).await,

@@ -19,7 +19,7 @@ use crate::delivery::short;
 use crate::error::ExchangeError;
 use crate::model::{IncomingRow, IncomingStatus, Inside, ReceiptFacts, ReceivedFile, RefusalFacts};
 use crate::progress::Phase;
-use crate::{Exchange, Progress, proofs};
+use crate::{Exchange, Progress, proofs, stamping};
 
 /// How long a partner is kept waiting for a verification before it is asked to come again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -65,6 +65,7 @@ impl Exchange {
         let partner = self.partner(&row.partner)?;
         let trust = Trust { senders: vec![partner.signing.clone()], now: self.now() };
         let ledger_keys = self.ledger_keys();
+        let authorities = self.stamp_authorities(partner);
         let folder = self.0.store.incoming(row.exchange);
         let (this, row) = (self.clone(), row.clone());
         let work = move || {
@@ -87,13 +88,15 @@ impl Exchange {
                     sha256: file.sha256.clone(),
                 });
                 let said = (unlocked.record().transfer.clone(), unlocked.custody().to_vec());
-                Ok((parcel.verified(), said, files.collect()))
+                let stamp = stamping::came(&parcel, &authorities);
+                Ok(((parcel.verified(), stamp), said, files.collect()))
             };
-            let (verified, (transfer, custody), files): (_, (parcel::Transfer, _), Vec<_>) =
-                match inside() {
-                    Ok(inside) => inside,
-                    Err(refused) => return damaged(&refused),
-                };
+            type Inner = (parcel::Transfer, Vec<u8>);
+            let ((verified, stamp), (transfer, custody), files): (_, Inner, Vec<_>) = match inside()
+            {
+                Ok(inside) => inside,
+                Err(refused) => return damaged(&refused),
+            };
             let fits = [
                 (verified.digest == row.digest, "is not the parcel that was offered"),
                 (transfer.exchange_id == row.exchange.to_string(), "names another exchange"),
@@ -124,6 +127,7 @@ impl Exchange {
                 files,
                 proved,
                 key_transport: verified.rsa_oaep.then(|| parcel::RSA_OAEP_WORDS.to_owned()),
+                stamp,
                 remarks: Vec::new(),
             };
             Verdict::Holds(Box::new((verified, inside)))
@@ -167,7 +171,7 @@ impl Exchange {
         row: &mut IncomingRow,
         peer: Option<PeerAddress>,
         verified: &Verified,
-        inside: Inside,
+        mut inside: Inside,
     ) -> Result<(), ExchangeError> {
         let event = Event::ParcelReceived {
             exchange: row.exchange.to_string(),
@@ -178,6 +182,8 @@ impl Exchange {
             checkpoint: row.details.sender_checkpoint.clone(),
         };
         let recorded = self.record_peer(peer, event).await?;
+        let of = (row.exchange, row.parcel, row.partner.as_str());
+        self.record_came(of, inside.stamp.as_mut()).await?;
         let agency = self.0.setup.agency.clone();
         let exchange = row.exchange.to_string();
         let mut receipt = Receipt::accepted(verified, &exchange, agency, recorded.at);

@@ -17,6 +17,7 @@ pub use crate::kinds::{KINDS, Kind};
 use crate::notices::{NoticeAnchored, NoticeIssued};
 use crate::quarantine::{FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 use crate::retention::{HoldScope, Statement};
+use crate::stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
 
 /// Something that was done, asked for or refused. Who, where and why stand beside it in [`crate::Record`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -273,6 +274,12 @@ pub enum Event {
         parts: u64,
         bytes: u64,
     },
+    /// A time-stamp authority's word on a parcel's signature.
+    ParcelStamped(ParcelStamped),
+    /// A parcel goes without one.
+    ParcelUnstamped(ParcelUnstamped),
+    /// We gave a partner a time stamp.
+    StampIssued(StampIssued),
     /// A partner announced a parcel. `number` counts all that it ever sent us, from 1 without gaps.
     ParcelOffered {
         exchange: String,

@@ -5,6 +5,7 @@
 use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid};
 use crate::notices::{NoticeAnchored, NoticeIssued};
 use crate::quarantine::{FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
+use crate::stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
 
 /// The names that an event carries, where it carries them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,6 +41,7 @@ impl Event {
             Self::ExportRequested { partner, .. }
             | Self::GuestInvited(GuestTerms { partner, .. })
             | Self::GuestEnded(GuestTerms { partner, .. })
+            | Self::StampIssued(StampIssued { partner, .. })
             | Self::SecondaryDissemination { partner, .. } => {
                 Facts { partner: Some(partner), ..none }
             }
@@ -47,6 +49,8 @@ impl Event {
             | Self::OfferExpired { exchange, parcel, partner }
             | Self::ParcelAccepted { exchange, parcel, partner }
             | Self::DeliveryFailed(Unlaid { exchange, parcel, partner, .. })
+            | Self::ParcelStamped(ParcelStamped { exchange, parcel, partner, .. })
+            | Self::ParcelUnstamped(ParcelUnstamped { exchange, parcel, partner, .. })
             | Self::ParcelKept { exchange, parcel, partner, .. }
             | Self::FileScanned(FileScanned { exchange, parcel, partner, .. })
             | Self::FileReleased(FileReleased { exchange, parcel, partner, .. }) => Facts {

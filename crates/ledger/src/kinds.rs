@@ -87,6 +87,10 @@ kinds! {
     Event::ExportApproved { .. } => EXPORT_APPROVED, "export-approved", 23, Notice, Dissemination;
     Event::ExportRejected { .. } => EXPORT_REJECTED, "export-rejected", 24, Warning, Dissemination;
     Event::ParcelSealed { .. } => PARCEL_SEALED, "parcel-sealed", 25, Notice, Dissemination;
+    Event::ParcelStamped { .. } => PARCEL_STAMPED, "parcel-stamped", 140, Notice, Dissemination;
+    Event::ParcelUnstamped { .. } =>
+        PARCEL_UNSTAMPED, "parcel-unstamped", 141, Warning, Dissemination;
+    Event::StampIssued { .. } => STAMP_ISSUED, "stamp-issued", 142, Notice, Standard;
     Event::ParcelOffered { .. } => PARCEL_OFFERED, "parcel-offered", 26, Info, Dissemination;
     Event::ParcelSent { .. } => PARCEL_SENT, "parcel-sent", 27, Notice, Dissemination;
     Event::ParcelDelivered { .. } =>

@@ -52,6 +52,7 @@ mod shelving;
 #[doc(hidden)]
 mod sim;
 mod source;
+mod stamps;
 mod store;
 #[doc(hidden)]
 pub mod testing;
@@ -90,6 +91,7 @@ pub use search::{Incomplete, PAGE_ENTRIES_MAX, Page, Search, TAIL_ENTRIES_MAX};
 pub use settings::{INDEX_EPOCHS_MAX, IndexKeys, LedgerKeys, Settings};
 pub use shared::Health;
 pub use shelf::{Shelf, ShelfError, Unlocked};
+pub use stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
 pub use verify::{Verified, VerifyOptions, verify};
 
 /// The parsers of what is on disk, for fuzzing and for tools that read it. None panics, whatever

@@ -64,6 +64,9 @@ impl Event {
             | Self::ExportRequested { .. }
             | Self::ExportApproved { .. }
             | Self::ParcelSealed { .. }
+            | Self::ParcelStamped { .. }
+            | Self::ParcelUnstamped { .. }
+            | Self::StampIssued { .. }
             | Self::ParcelOffered { .. }
             | Self::ParcelSent { .. }
             | Self::ParcelDelivered { .. }

@@ -6,6 +6,7 @@ use crate::agreed::{AgreementDue, AgreementProposed, AgreementReviewed, Jurisdic
 use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid, Verdict};
 use crate::notices::{NoticeAnchored, NoticeIssued};
 use crate::quarantine::{FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
+use crate::stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
 
 impl Event {
     /// What happened, in one plain sentence with no name in front; a page puts the person there.
@@ -182,6 +183,16 @@ impl Event {
                 counted(*parts, "part"),
                 counted(*bytes, "byte")
             ),
+            Self::ParcelStamped(ParcelStamped { parcel, at, authority, known, .. }) => {
+                let unknown = if *known { "" } else { ", whom nobody here said to believe" };
+                format!("has the time stamp {at} on parcel {parcel}, by {authority}{unknown}")
+            }
+            Self::ParcelUnstamped(ParcelUnstamped { parcel, reason, .. }) => {
+                format!("lets parcel {parcel} go without a time stamp: {reason}")
+            }
+            Self::StampIssued(StampIssued { partner, serial, at, .. }) => {
+                format!("gave {partner} the time stamp {at}, no. {serial}")
+            }
             Self::ParcelOffered { exchange, number, parcel, partner } => {
                 format!(
                     "{partner} offered parcel {parcel} in exchange {exchange}, its no. {number}"

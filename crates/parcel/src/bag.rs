@@ -16,7 +16,7 @@ pub(crate) const TAG_MANIFEST_FILE: &str = "tagmanifest-sha256.txt";
 pub(crate) const HOW_TO_OPEN_FILE: &str = "HOW-TO-OPEN.txt";
 pub(crate) const SIGNATURE_FILE: &str = "seal/tagmanifest-sha256.txt.p7s";
 /// An authority's word on when the signature was there; may be missing.
-pub(crate) const STAMP_FILE: &str = "seal/tagmanifest-sha256.txt.p7s.tsr";
+pub const STAMP_FILE: &str = "seal/tagmanifest-sha256.txt.p7s.tsr";
 pub(crate) const TEMPLATE_FILE: &str = "seal/receipt-template.json";
 pub const HOW_TO_OPEN: &str = include_str!("HOW-TO-OPEN.txt");
 
@@ -33,6 +33,15 @@ pub const TAG_FILES: [&str; 7] = [
     SIGNATURE_FILE,
     TEMPLATE_FILE,
 ];
+
+/// The files of a parcel's folder that are not parts: [`TAG_FILES`], and the time stamp where there is one.
+pub fn tag_files(folder: &std::path::Path) -> Vec<&'static str> {
+    let mut files = TAG_FILES.to_vec();
+    if folder.join(STAMP_FILE).symlink_metadata().is_ok() {
+        files.push(STAMP_FILE);
+    }
+    files
+}
 
 /// Bytes of a digest and the two spaces, before the path of a manifest line.
 const DIGEST_COLUMNS: usize = 66;

@@ -135,6 +135,8 @@ pub enum Fault {
     Unexpected,
     #[error("not in the form of this profile: {0}")]
     Malformed(&'static str),
+    #[error("the time stamp does not hold: {0}")]
+    Stamp(&'static str),
     #[error("a name that is not taken: {0}")]
     Name(&'static str),
     #[error("larger than allowed ({found} bytes; the limit is {limit})")]

@@ -36,6 +36,7 @@ pub use self::directory::DirectoryConfig;
 pub use self::emergency::EmergencyConfig;
 pub(crate) use self::emergency::host_of;
 pub use self::exchange::{ExchangeConfig, MediumConfig, ScannerConfig};
+pub use self::exchange::{TimeStampAuthorityConfig, TimeStampsConfig};
 pub use self::guests::GuestsConfig;
 pub use self::identity::{
     FunctionsFrom, IdentityProviderConfig, MfaAttribute, SamlConfig, hash_of,

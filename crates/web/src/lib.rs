@@ -36,6 +36,7 @@ pub mod session;
 pub mod shared_ledger;
 pub mod sharing;
 mod signals;
+mod stamps;
 pub mod stopped;
 pub mod storage;
 mod tabular;

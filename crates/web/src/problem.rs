@@ -249,7 +249,12 @@ impl From<exchange::ExchangeError> for Problem {
             }
             E::Input { .. } | E::Items { .. } => Self::bad_input(sentence(&error)),
             E::Extract(_) => Self::bad_input(format!("{}.", chain(&error))),
-            E::Refused(_) | E::Depot(_) | E::Wire(_) | E::Partner { .. } | E::Protocol { .. } => {
+            E::Refused(_)
+            | E::Depot(_)
+            | E::Stamp(_)
+            | E::Wire(_)
+            | E::Partner { .. }
+            | E::Protocol { .. } => {
                 Self::new(StatusCode::BAD_GATEWAY, "The parcel could not be used", chain(&error))
             }
             E::LedgerRead(_)

@@ -22,7 +22,7 @@ use crate::config::{Config, ExchangeConfig, ScannerConfig};
 use crate::refetch::Refetch;
 use crate::serve::read_own;
 use crate::session::SignedIn;
-use crate::{depots, witnesses};
+use crate::{depots, stamps, witnesses};
 
 /// The exchange of one agency, and where partners call.
 pub struct Sharing {
@@ -126,6 +126,11 @@ impl Sharing {
         let (gate, ledger, state, ring) = rooms;
         let logs = book.partners().filter_map(|partner| partner.ledger_key.clone()).collect();
         let routes = depots::open(settings, &book, clock)?;
+        let own = read_own(&settings.tls_certificate, &settings.tls_key)?;
+        let stamps = settings.time_stamps.as_ref();
+        let time_stamps = stamps.map(|made| stamps::open(made, &own, clock)).transpose()?;
+        let ours = settings.time_stamp_authority.as_ref();
+        let time_stamp_authority = ours.map(|made| stamps::authority(made, clock)).transpose()?;
         let cosigner = witnesses::cosigner(config, logs, ledger, ring, (clock, &**random))?;
         let exchange = Exchange::open(Setup {
             agency: Party { ori: config.agency.ori.to_string(), name: config.agency.name.clone() },
@@ -139,10 +144,12 @@ impl Sharing {
             disk: Arc::new(exchange::SystemDisk),
             signer: signer(settings)?,
             recipient: recipient(settings)?,
-            tls: read_own(&settings.tls_certificate, &settings.tls_key)?,
+            tls: own,
             book,
             routes,
             cosigner: cosigner.clone(),
+            time_stamps,
+            time_stamp_authority,
             settings: exchange::Settings {
                 bytes_per_second_max: settings.bytes_per_second_max,
                 scanner: settings.scanner.as_ref().map(ScannerConfig::scanner),
@@ -188,7 +195,7 @@ fn recipient(settings: &ExchangeConfig) -> Result<Recipient, StartError> {
     Ok(Recipient { certificate, key })
 }
 
-fn p384(pkcs8: &[u8]) -> Result<P384Key, StartError> {
+pub(crate) fn p384(pkcs8: &[u8]) -> Result<P384Key, StartError> {
     P384Key::from_pkcs8(pkcs8)
         .map_err(|source| StartError::Keys { doing: "read an exchange key", source })
 }

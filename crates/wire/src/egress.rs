@@ -166,6 +166,11 @@ fn check_address(target: &Target, address: IpAddr) -> Result<(), WireError> {
     Err(WireError::AddressRefused { host: target.host.clone(), address, kind })
 }
 
+/// Whether an address is loopback, private, shared or unique local.
+pub(crate) fn is_private(address: IpAddr) -> bool {
+    matches!(kind_of(address), Kind::Private)
+}
+
 enum Kind {
     Public,
     Private,

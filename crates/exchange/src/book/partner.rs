@@ -11,6 +11,8 @@ use super::files::{Problem, problem, read};
 
 /// What one partner's parcels may take in the store unless its file says otherwise: 64 GiB.
 const QUOTA_BYTES_DEFAULT: u64 = 64 << 30;
+/// Time-stamp authorities of one partner.
+const STAMPERS_MAX: usize = 16;
 /// Ways to one partner.
 const DELIVERIES_MAX: usize = 20;
 
@@ -28,6 +30,8 @@ pub struct Partner {
     pub signing: Certificate,
     /// Parcels are sealed to it.
     pub sealing: Certificate,
+    /// Time-stamp authorities whose word counts for its parcels: their certificates, or those of CAs that issue them.
+    pub time_stamps: Vec<Certificate>,
     /// What its parcels may take in our store, in bytes.
     pub quota_bytes: u64,
     /// The key that signs its ledger's checkpoints. With it, checkpoints that come with deliveries and
@@ -82,6 +86,8 @@ struct PartnerFile {
     tls_certificate: PathBuf,
     signing_certificate: PathBuf,
     sealing_certificate: PathBuf,
+    #[serde(default)]
+    time_stamp_certificates: Vec<PathBuf>,
     #[serde(default = "quota_default")]
     quota_bytes: u64,
     ledger_key: Option<String>,
@@ -99,6 +105,7 @@ const PARTNER_KEYS: &[&str] = &[
     "tls_certificate",
     "signing_certificate",
     "sealing_certificate",
+    "time_stamp_certificates",
     "quota_bytes",
     "ledger_key",
     "jurisdiction",
@@ -127,6 +134,12 @@ pub(crate) fn partner(file: &Path, text: &str) -> Result<Partner, Vec<Problem>> 
     let tls = certificate("tls_certificate", &read.tls_certificate);
     let signing = certificate("signing_certificate", &read.signing_certificate);
     let sealing = certificate("sealing_certificate", &read.sealing_certificate);
+    let stampers = read.time_stamp_certificates.iter().take(STAMPERS_MAX);
+    let stampers = stampers.map(|path| certificate("time_stamp_certificates", path));
+    let time_stamps: Option<Vec<Certificate>> = stampers.collect();
+    if read.time_stamp_certificates.len() > STAMPERS_MAX {
+        problems.push(problem(file, text, "time_stamp_certificates", "up to 16 certificates"));
+    }
     let ledger_key = read.ledger_key.as_deref().map(VerifierKey::parse);
     if matches!(ledger_key, Some(Err(_))) {
         let expected = "a ledger's verifier key: name, plus, hash, plus, key";
@@ -137,12 +150,17 @@ pub(crate) fn partner(file: &Path, text: &str) -> Result<Partner, Vec<Problem>> 
         let expected = "up to 20 blocks, each with a `name` of its own: lower-case letters, digits, dashes, not `push`";
         problems.push(problem(file, text, "delivery", expected));
     }
-    let (Some(tls), Some(signing), Some(sealing)) = (tls, signing, sealing) else {
+    let (Some(tls), Some(signing), Some(sealing), Some(time_stamps)) =
+        (tls, signing, sealing, time_stamps)
+    else {
         return Err(problems);
     };
     let (Ok(ledger_key), Some(deliveries)) = (ledger_key.transpose(), deliveries) else {
         return Err(problems);
     };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let addresses = match read.private_addresses {
         true => wire::Addresses::Private,
         false => wire::Addresses::Public,
@@ -157,6 +175,7 @@ pub(crate) fn partner(file: &Path, text: &str) -> Result<Partner, Vec<Problem>> 
         tls,
         signing,
         sealing,
+        time_stamps,
         quota_bytes,
         ledger_key,
         jurisdiction,

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use keys::digest::Sha256;
 use ledger::{Event, Laid, Unlaid};
-use parcel::{TAG_FILES, part_path};
+use parcel::{part_path, tag_files};
 use policy::{Ori, Why};
 use uuid::Uuid;
 
@@ -318,7 +318,7 @@ impl Exchange {
                 files.push(LoadFile { path, bytes, sha256: *digest });
             }
             let parts = files.len() as u64;
-            let tags = TAG_FILES.into_iter().filter(|path| *path != LAST);
+            let tags = tag_files(&folder).into_iter().filter(|path| *path != LAST);
             for path in tags.chain([LAST]) {
                 let bytes = std::fs::read(folder.join(path)).map_err(store("read a parcel"))?;
                 let (length, sha256) = (bytes.len() as u64, keys::digest::sha256(&bytes));

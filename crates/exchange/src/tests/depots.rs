@@ -9,7 +9,7 @@ use crate::book::Clause;
 
 /// Keeps what is laid down, and does what it is told before.
 #[derive(Default)]
-struct Shelf {
+pub(super) struct Shelf {
     laid: Mutex<Vec<String>>,
     /// As many attempts fail.
     fails: Mutex<u32>,
@@ -42,7 +42,7 @@ impl Depot for Shelf {
     }
 }
 
-fn route(name: &str, depot: Arc<dyn Depot>) -> Route {
+pub(super) fn route(name: &str, depot: Arc<dyn Depot>) -> Route {
     Route { partner: Some(LAKESIDE.0.parse().unwrap()), name: name.to_owned(), depot }
 }
 
@@ -51,7 +51,7 @@ async fn with(depot: Arc<dyn Depot>) -> World {
 }
 
 impl Agency {
-    async fn sealed_for(&self, name: &str) -> Export {
+    pub(super) async fn sealed_for(&self, name: &str) -> Export {
         let new = NewExport { route: Some(name.to_owned()), ..new_export() };
         let export = self.exchange.request(&ruiz(), new).await.unwrap();
         self.exchange.approve(&okafor(), export.id).await.unwrap();

@@ -20,6 +20,7 @@ mod proved;
 mod refusals;
 mod reviewed;
 mod scanned;
+mod stamped;
 mod story;
 mod witnessed;
 
@@ -133,6 +134,7 @@ fn partner(of: (&str, &str), port: u16) -> Partner {
         tls: identity.tls.certificate.clone(),
         signing: identity.signing.certificate.clone(),
         sealing: identity.sealing.certificate.clone(),
+        time_stamps: Vec::new(),
         quota_bytes: 64 << 20,
         ledger_key: None,
         jurisdiction: Some("LAKE".to_owned()),
@@ -221,6 +223,8 @@ struct Stage {
     is_reviewed: bool,
     rules: Jurisdictions,
     routes: Vec<Route>,
+    time_stamps: Option<TimeStamps>,
+    time_stamp_authority: Option<TimeStampAuthority>,
 }
 
 impl Stage {
@@ -249,6 +253,8 @@ impl Stage {
             is_reviewed: true,
             rules: Jurisdictions::default(),
             routes: Vec::new(),
+            time_stamps: None,
+            time_stamp_authority: None,
         }
     }
 
@@ -278,6 +284,8 @@ impl Stage {
             book: Book::new(self.partners, self.agreements).with_rules(self.rules),
             routes: self.routes,
             cosigner: self.cosigner,
+            time_stamps: self.time_stamps,
+            time_stamp_authority: self.time_stamp_authority,
             settings: self.settings,
         };
         let exchange = Exchange::open(setup).unwrap();

@@ -46,6 +46,8 @@ pub(super) fn restarted_with(
         book: Book::new(vec![partner(LAKESIDE, 1)], agreements).with_rules(rules),
         routes: Vec::new(),
         cosigner: None,
+        time_stamps: None,
+        time_stamp_authority: None,
         settings: before.settings,
     };
     Exchange::open(setup).unwrap()

@@ -22,7 +22,7 @@ use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::{Time, Validity};
 use x509_cert::{TbsCertificate, Version};
 
-use super::{Certificate, ECDSA_SHA384, RSA_SHA256};
+use super::{Certificate, ECDSA_SHA384, RSA_SHA256, TIME_STAMPING};
 use crate::sign::{P384Key, RsaKey};
 use crate::{KeysError, Random, digest, random_bytes};
 
@@ -46,6 +46,8 @@ pub enum Usage {
     KeyAgreement,
     /// Parcels are sealed to it, by sending it a key: ML-KEM (RFC 9935 §5).
     KeyEncipherment,
+    /// Signs time stamps and nothing else (RFC 3161 §2.3).
+    TimeStamping,
     /// Of an identity provider, or of a service towards one.
     SamlSigning,
     /// Keys of assertions are wrapped to it.
@@ -217,7 +219,8 @@ fn extensions(
         )?,
     ];
     if !purposes.is_empty() {
-        out.push(extension(false, &ExtendedKeyUsage(purposes))?);
+        let critical = spec.usage == Usage::TimeStamping;
+        out.push(extension(critical, &ExtendedKeyUsage(purposes))?);
     }
     let names = alternative_names(spec)?;
     if !names.is_empty() {
@@ -240,6 +243,7 @@ fn usages(usage: Usage) -> (FlagSet<KeyUsages>, Vec<ObjectIdentifier>) {
         Usage::Signing => (KeyUsages::DigitalSignature | KeyUsages::NonRepudiation, vec![]),
         Usage::KeyAgreement => (FlagSet::from(KeyUsages::KeyAgreement), vec![]),
         Usage::KeyEncipherment => (FlagSet::from(KeyUsages::KeyEncipherment), vec![]),
+        Usage::TimeStamping => (signs, vec![TIME_STAMPING]),
         Usage::SamlSigning => (signs, vec![]),
         Usage::SamlEncryption => (FlagSet::from(KeyUsages::KeyEncipherment), vec![]),
     }

@@ -189,6 +189,29 @@ pub(crate) fn all() -> Vec<Event> {
             parts: 2,
             bytes: 900,
         },
+        Event::ParcelStamped(ledger::ParcelStamped {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            at: "2026-11-22T12:00:00Z".parse().unwrap(),
+            authority: text("CN=State TSA"),
+            fingerprint: digest.clone(),
+            token: digest.clone(),
+            known: false,
+        }),
+        Event::ParcelUnstamped(ledger::ParcelUnstamped {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            reason: text("the authority did not answer"),
+        }),
+        Event::StampIssued(ledger::StampIssued {
+            partner: partner.clone(),
+            serial: text("41aa"),
+            at: "2026-11-22T12:00:00Z".parse().unwrap(),
+            hash: digest.clone(),
+            token: digest.clone(),
+        }),
         Event::ParcelOffered {
             exchange: exchange.clone(),
             number: 7,
@@ -442,6 +465,9 @@ export-requested: asked to export e-7 to NB0020000 under agreement a-1
 export-approved: approved export e-7, which det.ruiz had asked for
 export-rejected: rejected export e-7, which det.ruiz had asked for: too wide
 parcel-sealed: sealed export e-7 as parcel p-7 (2 parts, 900 bytes)
+parcel-stamped: has the time stamp 2026-11-22T12:00:00Z on parcel p-7, by CN=State TSA, whom nobody here said to believe
+parcel-unstamped: lets parcel p-7 go without a time stamp: the authority did not answer
+stamp-issued: gave NB0020000 the time stamp 2026-11-22T12:00:00Z, no. 41aa
 parcel-offered: NB0020000 offered parcel p-7 in exchange x-7, its no. 7
 parcel-sent: sent parcel p-7 to NB0020000 in exchange x-7, no. 7, by usb, a medium in /media/evidence, as a folder
 parcel-delivered: laid parcel p-7 of exchange x-7 down for NB0020000 by usb, a medium in /media/evidence, as a folder (900 bytes)

@@ -12,11 +12,14 @@ use super::{
 };
 use crate::{Fault, PARTS_MAX, TAG_FILES};
 
+/// Those of every parcel, and a time stamp.
+const TAG_FILES_MAX: u64 = TAG_FILES.len() as u64 + 1;
+
 /// The longest name of an entry: the top folder, and the longest path of an outer file.
 const NAME_BYTES_MAX: u64 = 128;
 /// The longest directory: an entry a part, one a tag file, each with its ZIP64 field.
 const DIRECTORY_BYTES_MAX: u64 =
-    (PARTS_MAX + TAG_FILES.len() as u64) * (CENTRAL_BYTES + NAME_BYTES_MAX + 12);
+    (PARTS_MAX + TAG_FILES_MAX) * (CENTRAL_BYTES + NAME_BYTES_MAX + 12);
 
 /// Bytes that can be read at any place, by several threads.
 pub(crate) trait ReadAt: Send + Sync {
@@ -67,7 +70,7 @@ impl Zip {
         let form = || Fault::Malformed("the one form of ZIP that holds a parcel");
         let length = bytes.length().map_err(Fault::Read)?;
         let (count, size, offset) = find_directory(bytes.as_ref(), length)?.ok_or_else(form)?;
-        if count > PARTS_MAX + TAG_FILES.len() as u64 || size > DIRECTORY_BYTES_MAX {
+        if count > PARTS_MAX + TAG_FILES_MAX || size > DIRECTORY_BYTES_MAX {
             return Err(form());
         }
         let directory = read(bytes.as_ref(), offset, size)?;

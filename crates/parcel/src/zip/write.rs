@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::left::{Left, close_gaps, whole_parts};
 use super::{Entry, U32_FULL, end};
 use crate::target::{Notes, beside, parent};
-use crate::{TAG_FILES, Target, part_path};
+use crate::{Target, part_path, tag_files};
 
 /// Bytes copied at a time.
 const PIECE_BYTES: usize = 256 << 10;
@@ -177,7 +177,8 @@ impl Target for ZipFile {
 /// Writes a sealed folder of so many parts as the one ZIP that this crate reads. Each file is read twice, for its checksum
 /// goes first; one that changes in between is an error, and `out` then holds nothing that is a ZIP.
 pub fn pack(folder: &Path, id: Uuid, parts: u64, out: &mut dyn Write) -> io::Result<()> {
-    let paths = TAG_FILES.iter().map(|path| (*path).to_owned()).chain((0..parts).map(part_path));
+    let tags = tag_files(folder).into_iter().map(ToOwned::to_owned);
+    let paths = tags.chain((0..parts).map(part_path));
     let (mut position, mut entries) = (0, Vec::new());
     for path in paths {
         let (crc, length) = checksum(&mut File::open(folder.join(&path))?, &mut io::sink())?;

@@ -103,7 +103,7 @@ fn authority_stamps_a_parcel_and_both_of_us_verify_it() {
         let ca = authority.certificate("ca.pem");
         let parcel = world.sealed(&format!("parcel {name}"));
         assert_eq!(stamp(&parcel, &world, &ca).unwrap(), None);
-        let request = timestamp::request(&parcel, nonce()).unwrap();
+        let request = timestamp::request(&parcel, None, nonce()).unwrap();
         let answer = authority.answer(&request);
         let now = SystemClock.now();
         let added =
@@ -130,17 +130,17 @@ fn stamps_that_are_touched_strange_or_of_something_else_are_refused() {
     let authority = Authority::new(&world, "good", &P384, "critical,timeStamping");
     let ca = authority.certificate("ca.pem");
     let (parcel, other) = (world.sealed("parcel"), world.sealed("other"));
-    let request = timestamp::request(&parcel, nonce()).unwrap();
+    let request = timestamp::request(&parcel, None, nonce()).unwrap();
     let answer = authority.answer(&request);
     let now = SystemClock.now();
     let add = |request: &[u8], answer: &[u8], ca: &Certificate, now| {
         timestamp::add(&parcel, request, answer, std::slice::from_ref(ca), now)
     };
     // Another parcel's, another request's, before its time, by a stranger, by one who may not.
-    let others = timestamp::request(&other, nonce()).unwrap();
+    let others = timestamp::request(&other, None, nonce()).unwrap();
     assert!(add(&others, &authority.answer(&others), &ca, now).is_err());
     assert!(add(&request, &authority.answer(&others), &ca, now).is_err());
-    let second = timestamp::request(&parcel, nonce()).unwrap();
+    let second = timestamp::request(&parcel, None, nonce()).unwrap();
     assert!(add(&request, &authority.answer(&second), &ca, now).is_err(), "another nonce");
     let refused = add(&request, &answer, &ca, "2026-01-01T00:00:00Z".parse().unwrap()).unwrap_err();
     assert!(matches!(*refused.fault, Fault::Future { .. }), "{refused}");
@@ -160,7 +160,10 @@ fn stamps_that_are_touched_strange_or_of_something_else_are_refused() {
         std::fs::write(&token, &touched).unwrap();
         // What no signature covers may be touched; what is said may not.
         match stamp(&copy, &world, &ca) {
-            Ok(found) => assert_eq!(found, Some(whole.clone()), "byte {at}"),
+            Ok(found) => {
+                let said = found.map(|stamp| (stamp.at, stamp.authority));
+                assert_eq!(said, Some((whole.at, whole.authority.clone())), "byte {at}");
+            }
             Err(refused) => assert_eq!(refused.file, "seal/tagmanifest-sha256.txt.p7s.tsr"),
         }
     }

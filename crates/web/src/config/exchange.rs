@@ -1,9 +1,13 @@
 //! `[exchange]`: sharing with partners.
 
+mod time_stamps;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+pub use self::time_stamps::{TimeStampAuthorityConfig, TimeStampsConfig};
 
 /// Sharing with partners.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,6 +43,10 @@ pub struct ExchangeConfig {
     pub guests: Option<super::GuestsConfig>,
     /// What makes MP4s of films, for partners whose desks don't play the original.
     pub films: Option<FilmsConfig>,
+    /// The time-stamp authority that is asked when a parcel is sealed.
+    pub time_stamps: Option<TimeStampsConfig>,
+    /// What makes us a time-stamp authority for partners.
+    pub time_stamp_authority: Option<TimeStampAuthorityConfig>,
     /// The malware scanner that is asked about what arrives.
     pub scanner: Option<ScannerConfig>,
 }
@@ -121,6 +129,9 @@ const BYTES_PER_SECOND_LEAST: u64 = 64 << 10;
 impl ExchangeConfig {
     /// The key that is out of its bounds, and the bounds.
     pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        self.time_stamps.as_ref().map_or(Ok(()), TimeStampsConfig::check)?;
+        let ours = self.time_stamp_authority.as_ref();
+        ours.map_or(Ok(()), TimeStampAuthorityConfig::check)?;
         match self.bytes_per_second_max {
             Some(rate) if rate < BYTES_PER_SECOND_LEAST => {
                 Err(("exchange.bytes_per_second_max", "must be at least 65536"))
@@ -142,6 +153,8 @@ impl ExchangeConfig {
         .into_iter()
         .for_each(|path| *path = base.join(&*path));
         self.guests.iter_mut().for_each(|guests| guests.resolve(base));
+        self.time_stamp_authority.iter_mut().for_each(|ours| ours.resolve(base));
+        self.time_stamps.iter_mut().for_each(|stamps| stamps.resolve(base));
         self.medium.iter_mut().for_each(|medium| medium.folder = base.join(&medium.folder));
     }
 }

@@ -274,6 +274,13 @@ fn facts(agency: &Shared, export: &Export) -> Markup {
                     (pair("Parcel digest (SHA-256)", &sealed.digest))
                     (pair("Parcel", &format!("{} parts, {}, entry {}", sealed.parts, bytes_words(sealed.bytes), sealed.entry)))
                 }
+                @if let Some(stamp) = &details.stamp {
+                    (pair("Time stamp", &format!("{}, entry {}", stamp.words(), stamp.entry.unwrap_or_default())))
+                    (pair("Time stamp digest (SHA-256)", &stamp.token))
+                }
+                @if let Some(without) = &details.unstamped {
+                    (pair("No time stamp", &format!("{}, entry {}", without.reason, without.entry)))
+                }
                 @if let Some(receipt) = &details.receipt {
                     (pair("Receipt", &format!("anchored as entry {}; the partner's entry is {}", receipt.entry, receipt.receiver_entry.map_or("not given".to_owned(), |entry| entry.to_string()))))
                     (pair("Receipt digest (SHA-256)", &receipt.digest))

@@ -6,7 +6,7 @@
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use exchange::{Download, Exchange, Export, Form, Manifest};
+use exchange::{CertificateUse, Download, Exchange, Export, Form, Manifest};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
@@ -160,8 +160,7 @@ fn opening(exchange: &Exchange) -> Markup {
                     a href="/guest/how-to-open.txt" { "HOW-TO-OPEN.txt" } ", which is in the ZIP file too."
                 }
             }
-            // Signer: the second of TLS, signer and recipient.
-            @if let Some(signer) = exchange.own_certificates().get(1) {
+            @if let Some(signer) = signer(exchange) {
                 h3 { "The sender’s certificate" }
                 p {
                     "Save " a href="/guest/sender.pem" { "sender.pem" } ", and have these words read to you by somebody there, over a telephone number \
@@ -173,13 +172,19 @@ fn opening(exchange: &Exchange) -> Markup {
     }
 }
 
+/// What our parcels are signed with.
+fn signer(exchange: &Exchange) -> Option<&keys::cert::Certificate> {
+    let mut all = exchange.own_certificates().into_iter();
+    all.find(|(usage, _)| *usage == CertificateUse::Signing).map(|(_, signer)| signer)
+}
+
 /// `GET /guest/sender.pem`: the certificate that parcels are checked with. It is told to every partner.
 ///
 /// # Errors
 /// Not found, where nothing is shared.
 pub async fn sender(State(agency): State<Shared>, _signed_in: SignedIn) -> Answer {
-    let all = sharing(&agency)?.exchange.own_certificates();
-    let pem = all.get(1).ok_or_else(Problem::not_found)?.pem();
+    let exchange = &sharing(&agency)?.exchange;
+    let pem = signer(exchange).ok_or_else(Problem::not_found)?.pem();
     let headers = [
         (header::CONTENT_TYPE, "application/x-pem-file"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"sender.pem\""),

@@ -231,6 +231,7 @@ pub async fn open(
                 @if let Some(retention) = &inside.retention { (pair("Retention", retention)) }
                 @if let Some(by) = parcel.afterwards.destroy_by { (pair("To be destroyed by", &moment(by))) }
                 @if let Some(sent) = &inside.key_transport { (pair("Key sent by", sent)) }
+                @if let Some(stamp) = &inside.stamp { (pair("Time stamp", &stamp.words())) }
                 @if let Some(rule) = &parcel.afterwards.destroy_rule { (pair("That is", rule)) }
                 @for remark in &inside.remarks { (pair("Remark", remark)) }
                 (pair("Custody record", &custody_words(&parcel, inside.proved)))

@@ -7,7 +7,7 @@ mod agreement;
 mod clauses;
 
 use axum::extract::{Path, State};
-use exchange::{Held, Partner, aloud};
+use exchange::{CertificateUse, Held, Partner, aloud};
 use jiff::Timestamp;
 use keys::cert::Certificate;
 use maud::{Markup, html};
@@ -44,8 +44,8 @@ pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
         section class="card" aria-labelledby="own" {
             h2 id="own" { "Our own certificates" }
             p { "What a partner reads of us on its page. Read the words to them when they ask." }
-            @for (usage, certificate) in USAGES.iter().zip(exchange.own_certificates()) {
-                h3 { (usage) }
+            @for (usage, certificate) in exchange.own_certificates() {
+                h3 { (usage.words()) }
                 (words_of(certificate))
             }
         }
@@ -141,13 +141,14 @@ fn partners<'a>(all: impl Iterator<Item = &'a Partner>, now: Timestamp) -> Marku
     }
 }
 
-/// What the three certificates of an agency are for.
-const USAGES: [&str; 3] =
-    ["For the connection (TLS)", "Signs parcels and receipts", "Parcels are sealed to it"];
-
-fn certificates(partner: &Partner) -> [(&'static str, &Certificate); 3] {
-    let [tls, signing, sealing] = USAGES;
-    [(tls, &partner.tls), (signing, &partner.signing), (sealing, &partner.sealing)]
+fn certificates(partner: &Partner) -> impl Iterator<Item = (&'static str, &Certificate)> {
+    let own = [
+        (CertificateUse::Tls, &partner.tls),
+        (CertificateUse::Signing, &partner.signing),
+        (CertificateUse::Sealing, &partner.sealing),
+    ];
+    let stamps = partner.time_stamps.iter().map(|one| (CertificateUse::TimeStamps, one));
+    own.into_iter().chain(stamps).map(|(usage, one)| (usage.words(), one))
 }
 
 /// `GET /partners/{ori}`: one partner, and its certificates as words to read aloud.
