@@ -192,6 +192,18 @@ impl Exchange {
         Ok(found.map(|version| version.details.agreement))
     }
 
+    /// What an agreement said that has no file any more: as it was accepted, or as it lay before the reviewers.
+    pub(crate) async fn text_of_gone(&self, id: &str) -> Result<Option<Agreement>, ExchangeError> {
+        if self.book().agreement(id).is_some() {
+            return Ok(None);
+        }
+        if let Some(accepted) = self.accepted_text(id).await? {
+            return Ok(Some(accepted));
+        }
+        let versions = agreements::versions::<Text>(&self.0.setup.state, id).await?;
+        Ok(versions.into_iter().next().map(|newest| newest.details.agreement))
+    }
+
     /// The agreement under which something crosses: its accepted version, or its file where there is none, which
     /// [`Exchange::stands_against`] then refuses.
     pub(crate) async fn agreement(&self, id: &str) -> Result<Agreement, ExchangeError> {

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use gate::Plan;
 use keys::cert::Certificate;
 use ledger::{Event, FilesTakenIn};
@@ -204,6 +206,7 @@ impl Exchange {
                 expires: None,
                 scan: None,
                 scan_trouble: None,
+                signer: self.0.setup.signer.chain.first().map(kept),
                 afterwards: Afterwards::default(),
             },
         };
@@ -240,11 +243,11 @@ impl Exchange {
         row.partner == self.0.setup.agency.ori
     }
 
-    /// Whose signature on a parcel that lies here is believed, and when: the sender's certificate had to be valid when it
-    /// came, not for ever after.
+    /// Whose signature on a parcel that lies here is believed, and when: the sender's certificate had to be the right one
+    /// and valid when it came, not for ever after.
     ///
     /// # Errors
-    /// [`ExchangeError::NoSuch`] where its sender is no partner any more.
+    /// [`ExchangeError::NoSuch`] where its sender is no partner any more, of a parcel whose signer was not kept.
     pub(crate) fn trust_in(&self, row: &IncomingRow) -> Result<Trust, ExchangeError> {
         let now = row.details.received_at.unwrap_or_else(|| self.now());
         Ok(Trust { senders: vec![self.signing_of(row)?], now })
@@ -252,12 +255,21 @@ impl Exchange {
 
     /// Whose signature is on a parcel that lies here: the partner's, or ours.
     fn signing_of(&self, row: &IncomingRow) -> Result<Certificate, ExchangeError> {
+        if let Some(kept) = &row.details.signer {
+            let der = BASE64.decode(kept).unwrap_or_default();
+            return Ok(Certificate::from_der(&der)?);
+        }
         if self.is_brought(row) {
             let ours = self.0.setup.signer.chain.first().cloned();
             return ours.ok_or(ExchangeError::NoSuch { what: "signing certificate" });
         }
         Ok(self.partner(&row.partner)?.signing.clone())
     }
+}
+
+/// A signer's certificate as it is kept with what it signed.
+pub(crate) fn kept(signer: &Certificate) -> String {
+    BASE64.encode(signer.der())
 }
 
 /// What is needed to seal it, on a thread that may wait.

@@ -176,7 +176,7 @@ impl Exchange {
 
     /// Takes up what a crash, or a disk that failed, left half destroyed.
     pub(crate) async fn destroy_on(&self) -> Result<(), ExchangeError> {
-        for parcel in self.all_incoming(&[IncomingStatus::Destroying], None).await? {
+        for parcel in self.every_incoming(&[IncomingStatus::Destroying], |_| true).await? {
             let mut row = self.incoming_row(parcel.exchange).await?;
             if row.status != IncomingStatus::Destroying.as_str() {
                 continue;

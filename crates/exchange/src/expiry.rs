@@ -82,7 +82,7 @@ impl Exchange {
     /// Drops what partners offered and did not bring to its end in time.
     async fn drop_expired(&self) -> Result<(), ExchangeError> {
         let mut first = FirstError::default();
-        for parcel in self.all_incoming(&[IncomingStatus::Receiving], None).await? {
+        for parcel in self.every_incoming(&[IncomingStatus::Receiving], |_| true).await? {
             first.note("an offer that is over is not dropped yet", self.drop_if_over(parcel).await);
         }
         first.end()
@@ -170,8 +170,7 @@ impl Exchange {
     }
 
     /// Drops offers that are over, finishes destructions, asks the malware scanner again, sees to parcels whose time is
-    /// over, tells of numbers that never came, and reminds of
-    /// recalls.
+    /// over, tells of numbers that never came, reminds of recalls, and removes what cut-off seals left.
     ///
     /// # Errors
     /// The first of what went wrong; each is done again in a minute, and none keeps the others.
@@ -183,6 +182,7 @@ impl Exchange {
         first.note("parcels whose time is over were not all seen to", self.keep_in_time().await);
         first.note("missing numbers were not all told of", self.tell_gaps().await);
         first.note("reminders were not all written", self.remind().await);
+        first.note("what cut-off seals left is still there", self.sweep_drafts().await);
         first.end()
     }
 }

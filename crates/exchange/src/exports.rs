@@ -28,6 +28,8 @@ const TITLE_CHARS_MAX: usize = 200;
 const REASON_CHARS_MAX: usize = 1_000;
 /// Rows that one listing gives.
 const LIST_MAX: u64 = 500;
+/// Rows that are read at once where all are gone through. Few in tests, so that they go through several pages.
+const PAGE_ROWS: u64 = if cfg!(test) { 3 } else { LIST_MAX };
 /// How often one change is tried while others change the same export.
 const CHANGES_MAX: usize = 20;
 
@@ -246,7 +248,7 @@ impl Exchange {
         let (mut all, mut behind) = (Vec::new(), None);
         loop {
             let which = Which { statuses: &statuses, partner, behind, ..Which::default() };
-            let page = state::exports::list(&self.0.setup.state, which, LIST_MAX).await?;
+            let page = state::exports::list(&self.0.setup.state, which, PAGE_ROWS).await?;
             let Some(last) = page.last() else { return Ok(all) };
             behind = Some((last.requested_at, last.id));
             let page: Vec<Export> = page.into_iter().map(Export::of).collect::<Result<_, _>>()?;
@@ -273,8 +275,28 @@ impl Exchange {
     ) -> Result<Vec<Incoming>, ExchangeError> {
         let statuses: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
         let state = &self.0.setup.state;
-        let rows = state::parcels::list(state, &statuses, before, LIST_MAX).await?;
+        let which = state::parcels::Which { statuses: &statuses, before, behind: None };
+        let rows = state::parcels::list(state, which, LIST_MAX).await?;
         rows.into_iter().map(Incoming::of).collect()
+    }
+
+    /// Every partner's parcel in the given states that `wanted` takes, as [`Exchange::every_export`].
+    pub(crate) async fn every_incoming(
+        &self,
+        statuses: &[IncomingStatus],
+        wanted: impl Fn(&Incoming) -> bool + Send,
+    ) -> Result<Vec<Incoming>, ExchangeError> {
+        let statuses: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+        let (mut all, mut behind) = (Vec::new(), None);
+        loop {
+            let which = state::parcels::Which { statuses: &statuses, before: None, behind };
+            let page = state::parcels::list(&self.0.setup.state, which, PAGE_ROWS).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            behind = Some((last.offered_at, last.exchange));
+            let page: Vec<Incoming> =
+                page.into_iter().map(Incoming::of).collect::<Result<_, _>>()?;
+            all.extend(page.into_iter().filter(&wanted));
+        }
     }
 
     /// Numbers of a partner's sequence that never came, below the highest that did. Each is an exchange

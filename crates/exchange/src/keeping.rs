@@ -116,10 +116,8 @@ impl Exchange {
     /// Tells of parcels whose time is nearly or wholly over, and destroys the latter where the agency says so.
     pub(crate) async fn keep_in_time(&self) -> Result<(), ExchangeError> {
         let now = self.now();
-        for parcel in self.all_incoming(&HERE, None).await? {
-            if parcel.days_left(now).is_none() {
-                continue;
-            }
+        let soon = |parcel: &Incoming| parcel.days_left(now).is_some();
+        for parcel in self.every_incoming(&HERE, soon).await? {
             let row = self.incoming_row(parcel.exchange).await?;
             if let Err(error) = self.tell_of_end(row).await {
                 tracing::warn!(error = error.chain(), "a parcel's end was not told of yet");

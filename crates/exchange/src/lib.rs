@@ -50,6 +50,7 @@ mod push;
 mod recall;
 mod receive;
 mod record;
+mod resuming;
 mod scanner;
 mod scanning;
 mod sealing;
@@ -60,6 +61,7 @@ mod templates;
 #[doc(hidden)]
 pub mod testing;
 mod verifying;
+mod waiting;
 mod whole;
 pub mod witnessing;
 mod working;
@@ -261,14 +263,16 @@ pub(crate) struct Inner {
     progress: Mutex<HashMap<Uuid, watch::Sender<Progress>>>,
     /// Exports that are being sealed or sent, and exchanges that are being verified, by this process.
     busy: Mutex<std::collections::HashSet<Uuid>>,
+    /// Told whenever one of them comes to its end.
+    freed: Notify,
     /// Exchanges whose parcels are being scanned by this process.
     scans: Mutex<std::collections::HashSet<Uuid>>,
     /// Room for guests who fetch: each takes a thread for as long as their line is slow.
     guests: Arc<Semaphore>,
     /// Rung when there may be work.
     bell: Notify,
-    /// Rung for an export that is being sent and was taken back.
-    stops: Mutex<HashMap<Uuid, Arc<Notify>>>,
+    /// Rung for an export that is being sealed or sent and was taken back.
+    stops: Mutex<Vec<(Uuid, Arc<Notify>)>>,
     /// When the slow work was looked through last.
     tended: Mutex<Option<Timestamp>>,
     /// Numbers of partners that never came, and since when that is known.
@@ -290,6 +294,7 @@ impl Exchange {
             began: std::time::Instant::now(),
             progress: Mutex::default(),
             busy: Mutex::default(),
+            freed: Notify::new(),
             scans: Mutex::default(),
             guests: Arc::new(Semaphore::new(GUESTS_AT_ONCE)),
             bell: Notify::new(),
@@ -352,6 +357,19 @@ impl Exchange {
         let mut busy = self.0.busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         busy.insert(id).then(|| Claim { exchange: self.clone(), id })
     }
+
+    /// Completes when no work of this process is about it.
+    pub(crate) async fn until_free(&self, id: Uuid) {
+        loop {
+            let mut freed = std::pin::pin!(self.0.freed.notified());
+            freed.as_mut().enable();
+            let busy = &self.0.busy;
+            if !busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&id) {
+                return;
+            }
+            freed.await;
+        }
+    }
 }
 
 /// Work in hand. Ends when it is dropped.
@@ -364,5 +382,6 @@ impl Drop for Claim {
     fn drop(&mut self) {
         let busy = &self.exchange.0.busy;
         busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&self.id);
+        self.exchange.0.freed.notify_waiters();
     }
 }

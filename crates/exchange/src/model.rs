@@ -52,7 +52,7 @@ states! {
         Requested = "requested";
         /// Waits to be sealed.
         Approved = "approved";
-        /// Is being sealed; after a restart it is sealed anew.
+        /// Is being sealed; after a restart that goes on.
         Sealing = "sealing";
         /// Waits to be sent.
         Sealed = "sealed";
@@ -396,6 +396,10 @@ pub(crate) struct IncomingDetails {
     /// Why it has not, where it was asked.
     #[serde(default)]
     pub scan_trouble: Option<ScanTrouble>,
+    /// The certificate that its signature was verified with when it came, Base64 of DER: it is that one's for good,
+    /// whatever certificate its sender has by now. None in what came before this was kept.
+    #[serde(default)]
+    pub signer: Option<String>,
     #[serde(default)]
     pub afterwards: Afterwards,
 }

@@ -330,6 +330,7 @@ fn never_came(guest: &Guest<'_>, notice: &Notice, recorded: &ledger::Receipt) ->
             expires: None,
             scan: None,
             scan_trouble: None,
+            signer: None,
             afterwards: Afterwards::default(),
         },
     }

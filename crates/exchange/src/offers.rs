@@ -167,6 +167,7 @@ impl Exchange {
                 expires: offer.expires,
                 scan: None,
                 scan_trouble: None,
+                signer: None,
                 afterwards: Afterwards::default(),
             },
         };

@@ -172,6 +172,10 @@ impl Exchange {
                 return Ok(Some(Clause::NoOrigin { partner: row.partner.clone() }));
             }
             for origin in &terms {
+                let agreement = &origin.agreement.facts.id;
+                if self.book().agreement(agreement).is_none() {
+                    return Ok(Some(Clause::OriginEnded { agreement: agreement.clone() }));
+                }
                 if let Some(clause) = self.stands_against(&origin.agreement).await? {
                     return Ok(Some(clause));
                 }
@@ -265,8 +269,9 @@ impl Exchange {
         file.ok_or(ExchangeError::NoSuch { what: "file in the parcel" })
     }
 
-    /// The terms that a parcel came under: of the agreement that its offer names, if that is one with its sender;
-    /// otherwise of all that are. What was brought came under none.
+    /// The terms that a parcel came under: of the agreement that its offer names, if that is one with its sender, or was
+    /// one before its file was taken away; otherwise, for each side has its own names, of all that are. What was
+    /// brought came under none.
     pub(crate) async fn origins(
         &self,
         row: &IncomingRow,
@@ -283,8 +288,14 @@ impl Exchange {
             self.book().agreements().filter(with).map(|one| one.facts.id.clone()).collect();
         let named = ids.contains(&row.details.agreement);
         let mut agreements = Vec::new();
-        for id in ids.iter().filter(|id| !named || **id == row.details.agreement) {
-            agreements.push(self.agreement(id).await?);
+        let gone = self.text_of_gone(&row.details.agreement).await?;
+        match gone.filter(|gone| with(&gone)) {
+            Some(gone) => agreements.push(gone),
+            None => {
+                for id in ids.iter().filter(|id| !named || **id == row.details.agreement) {
+                    agreements.push(self.agreement(id).await?);
+                }
+            }
         }
         let partner = self.book().partner(&row.partner);
         let theirs = partner.and_then(|partner| partner.jurisdiction.as_deref());

@@ -88,7 +88,7 @@ impl Exchange {
         } else {
             self.store_export(&mut row, receipt.at).await?;
         }
-        self.stop_sending(export);
+        self.stop_work(export);
         self.close(vec![permit]).await?;
         self.drop_sealed(row.parcel).await;
         Export::of(row)
@@ -111,20 +111,20 @@ impl Exchange {
         }
     }
 
-    /// Ends the delivery that this process may have under way.
-    fn stop_sending(&self, export: Uuid) {
+    /// Ends the sealing or the delivery that this process may have under way.
+    fn stop_work(&self, export: Uuid) {
         let stops = self.0.stops.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stop) = stops.get(&export) {
-            stop.notify_one();
+        for (_, bell) in stops.iter().filter(|(about, _)| *about == export) {
+            bell.notify_one();
         }
     }
 
-    /// What [`Exchange::stop_sending`] rings while `export` is being sent.
+    /// What [`Exchange::stop_work`] rings while `export` is being sealed or sent.
     pub(crate) fn stop_of(&self, export: Uuid) -> Stop {
         let bell = Arc::new(Notify::new());
         let mut stops = self.0.stops.lock().unwrap_or_else(PoisonError::into_inner);
-        stops.insert(export, Arc::clone(&bell));
-        Stop { exchange: self.clone(), export, bell }
+        stops.push((export, Arc::clone(&bell)));
+        Stop { exchange: self.clone(), bell }
     }
 
     /// Whether an export may still be sent: another process may have taken it back.
@@ -200,10 +200,9 @@ impl Exchange {
     }
 }
 
-/// A delivery under way, as whoever takes it back sees it. Ends when it is dropped.
+/// A sealing or a delivery under way, as whoever takes it back sees it. Ends when it is dropped.
 pub(crate) struct Stop {
     exchange: Exchange,
-    export: Uuid,
     bell: Arc<Notify>,
 }
 
@@ -216,8 +215,8 @@ impl Stop {
 
 impl Drop for Stop {
     fn drop(&mut self) {
-        let stops = &self.exchange.0.stops;
-        stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.export);
+        let mut stops = self.exchange.0.stops.lock().unwrap_or_else(PoisonError::into_inner);
+        stops.retain(|(_, bell)| !Arc::ptr_eq(bell, &self.bell));
     }
 }
 

@@ -187,10 +187,8 @@ impl Exchange {
         if !self.has_scanner() {
             return Ok(());
         }
-        for parcel in self.all_incoming(&HERE, None).await? {
-            if parcel.scan.is_none() {
-                self.scan_soon(parcel.exchange);
-            }
+        for parcel in self.every_incoming(&HERE, |parcel| parcel.scan.is_none()).await? {
+            self.scan_soon(parcel.exchange);
         }
         Ok(())
     }

@@ -2,30 +2,26 @@
 //!
 //! Invariants: exactly the approved paths are sealed, no more and no fewer, and of the rows that were asked for; the parcel lies in the store
 //! before it is recorded, and is recorded before it is stored as sealed. If the record fails the parcel
-//! is thrown away and the export is as it was.
+//! is thrown away and the export is as it was. What was cut off before the parcel was whole goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 use ledger::{EntryNumber, Event};
-use parcel::{CustodyEvent, Entry, Person, Seal, Sealed, Transfer, Watch};
+use parcel::{CustodyEvent, Entry, Person, Sealed, Transfer};
 use policy::{Action, Actor};
 use uuid::Uuid;
 
 use crate::book::{Agreement, Partner};
 use crate::custody::received;
-use crate::delivery::short;
-use crate::error::{FirstError, store};
 use crate::exports::{disseminated, is_secondary, needs};
 use crate::listed::Change;
-use crate::model::{
-    ChangedFacts, Export, ExportDetails, ExportRow, ExportStatus, Item, SealedFacts,
-};
+use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, Item, SealedFacts};
 use crate::passing::PassOn;
-use crate::progress::Phase;
+use crate::recall::Stop;
+use crate::resuming::Order;
 use crate::{Caller, Exchange, ExchangeError};
 
 /// The program that custody records name.
@@ -120,8 +116,19 @@ impl Exchange {
         export: Uuid,
         items: Vec<SealItem>,
     ) -> Result<Export, ExchangeError> {
+        self.seal_until(caller, export, items, &self.stop_of(export)).await
+    }
+
+    /// The same, until it is taken back.
+    pub(crate) async fn seal_until(
+        &self,
+        caller: &Caller,
+        export: Uuid,
+        items: Vec<SealItem>,
+        stop: &Stop,
+    ) -> Result<Export, ExchangeError> {
         let busy = ExchangeError::Changed { what: "export" };
-        let _claim = self.claim(export).ok_or(busy)?;
+        let claim = Arc::new(self.claim(export).ok_or(busy)?);
         let mut row = self.export_row(export).await?;
         if row.status != ExportStatus::Sealing.as_str() {
             needs(&row, ExportStatus::Approved, "approved")?;
@@ -137,7 +144,11 @@ impl Exchange {
         let permits = self.refuse_unsettled(&row, agreement, permits).await?;
         let permits = self.refuse_passing(PassOn::of(&row.details, agreement), permits).await?;
         self.begin(&mut row).await?;
-        let outcome = self.seal_into_store(caller, &row, agreement, partner, items).await;
+        let order = self.order(caller, &row, (agreement, partner), items).await;
+        let outcome = match order {
+            Ok(order) => self.seal_into_store(order, &claim, stop).await,
+            Err(error) => Err(error),
+        };
         let outcome = match outcome {
             Ok(sealed) => match self.record_secondary(caller, &row, agreement).await {
                 Ok(()) => self.record_sealed(caller, &mut row, &sealed).await,
@@ -146,7 +157,7 @@ impl Exchange {
             Err(error) => Err(error),
         };
         if let Err(error) = outcome {
-            self.take_back(&mut row).await;
+            self.take_back(&mut row, &error).await;
             return Err(error);
         }
         self.close(permits).await?;
@@ -170,18 +181,17 @@ impl Exchange {
         Err(ExchangeError::Changed { what: "export" })
     }
 
-    async fn seal_into_store(
+    /// What goes into the parcel, and to whom.
+    async fn order(
         &self,
         caller: &Caller,
         row: &ExportRow,
-        agreement: &Agreement,
-        partner: &Partner,
+        (agreement, partner): (&Agreement, &Partner),
         items: Vec<SealItem>,
-    ) -> Result<Sealed, ExchangeError> {
+    ) -> Result<Order, ExchangeError> {
         let no_exchange = || ExchangeError::NoSuch { what: "exchange" };
-        let (exchange, id) =
+        let (exchange, parcel) =
             (row.exchange.ok_or_else(no_exchange)?, row.parcel.ok_or_else(no_exchange)?);
-        let transfer = self.transfer(row, exchange, agreement, partner);
         let custody = self.custody(caller, row, agreement, &items)?;
         let received = received(&row.details.items);
         let mut custody_all = self.custody_so_far(received).await?;
@@ -193,40 +203,16 @@ impl Exchange {
             length: item.length,
             open: item.open,
         });
-        let entries: Vec<Entry> = entries.collect();
-        let (this, export, now) = (self.clone(), row.id, self.now());
-        let (recipients, allow_rsa_oaep) =
-            (vec![partner.sealing.clone()], agreement.terms.rsa_oaep);
-        let work = move || {
-            let setup = &this.0.setup;
-            let store_of = &this.0.store;
-            store_of.clear_sent(id).map_err(store("clear an old seal"))?;
-            let never = AtomicBool::new(false);
-            let progress = this.progress_sender(export);
-            let seal = Seal {
-                id,
-                sender: &setup.signer,
-                recipients,
-                allow_rsa_oaep,
-                part_size: setup.settings.part_bytes,
-                workers: parcel::WORKERS_DEFAULT,
-                entries,
-                transfer,
-                custody: custody_all,
-                custody_document: true,
-                now,
-                random: setup.random.as_ref(),
-                watch: Watch {
-                    progress: &|done, total| {
-                        let phase = Phase::Sealing;
-                        progress.send_replace(crate::Progress { phase, done, total });
-                    },
-                    cancel: &never,
-                },
-            };
-            parcel::seal(seal, &store_of.sent(id)).map_err(ExchangeError::Seal)
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)?
+        Ok(Order {
+            export: row.id,
+            parcel,
+            entries: entries.collect(),
+            transfer: self.transfer(row, exchange, agreement, partner),
+            custody: custody_all,
+            recipients: vec![partner.sealing.clone()],
+            allow_rsa_oaep: agreement.terms.rsa_oaep,
+            now: self.now(),
+        })
     }
 
     /// CHRI that leaves outside the primary agreements goes to the log of secondary dissemination, before it can.
@@ -281,22 +267,6 @@ impl Exchange {
         });
         row.status = ExportStatus::Sealed.as_str().to_owned();
         self.store_export(row, receipt.at).await
-    }
-
-    /// After a failure: no parcel, and the export is approved as before.
-    async fn take_back(&self, row: &mut ExportRow) {
-        if let Some(parcel) = row.parcel
-            && let Err(error) = self.0.store.clear_sent(parcel)
-        {
-            tracing::warn!(%error, "a parcel that was not recorded could not be removed");
-        }
-        row.status = ExportStatus::Approved.as_str().to_owned();
-        row.details.sealed = None;
-        let now = self.now();
-        if let Err(error) = self.store_export(row, now).await {
-            // It stays `sealing`, which the next start takes up.
-            tracing::warn!(error = error.chain(), "an export could not be set back");
-        }
     }
 
     fn transfer(
@@ -391,56 +361,6 @@ impl Exchange {
 
     pub(crate) fn partner(&self, ori: &str) -> Result<&Partner, ExchangeError> {
         self.book().partner(ori).ok_or(ExchangeError::NoSuch { what: "partner" })
-    }
-
-    /// Seals what is approved, with what `content` fetches. Called by [`Exchange::run`].
-    pub(crate) async fn seal_waiting(
-        &self,
-        content: &Arc<dyn Content>,
-    ) -> Result<(), ExchangeError> {
-        let mut first = FirstError::default();
-        let now = self.now();
-        let due =
-            |export: &Export| export.details.delivery.next_attempt_at.is_none_or(|at| at <= now);
-        let statuses = [ExportStatus::Approved, ExportStatus::Sealing];
-        for export in self.every_export(&statuses, None, due).await? {
-            let outcome = match content.items(&export).await {
-                Ok((caller, items)) => self.seal(&caller, export.id, items).await.map(|_| ()),
-                Err(Unfetched::ForNow(reason)) => Err(ExchangeError::Unfetched { reason }),
-                Err(Unfetched::Changed(changes)) => self.refuse_changed(&export, changes).await,
-            };
-            if let Err(error) = outcome {
-                tracing::warn!(export = %export.id, error = error.chain(), "an export was not sealed");
-                first.note("a sealing was not put off", self.put_off(export.id, &error).await);
-            }
-        }
-        first.end()
-    }
-}
-
-impl Exchange {
-    /// Records that what would leave is not what was asked for, and lets nobody seal it.
-    async fn refuse_changed(
-        &self,
-        export: &Export,
-        changes: Vec<Change>,
-    ) -> Result<(), ExchangeError> {
-        let said: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        let words = format!("what would leave is not what was asked for: {}", said.join("; "));
-        let route = format!("sealing of export {}", export.id);
-        let event = Event::RequestRefused { route, reason: short(&words) };
-        let receipt = self.record(None, &export.details.why, event).await?;
-        let facts = ChangedFacts { at: receipt.at, entry: receipt.entry.0, changes };
-        let refused = |row: &mut ExportRow| {
-            // It may have been taken back meanwhile.
-            let waits = [ExportStatus::Approved, ExportStatus::Sealing];
-            if waits.iter().any(|status| status.as_str() == row.status) {
-                row.status = ExportStatus::Failed.as_str().to_owned();
-                row.details.changed = Some(facts.clone());
-                row.details.delivery.next_attempt_at = None;
-            }
-        };
-        self.change_export(export.id, receipt.at, refused).await.map(|_| ())
     }
 }
 

@@ -1,9 +1,10 @@
 //! The folder in which parcels lie, all of them sealed: `sent/<parcel>`, `incoming/<exchange>`, and
-//! `drafts/` for what is not whole yet.
+//! `drafts/` for what is not whole yet. What is being sealed lies hidden in `sent/`, for it goes on after a crash.
 //!
 //! Invariant: a part appears under its name only when its bytes are on disk and have the hash that the
 //! sender signed. Drafts are thrown away when the store is opened.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -104,9 +105,19 @@ impl Store {
         self.root.join("drafts").join(number.to_string())
     }
 
-    /// Throws away what a seal that did not come to its end has left.
+    /// Throws away what a seal has left, whole or not.
     pub(crate) fn clear_sent(&self, parcel: Uuid) -> io::Result<()> {
-        remove(&self.sent(parcel))?;
+        self.clear_whole(parcel)?;
+        self.clear_drafts(parcel)
+    }
+
+    /// Throws away a parcel of ours that is whole.
+    pub(crate) fn clear_whole(&self, parcel: Uuid) -> io::Result<()> {
+        remove(&self.sent(parcel))
+    }
+
+    /// Throws away what a seal that did not come to its end has left.
+    pub(crate) fn clear_drafts(&self, parcel: Uuid) -> io::Result<()> {
         let wanted = format!(".{parcel}.");
         for entry in fs::read_dir(self.root.join("sent"))? {
             let entry = entry?;
@@ -115,6 +126,17 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// The parcels of which there is something that is not whole.
+    pub(crate) fn drafts_of_seals(&self) -> io::Result<BTreeSet<Uuid>> {
+        let mut found = BTreeSet::new();
+        for entry in fs::read_dir(self.root.join("sent"))? {
+            let name = entry?.file_name();
+            let parcel = name.to_str().and_then(|name| name.strip_prefix('.')?.split('.').next());
+            found.extend(parcel.and_then(|parcel| parcel.parse::<Uuid>().ok()));
+        }
+        Ok(found)
     }
 
     /// Gives a refused parcel's room back. It loses its place in one step, so that a part that is

@@ -15,6 +15,7 @@ use parcel::{Parcel, Refused, Trust, Verified, Watch, part_path};
 use uuid::Uuid;
 use wire::PeerAddress;
 
+use crate::bringing::kept;
 use crate::delivery::short;
 use crate::error::ExchangeError;
 use crate::model::{IncomingRow, IncomingStatus, Inside, ReceiptFacts, ReceivedFile, RefusalFacts};
@@ -194,6 +195,7 @@ impl Exchange {
         row.details.received_entry = Some(recorded.entry.0);
         row.details.inside = Some(inside);
         row.details.receipt = Some(facts);
+        row.details.signer = Some(kept(&self.partner(&row.partner)?.signing));
         row.status = IncomingStatus::Received.as_str().to_owned();
         self.store_incoming(row).await
     }

@@ -1,7 +1,7 @@
 //! The work that goes on by itself: sealing what is approved, delivering what is sealed, telling partners.
 //!
-//! Invariant: no partner waits for another. Deliveries run beside each other and beside all else, one at a time to
-//! each partner, so that it gets its numbers in their order where it can be.
+//! Invariants: no partner waits for another. Deliveries run beside each other and beside all else, one at a time to
+//! each partner, so that it gets its numbers in their order where it can be. Nobody waits for a sealing, either.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::error::FirstError;
 use crate::model::{Export, ExportStatus};
 use crate::sealing::Content;
+use crate::waiting::Sealings;
 use crate::{Exchange, ExchangeError};
 
 /// How often the work is looked through when nobody rings.
@@ -20,42 +21,67 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Deliveries under way at once.
 const DELIVERIES_MAX: usize = 8;
 
-/// Deliveries under way, by partner. Dropped, they end.
-#[derive(Default)]
-struct Deliveries {
+/// Tasks under way, each with what it is about. Dropped, they end.
+pub(crate) struct Tasks<N> {
     tasks: JoinSet<()>,
-    partners: BTreeMap<Id, String>,
+    names: BTreeMap<Id, N>,
 }
 
-impl Deliveries {
+impl<N> Default for Tasks<N> {
+    fn default() -> Self {
+        Self { tasks: JoinSet::new(), names: BTreeMap::new() }
+    }
+}
+
+impl<N: PartialEq> Tasks<N> {
     /// Lets go of those that came to their end.
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             let id = match ended {
                 Ok((id, ())) => id,
                 Err(error) => {
-                    tracing::error!(%error, "a delivery did not come to its end");
+                    tracing::error!(%error, "a delivery or a sealing did not come to its end");
                     error.id()
                 }
             };
-            self.partners.remove(&id);
+            self.names.remove(&id);
         }
     }
 
-    fn begin(&mut self, exchange: &Exchange, export: &Export) {
-        let busy = self.partners.values().any(|partner| *partner == export.partner);
-        if busy || self.partners.len() >= DELIVERIES_MAX {
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(crate) fn has(&self, name: &N) -> bool {
+        self.names.values().any(|one| one == name)
+    }
+
+    pub(crate) fn begin(&mut self, name: N, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(task);
+        self.names.insert(task.id(), name);
+    }
+
+    /// Ends all of them, and gives what they were about.
+    pub(crate) async fn end(mut self) -> Vec<N> {
+        self.tasks.shutdown().await;
+        self.names.into_values().collect()
+    }
+}
+
+impl Tasks<String> {
+    fn deliver(&mut self, exchange: &Exchange, export: &Export) {
+        if self.has(&export.partner) || self.len() >= DELIVERIES_MAX {
             return;
         }
         let (exchange, id) = (exchange.clone(), export.id);
-        let task = self.tasks.spawn(async move {
+        let task = async move {
             if let Err(error) = exchange.deliver_or_put_off(id).await {
                 tracing::warn!(error = error.chain(), "a delivery was not put off");
             }
             // The next one to this partner need not wait for the clock.
             exchange.0.bell.notify_one();
-        });
-        self.partners.insert(task.id(), export.partner.clone());
+        };
+        self.begin(export.partner.clone(), task);
     }
 }
 
@@ -64,20 +90,25 @@ impl Exchange {
     /// is sealed. What an earlier run left is taken up.
     pub async fn run(&self, content: Option<Arc<dyn Content>>, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        let mut under_way = Deliveries::default();
+        let mut deliveries = Tasks::<String>::default();
+        let mut sealings = Sealings::default();
         loop {
             let work = async {
                 let mut first = FirstError::default();
-                first.note("not all was tended", self.tend_all(content.as_ref()).await);
-                under_way.clear();
+                if let Some(content) = &content {
+                    let begun = sealings.begin_due(self, content).await;
+                    first.note("it is not known what is to be sealed", begun);
+                }
+                first.note("not all was tended", self.tend_all().await);
+                deliveries.clear();
                 match self.due().await {
-                    Ok(due) => due.iter().for_each(|export| under_way.begin(self, export)),
+                    Ok(due) => due.iter().for_each(|export| deliveries.deliver(self, export)),
                     Err(error) => first.note("it is not known what is due", Err(error)),
                 }
                 first.end()
             };
             tokio::select! {
-                () = &mut stop => return,
+                () = &mut stop => break,
                 outcome = work => {
                     if let Err(error) = outcome {
                         tracing::warn!(error = error.chain(), "exports could not be worked on");
@@ -85,11 +116,13 @@ impl Exchange {
                 }
             }
             tokio::select! {
-                () = &mut stop => return,
+                () = &mut stop => break,
                 () = self.0.bell.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
+        drop(deliveries);
+        sealings.end(self).await;
     }
 
     /// Seals and delivers what is due, once, one after the other.
@@ -99,19 +132,19 @@ impl Exchange {
     /// it keeps the rest from being done.
     pub async fn work_once(&self, content: Option<&Arc<dyn Content>>) -> Result<(), ExchangeError> {
         let mut first = FirstError::default();
-        first.note("not all was tended", self.tend_all(content).await);
+        if let Some(content) = content {
+            first.note("what is approved is not sealed", self.seal_waiting(content).await);
+        }
+        first.note("not all was tended", self.tend_all().await);
         for export in self.due().await? {
             first.note("a delivery was not put off", self.deliver_or_put_off(export.id).await);
         }
         first.end()
     }
 
-    /// All but the deliveries.
-    async fn tend_all(&self, content: Option<&Arc<dyn Content>>) -> Result<(), ExchangeError> {
+    /// All but the sealings and the deliveries.
+    async fn tend_all(&self) -> Result<(), ExchangeError> {
         let mut first = FirstError::default();
-        if let Some(content) = content {
-            first.note("what is approved is not sealed", self.seal_waiting(content).await);
-        }
         first.note("what is due was not all tended", self.tend_when_due().await);
         first.note("partners were not all told", self.work_on_notices().await);
         first.end()

@@ -1,9 +1,11 @@
 //! Where a seal writes: a draft that becomes the parcel in one step, or nothing.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
@@ -42,6 +44,8 @@ pub struct Folder {
     out: PathBuf,
     /// Of one that can go on after an interruption: where its notes are.
     journal: Option<Notes>,
+    /// Of such a one: the files that this run has made or looked at. All others are of an earlier run.
+    mine: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// The notes of a seal that can go on after an interruption: lines in a hidden neighbour.
@@ -84,7 +88,7 @@ impl Folder {
     pub fn new(out: &Path, name: &str) -> io::Result<Self> {
         let draft = beside(out, name, "draft")?;
         DirBuilder::new().mode(0o700).create(&draft)?;
-        Ok(Self { draft, out: out.to_owned(), journal: None })
+        Ok(Self { draft, out: out.to_owned(), journal: None, mine: Mutex::default() })
     }
 
     /// As [`Folder::new`], and what an interrupted run of this name left is gone on with.
@@ -100,16 +104,42 @@ impl Folder {
             made => made?,
         }
         let journal = Notes::begin(beside(out, name, "journal")?)?;
-        Ok(Self { draft, out: out.to_owned(), journal: Some(journal) })
+        Ok(Self { draft, out: out.to_owned(), journal: Some(journal), mine: Mutex::default() })
     }
 
     /// A folder that is there already, for a file more.
     pub(crate) fn existing(folder: &Path) -> Self {
-        Self { draft: folder.to_owned(), out: folder.to_owned(), journal: None }
+        let (draft, out) = (folder.to_owned(), folder.to_owned());
+        Self { draft, out, journal: None, mine: Mutex::default() }
     }
 
     pub(crate) fn draft(&self) -> &Path {
         &self.draft
+    }
+
+    fn note_mine(&self, path: &Path) {
+        if self.journal.is_some() {
+            let mut mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+            mine.insert(path.to_owned());
+        }
+    }
+
+    /// Removes the parts that an earlier run left and this one has not: what became shorter has no part too many.
+    fn remove_strays(&self) -> io::Result<()> {
+        let first = self.draft.join(crate::bag::part_path(0));
+        let parts = match fs::read_dir(parent(&first)) {
+            // What is opened has no parts.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            parts => parts?,
+        };
+        let mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in parts {
+            let part = part?.path();
+            if !mine.contains(&part) {
+                fs::remove_file(&part)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -146,6 +176,7 @@ pub(crate) fn parent(path: &Path) -> &Path {
 impl Target for Folder {
     fn create(&self, path: &str, pieces: &[&[u8]]) -> io::Result<()> {
         let path = self.draft.join(path);
+        self.note_mine(&path);
         DirBuilder::new().recursive(true).mode(0o700).create(parent(&path))?;
         if self.journal.is_some() && path.symlink_metadata().is_ok() {
             fs::remove_file(&path)?;
@@ -162,6 +193,7 @@ impl Target for Folder {
         if !path.symlink_metadata().is_ok_and(|facts| facts.is_file()) {
             return Ok(None);
         }
+        self.note_mine(&path);
         Ok(Some(Box::new(File::open(path)?)))
     }
 
@@ -174,6 +206,9 @@ impl Target for Folder {
     }
 
     fn publish(&self) -> io::Result<()> {
+        if self.journal.is_some() {
+            self.remove_strays()?;
+        }
         sync_folders(&self.draft)?;
         fs::rename(&self.draft, &self.out)?;
         self.journal.iter().for_each(Notes::forget);

@@ -170,6 +170,21 @@ pub async fn find_by_exchange<T: DeserializeOwned>(
     found.map_err(reading("read an export"))?.map(|model| stored(state, model)).transpose()
 }
 
+/// Finds an export by its parcel.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_by_parcel<T: DeserializeOwned>(
+    state: &State,
+    parcel: Uuid,
+) -> Result<Option<Export<T>>, StateError> {
+    let found = row::Entity::find()
+        .filter(row::Column::Parcel.eq(parcel.to_string()))
+        .one(state.database())
+        .await;
+    found.map_err(reading("read an export"))?.map(|model| stored(state, model)).transpose()
+}
+
 /// Which exports a list holds.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Which<'a> {

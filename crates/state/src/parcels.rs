@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{ColumnDef, Index, Table};
+use sea_orm::sea_query::{ColumnDef, ExprTrait, Index, Table};
 use sea_orm::{Condition, QueryOrder, QuerySelect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -236,20 +236,36 @@ pub async fn find_parcel<T: DeserializeOwned>(
     found.map_err(reading("read a parcel"))?.map(|model| stored(state, model)).transpose()
 }
 
-/// Parcels in any of the given states (all of them where none is given), newest first, from before
-/// `before` where that is given. At most `max`.
+/// Which parcels a list holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Which<'a> {
+    /// In any of these states; all of them where none is given.
+    pub statuses: &'a [&'a str],
+    /// From before then.
+    pub before: Option<Timestamp>,
+    /// Behind this one in the list, by its time and exchange.
+    pub behind: Option<(Timestamp, Uuid)>,
+}
+
+/// These parcels, newest first. At most `max`.
 ///
 /// # Errors
 /// As [`find`].
 pub async fn list<T: DeserializeOwned>(
     state: &State,
-    statuses: &[&str],
-    before: Option<Timestamp>,
+    which: Which<'_>,
     max: u64,
 ) -> Result<Vec<Parcel<T>>, StateError> {
+    let Which { statuses, before, behind } = which;
     let mut query = row::Entity::find();
     if !statuses.is_empty() {
         query = query.filter(row::Column::Status.is_in(statuses.iter().copied()));
+    }
+    if let Some((at, exchange)) = behind {
+        let at = millis(at);
+        let same = row::Column::OfferedAt.eq(at);
+        let same = same.and(row::Column::Exchange.lt(exchange.to_string()));
+        query = query.filter(row::Column::OfferedAt.lt(at).or(same));
     }
     if let Some(before) = before {
         query = query.filter(row::Column::OfferedAt.lt(millis(before)));

@@ -51,6 +51,10 @@ pub enum Clause {
         "there is no agreement with {partner}, from whom it came, that says how it is handed on"
     )]
     NoOrigin { partner: String },
+    #[error(
+        "agreement `{agreement}`, under which it came, has no file any more: nothing of it is handed on"
+    )]
+    OriginEnded { agreement: String },
     #[error("nobody has settled which rule is kept: {conflict}")]
     Unsettled { conflict: String },
 }
@@ -79,7 +83,7 @@ impl Clause {
             Self::RulePurpose { .. } => "jurisdiction.purpose",
             Self::NotPassedOn { .. } => "origin.redistribution",
             Self::NoConsent { .. } => "origin.consent",
-            Self::NoOrigin { .. } => "origin.agreement",
+            Self::NoOrigin { .. } | Self::OriginEnded { .. } => "origin.agreement",
             Self::Unsettled { .. } => "jurisdiction.conflict",
         }
     }

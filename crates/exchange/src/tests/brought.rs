@@ -76,6 +76,38 @@ async fn what_climbs_out_is_cut_short_or_is_not_recorded_leaves_nothing() {
     nothing_is_left(lakeside).await;
 }
 
+/// The agency's own signing certificate is renewed, and a partner's, after something came.
+#[tokio::test]
+async fn what_came_is_opened_after_its_signer_has_another_certificate() {
+    let world = world().await;
+    let lakeside = &world.lakeside;
+    let whole = zip(&[("note.txt", b"a note\n")]);
+    let ours = lakeside.exchange.take_in(&pell(), brought(whole)).await.unwrap().exchange;
+    let export = world.riverton.sealed().await.unwrap();
+    world.riverton.exchange.deliver(export.id).await.unwrap();
+    let theirs = export.exchange.unwrap();
+    for exchange in [ours, theirs] {
+        lakeside.accepted(exchange).await;
+    }
+    let renewed = Held::new("lakeside again", Usage::Signing);
+    let (chain, key) = (vec![renewed.certificate.clone()], renewed.key());
+    let later = reviewed::restarted_as(lakeside, LAKESIDE, |setup| {
+        setup.signer = Signer { chain, key };
+        let mut riverton = setup.book.partners().next().unwrap().clone();
+        riverton.signing = Held::new("riverton again", Usage::Signing).certificate;
+        setup.book = Book::new(vec![riverton], setup.book.agreements().cloned().collect());
+    });
+    for (exchange, path) in [(ours, "note.txt"), (theirs, "evidence/statement.pdf")] {
+        later.document(&pell(), exchange, path, None, &why()).await.unwrap();
+        // What came before the signer was kept is held to today's certificate, as before.
+        let mut row = later.incoming_row(exchange).await.unwrap();
+        assert!(row.details.signer.take().is_some());
+        later.store_incoming(&mut row).await.unwrap();
+        let refused = later.document(&pell(), exchange, path, None, &why()).await.map(drop);
+        assert!(matches!(refused, Err(ExchangeError::Refused(_))), "{refused:?}");
+    }
+}
+
 async fn nothing_is_left(agency: &Agency) {
     assert!(agency.exchange.all_incoming(&[], None).await.unwrap().is_empty());
     for folder in ["parcels/incoming", "parcels/drafts"] {

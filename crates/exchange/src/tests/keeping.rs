@@ -109,6 +109,44 @@ async fn an_agency_that_says_so_has_it_destroyed_by_itself_and_the_certificate_g
     assert_eq!(last.person.as_deref(), Some("the platform, on its own"));
 }
 
+/// More parcels than a page of the list holds, in each state that is looked after.
+#[tokio::test]
+async fn the_oldest_of_many_parcels_is_seen_to_like_the_newest() {
+    let world = world_with(|_, lakeside| {
+        lakeside.agreements[0].terms.retention_days = Some(90);
+        lakeside.settings.destroy_when_due = true;
+    })
+    .await;
+    let lakeside = &world.lakeside;
+    let mut all = Vec::new();
+    for _ in 0..8 {
+        let export = world.riverton.sealed().await.unwrap();
+        world.riverton.exchange.deliver(export.id).await.unwrap();
+        all.push(export.exchange.unwrap());
+    }
+    let found = lakeside.exchange.every_incoming(&[IncomingStatus::Received], |_| true).await;
+    let found: BTreeSet<Uuid> = found.unwrap().iter().map(|parcel| parcel.exchange).collect();
+    assert_eq!(found, all.iter().copied().collect(), "each once, though all came at one time");
+    // Four of them are half destroyed, the others past their time.
+    for exchange in &all[..4] {
+        let mut row = lakeside.exchange.incoming_row(*exchange).await.unwrap();
+        let event = Event::ExchangeAlert {
+            partner: row.partner.clone(),
+            exchange: None,
+            what: String::new(),
+        };
+        let act =
+            lakeside.exchange.act(&pell(), event, Some("asked back".to_owned())).await.unwrap();
+        lakeside.exchange.order_destruction(&mut row, act).await.unwrap();
+    }
+    world.days_later(91).await;
+    for exchange in all {
+        let parcel = lakeside.exchange.incoming(exchange).await.unwrap();
+        assert_eq!(parcel.status, IncomingStatus::Destroyed, "no. {}", parcel.number);
+        assert!(!lakeside.arrived(exchange).exists());
+    }
+}
+
 #[tokio::test]
 async fn what_a_hold_covers_is_not_destroyed_by_anybody() {
     let scopes = [

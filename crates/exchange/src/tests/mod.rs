@@ -20,6 +20,7 @@ mod proved;
 mod refusals;
 mod reviewed;
 mod scanned;
+mod sealings;
 mod stamped;
 mod story;
 mod witnessed;

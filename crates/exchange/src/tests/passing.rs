@@ -149,6 +149,49 @@ async fn terms_that_are_against_it_are_named_and_it_stays_here() {
     }
 }
 
+/// It came under an agreement whose file was taken away since, and there is another one with its sender that allows more.
+#[tokio::test]
+async fn an_agreement_that_is_gone_is_not_replaced_by_a_looser_one() {
+    let (world, exchange) = world_of_three(|lakeside| {
+        lakeside.agreements[0].terms.retention_days = Some(90);
+        let mut loose = agreement(LAKESIDE.0);
+        loose.facts.id = "anything-goes".to_owned();
+        loose.terms.redistribution = Redistribution::UnderTheseTerms;
+        lakeside.agreements.push(loose);
+    })
+    .await;
+    let lakeside = &world.lakeside;
+    let before = lakeside.exchange.incoming(exchange).await.unwrap();
+    let later = reviewed::restarted_as(lakeside, LAKESIDE, |setup| {
+        let all = setup.book.agreements().filter(|one| one.facts.id != "lakeside-2026");
+        let all = all.cloned().collect();
+        setup.book = Book::new(setup.book.partners().cloned().collect(), all);
+    });
+    let passing = later.passing(&ames(), exchange, OLD, &why()).await.unwrap();
+    assert_eq!(passing.terms.len(), 1);
+    assert_eq!(passing.terms[0].agreement.facts.id, "lakeside-2026");
+    let new = NewExport {
+        agreement: "hill-2026".to_owned(),
+        items: vec![passing.item],
+        requestor: Some("Det. R. Moss, Hill".to_owned()),
+        consent: Some("a letter".to_owned()),
+        ..new_export()
+    };
+    let refused = later.request(&ames(), new).await.unwrap_err();
+    assert_eq!(refused.clause().unwrap().code(), "origin.agreement");
+    assert!(refused.to_string().contains("`lakeside-2026`, under which it came"), "{refused}");
+    // How long it may be kept is as it was.
+    let after = later.incoming(exchange).await.unwrap().afterwards;
+    assert_eq!(after.destroy_by, before.afterwards.destroy_by);
+    // One that we never had is the sender's own name for one of ours.
+    let mut row = later.incoming_row(exchange).await.unwrap();
+    row.details.agreement = "riverton-2025-7".to_owned();
+    let inside = row.details.inside.clone().unwrap();
+    let all = later.origins(&row, &inside, None).await.unwrap();
+    assert_eq!(all.len(), 1, "all that there are with its sender");
+    assert_eq!(all[0].agreement.facts.id, "anything-goes");
+}
+
 #[tokio::test]
 async fn its_senders_purposes_bind_and_an_item_is_what_the_store_says() {
     let (world, exchange) = world_of_three(|_| ()).await;

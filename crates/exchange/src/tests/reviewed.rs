@@ -29,8 +29,19 @@ pub(super) fn restarted_with(
     agreements: Vec<Agreement>,
     rules: Jurisdictions,
 ) -> Exchange {
-    let (before, identity) = (&agency.exchange.0.setup, identity(RIVERTON));
-    let setup = Setup {
+    let book = Book::new(vec![partner(LAKESIDE, 1)], agreements).with_rules(rules);
+    restarted_as(agency, RIVERTON, |setup| setup.book = book)
+}
+
+/// The same agency, set otherwise, as after a restart.
+pub(super) fn restarted_as(
+    agency: &Agency,
+    of: (&str, &str),
+    change: impl FnOnce(&mut Setup),
+) -> Exchange {
+    let (before, identity) = (&agency.exchange.0.setup, identity(of));
+    let partners = before.book.partners().cloned().collect();
+    let mut setup = Setup {
         agency: before.agency.clone(),
         gate: before.gate.clone(),
         ledger: before.ledger.clone(),
@@ -43,13 +54,14 @@ pub(super) fn restarted_with(
         signer: identity.signer(),
         recipient: identity.recipient(),
         tls: identity.tls(),
-        book: Book::new(vec![partner(LAKESIDE, 1)], agreements).with_rules(rules),
+        book: Book::new(partners, before.book.agreements().cloned().collect()),
         routes: Vec::new(),
         cosigner: None,
         time_stamps: None,
         time_stamp_authority: None,
         settings: before.settings,
     };
+    change(&mut setup);
     Exchange::open(setup).unwrap()
 }
 

@@ -138,6 +138,13 @@ fn what_changed_since_is_sealed_anew() {
     let failed = parcel::seal_resumable(world.order(vec![entry(1, true)], PART), &out).unwrap_err();
     assert!(matches!(failed, SealError::Length { .. }), "{failed}");
     assert!(!out.exists() && parcel::unfinished(&out).unwrap() == Some(id()));
+    // What has become shorter has no part too many.
+    let short = world.path("short");
+    drop(parcel::seal_resumable(world.order(vec![entry(1, true)], PART), &short).unwrap_err());
+    let small = Entry::from_bytes("a", "x/y", now(), noise(9_000, 1));
+    let sealed = parcel::seal_resumable(world.order(vec![small], PART), &short).unwrap();
+    assert_eq!(files(&short.join("data")).len() as u64, sealed.parts);
+    parcel::verify(&short, &world.trust(), Watch::none()).unwrap();
     // Another content; another recipient: nothing may be taken over.
     let mut order = world.order(vec![entry(2, false)], PART);
     order.recipients.truncate(1);

@@ -1,0 +1,162 @@
+//! What is approved and waits to be sealed: each is fetched and sealed in a task of its own, some at once.
+//!
+//! Invariants: a sealing keeps nothing else waiting, however long it takes; a recall ends it, while it is fetched too;
+//! and when the platform stops, nobody writes any more once [`Sealings::end`] is over.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use ledger::Event;
+use uuid::Uuid;
+
+use crate::delivery::short;
+use crate::error::FirstError;
+use crate::listed::Change;
+use crate::model::{ChangedFacts, Export, ExportRow, ExportStatus};
+use crate::sealing::{Content, Unfetched};
+use crate::working::Tasks;
+use crate::{Exchange, ExchangeError};
+
+/// Sealings under way at once, on however many cores: each holds some parts in memory and has threads of its own.
+const SEALINGS_MAX: usize = 4;
+/// How long the platform waits at its stop for threads that read from a source.
+const END_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Sealings under way, by export. Dropped, they end.
+#[derive(Default)]
+pub(crate) struct Sealings(Tasks<Uuid>);
+
+impl Sealings {
+    /// Begins to seal what waits, the oldest first, as long as there is room.
+    pub(crate) async fn begin_due(
+        &mut self,
+        exchange: &Exchange,
+        content: &Arc<dyn Content>,
+    ) -> Result<(), ExchangeError> {
+        self.0.clear();
+        let most = available_parallelism().map_or(1, usize::from).min(SEALINGS_MAX);
+        if self.0.len() >= most {
+            return Ok(());
+        }
+        for export in exchange.to_be_sealed().await? {
+            if self.0.len() >= most {
+                break;
+            }
+            if self.0.has(&export.id) {
+                continue;
+            }
+            let (this, content, id) = (exchange.clone(), Arc::clone(content), export.id);
+            let task = async move {
+                if let Err(error) = this.seal_or_put_off(&export, &content).await {
+                    tracing::warn!(error = error.chain(), "a sealing was not put off");
+                }
+                // The next one need not wait for the clock.
+                this.0.bell.notify_one();
+            };
+            self.0.begin(id, task);
+        }
+        Ok(())
+    }
+
+    /// Cuts all of them off, and waits until nobody writes any more. They go on after the next start.
+    pub(crate) async fn end(self, exchange: &Exchange) {
+        let exports = self.0.end().await;
+        let ended = async {
+            for export in exports {
+                exchange.until_free(export).await;
+            }
+        };
+        if tokio::time::timeout(END_WAIT_MAX, ended).await.is_err() {
+            tracing::warn!("a source that is sealed does not answer; it is not waited for");
+        }
+    }
+}
+
+impl Exchange {
+    /// What is approved and due, the oldest first, and what an earlier run was sealing.
+    async fn to_be_sealed(&self) -> Result<Vec<Export>, ExchangeError> {
+        let now = self.now();
+        let due =
+            |export: &Export| export.details.delivery.next_attempt_at.is_none_or(|at| at <= now);
+        let statuses = [ExportStatus::Approved, ExportStatus::Sealing];
+        let mut waiting = self.every_export(&statuses, None, due).await?;
+        waiting.reverse();
+        Ok(waiting)
+    }
+
+    /// Seals what is approved, with what `content` fetches, one after the other.
+    pub(crate) async fn seal_waiting(
+        &self,
+        content: &Arc<dyn Content>,
+    ) -> Result<(), ExchangeError> {
+        let mut first = FirstError::default();
+        for export in self.to_be_sealed().await? {
+            let outcome = self.seal_or_put_off(&export, content).await;
+            first.note("a sealing was not put off", outcome);
+        }
+        first.end()
+    }
+
+    /// One attempt; what fails is put off.
+    async fn seal_or_put_off(
+        &self,
+        export: &Export,
+        content: &Arc<dyn Content>,
+    ) -> Result<(), ExchangeError> {
+        let Err(error) = self.fetch_and_seal(export, content).await else { return Ok(()) };
+        tracing::warn!(export = %export.id, error = error.chain(), "an export was not sealed");
+        self.put_off(export.id, &error).await
+    }
+
+    async fn fetch_and_seal(
+        &self,
+        export: &Export,
+        content: &Arc<dyn Content>,
+    ) -> Result<(), ExchangeError> {
+        // Before the state is looked at again: whoever takes it back from now on is heard.
+        let stop = self.stop_of(export.id);
+        let row = self.export_row(export.id).await?;
+        if ![ExportStatus::Approved, ExportStatus::Sealing]
+            .iter()
+            .any(|it| it.as_str() == row.status)
+        {
+            return Ok(());
+        }
+        let fetched = tokio::select! {
+            fetched = content.items(export) => fetched,
+            () = stop.rung() => return Ok(()),
+        };
+        match fetched {
+            Ok((caller, items)) => {
+                self.seal_until(&caller, export.id, items, &stop).await.map(|_| ())
+            }
+            Err(Unfetched::ForNow(reason)) => Err(ExchangeError::Unfetched { reason }),
+            Err(Unfetched::Changed(changes)) => self.refuse_changed(export, changes).await,
+        }
+    }
+
+    /// Records that what would leave is not what was asked for, and lets nobody seal it.
+    async fn refuse_changed(
+        &self,
+        export: &Export,
+        changes: Vec<Change>,
+    ) -> Result<(), ExchangeError> {
+        let said: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        let words = format!("what would leave is not what was asked for: {}", said.join("; "));
+        let route = format!("sealing of export {}", export.id);
+        let event = Event::RequestRefused { route, reason: short(&words) };
+        let receipt = self.record(None, &export.details.why, event).await?;
+        let facts = ChangedFacts { at: receipt.at, entry: receipt.entry.0, changes };
+        let refused = |row: &mut ExportRow| {
+            // It may have been taken back meanwhile.
+            let waits = [ExportStatus::Approved, ExportStatus::Sealing];
+            if waits.iter().any(|status| status.as_str() == row.status) {
+                row.status = ExportStatus::Failed.as_str().to_owned();
+                row.details.changed = Some(facts.clone());
+                row.details.delivery.next_attempt_at = None;
+            }
+        };
+        self.change_export(export.id, receipt.at, refused).await.map(|_| ())
+    }
+}
