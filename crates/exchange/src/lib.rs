@@ -34,6 +34,7 @@ pub mod fuzzing;
 mod guests;
 pub mod joint;
 mod keeping;
+mod leave;
 mod listed;
 mod model;
 mod nearest;

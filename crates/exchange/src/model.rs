@@ -428,6 +428,10 @@ pub struct Incoming {
     pub sender_entry: u64,
     /// How many files are in it, once it was verified.
     pub files: Option<usize>,
+    /// What it says of itself inside, once it was verified. What is in it is CJI: it is shown through the gate.
+    pub inside: Option<Inside>,
+    /// The agreement that its offer names; empty where it was taken in here.
+    pub agreement: String,
     pub receipt: Option<ReceiptFacts>,
     pub refusal: Option<RefusalFacts>,
     pub scan: Option<ScanSummary>,
@@ -457,7 +461,9 @@ impl Incoming {
             updated_at: row.updated_at,
             received_entry: details.received_entry,
             sender_entry: details.sender_entry,
-            files: details.inside.map(|inside| inside.files.len()),
+            files: details.inside.as_ref().map(|inside| inside.files.len()),
+            inside: details.inside,
+            agreement: details.agreement,
             receipt: details.receipt,
             refusal: details.refusal,
             scan: details.scan.as_ref().map(ScanSummary::of),

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use gate::{Document, Fingerprint, Plan, Print, Released};
+use gate::{Document, Fingerprint, Print, Released};
 use ledger::{Event, Subject};
 use parcel::notice::Matter;
-use policy::{Action, Caveat, ResourceKind, Why};
+use policy::{Caveat, ResourceKind, Why};
 use uuid::Uuid;
 
 use crate::afterwards::ActFacts;
@@ -59,15 +59,12 @@ impl Exchange {
         why: &Why,
     ) -> Result<Released<Contents>, ExchangeError> {
         let (mut row, inside) = self.accepted(exchange).await?;
-        let plan = Plan::Parcel(format!("list the files of exchange {exchange}"));
-        let about = about(&row, Some(&inside))?;
-        let permit = self.ask(caller, Action::OpenParcel, about, why, plan).await?;
-        self.open_to(&row, &permit).await?;
+        let plan = format!("list the files of exchange {exchange}");
+        let leave = self.leave_to_open(caller, (&row, &inside), None, why, &plan).await?;
         if row.details.afterwards.opened.is_none() {
             self.note_opening(caller, &mut row, why, ("the list of its files", 0)).await?;
         }
-        let held = permit.hold(Contents { exchange, inside, scan: row.details.scan });
-        Ok(self.0.setup.gate.release(held).await?)
+        self.give(leave, Contents { exchange, inside, scan: row.details.scan }).await
     }
 
     /// One file of a received parcel, or a range of it (from, up to): only the parts that carry it are
@@ -93,20 +90,16 @@ impl Exchange {
             return Err(ExchangeError::Input { field: "range", expected });
         }
         let plan = format!("open {path} of exchange {exchange}, bytes {from} to {to}");
-        let about = about(&row, Some(&inside))?;
-        let permit = self.ask(caller, Action::OpenParcel, about, why, Plan::Parcel(plan)).await?;
-        self.open_to(&row, &permit).await?;
-        self.not_held(&row, path, &permit).await?;
-        let ticket = permit.ticket();
+        let leave = self.leave_to_open(caller, (&row, &inside), Some(path), why, &plan).await?;
         let document = match self.decrypt(&row, &file, (from, to)).await {
             Ok(document) => document,
             Err(error) => {
-                self.0.setup.gate.withhold(ticket, &error.chain()).await?;
+                self.keep_closed(leave, &error.chain()).await?;
                 return Err(error);
             }
         };
         self.note_opening(caller, &mut row, why, (path, to - from)).await?;
-        Ok(self.0.setup.gate.release(permit.hold(document)).await?)
+        self.give(leave, document).await
     }
 
     /// Records an opening. The first one is told to the sender.

@@ -7,13 +7,12 @@
 
 use std::collections::BTreeSet;
 
-use gate::{Fingerprint, Permit, Plan, Print};
-use policy::{Action, Caveat, PurposeCode, RecordClass, Why};
+use gate::{Fingerprint, Permit, Print};
+use policy::{Caveat, PurposeCode, RecordClass, Why};
 
 use crate::book::{Agreement, Asked, Clause, Redistribution, Stricter};
 use crate::custody::ReceivedFrom;
 use crate::model::{ExportDetails, IncomingRow, Inside, Item, ReceivedFile};
-use crate::opening::about;
 use crate::sealing::SealItem;
 use crate::{Caller, Exchange, ExchangeError};
 
@@ -228,16 +227,20 @@ impl Exchange {
         let (mut row, inside) = self.accepted(from.exchange).await?;
         let known = inside.files.iter().find(|file| file.path == from.path).cloned();
         let file = known.ok_or(ExchangeError::NoSuch { what: "file in the parcel" })?;
-        let plan = Plan::Parcel(format!("pass on {} of exchange {}", from.path, from.exchange));
-        let about = about(&row, Some(&inside))?;
-        let permit = self.ask(caller, Action::OpenParcel, about, why, plan).await?;
-        self.open_to(&row, &permit).await?;
-        self.not_held(&row, &from.path, &permit).await?;
-        let stream = self.stream_of(&row, &file)?;
+        let plan = format!("pass on {} of exchange {}", from.path, from.exchange);
+        let path = Some(from.path.as_str());
+        let leave = self.leave_to_open(caller, (&row, &inside), path, why, &plan).await?;
+        let stream = match self.stream_of(&row, &file) {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.keep_closed(leave, &error.chain()).await?;
+                return Err(error);
+            }
+        };
         self.note_opening(caller, &mut row, why, (&from.path, file.length)).await?;
         let caveats = item.caveats.iter().map(ToString::to_string).collect();
         let passed = PassedOn { bytes: file.length, digest: stream.digest(), caveats };
-        let released = self.0.setup.gate.release(permit.hold(passed)).await?;
+        let released = self.give(leave, passed).await?;
         let (_, receipt) = released.into_parts();
         let now = row.details.received_at.unwrap_or_else(|| self.now());
         let again = stream.read();
@@ -343,7 +346,7 @@ impl Exchange {
 
 /// The classes that a parcel may hold, each with all its marks. Where it names none, or one that is no word of the
 /// policy, it may hold whatever the agreements let cross.
-fn classes<'a>(
+pub(crate) fn classes<'a>(
     inside: &Inside,
     agreements: impl IntoIterator<Item = &'a Agreement>,
 ) -> Result<Vec<Asked>, ExchangeError> {

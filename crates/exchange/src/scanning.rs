@@ -154,20 +154,6 @@ impl Exchange {
         Err(closed)
     }
 
-    /// Refuses a file that is held.
-    pub(crate) async fn not_held(
-        &self,
-        row: &IncomingRow,
-        path: &str,
-        permit: &Permit,
-    ) -> Result<(), ExchangeError> {
-        let held = row.details.scan.as_ref().and_then(|scan| scan.holds(path));
-        let Some(why) = held else { return Ok(()) };
-        let is = format!("held ({why})");
-        self.0.setup.gate.withhold(permit.ticket(), &format!("the file is {is}")).await?;
-        Err(ExchangeError::WrongState { what: "file", is, needs: "released by a supervisor" })
-    }
-
     /// Begins to scan a parcel, unless that is being done.
     pub(crate) fn scan_soon(&self, exchange: Uuid) {
         if !self.has_scanner() {

@@ -6,13 +6,12 @@
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use gate::{Again, Plan, Released, Stream};
+use gate::{Again, Released, Stream};
 use parcel::{Parcel, Trust};
-use policy::{Action, Why};
+use policy::Why;
 use uuid::Uuid;
 
 use crate::model::{IncomingRow, ReceivedFile};
-use crate::opening::about;
 use crate::{Caller, Exchange, ExchangeError};
 
 /// Bytes that it is read by, and pieces that wait to be taken.
@@ -35,20 +34,16 @@ impl Exchange {
         let file = inside.files.iter().find(|file| file.path == path).cloned();
         let file = file.ok_or(ExchangeError::NoSuch { what: "file in the parcel" })?;
         let plan = format!("open {path} of exchange {exchange}, all {} bytes", file.length);
-        let about = about(&row, Some(&inside))?;
-        let permit = self.ask(caller, Action::OpenParcel, about, why, Plan::Parcel(plan)).await?;
-        self.open_to(&row, &permit).await?;
-        self.not_held(&row, path, &permit).await?;
-        let ticket = permit.ticket();
+        let leave = self.leave_to_open(caller, (&row, &inside), Some(path), why, &plan).await?;
         let stream = match self.stream_of(&row, &file) {
             Ok(stream) => stream,
             Err(error) => {
-                self.0.setup.gate.withhold(ticket, &error.chain()).await?;
+                self.keep_closed(leave, &error.chain()).await?;
                 return Err(error);
             }
         };
         self.note_opening(caller, &mut row, why, (path, file.length)).await?;
-        Ok(self.0.setup.gate.release(permit.hold(stream)).await?)
+        self.give(leave, stream).await
     }
 
     /// A received file, of which the sender's hash is all that is known before it is read.

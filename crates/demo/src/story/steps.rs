@@ -14,7 +14,7 @@ use crate::seed::story::{CASE, FAMILY, PLATE, VEHICLE};
 use crate::story::cast::{
     Cast, FLAG_REASON, Failed, Seat, Step, entry, is_pdf, link, ok, reads, refused, status,
 };
-use crate::story::client::{Page, Raw};
+use crate::story::client::{Browser, Page, Raw};
 
 /// How often, and how long after one another, the export's page is asked for.
 const POLLS: (u32, Duration) = (75, Duration::from_millis(200));
@@ -106,18 +106,23 @@ pub(crate) async fn case_is_read(cast: &mut Cast) -> Step {
     is_pdf(&document)?;
     let viewer = browser.go(&page, &film).await?;
     let bytes = link(&viewer, |_, href| href.contains("/documents/"))?;
-    let mut raw = Raw::get(&viewer.address.join(&bytes)?.to_string());
-    raw.headers.push(("range", "bytes=1000-".to_owned()));
-    let piece = browser.raw(raw).await?;
-    status(&piece, 206)?;
-    let range = piece.header("content-range").unwrap_or_default();
-    if !range.starts_with("bytes 1000-") {
-        return Err(Failed::on(&piece, "the range is another one"));
-    }
+    let piece = from_byte_1000(browser, &viewer, &bytes).await?;
     let (size, film) = (document.body.len(), piece.body.len());
     Ok(format!(
         "Case file {CASE} shows its statement ({size} bytes) and its video ({film} bytes of a range)"
     ))
+}
+
+/// A range of a film, as a player asks for it.
+async fn from_byte_1000(browser: &mut Browser, page: &Page, film: &str) -> Result<Page, Failed> {
+    let mut raw = Raw::get(&page.address.join(film)?.to_string());
+    raw.headers.push(("range", "bytes=1000-".to_owned()));
+    let piece = browser.raw(raw).await?;
+    status(&piece, 206)?;
+    match piece.header("content-range") {
+        Some(range) if range.starts_with("bytes 1000-") => Ok(piece),
+        _ => Err(Failed::on(&piece, "the range is another one")),
+    }
 }
 
 /// 6.
@@ -215,8 +220,11 @@ pub(crate) async fn parcel_is_opened(cast: &mut Cast) -> Step {
         link(&page, |text, href| text.contains("statement.pdf") && href.contains("/files/"))?;
     let document = seat.browser.go(&page, &file).await?;
     is_pdf(&document)?;
+    let film = link(&page, |text, href| text.contains(".mp4") && href.contains("/files/"))?;
+    let bytes = from_byte_1000(&mut seat.browser, &page, &film).await?.body.len();
     Ok(format!(
-        "Lakeside's inv.pell accepts and opens the parcel and views one of its {number} PDF files"
+        "Lakeside's inv.pell accepts and opens the parcel, views one of its {number} PDF files, and \
+         {bytes} bytes from the middle of its film"
     ))
 }
 

@@ -104,9 +104,17 @@ async fn what_is_ticked_in_the_preview_stays_here_and_the_approver_reads_so() {
     let page = pell.open("/incoming").await.unwrap();
     let path = page.links().find(|(_, href)| href.starts_with("/incoming/")).unwrap().1;
     let page = pell.browser.go(&page, &path).await.unwrap();
+    for told in ["What it is for", USUAL, "Classes of records", "persons.csv"] {
+        assert!(page.says(told), "whoever decides sees `{told}`: {}", page.text());
+    }
     let form = page.form(&format!("{path}/accept")).unwrap();
     let page = pell.browser.submit(&page, &form).await.unwrap();
+    assert!(!page.says("persons.csv"), "from now on it is opened: {}", page.text());
     let form = page.form("open").unwrap();
+    let other = form.clone().set("purpose", "Z").unwrap();
+    let refused = pell.browser.submit(&page, &other).await.unwrap();
+    assert_eq!(refused.status, 403);
+    assert!(refused.says("does not have purpose Z among its purposes"), "{}", refused.text());
     let page = pell.browser.submit(&page, &form).await.unwrap();
     assert!(!page.says("vehicles.csv"), "{}", page.text());
     let file = page.links().find(|(text, _)| text.contains("persons.csv")).unwrap().1;

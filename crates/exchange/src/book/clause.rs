@@ -55,6 +55,8 @@ pub enum Clause {
         "agreement `{agreement}`, under which it came, has no file any more: nothing of it is handed on"
     )]
     OriginEnded { agreement: String },
+    #[error("it was sent for purpose {purpose}, and for no other")]
+    SentFor { purpose: PurposeCode },
     #[error("nobody has settled which rule is kept: {conflict}")]
     Unsettled { conflict: String },
 }
@@ -84,6 +86,7 @@ impl Clause {
             Self::NotPassedOn { .. } => "origin.redistribution",
             Self::NoConsent { .. } => "origin.consent",
             Self::NoOrigin { .. } | Self::OriginEnded { .. } => "origin.agreement",
+            Self::SentFor { .. } => "origin.purpose",
             Self::Unsettled { .. } => "jurisdiction.conflict",
         }
     }
@@ -135,7 +138,7 @@ impl Agreement {
         self.in_force(now)?;
         self.class(class)?;
         caveats.into_iter().try_for_each(|caveat| self.caveat(caveat))?;
-        self.purpose(purpose)
+        self.is_for(purpose)
     }
 
     fn class(&self, class: &RecordClass) -> Result<(), Clause> {
@@ -159,7 +162,8 @@ impl Agreement {
         }
     }
 
-    fn purpose(&self, purpose: Option<&PurposeCode>) -> Result<(), Clause> {
+    /// Whether it is for this purpose.
+    pub(crate) fn is_for(&self, purpose: Option<&PurposeCode>) -> Result<(), Clause> {
         if purpose.is_some_and(|purpose| self.facts.purposes.contains(purpose)) {
             return Ok(());
         }
@@ -257,7 +261,7 @@ impl Agreement {
             judged(
                 "purposes",
                 format!("covers purposes {}", listed(&facts.purposes)),
-                self.purpose(purpose),
+                self.is_for(purpose),
                 false,
             ),
         ];

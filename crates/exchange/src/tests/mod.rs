@@ -13,6 +13,7 @@ mod in_turn;
 mod joint;
 mod jurisdictions;
 mod keeping;
+mod leave;
 mod line;
 mod listed;
 mod passing;

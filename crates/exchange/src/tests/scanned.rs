@@ -90,7 +90,7 @@ async fn an_infected_file_stays_closed_until_a_supervisor_decides_and_the_others
     };
     let refused = open(INFECTED).await.unwrap_err().to_string();
     assert!(refused.contains("held (infected: "), "{refused}");
-    assert_eq!(lakeside.count("withheld"), 1, "the refusal is on record");
+    assert_eq!(lakeside.count("withheld"), 2, "the refusal is on record, for each class in it");
     open("evidence/statement.pdf").await.unwrap();
 
     // Not by whoever may open parcels, not without a reason, not a file that is not held.

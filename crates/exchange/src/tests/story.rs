@@ -43,8 +43,9 @@ async fn evidence_crosses_to_a_partner_and_both_ledgers_name_the_exchange() {
                   decided decided parcel-sealed written written parcel-sent receipt-anchored";
     assert_eq!(riverton.story().join(" "), record);
     let record = "parcel-offered parcel-received receipt-issued \
-                  decided parcel-accepted written decided parcel-opened released \
-                  decided parcel-opened released decided parcel-opened released";
+                  decided parcel-accepted written decided decided parcel-opened written released \
+                  decided decided parcel-opened written released \
+                  decided decided parcel-opened written released";
     assert_eq!(lakeside.story().join(" "), record);
     let numbers = |agency: &Agency| -> Vec<u64> {
         let number_of = |event: &Event| match event {

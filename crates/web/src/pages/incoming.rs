@@ -2,11 +2,12 @@
 
 pub mod brought;
 pub mod deciding;
+mod outline;
 pub mod scanned;
 
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use exchange::{Contents, Incoming, IncomingStatus, Proved, ReceivedFile};
+use exchange::{Contents, Incoming, IncomingStatus, ReceivedFile};
 use gate::Value;
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -126,7 +127,9 @@ pub async fn one(
     let told = sharing(&agency)?.exchange.told(parcel.exchange).await?;
     let found = (parcel, told);
     let (parcel, told) = looking::show(&agency, permit, "received parcel", found, |found| {
-        std::iter::once(line(&found.0)).chain(found.1.iter().map(notices::line)).collect()
+        let inside = outline::lines(&found.0);
+        let told = found.1.iter().map(notices::line);
+        std::iter::once(line(&found.0)).chain(inside).chain(told).collect()
     })
     .await?;
     let csrf = &signed_in.csrf;
@@ -158,6 +161,7 @@ pub async fn one(
                 }
             }
         }
+        (outline::to_decide(&parcel))
         (deciding::forms(&agency, &signed_in, &parcel, has_scanner))
         (facts(&parcel))
         (notices::table(&told, &parcel.sender_name))
@@ -221,22 +225,7 @@ pub async fn open(
     let inside = &contents.inside;
     let content = html! {
         p { a href="/incoming" { "All received parcels" } }
-        div class="card" {
-            div class="card__head" { h2 { "What it is for" } span class="badge" { "ledger entry " (receipt.entry) } }
-            dl class="kv" {
-                (pair("Purpose", &inside.purpose))
-                (pair("Authority", &inside.authority))
-                @if let Some(case) = &inside.case_number { (pair(if parcel.brought { "Case" } else { "Sender's case" }, case)) }
-                @if !inside.handling.is_empty() { (pair("Handling", &inside.handling.join(", "))) }
-                @if let Some(retention) = &inside.retention { (pair("Retention", retention)) }
-                @if let Some(by) = parcel.afterwards.destroy_by { (pair("To be destroyed by", &moment(by))) }
-                @if let Some(sent) = &inside.key_transport { (pair("Key sent by", sent)) }
-                @if let Some(stamp) = &inside.stamp { (pair("Time stamp", &stamp.words())) }
-                @if let Some(rule) = &parcel.afterwards.destroy_rule { (pair("That is", rule)) }
-                @for remark in &inside.remarks { (pair("Remark", remark)) }
-                (pair("Custody record", &custody_words(&parcel, inside.proved)))
-            }
-        }
+        (outline::terms(&parcel, inside, Some(receipt.entry.0)))
         section class="card card--flush" aria-labelledby="files" {
             div class="toolbar" { h2 id="files" { (inside.files.len()) @if inside.files.len() == 1 { " file" } @else { " files" } } }
             div class="tablebox" role="region" aria-label="Files of the parcel" tabindex="0" {
@@ -265,20 +254,6 @@ pub async fn open(
         (scanned::held(&agency, &posted.signed_in, (&exchange, contents), &why))
     };
     Ok(agency.page(&posted.signed_in, &title(&parcel), "/incoming", &content))
-}
-
-/// How much of the custody record is borne out by ledgers.
-fn custody_words(parcel: &Incoming, proved: Option<Proved>) -> String {
-    if parcel.brought {
-        return "begins here, with the taking in".to_owned();
-    }
-    match proved {
-        Some(proved) => format!(
-            "{} events; {} name a ledger entry, and {} of these are proved by a ledger whose key is known here",
-            proved.events, proved.named, proved.proved
-        ),
-        None => "in a form that is not known here; nothing in it was proved".to_owned(),
-    }
 }
 
 fn why(posted: &Posted) -> Result<Why, Problem> {
