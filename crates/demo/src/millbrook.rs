@@ -82,23 +82,17 @@ pub fn introduce(
     fs::create_dir_all(&path).map_err(|source| DemoError::Write { path, source })?;
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     Papers { folder: &folder, name: NAME, ori: ORI, address }.make(now, random)?;
-    for kind in ["tls", "signing", "recipient"] {
-        let path = folder.join(format!("keys/{kind}.pem"));
-        let pem = fs::read_to_string(&path).map_err(|source| DemoError::Read { path, source })?;
-        riverton.write(&format!("sharing/partners/millbrook-{kind}.pem"), &pem)?;
-    }
+    let path = folder.join("keys/recipient.pem");
+    let pem = fs::read_to_string(&path).map_err(|source| DemoError::Read { path, source })?;
+    riverton.write("sharing/partners/millbrook-recipient.pem", &pem)?;
     riverton.write("sharing/partners/millbrook.toml", PARTNER)?;
     riverton.write("millbrook-metadata.xml", &provider.metadata())?;
     agreements::write_for_guests(riverton, now)
 }
 
-/// It has no server of ours: the address is a name that leads nowhere, and the agreement closes the way there.
+/// It has no server of ours, and sends nothing: it needs the one certificate that parcels are sealed to.
 const PARTNER: &str = r#"ori = "NB0030000"
 name = "Millbrook Police Department"
-host = "millbrook.example"
-port = 443
-tls_certificate = "millbrook-tls.pem"
-signing_certificate = "millbrook-signing.pem"
 sealing_certificate = "millbrook-recipient.pem"
 
 [[delivery]]

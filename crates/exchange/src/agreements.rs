@@ -13,7 +13,7 @@ use state::agreements::{self, Standing, Version};
 use crate::book::{Agreement, Clause};
 use crate::model::Voice;
 use crate::record::About;
-use crate::{Caller, Exchange, ExchangeError};
+use crate::{Caller, CertificateUse, Exchange, ExchangeError};
 
 const REASON_CHARS_MAX: usize = 1_000;
 
@@ -222,7 +222,10 @@ impl Exchange {
         }
         let partner = self.book().partner(agreement.facts.partner.as_str());
         let known = partner.map_or(Ok(()), |partner| {
-            agreement.knows(partner).and_then(|()| agreement.seals(partner))
+            partner
+                .counts(&CertificateUse::ALL, self.now())
+                .and_then(|()| agreement.knows(partner))
+                .and_then(|()| agreement.seals(partner))
         });
         Ok(agreement.in_force(self.now()).and(known).err())
     }

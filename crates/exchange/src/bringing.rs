@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gate::Plan;
+use jiff::Timestamp;
 use keys::cert::Certificate;
 use ledger::{Event, FilesTakenIn};
 use parcel::intake::{Found, Taken};
@@ -26,7 +27,7 @@ use crate::error::store;
 use crate::model::{Incoming, IncomingDetails, IncomingRow, IncomingStatus, Inside, ReceivedFile};
 use crate::record::About;
 use crate::sealing::{TOOL, person};
-use crate::{Caller, Exchange, ExchangeError};
+use crate::{Caller, CertificateUse, Exchange, ExchangeError};
 
 /// What one ZIP file may hold, unpacked: 4 GiB.
 const UNPACKED_BYTES_MAX: u64 = 4 << 30;
@@ -250,20 +251,28 @@ impl Exchange {
     /// [`ExchangeError::NoSuch`] where its sender is no partner any more, of a parcel whose signer was not kept.
     pub(crate) fn trust_in(&self, row: &IncomingRow) -> Result<Trust, ExchangeError> {
         let now = row.details.received_at.unwrap_or_else(|| self.now());
-        Ok(Trust { senders: vec![self.signing_of(row)?], now })
-    }
-
-    /// Whose signature is on a parcel that lies here: the partner's, or ours.
-    fn signing_of(&self, row: &IncomingRow) -> Result<Certificate, ExchangeError> {
         if let Some(kept) = &row.details.signer {
-            let der = BASE64.decode(kept).unwrap_or_default();
-            return Ok(Certificate::from_der(&der)?);
+            return Ok(Trust { senders: vec![self.kept_signer(row, kept, now)?], now });
         }
         if self.is_brought(row) {
-            let ours = self.0.setup.signer.chain.first().cloned();
-            return ours.ok_or(ExchangeError::NoSuch { what: "signing certificate" });
+            return Ok(Trust { now, ..self.own_trust() });
         }
-        Ok(self.partner(&row.partner)?.signing.clone())
+        Ok(self.partner(&row.partner)?.trust(now))
+    }
+
+    /// The certificate that a parcel was verified with, unless its sender's file says that it did not count when it came.
+    fn kept_signer(
+        &self,
+        row: &IncomingRow,
+        kept: &str,
+        came: Timestamp,
+    ) -> Result<Certificate, ExchangeError> {
+        let signer = Certificate::from_der(&BASE64.decode(kept).unwrap_or_default())?;
+        let partner = self.book().partner(&row.partner);
+        match partner.and_then(|partner| partner.revoked(&signer, came)) {
+            Some(revoked) => Err(revoked.error(CertificateUse::Signing)),
+            None => Ok(signer),
+        }
     }
 }
 

@@ -84,7 +84,7 @@ impl Exchange {
         let (folder, this) = (self.0.store.incoming(row.exchange), self.clone());
         let work = move || {
             let parcel = Parcel::enter(&folder, &trust)?;
-            let unlocked = parcel.unlock(&this.0.setup.recipient)?;
+            let unlocked = parcel.unlock(this.opener(&parcel))?;
             Ok(unlocked.custody().to_vec())
         };
         let record = tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)?;

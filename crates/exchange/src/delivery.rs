@@ -8,7 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use ledger::{EntryNumber, Event, Sent};
-use parcel::Trust;
 use parcel::receipt::{Outcome, Receipt, SignedReceipt};
 use policy::Why;
 use uuid::Uuid;
@@ -253,7 +252,7 @@ impl Exchange {
         let signature =
             BASE64.decode(&text.signature).map_err(|_| wrong("a signature that is not Base64"))?;
         let signed = SignedReceipt { json: text.json.clone().into_bytes(), signature };
-        let trust = Trust { senders: vec![partner.signing.clone()], now: self.now() };
+        let trust = partner.trust(self.now());
         let (receipt, _) =
             parcel::receipt::verify(&signed, &trust).map_err(ExchangeError::Refused)?;
         let is_ours = Some(receipt.parcel) == row.parcel

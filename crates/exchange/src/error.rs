@@ -82,6 +82,12 @@ pub enum ExchangeError {
     /// A partner's extract for a joint audit can't be used.
     #[error("the partner's extract does not hold")]
     Extract(#[from] crate::joint::ExtractError),
+    /// Something was to go to a server that the partner does not have.
+    #[error("the partner has no server of its own: tell them by other means")]
+    NoServer,
+    /// A certificate of the partner's does not count any more, or did not when something came.
+    #[error("the partner's certificate that {usage} is revoked since {since}: {reason}")]
+    Revoked { usage: &'static str, since: jiff::Timestamp, reason: String },
     /// A parcel has no time stamp yet, and goes nowhere without.
     #[error("the parcel has no time stamp yet")]
     Stamp(#[from] crate::stamping::StampError),
@@ -119,6 +125,8 @@ impl ExchangeError {
             | Self::Store { .. }
             | Self::Depot(_)
             | Self::Extract(_)
+            | Self::NoServer
+            | Self::Revoked { .. }
             | Self::Stamp(_)
             | Self::Keys(_)
             | Self::Stopped => None,

@@ -90,8 +90,8 @@ pub use agreements::{AgreementVersion, Held, Text};
 pub use aloud::aloud;
 pub use book::{
     Agreement, Asked, Book, Clause, Conflict, Delivery, Judged, Jurisdictions, NEAR_DAYS, Partner,
-    Problem, Redistribution, Rule, Signatory, SignedDocument, Sort, Stricter, Terms,
-    check_agreement, is_delivery_name,
+    Problem, Redistribution, Revoked, Rule, Server, Signatory, SignedDocument, Sort, Stricter,
+    Terms, check_agreement, is_delivery_name,
 };
 pub use bringing::Brought;
 pub use custody::ReceivedFrom;
@@ -204,6 +204,8 @@ pub struct Setup {
     pub signer: Signer,
     /// Opens what is sealed to us.
     pub recipient: Recipient,
+    /// Opens what is sealed to our ML-KEM certificate alone; most is sealed to both.
+    pub recipient_kem: Option<Recipient>,
     /// Our end of mutual TLS.
     pub tls: wire::tls::Own,
     pub book: Book,
@@ -224,16 +226,45 @@ pub enum CertificateUse {
     Tls,
     Signing,
     Sealing,
+    /// ML-KEM, beside the other.
+    SealingKem,
     TimeStamps,
 }
 
 impl CertificateUse {
+    /// Every one.
+    pub const ALL: [Self; 5] =
+        [Self::Tls, Self::Signing, Self::Sealing, Self::SealingKem, Self::TimeStamps];
+
+    /// As agreements and refusals call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tls => "TLS",
+            Self::Signing => "signing",
+            Self::Sealing => "sealing",
+            Self::SealingKem => "ML-KEM sealing",
+            Self::TimeStamps => "time-stamp",
+        }
+    }
+
+    /// What it does, in a sentence: "the certificate that …".
+    pub(crate) fn does(self) -> &'static str {
+        match self {
+            Self::Tls => "its connections show (TLS)",
+            Self::Signing => "signs its parcels and receipts",
+            Self::Sealing => "parcels are sealed to",
+            Self::SealingKem => "parcels are sealed to (ML-KEM)",
+            Self::TimeStamps => "signs its time stamps",
+        }
+    }
+
     /// In words for people.
     pub fn words(self) -> &'static str {
         match self {
             Self::Tls => "For the connection (TLS)",
             Self::Signing => "Signs parcels and receipts",
             Self::Sealing => "Parcels are sealed to it",
+            Self::SealingKem => "Parcels are sealed to it too (ML-KEM)",
             Self::TimeStamps => "Signs time stamps",
         }
     }
@@ -318,6 +349,7 @@ impl Exchange {
             (CertificateUse::Tls, setup.tls.chain.first()),
             (CertificateUse::Signing, setup.signer.chain.first()),
             (CertificateUse::Sealing, Some(&setup.recipient.certificate)),
+            (CertificateUse::SealingKem, setup.recipient_kem.as_ref().map(|kem| &kem.certificate)),
             (CertificateUse::TimeStamps, stamps),
         ];
         all.into_iter().filter_map(|(usage, one)| Some((usage, one?))).collect()
@@ -329,7 +361,13 @@ impl Exchange {
     /// # Errors
     /// [`ExchangeError::Wire`], also where there is no partner.
     pub fn listener_tls(&self) -> Result<wire::tls::ServerTls, ExchangeError> {
-        let leaves = self.book().partners().map(|partner| partner.tls.clone()).collect();
+        // One that is revoked comes in and is told so, on record, whatever it asks.
+        let servers = self.book().partners().filter_map(|partner| partner.server.as_ref());
+        let mut leaves: Vec<_> = servers.map(|server| server.tls.clone()).collect();
+        if leaves.is_empty() && self.book().partners().next().is_some() {
+            // None of them calls here. Somebody has to be let in: ourselves, who are no partner.
+            leaves.extend(self.0.setup.tls.chain.first().cloned());
+        }
         let trust = wire::tls::Trust { authorities: Vec::new(), leaves };
         let clock = Arc::clone(&self.0.setup.clock);
         Ok(wire::tls::server_config(&self.0.setup.tls, Some(&trust), clock)?)
@@ -341,6 +379,14 @@ impl Exchange {
         if let (Some(cosigner), Some(note)) = (cosigner, checkpoint) {
             cosigner.hear(note.to_owned()).await;
         }
+    }
+
+    /// The key of ours that opens a parcel: either does, where it is sealed to both.
+    pub(crate) fn opener(&self, parcel: &parcel::Parcel) -> &Recipient {
+        let (setup, recipients) = (&self.0.setup, parcel.verified().recipients);
+        let is_to = |one: &Recipient| recipients.contains(&one.certificate.fingerprint_text());
+        let kem = setup.recipient_kem.as_ref().filter(|kem| is_to(kem));
+        kem.filter(|_| !is_to(&setup.recipient)).unwrap_or(&setup.recipient)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -226,8 +226,11 @@ impl Exchange {
         details.last_problem = Some(short(&error.chain()));
         let next = self.now().saturating_add(settings.retry_wait(details.failures));
         row.next_at = next.unwrap_or(Timestamp::MAX);
-        if details.failures >= settings.failures_max {
-            let what = format!("notice no. {} could not be delivered", row.number);
+        let nowhere = matches!(error, ExchangeError::NoServer);
+        if nowhere || details.failures >= settings.failures_max {
+            let why =
+                if nowhere { ": the partner has no server; tell them by other means" } else { "" };
+            let what = format!("notice no. {} could not be delivered{why}", row.number);
             self.alert(&row.partner, Some(row.exchange), what).await?;
             row.status = STUCK.to_owned();
         }

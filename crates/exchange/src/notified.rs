@@ -8,7 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::StatusCode;
 use ledger::{Event, NoticeAnchored};
-use parcel::Trust;
 use parcel::notice::{Matter, Notice, SignedNotice};
 use state::notices::{Committed, Effect, Way};
 use wire::IngressBody;
@@ -72,7 +71,7 @@ impl Exchange {
         let signature = BASE64.decode(&text.signature);
         let signature = signature.map_err(|_| "a signature that is not Base64".to_owned())?;
         let signed = SignedNotice { json: text.json.clone().into_bytes(), signature };
-        let trust = Trust { senders: vec![guest.partner.signing.clone()], now: self.now() };
+        let trust = guest.partner.trust(self.now());
         let notice = parcel::notice::verify(&signed, &trust)
             .map_err(|refused| format!("{}: {}", refused.file, refused.fault))?;
         let checks = [

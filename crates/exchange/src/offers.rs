@@ -89,8 +89,10 @@ impl Exchange {
                 Err(_) => return Err(self.bad_offer(guest, "a file that is not Base64").await),
             }
         }
-        let trust = Trust { senders: vec![guest.partner.signing.clone()], now: self.now() };
-        let ours = self.0.setup.recipient.certificate.fingerprint_text();
+        let trust = guest.partner.trust(self.now());
+        let setup = &self.0.setup;
+        let ours = std::iter::once(&setup.recipient).chain(&setup.recipient_kem);
+        let ours: Vec<_> = ours.map(|one| one.certificate.fingerprint_text()).collect();
         let (this, parcel, digest) = (self.clone(), offer.parcel, offer.digest.clone());
         let work = move || {
             let files: Vec<(&str, &[u8])> =
@@ -246,7 +248,7 @@ fn announced(
     trust: &Trust,
     id: Uuid,
     digest: &str,
-    ours: &str,
+    ours: &[String],
 ) -> Result<(parcel::Verified, [u8; 32]), Unfit> {
     let refused =
         |refused: Refused| Unfit::Parcel(refused.file.clone(), short(&refused.fault.to_string()));
@@ -259,7 +261,7 @@ fn announced(
     if hex::encode(verified.digest) != digest {
         return bad("tagmanifest-sha256.txt", "has another digest than the offer gives");
     }
-    if !verified.recipients.iter().any(|recipient| recipient == ours) {
+    if !verified.recipients.iter().any(|recipient| ours.contains(recipient)) {
         return bad("bag-info.txt", "is not addressed to our certificate");
     }
     Ok((verified, parcel.digest()))

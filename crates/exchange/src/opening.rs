@@ -144,8 +144,10 @@ impl Exchange {
         let trust = self.trust_in(row)?;
         let folder = self.0.store.incoming(row.exchange);
         let (this, path) = (self.clone(), file.path.clone());
-        let work =
-            move || parcel::open_file(&folder, &this.0.setup.recipient, &trust, &path, Some(range));
+        let work = move || {
+            let parcel = parcel::Parcel::enter(&folder, &trust)?;
+            parcel.unlock(this.opener(&parcel))?.read(&path, range.0, range.1)
+        };
         let bytes = tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)?;
         let bytes = bytes.map_err(ExchangeError::Refused)?;
         let name = file.path.rsplit('/').next().unwrap_or("document").to_owned();

@@ -127,7 +127,7 @@ pub(crate) struct Refusal {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fault {
     /// A word to go by: `not-a-partner`, `bad-offer`, `unknown-exchange`, `conflict`, `quota`, `disk`,
-    /// `unrecorded`, `bad-part`, `unknown-path`, `expired`, `bad-notice`.
+    /// `unrecorded`, `certificate-revoked`, `bad-part`, `unknown-path`, `expired`, `bad-notice`.
     pub(crate) code: String,
     pub(crate) detail: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

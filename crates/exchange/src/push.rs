@@ -26,7 +26,7 @@ use crate::protocol::{
     ANSWER_BYTES_MAX, Answer, AnswerState, Fault, JSON, LedgerPlace, Offer, PART, PROFILE,
     REPR_DIGEST, ROOT, Refusal, numbers, repr_digest,
 };
-use crate::{Exchange, Partner};
+use crate::{CertificateUse, Exchange, Partner};
 
 /// Bytes that a part is read and sent by.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -281,11 +281,15 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) fn to(exchange: &Exchange, partner: &Partner) -> Result<Self, ExchangeError> {
         let setup = &exchange.0.setup;
-        let trust = wire::tls::Trust::leaf(partner.tls.clone());
+        let server = partner.server.as_ref().ok_or(ExchangeError::NoServer)?;
+        if let Some(revoked) = partner.revoked(&server.tls, exchange.now()) {
+            return Err(revoked.error(CertificateUse::Tls));
+        }
+        let trust = wire::tls::Trust::leaf(server.tls.clone());
         let clock = Arc::clone(&setup.clock);
         let tls = wire::tls::client_config(&trust, Some(&setup.tls), clock)?;
-        let (host, port) = (partner.host.clone(), partner.port);
-        let target = Target { host: host.clone(), port, addresses: partner.addresses };
+        let (host, port) = (server.host.clone(), server.port);
+        let target = Target { host: host.clone(), port, addresses: server.addresses };
         let client = Client::new(Egress::new(vec![target]), tls, setup.settings.client);
         Ok(Self { client, host, port })
     }

@@ -24,7 +24,7 @@ use crate::protocol::{
 use crate::stamping::TIME_STAMPS;
 use crate::store::Unkept;
 use crate::verifying::Verdict;
-use crate::{Exchange, ExchangeError, Partner, witnessing};
+use crate::{CertificateUse, Exchange, ExchangeError, Partner, witnessing};
 
 /// Pieces of a part that wait for the disk.
 const PIECES_AHEAD: usize = 8;
@@ -49,6 +49,11 @@ impl Exchange {
             let detail = "this certificate is not a partner's";
             return self.refuse(peer, StatusCode::FORBIDDEN, "not-a-partner", detail).await;
         };
+        let shown = [CertificateUse::Tls, CertificateUse::Signing];
+        if let Err(clause) = partner.counts(&shown, self.now()) {
+            let detail = clause.to_string();
+            return self.refuse(peer, StatusCode::FORBIDDEN, "certificate-revoked", &detail).await;
+        }
         let guest = Guest { partner, peer };
         let path = request.uri().path().to_owned();
         if path.starts_with(witnessing::ROOT)

@@ -61,14 +61,14 @@ pub(crate) struct Asking {
 
 impl Asking {
     /// Asks about every file.
-    pub(crate) fn all(
+    pub(crate) fn all<'a>(
         &self,
         folder: &Path,
         trust: &Trust,
-        recipient: &Recipient,
+        opener: impl FnOnce(&Parcel) -> &'a Recipient,
     ) -> Result<Said, Halt> {
         let parcel = Parcel::enter(folder, trust).map_err(Halt::Parcel)?;
-        let unlocked = parcel.unlock(recipient).map_err(Halt::Parcel)?;
+        let unlocked = parcel.unlock(opener(&parcel)).map_err(Halt::Parcel)?;
         let engine = self.engine()?;
         // Files lie in the parts in the order of their paths: each part is decrypted once.
         let mut files = Vec::with_capacity(unlocked.files().len());

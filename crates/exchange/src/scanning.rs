@@ -198,7 +198,7 @@ impl Exchange {
         let _stop = StopOnDrop(Arc::clone(&stopped));
         let asking = Asking { scanner, runtime: tokio::runtime::Handle::current(), stopped };
         let this = self.clone();
-        let work = move || asking.all(&folder, &trust, &this.0.setup.recipient);
+        let work = move || asking.all(&folder, &trust, |parcel| this.opener(parcel));
         let said = tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)?;
         match said {
             Ok(said) => self.scanned(&row, said, scanner.hold_not_fully).await,

@@ -209,7 +209,7 @@ impl Exchange {
             entries: entries.collect(),
             transfer: self.transfer(row, exchange, agreement, partner),
             custody: custody_all,
-            recipients: vec![partner.sealing.clone()],
+            recipients: partner.recipients(),
             allow_rsa_oaep: agreement.terms.rsa_oaep,
             now: self.now(),
         })

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use ledger::Event;
 use ledger::note::VerifierKey;
 use parcel::receipt::{Check, Outcome, RECEIPT_PROFILE, Receipt};
-use parcel::{Parcel, Refused, Trust, Verified, Watch, part_path};
+use parcel::{Parcel, Refused, Verified, Watch, part_path};
 use uuid::Uuid;
 use wire::PeerAddress;
 
@@ -64,7 +64,7 @@ impl Exchange {
     /// offered.
     async fn verify(&self, row: &IncomingRow) -> Result<Verdict, ExchangeError> {
         let partner = self.partner(&row.partner)?;
-        let trust = Trust { senders: vec![partner.signing.clone()], now: self.now() };
+        let trust = partner.trust(self.now());
         let ledger_keys = self.ledger_keys();
         let authorities = self.stamp_authorities(partner);
         let folder = self.0.store.incoming(row.exchange);
@@ -81,7 +81,7 @@ impl Exchange {
             let inside = || {
                 let parcel = Parcel::enter(&folder, &trust)?;
                 parcel.check_parts(parcel::WORKERS_DEFAULT, watch)?;
-                let unlocked = parcel.unlock(&this.0.setup.recipient)?;
+                let unlocked = parcel.unlock(this.opener(&parcel))?;
                 let files = unlocked.files().iter().map(|file| ReceivedFile {
                     path: file.path.clone(),
                     media_type: file.media_type.clone(),
@@ -195,7 +195,7 @@ impl Exchange {
         row.details.received_entry = Some(recorded.entry.0);
         row.details.inside = Some(inside);
         row.details.receipt = Some(facts);
-        row.details.signer = Some(kept(&self.partner(&row.partner)?.signing));
+        row.details.signer = Some(kept(&verified.sender));
         row.status = IncomingStatus::Received.as_str().to_owned();
         self.store_incoming(row).await
     }
@@ -314,7 +314,7 @@ impl Exchange {
         row: &IncomingRow,
     ) -> Result<Parcel, ExchangeError> {
         let partner = self.partner(&row.partner)?;
-        let trust = Trust { senders: vec![partner.signing.clone()], now: self.now() };
+        let trust = partner.trust(self.now());
         let folder = self.0.store.incoming(row.exchange);
         let work = move || Parcel::announced(&folder, &trust).map_err(ExchangeError::Refused);
         tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)?

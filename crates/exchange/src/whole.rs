@@ -86,7 +86,7 @@ impl Exchange {
         give: &dyn Fn(Vec<u8>) -> bool,
     ) -> io::Result<()> {
         let parcel = Parcel::enter(folder, trust).map_err(io::Error::other)?;
-        let unlocked = parcel.unlock(&self.0.setup.recipient).map_err(io::Error::other)?;
+        let unlocked = parcel.unlock(self.opener(&parcel)).map_err(io::Error::other)?;
         let mut file = unlocked.stream(path).map_err(io::Error::other)?;
         loop {
             let mut piece = vec![0; PIECE_BYTES];

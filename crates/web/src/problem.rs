@@ -252,6 +252,8 @@ impl From<exchange::ExchangeError> for Problem {
             E::Refused(_)
             | E::Depot(_)
             | E::Stamp(_)
+            | E::NoServer
+            | E::Revoked { .. }
             | E::Wire(_)
             | E::Partner { .. }
             | E::Protocol { .. } => {

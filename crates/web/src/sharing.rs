@@ -143,7 +143,8 @@ impl Sharing {
             store: config.data.folder.join("parcels"),
             disk: Arc::new(exchange::SystemDisk),
             signer: signer(settings)?,
-            recipient: recipient(settings)?,
+            recipient: recipient(&settings.recipient_certificate, &settings.recipient_key)?,
+            recipient_kem: recipient_kem(settings)?,
             tls: own,
             book,
             routes,
@@ -186,13 +187,24 @@ fn films(program: &Path) -> Result<Films, StartError> {
     })
 }
 
-fn recipient(settings: &ExchangeConfig) -> Result<Recipient, StartError> {
-    let own = read_own(&settings.recipient_certificate, &settings.recipient_key)?;
+fn recipient(certificate: &Path, key: &Path) -> Result<Recipient, StartError> {
+    let own = read_own(certificate, key)?;
     let missing = || StartError::Sharing("the recipient certificate file is empty".into());
     let certificate: Certificate = own.chain.into_iter().next().ok_or_else(missing)?;
     let key = RecipientKey::from_pkcs8(&own.pkcs8)
         .map_err(|error| StartError::Sharing(Box::new(error)))?;
     Ok(Recipient { certificate, key })
+}
+
+/// The second key that parcels are sealed to: ML-KEM.
+fn recipient_kem(settings: &ExchangeConfig) -> Result<Option<Recipient>, StartError> {
+    let files = (&settings.recipient_certificate_kem, &settings.recipient_key_kem);
+    let (Some(certificate), Some(key)) = files else { return Ok(None) };
+    let read = recipient(certificate, key)?;
+    if matches!(read.key, RecipientKey::MlKem(_)) {
+        return Ok(Some(read));
+    }
+    Err(StartError::Sharing("`exchange.recipient_key_kem` is no ML-KEM key".into()))
 }
 
 pub(crate) fn p384(pkcs8: &[u8]) -> Result<P384Key, StartError> {

@@ -342,4 +342,14 @@ mod tests {
         assert!(matches!(refused, Err(WireError::AddressRefused { .. })), "{refused:?}");
         target(Addresses::Private).connect("localhost", port, wait).await.unwrap();
     }
+
+    #[test]
+    fn plain_text_stays_inside() {
+        for (address, inside) in
+            [("127.0.0.1", true), ("10.1.2.3", true), ("fd00::1", true), ("8.8.8.8", false)]
+        {
+            assert_eq!(is_private(address.parse().unwrap()), inside, "{address}");
+        }
+        assert!(!is_private("169.254.169.254".parse().unwrap()), "nor to metadata services");
+    }
 }

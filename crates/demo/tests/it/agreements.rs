@@ -107,7 +107,7 @@ async fn partners_show_their_certificates_as_words_and_agreements_their_signed_d
         .book()
         .partner("NB0020000")
         .unwrap();
-    for certificate in [&partner.tls, &partner.signing, &partner.sealing] {
+    for (_, certificate) in partner.certificates() {
         let words = exchange::aloud(&certificate.fingerprint());
         assert!(words.iter().all(|group| page.says(group)), "{}", page.text());
     }

@@ -27,6 +27,7 @@ mod query;
 mod reviews;
 mod sending;
 mod stage;
+mod stamps;
 mod taking_in;
 mod training;
 mod witnessed;

@@ -35,6 +35,8 @@ pub enum Clause {
         "agreement `{agreement}` does not have rsa_oaep = true, and the partner's sealing certificate is RSA"
     )]
     RsaOaep { agreement: String },
+    #[error("the partner's certificate that {usage} is revoked since {since}: {reason}")]
+    Revoked { usage: &'static str, since: Timestamp, reason: String },
     #[error("agreement `{agreement}` does not have {route} among its deliveries")]
     Delivery { agreement: String, route: String },
     #[error("rule {rule} bars {records} ({citation})")]
@@ -80,6 +82,7 @@ impl Clause {
             Self::Purposes { .. } => "agreement.purpose",
             Self::Certificates { .. } => "agreement.certificate",
             Self::RsaOaep { .. } => "agreement.rsa-oaep",
+            Self::Revoked { .. } => "partner.revoked",
             Self::Delivery { .. } => "agreement.delivery",
             Self::Barred { .. } => "jurisdiction.barred",
             Self::RulePurpose { .. } => "jurisdiction.purpose",
@@ -191,10 +194,9 @@ impl Agreement {
     /// [`Clause::Certificates`].
     pub fn knows(&self, partner: &Partner) -> Result<(), Clause> {
         let Some(named) = &self.terms.certificates else { return Ok(()) };
-        let all =
-            [("TLS", &partner.tls), ("signing", &partner.signing), ("sealing", &partner.sealing)];
-        for (usage, certificate) in all {
+        for (usage, certificate) in partner.certificates() {
             if !named.contains(&certificate.fingerprint_text()) {
+                let usage = usage.word();
                 return Err(Clause::Certificates { agreement: self.facts.id.clone(), usage });
             }
         }

@@ -23,7 +23,7 @@ use files::{problem, text_of, texts, twice};
 pub(crate) use jurisdictions::jurisdictions;
 pub use jurisdictions::{Asked, Conflict, Jurisdictions, Rule, Stricter};
 pub(crate) use partner::partner;
-pub use partner::{Delivery, Partner, is_delivery_name};
+pub use partner::{Delivery, Partner, Revoked, Server, is_delivery_name};
 
 /// Reads one agreement's file by itself, whatever partners there are.
 ///
@@ -130,7 +130,10 @@ impl Book {
 
     /// The partner whose end of mutual TLS this certificate (DER) is.
     pub fn partner_by_certificate(&self, der: &[u8]) -> Option<&Partner> {
-        self.partners.values().find(|partner| partner.tls.der() == der)
+        let is = |partner: &&Partner| {
+            partner.server.as_ref().is_some_and(|server| server.tls.der() == der)
+        };
+        self.partners.values().find(is)
     }
 
     pub fn partners(&self) -> impl Iterator<Item = &Partner> {

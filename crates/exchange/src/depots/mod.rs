@@ -211,6 +211,11 @@ impl Exchange {
         found.ok_or(ExchangeError::NoSuch { what: "way of delivery" })
     }
 
+    /// Whether a partner has a server to push to.
+    pub fn takes_push(&self, partner: &str) -> bool {
+        self.book().partner(partner).is_some_and(|partner| partner.server.is_some())
+    }
+
     /// How an export goes, in words.
     pub fn route_words(&self, partner: &str, route: Option<&str>) -> String {
         match route {
@@ -351,6 +356,9 @@ impl Exchange {
         let expected = "one of the ways to this partner";
         let place = self.place(partner, route);
         let place = place.map_err(|_| ExchangeError::Input { field: "route", expected })?;
+        if route.is_none() && !self.takes_push(partner) {
+            return Err(ExchangeError::Input { field: "route", expected });
+        }
         let Err(clause) = agreement.goes(route) else { return Ok(place) };
         let event = Event::RequestRefused {
             route: format!("export to {partner}"),

@@ -243,7 +243,7 @@ impl Exchange {
         let no_key = ExchangeError::Input { field: "partner", expected };
         let key = partner.ledger_key.clone().ok_or(no_key)?;
         let trust = |senders| Trust { senders, now: self.now() };
-        let theirs_trust = trust(vec![partner.signing.clone()]);
+        let theirs_trust = partner.trust(self.now());
         let proved = move || read(&theirs, &theirs_trust, &key);
         let theirs =
             tokio::task::spawn_blocking(proved).await.map_err(|_| ExchangeError::Stopped)??;

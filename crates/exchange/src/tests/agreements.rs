@@ -37,6 +37,36 @@ signed_by = "Sheriff D. Cole"
 signed_at = "2025-12-01T00:00:00Z"
 "#;
 
+#[test]
+fn a_partner_needs_no_server_and_what_it_has_half_of_one_is_refused() {
+    let without = "ori = \"NB0020000\"\nname = \"Lakeside County Sheriff\"\nsealing_certificate = \"sealing.pem\"\n";
+    let (book, problems) = load(without, AGREEMENT);
+    assert_eq!(problems, [""; 0]);
+    let lakeside = book.partner(LAKESIDE.0).unwrap();
+    assert!(lakeside.server.is_none() && lakeside.signing.is_none());
+    let (_, problems) = load(&PARTNER.replace("port = 8445\n", ""), AGREEMENT);
+    assert!(problems[0].contains("together, or none of them"), "{problems:?}");
+    let kem = format!("{PARTNER}sealing_certificate_kem = \"sealing.pem\"\n");
+    let (_, problems) = load(&kem, AGREEMENT);
+    assert!(problems[0].contains("an ML-KEM certificate"), "{problems:?}");
+    let block = |hash: &str| {
+        let time = "since = 2026-11-01T00:00:00Z";
+        format!(
+            "{PARTNER}[[revoked]]\nfingerprint = \"{hash}\"\n{}\nreason = \"lost\"\n",
+            time.replace("= ", "= \"") + "\""
+        )
+    };
+    let hash = identity(LAKESIDE).tls.certificate.fingerprint_text();
+    let (book, problems) = load(&block(&hash), AGREEMENT);
+    assert_eq!(problems, [""; 0]);
+    let lakeside = book.partner(LAKESIDE.0).unwrap();
+    let tls = [CertificateUse::Tls];
+    assert_eq!(lakeside.counts(&tls, now()).unwrap_err().code(), "partner.revoked");
+    assert_eq!(lakeside.counts(&[CertificateUse::Signing], now()), Ok(()));
+    let (_, problems) = load(&block("abc"), AGREEMENT);
+    assert!(problems[0].contains("64 hex digits"), "{problems:?}");
+}
+
 fn load(partner: &str, agreement: &str) -> (Book, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let (partners, agreements) = (folder.path().join("partners"), folder.path().join("agreements"));
@@ -63,8 +93,9 @@ fn a_book_is_read_from_its_files() {
     let (book, problems) = load(PARTNER, AGREEMENT);
     assert_eq!(problems, [""; 0]);
     let lakeside = book.partner("NB0020000").unwrap();
-    assert_eq!((lakeside.host.as_str(), lakeside.port), ("exchange.lakeside.example", 8445));
-    assert_eq!(lakeside.addresses, wire::Addresses::Public);
+    let server = lakeside.server.as_ref().unwrap();
+    assert_eq!((server.host.as_str(), server.port), ("exchange.lakeside.example", 8445));
+    assert_eq!(server.addresses, wire::Addresses::Public);
     assert_eq!(lakeside.quota_bytes, 64 << 30);
     assert_eq!(lakeside.ledger_key, None);
     let key = "riverton.example/ledger+da1fd45d+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c";
@@ -242,9 +273,9 @@ fn each_clause_is_judged_and_has_a_code() {
         codes(&strict, "INCIDENT", &["INTEL"], Some("C"), now),
         ["agreement.review-overdue", "agreement.caveat-not-allowed", "agreement.certificate"]
     );
-    let all =
-        [partner(LAKESIDE, 0).tls, partner(LAKESIDE, 0).signing, partner(LAKESIDE, 0).sealing];
-    strict.terms.certificates = Some(all.iter().map(|one| one.fingerprint_text()).collect());
+    let lakeside = partner(LAKESIDE, 0);
+    let all = lakeside.certificates().into_iter().map(|(_, one)| one.fingerprint_text());
+    strict.terms.certificates = Some(all.collect());
     assert_eq!(strict.knows(&partner(LAKESIDE, 0)), Ok(()));
     by_rsa(&mut strict);
     let near = usual.judge(

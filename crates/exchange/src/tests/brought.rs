@@ -94,7 +94,7 @@ async fn what_came_is_opened_after_its_signer_has_another_certificate() {
     let later = reviewed::restarted_as(lakeside, LAKESIDE, |setup| {
         setup.signer = Signer { chain, key };
         let mut riverton = setup.book.partners().next().unwrap().clone();
-        riverton.signing = Held::new("riverton again", Usage::Signing).certificate;
+        riverton.signing = Some(Held::new("riverton again", Usage::Signing).certificate);
         setup.book = Book::new(vec![riverton], setup.book.agreements().cloned().collect());
     });
     for (exchange, path) in [(ours, "note.txt"), (theirs, "evidence/statement.pdf")] {

@@ -9,6 +9,7 @@ mod depots;
 mod faults;
 mod films;
 mod guests;
+mod held;
 mod in_turn;
 mod joint;
 mod jurisdictions;
@@ -23,6 +24,7 @@ mod reviewed;
 mod scanned;
 mod sealings;
 mod stamped;
+mod standing;
 mod story;
 mod witnessed;
 
@@ -49,6 +51,7 @@ use uuid::Uuid;
 
 use crate::*;
 use asked::{content, new_export};
+use held::{Held, identity};
 
 const RIVERTON: (&str, &str) = ("NB0010100", "Riverton Police Department");
 const LAKESIDE: (&str, &str) = ("NB0020000", "Lakeside County Sheriff");
@@ -59,83 +62,21 @@ fn now() -> Timestamp {
     STORY_TIME.parse().unwrap()
 }
 
-/// A certificate and its key, made once for all stories.
-struct Held {
-    certificate: Certificate,
-    key: P384Key,
-}
-
-impl Held {
-    fn new(name: &str, usage: Usage) -> Self {
-        let key = P384Key::generate().unwrap();
-        let spec = CertSpec {
-            subject_cn: name.to_owned(),
-            organisation: name.to_owned(),
-            not_before: now() - SignedDuration::from_hours(24),
-            not_after: now() + SignedDuration::from_hours(24 * 365),
-            usage,
-            dns: Vec::new(),
-            ips: vec!["127.0.0.1".parse().unwrap()],
-            uris: Vec::new(),
-        };
-        Self { certificate: issue(&spec, &key, None, &SystemRandom).unwrap(), key }
-    }
-
-    fn key(&self) -> P384Key {
-        P384Key::from_pkcs8(&self.key.to_pkcs8()).unwrap()
-    }
-}
-
-struct Identity {
-    tls: Held,
-    signing: Held,
-    sealing: Held,
-}
-
-impl Identity {
-    fn signer(&self) -> Signer {
-        Signer { chain: vec![self.signing.certificate.clone()], key: self.signing.key() }
-    }
-
-    fn recipient(&self) -> Recipient {
-        let certificate = self.sealing.certificate.clone();
-        Recipient { certificate, key: self.sealing.key().into() }
-    }
-
-    fn tls(&self) -> wire::tls::Own {
-        let chain = vec![self.tls.certificate.clone()];
-        wire::tls::Own { chain, pkcs8: self.tls.key.to_pkcs8() }
-    }
-}
-
-fn identity(of: (&str, &str)) -> &'static Identity {
-    static ALL: OnceLock<[Identity; 3]> = OnceLock::new();
-    let new = |name: &str| Identity {
-        tls: Held::new(name, Usage::TlsPeer),
-        signing: Held::new(name, Usage::Signing),
-        sealing: Held::new(name, Usage::KeyAgreement),
-    };
-    let all = ALL.get_or_init(|| [new("riverton"), new("lakeside"), new("stranger")]);
-    if of == RIVERTON {
-        &all[0]
-    } else if of == LAKESIDE {
-        &all[1]
-    } else {
-        &all[2]
-    }
-}
-
 fn partner(of: (&str, &str), port: u16) -> Partner {
     let identity = identity(of);
     Partner {
         ori: of.0.parse().unwrap(),
         name: of.1.to_owned(),
-        host: "127.0.0.1".to_owned(),
-        port,
-        addresses: wire::Addresses::Private,
-        tls: identity.tls.certificate.clone(),
-        signing: identity.signing.certificate.clone(),
+        server: Some(Server {
+            host: "127.0.0.1".to_owned(),
+            port,
+            addresses: wire::Addresses::Private,
+            tls: identity.tls.certificate.clone(),
+        }),
+        signing: Some(identity.signing.certificate.clone()),
         sealing: identity.sealing.certificate.clone(),
+        sealing_kem: None,
+        revoked: Vec::new(),
         time_stamps: Vec::new(),
         quota_bytes: 64 << 20,
         ledger_key: None,
@@ -225,6 +166,7 @@ struct Stage {
     is_reviewed: bool,
     rules: Jurisdictions,
     routes: Vec<Route>,
+    recipient_kem: Option<Recipient>,
     time_stamps: Option<TimeStamps>,
     time_stamp_authority: Option<TimeStampAuthority>,
 }
@@ -255,6 +197,7 @@ impl Stage {
             is_reviewed: true,
             rules: Jurisdictions::default(),
             routes: Vec::new(),
+            recipient_kem: None,
             time_stamps: None,
             time_stamp_authority: None,
         }
@@ -282,6 +225,7 @@ impl Stage {
             disk: Arc::new(disk.clone()),
             signer: identity.signer(),
             recipient: identity.recipient(),
+            recipient_kem: self.recipient_kem,
             tls: identity.tls(),
             book: Book::new(self.partners, self.agreements).with_rules(self.rules),
             routes: self.routes,
@@ -376,7 +320,7 @@ async fn world_with(change: impl FnOnce(&mut Stage, &mut Stage)) -> World {
     let (port, stop) = lakeside.listen().await;
     let line = line::Line::to(port).await;
     for partner in &mut riverton.partners {
-        partner.port = line.port;
+        partner.server.iter_mut().for_each(|server| server.port = line.port);
     }
     let riverton = riverton.agency(RIVERTON).await;
     let (port, stop_riverton) = riverton.listen().await;

@@ -291,7 +291,8 @@ async fn a_person_without_the_function_does_not_open_a_parcel() {
 async fn a_partner_with_another_certificate_gets_nothing() {
     // The one who answers is not the pinned partner.
     let world = world_with(|riverton, _| {
-        riverton.partners[0].tls = identity(STRANGER).tls.certificate.clone();
+        let server = riverton.partners[0].server.as_mut().unwrap();
+        server.tls = identity(STRANGER).tls.certificate.clone();
     })
     .await;
     let export = world.riverton.sealed().await.unwrap();
@@ -301,7 +302,8 @@ async fn a_partner_with_another_certificate_gets_nothing() {
 
     // The one who calls is not the pinned partner.
     let world = world_with(|_, lakeside| {
-        lakeside.partners[0].tls = identity(STRANGER).tls.certificate.clone();
+        let server = lakeside.partners[0].server.as_mut().unwrap();
+        server.tls = identity(STRANGER).tls.certificate.clone();
     })
     .await;
     let export = world.riverton.sealed().await.unwrap();
@@ -313,7 +315,7 @@ async fn a_partner_with_another_certificate_gets_nothing() {
 #[tokio::test]
 async fn a_parcel_that_the_partners_key_did_not_sign_is_refused_before_any_part() {
     let world = world_with(|_, lakeside| {
-        lakeside.partners[0].signing = identity(STRANGER).signing.certificate.clone();
+        lakeside.partners[0].signing = Some(identity(STRANGER).signing.certificate.clone());
     })
     .await;
     let export = world.riverton.sealed().await.unwrap();

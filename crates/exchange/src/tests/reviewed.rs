@@ -53,6 +53,7 @@ pub(super) fn restarted_as(
         disk: Arc::new(SystemDisk),
         signer: identity.signer(),
         recipient: identity.recipient(),
+        recipient_kem: None,
         tls: identity.tls(),
         book: Book::new(partners, before.book.agreements().cloned().collect()),
         routes: Vec::new(),

@@ -321,7 +321,9 @@ async fn lakeside_stamps() -> World {
         });
     })
     .await;
-    line.aim(world.riverton.exchange.book().partner(LAKESIDE.0).unwrap().port);
+    line.aim(
+        world.riverton.exchange.book().partner(LAKESIDE.0).unwrap().server.as_ref().unwrap().port,
+    );
     world
 }
 

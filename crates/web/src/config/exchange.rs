@@ -27,6 +27,10 @@ pub struct ExchangeConfig {
     pub recipient_certificate: PathBuf,
     /// Its key.
     pub recipient_key: PathBuf,
+    /// The ML-KEM certificate that partners encrypt to beside it, where the agency has one.
+    pub recipient_certificate_kem: Option<PathBuf>,
+    /// Its key.
+    pub recipient_key_kem: Option<PathBuf>,
     /// A folder with `partners/*.toml`, `agreements/*.toml` and `jurisdictions.toml`.
     pub folder: PathBuf,
     /// How many bytes of parcels leave in a second, over all deliveries. At least 64 KiB: a partner's listener hangs up on
@@ -132,6 +136,12 @@ impl ExchangeConfig {
         self.time_stamps.as_ref().map_or(Ok(()), TimeStampsConfig::check)?;
         let ours = self.time_stamp_authority.as_ref();
         ours.map_or(Ok(()), TimeStampAuthorityConfig::check)?;
+        if self.recipient_certificate_kem.is_some() != self.recipient_key_kem.is_some() {
+            return Err((
+                "exchange.recipient_certificate_kem",
+                "needs `recipient_key_kem` beside it, and the other way round",
+            ));
+        }
         match self.bytes_per_second_max {
             Some(rate) if rate < BYTES_PER_SECOND_LEAST => {
                 Err(("exchange.bytes_per_second_max", "must be at least 65536"))
@@ -152,6 +162,8 @@ impl ExchangeConfig {
         ]
         .into_iter()
         .for_each(|path| *path = base.join(&*path));
+        let kem = self.recipient_certificate_kem.iter_mut().chain(&mut self.recipient_key_kem);
+        kem.for_each(|path| *path = base.join(&*path));
         self.guests.iter_mut().for_each(|guests| guests.resolve(base));
         self.time_stamp_authority.iter_mut().for_each(|ours| ours.resolve(base));
         self.time_stamps.iter_mut().for_each(|stamps| stamps.resolve(base));

@@ -9,7 +9,8 @@ use crate::pages::parts::{bytes_words, moment, pair};
 /// The ways to the agreement's partner that it does not close. Nothing, where the push is the only one.
 pub(super) fn choice(exchange: &Exchange, agreement: &Agreement, chosen: Option<&str>) -> Markup {
     let partner = agreement.facts.partner.as_str();
-    let push = std::iter::once((PUSH, None, exchange.route_words(partner, None)));
+    let push = exchange.takes_push(partner);
+    let push = push.then(|| (PUSH, None, exchange.route_words(partner, None))).into_iter();
     let others = exchange.routes(partner).map(|route| {
         let name = route.name.as_str();
         (name, Some(name), exchange.route_words(partner, Some(name)))

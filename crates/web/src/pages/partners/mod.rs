@@ -15,7 +15,7 @@ use maud::{Markup, html};
 pub use agreement::{document, one as agreement, review};
 
 use crate::app::{Answer, Shared};
-use crate::pages::parts::{bytes_words, day, pair, sharing};
+use crate::pages::parts::{bytes_words, day, moment, pair, sharing};
 use crate::problem::Problem;
 use crate::session::SignedIn;
 
@@ -132,7 +132,7 @@ fn partners<'a>(all: impl Iterator<Item = &'a Partner>, now: Timestamp) -> Marku
                     tr {
                         th scope="row" { a href={ "/partners/" (partner.ori) } { (partner.name) } }
                         td class="mono" { (partner.ori) }
-                        td class="mono" { (partner.host) ":" (partner.port) }
+                        td class="mono" { (address(partner)) }
                         td class="nowrap" { (day(end)) @if end <= now { " " span class="badge badge--deny" { "over" } } }
                     }
                 } }
@@ -142,13 +142,29 @@ fn partners<'a>(all: impl Iterator<Item = &'a Partner>, now: Timestamp) -> Marku
 }
 
 fn certificates(partner: &Partner) -> impl Iterator<Item = (&'static str, &Certificate)> {
-    let own = [
-        (CertificateUse::Tls, &partner.tls),
-        (CertificateUse::Signing, &partner.signing),
-        (CertificateUse::Sealing, &partner.sealing),
-    ];
     let stamps = partner.time_stamps.iter().map(|one| (CertificateUse::TimeStamps, one));
-    own.into_iter().chain(stamps).map(|(usage, one)| (usage.words(), one))
+    let all = partner.certificates().into_iter().chain(stamps);
+    all.map(|(usage, one)| (usage.words(), one))
+}
+
+/// Where its server is, if it has one.
+fn address(partner: &Partner) -> String {
+    let none = || "no server of its own".to_owned();
+    partner.server.as_ref().map_or_else(none, |server| format!("{}:{}", server.host, server.port))
+}
+
+/// What of its certificates does not count any more.
+fn revoked(partner: &Partner) -> Markup {
+    html! {
+        @if !partner.revoked.is_empty() {
+            h3 { "Revoked" }
+            dl class="kv" {
+                @for one in &partner.revoked {
+                    div { dt class="hash" { (one.fingerprint) } dd { "since " (moment(one.since)) ": " (one.reason) } }
+                }
+            }
+        }
+    }
 }
 
 /// `GET /partners/{ori}`: one partner, and its certificates as words to read aloud.
@@ -173,7 +189,7 @@ pub async fn one(
             h2 { "Who it is" }
             dl class="kv" {
                 (pair("ORI", partner.ori.as_str()))
-                (pair("Address", &format!("{}:{}", partner.host, partner.port)))
+                (pair("Address", &address(partner)))
                 @if let Some(jurisdiction) = &partner.jurisdiction { (pair("Jurisdiction", jurisdiction)) }
                 (pair("Room for its parcels here", &bytes_words(partner.quota_bytes)))
                 (pair("Its ledger", if partner.ledger_key.is_some() { "its key is known, and we confirm it" } else { "its key is not known" }))
@@ -191,8 +207,12 @@ pub async fn one(
             }
             @for (usage, certificate) in certificates(partner) {
                 h3 { (usage) }
+                @if let Some(revoked) = partner.revoked(certificate, agency.now()) {
+                    p { span class="badge badge--deny" { "revoked" } " since " (moment(revoked.since)) ": " (revoked.reason) }
+                }
                 (words_of(certificate))
             }
+            (revoked(partner))
         }
     };
     Ok(agency.page(&signed_in, &partner.name, "/partners", &content))
