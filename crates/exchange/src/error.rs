@@ -9,6 +9,7 @@ use state::StateError;
 use wire::WireError;
 
 use crate::book::Clause;
+use crate::stamping::StampError;
 
 /// One error for the room.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +91,7 @@ pub enum ExchangeError {
     Revoked { usage: &'static str, since: jiff::Timestamp, reason: String },
     /// A parcel has no time stamp yet, and goes nowhere without.
     #[error("the parcel has no time stamp yet")]
-    Stamp(#[from] crate::stamping::StampError),
+    Stamp(#[source] Box<StampError>),
     #[error("random bytes or keys failed")]
     Keys(#[from] keys::KeysError),
     /// A task was stopped, as at shutdown.
@@ -145,6 +146,12 @@ impl ExchangeError {
     /// The error and its causes in one line, for the log and for the export's page.
     pub(crate) fn chain(&self) -> String {
         wire::causes(self)
+    }
+}
+
+impl From<StampError> for ExchangeError {
+    fn from(error: StampError) -> Self {
+        Self::Stamp(Box::new(error))
     }
 }
 

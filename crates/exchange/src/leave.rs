@@ -114,7 +114,7 @@ impl Exchange {
         }
         let Some(agreement) = under else {
             let sent = sent_for(inside)?;
-            return (purpose != Some(&sent)).then(|| Clause::SentFor { purpose: sent });
+            return (purpose != Some(&sent)).then_some(Clause::SentFor { purpose: sent });
         };
         let theirs = self.book().partner(&row.partner);
         let theirs = theirs.and_then(|partner| partner.jurisdiction.as_deref());

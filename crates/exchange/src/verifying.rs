@@ -98,15 +98,9 @@ impl Exchange {
                 Ok(inside) => inside,
                 Err(refused) => return damaged(&refused),
             };
-            let fits = [
-                (verified.digest == row.digest, "is not the parcel that was offered"),
-                (transfer.exchange_id == row.exchange.to_string(), "names another exchange"),
-                (transfer.sender.ori == row.partner, "names another sender"),
-                (transfer.recipient.ori == this.0.setup.agency.ori, "names another recipient"),
-            ];
-            if let Some((_, reason)) = fits.iter().find(|(fits, _)| !fits) {
+            if let Some(reason) = this.unlike_offer(&row, &verified, &transfer) {
                 let place = "inner/metadata/transfer.json".to_owned();
-                return Verdict::Damaged { place, reason: (*reason).to_owned() };
+                return Verdict::Damaged { place, reason: reason.to_owned() };
             }
             // Another program's record may be in another form: then nothing is proved by it.
             let events = parcel::custody_events(&custody).ok();
@@ -134,6 +128,22 @@ impl Exchange {
             Verdict::Holds(Box::new((verified, inside)))
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)
+    }
+
+    /// Why a parcel that holds is not the one that was offered, if it is not.
+    fn unlike_offer(
+        &self,
+        row: &IncomingRow,
+        verified: &Verified,
+        transfer: &parcel::Transfer,
+    ) -> Option<&'static str> {
+        let fits = [
+            (verified.digest == row.digest, "is not the parcel that was offered"),
+            (transfer.exchange_id == row.exchange.to_string(), "names another exchange"),
+            (transfer.sender.ori == row.partner, "names another sender"),
+            (transfer.recipient.ori == self.0.setup.agency.ori, "names another recipient"),
+        ];
+        fits.iter().find(|(fits, _)| !fits).map(|(_, reason)| *reason)
     }
 
     /// The keys of the ledgers that we can judge: our own and the partners'.
