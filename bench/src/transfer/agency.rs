@@ -293,6 +293,7 @@ fn new_export(files: &[Made]) -> NewExport {
             listed: None,
             fetch: serde_json::Value::Null,
             received: None,
+            seen: None,
         })
     };
     NewExport {

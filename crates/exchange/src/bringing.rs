@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use keys::cert::Certificate;
 use ledger::{Event, FilesTakenIn};
 use parcel::intake::{Found, Taken};
-use parcel::{CustodyEvent, Seal, Sealed, Transfer, Trust, Watch};
+use parcel::{CustodyEvent, Entry, Seal, Sealed, Transfer, Trust, Watch};
 use policy::{Action, CaseNumber, RecordClass, ResourceKind, Why};
 use state::parcels::Offered;
 use uuid::Uuid;
@@ -26,7 +26,9 @@ use crate::delivery::short;
 use crate::error::store;
 use crate::model::{Incoming, IncomingDetails, IncomingRow, IncomingStatus, Inside, ReceivedFile};
 use crate::record::About;
+use crate::redacted::Redaction;
 use crate::sealing::{TOOL, person};
+use crate::seen::Seen;
 use crate::{Caller, CertificateUse, Exchange, ExchangeError};
 
 /// What one ZIP file may hold, unpacked: 4 GiB.
@@ -101,25 +103,49 @@ impl Exchange {
         why: &Why,
     ) -> Result<IncomingRow, ExchangeError> {
         let authority = why.reason.clone().unwrap_or_default();
-        let draft = self.0.store.draft();
         let sealing = Sealing {
             exchange,
             parcel: self.new_id()?,
-            from: from.clone(),
+            purpose: format!("brought by {from}"),
             authority: authority.clone(),
             case_number: why.case_number.as_ref().map(ToString::to_string),
-            record_class: record_class.clone(),
+            handling: Vec::new(),
+            record_classes: vec![record_class.to_string()],
             custody: self.brought_by(caller, &from, &authority),
             room: self.room_for_brought().await?,
-            draft: draft.clone(),
+            draft: self.0.store.draft(),
         };
-        let this = self.clone();
-        let sealed = tokio::task::spawn_blocking(move || sealing.seal(&this, zip)).await;
+        let sender_name = format!("outside, taken in by {}", caller.actor.name);
+        let kept = move |inside| Kept { from, sender_name, inside, redaction: None, end: None };
+        let seal = move |of: &Self, sealing: Sealing| {
+            let (taken, sealed) = sealing.zip(of, zip)?;
+            let files = taken.files.iter().zip(&sealed.files);
+            let seen = files.map(|(taken, file)| {
+                Some(Seen::of(&taken.examined, &taken.path, &file.media_type))
+            });
+            let seen = seen.collect();
+            Ok((sealed, seen, remarks(&taken)))
+        };
+        self.seal_and_keep(caller, sealing, seal, (why, kept)).await
+    }
+
+    /// Seals something for ourselves, records that it was taken in, and gives it its place. What fails leaves nothing.
+    pub(crate) async fn seal_and_keep(
+        &self,
+        caller: &Caller,
+        sealing: Sealing,
+        seal: impl FnOnce(&Self, Sealing) -> Result<Looked, ExchangeError> + Send + 'static,
+        (why, kept): (&Why, impl FnOnce(Inside) -> Kept),
+    ) -> Result<IncomingRow, ExchangeError> {
+        let (this, exchange, draft) = (self.clone(), sealing.exchange, sealing.draft.clone());
+        let mut inside = sealing.inside();
+        let sealed = tokio::task::spawn_blocking(move || seal(&this, sealing)).await;
         let sealed = sealed.map_err(|_| ExchangeError::Stopped)?;
         let stored = match &sealed {
-            Ok(sealed) => {
-                self.keep_brought(caller, exchange, (&from, &record_class, sealed), (why, &draft))
-                    .await
+            Ok((sealed, seen, remarks)) => {
+                inside.files = sealed.files.iter().zip(seen).map(received).collect();
+                inside.remarks.clone_from(remarks);
+                self.keep_brought(caller, (exchange, sealed), kept(inside), (why, &draft)).await
             }
             Err(_) => Err(ExchangeError::Stopped),
         };
@@ -133,37 +159,35 @@ impl Exchange {
     async fn keep_brought(
         &self,
         caller: &Caller,
-        exchange: Uuid,
-        (from, record_class, (taken, sealed)): (&str, &RecordClass, &(Taken, Sealed)),
+        (exchange, sealed): (Uuid, &Sealed),
+        kept: Kept,
         (why, draft): (&Why, &Path),
     ) -> Result<IncomingRow, ExchangeError> {
         let event = Event::FilesTakenIn(FilesTakenIn {
             exchange: exchange.to_string(),
             parcel: sealed.id.to_string(),
-            from: from.to_owned(),
+            from: kept.from.clone(),
             files: sealed.files.len() as u64,
             digest: hex::encode(sealed.digest),
         });
-        let inside = Inside {
-            purpose: format!("brought by {from}"),
-            authority: why.reason.clone().unwrap_or_default(),
-            case_number: why.case_number.as_ref().map(ToString::to_string),
-            handling: Vec::new(),
-            record_classes: vec![record_class.to_string()],
-            retention: None,
-            files: sealed.files.iter().map(received).collect(),
-            proved: None,
-            key_transport: None,
-            stamp: None,
-            remarks: remarks(taken),
-        };
         let recorded = self.record(Some(caller), why, event).await?;
         self.0.store.install(draft, exchange).map_err(store("give what was brought its place"))?;
-        self.number(caller, (exchange, sealed), &recorded, inside).await
+        let original = kept.redaction.as_ref().map(|redaction| redaction.place.digest());
+        if let Some(original) = original {
+            state::copies::note(&self.0.setup.state, original, exchange).await?;
+        }
+        let numbered = self.number((exchange, sealed), &recorded, kept).await;
+        if numbered.is_err()
+            && original.is_some()
+            && let Err(error) = state::copies::forget(&self.0.setup.state, exchange).await
+        {
+            tracing::warn!(%error, "the line of a copy that was not taken in stays");
+        }
+        numbered
     }
 
     /// What is left for what others brought.
-    async fn room_for_brought(&self) -> Result<u64, ExchangeError> {
+    pub(crate) async fn room_for_brought(&self) -> Result<u64, ExchangeError> {
         let setup = &self.0.setup;
         let taken = state::parcels::room_of(&setup.state, &setup.agency.ori).await?;
         Ok(setup.settings.brought_bytes_max.saturating_sub(taken))
@@ -172,13 +196,13 @@ impl Exchange {
     /// Stores it under the next number of ours.
     async fn number(
         &self,
-        caller: &Caller,
         (exchange, sealed): (Uuid, &Sealed),
         recorded: &ledger::Receipt,
-        inside: Inside,
+        kept: Kept,
     ) -> Result<IncomingRow, ExchangeError> {
         let (agency, state) = (&self.0.setup.agency, &self.0.setup.state);
         let quota = self.0.setup.settings.brought_bytes_max;
+        let (destroy_by, destroy_rule) = kept.end.unzip();
         let mut row = IncomingRow {
             exchange,
             parcel: sealed.id,
@@ -192,7 +216,7 @@ impl Exchange {
             updated_at: recorded.at,
             version: 0,
             details: IncomingDetails {
-                sender_name: format!("outside, taken in by {}", caller.actor.name),
+                sender_name: kept.sender_name,
                 agreement: String::new(),
                 parts: sealed.parts,
                 offer_entry: recorded.entry.0,
@@ -201,14 +225,19 @@ impl Exchange {
                 sender_checkpoint: String::new(),
                 received_at: Some(recorded.at),
                 received_entry: Some(recorded.entry.0),
-                inside: Some(inside),
+                inside: Some(kept.inside),
+                redaction: kept.redaction,
                 receipt: None,
                 refusal: None,
                 expires: None,
                 scan: None,
                 scan_trouble: None,
-                signer: self.0.setup.signer.chain.first().map(kept),
-                afterwards: Afterwards::default(),
+                signer: self.0.setup.signer.chain.first().map(self::kept),
+                afterwards: Afterwards {
+                    destroy_by,
+                    destroy_rule: destroy_rule.flatten(),
+                    ..Afterwards::default()
+                },
             },
         };
         for _ in 0..NUMBER_TRIES {
@@ -235,6 +264,7 @@ impl Exchange {
             purpose: None,
             authority: Some(authority.to_owned()),
             files: Vec::new(),
+            originals: Vec::new(),
             ledger: None,
         }
     }
@@ -281,22 +311,54 @@ pub(crate) fn kept(signer: &Certificate) -> String {
     BASE64.encode(signer.der())
 }
 
+/// What was sealed, what its files are by their content, and what a person should see first.
+pub(crate) type Looked = (Sealed, Vec<Option<Seen>>, Vec<String>);
+
+/// What was taken in, on its way to its row.
+pub(crate) struct Kept {
+    /// Who brought it.
+    pub(crate) from: String,
+    pub(crate) sender_name: String,
+    pub(crate) inside: Inside,
+    pub(crate) redaction: Option<Redaction>,
+    /// When it is to be destroyed, and by which rule.
+    pub(crate) end: Option<(Timestamp, Option<String>)>,
+}
+
 /// What is needed to seal it, on a thread that may wait.
-struct Sealing {
-    exchange: Uuid,
-    parcel: Uuid,
-    from: String,
-    authority: String,
-    case_number: Option<String>,
-    record_class: RecordClass,
-    custody: CustodyEvent,
+pub(crate) struct Sealing {
+    pub(crate) exchange: Uuid,
+    pub(crate) parcel: Uuid,
+    pub(crate) purpose: String,
+    pub(crate) authority: String,
+    pub(crate) case_number: Option<String>,
+    pub(crate) handling: Vec<String>,
+    pub(crate) record_classes: Vec<String>,
+    pub(crate) custody: CustodyEvent,
     /// Bytes that the store still has for what others brought.
-    room: u64,
-    draft: PathBuf,
+    pub(crate) room: u64,
+    pub(crate) draft: PathBuf,
 }
 
 impl Sealing {
-    fn seal(self, of: &Exchange, zip: Vec<u8>) -> Result<(Taken, Sealed), ExchangeError> {
+    /// What its list will say, but for the files.
+    fn inside(&self) -> Inside {
+        Inside {
+            purpose: self.purpose.clone(),
+            authority: self.authority.clone(),
+            case_number: self.case_number.clone(),
+            handling: self.handling.clone(),
+            record_classes: self.record_classes.clone(),
+            retention: None,
+            files: Vec::new(),
+            proved: None,
+            key_transport: None,
+            stamp: None,
+            remarks: Vec::new(),
+        }
+    }
+
+    fn zip(self, of: &Exchange, zip: Vec<u8>) -> Result<(Taken, Sealed), ExchangeError> {
         let found = Found::in_memory(zip).map_err(ExchangeError::Refused)?;
         // Before a byte is unpacked: what a file says of its length is held to that while it is read.
         if found.bytes() > UNPACKED_BYTES_MAX {
@@ -308,6 +370,17 @@ impl Sealing {
             return Err(no_room());
         }
         let taken = found.read(Watch::none()).map_err(ExchangeError::Refused)?;
+        let sealed = self.seal(of, found.entries(&taken))?;
+        let same = taken.files.iter().zip(&sealed.files).all(|(a, b)| a.sha256 == b.sha256);
+        if same && taken.files.len() == sealed.files.len() {
+            return Ok((taken, sealed));
+        }
+        let odd = std::io::Error::other("what was sealed is not what was read");
+        Err(store("seal what was brought")(odd))
+    }
+
+    /// Seals these files to ourselves.
+    pub(crate) fn seal(self, of: &Exchange, entries: Vec<Entry>) -> Result<Sealed, ExchangeError> {
         let setup = &of.0.setup;
         let never = AtomicBool::new(false);
         let us = setup.agency.clone();
@@ -317,14 +390,14 @@ impl Sealing {
             recipients: vec![setup.recipient.certificate.clone()],
             part_size: setup.settings.part_bytes,
             workers: parcel::WORKERS_DEFAULT,
-            entries: found.entries(&taken),
+            entries,
             transfer: Transfer {
                 exchange_id: self.exchange.to_string(),
-                purpose: format!("brought by {}", self.from),
+                purpose: self.purpose,
                 authority: self.authority,
                 case_number: self.case_number,
-                handling: Vec::new(),
-                record_classes: vec![self.record_class.to_string()],
+                handling: self.handling,
+                record_classes: self.record_classes,
                 retention: None,
                 sender: us.clone(),
                 recipient: us,
@@ -336,22 +409,16 @@ impl Sealing {
             random: setup.random.as_ref(),
             watch: Watch { progress: &|_, _| {}, cancel: &never },
         };
-        let sealed = parcel::seal(seal, &self.draft).map_err(ExchangeError::Seal)?;
-        let same = taken.files.iter().zip(&sealed.files).all(|(a, b)| a.sha256 == b.sha256);
-        if same && taken.files.len() == sealed.files.len() {
-            return Ok((taken, sealed));
-        }
-        let odd = std::io::Error::other("what was sealed is not what was read");
-        Err(store("seal what was brought")(odd))
+        parcel::seal(seal, &self.draft).map_err(ExchangeError::Seal)
     }
 }
 
-fn no_room() -> ExchangeError {
+pub(crate) fn no_room() -> ExchangeError {
     let expected = "less: what others brought has no more room in the store";
     ExchangeError::Input { field: "file", expected }
 }
 
-fn words(field: &'static str, text: &str) -> Result<String, ExchangeError> {
+pub(crate) fn words(field: &'static str, text: &str) -> Result<String, ExchangeError> {
     let text = text.trim();
     let sound = !text.is_empty()
         && text.chars().count() <= WORDS_MAX
@@ -362,12 +429,14 @@ fn words(field: &'static str, text: &str) -> Result<String, ExchangeError> {
     Err(ExchangeError::Input { field, expected: "1 to 500 characters on one line" })
 }
 
-fn received(file: &parcel::IndexedFile) -> ReceivedFile {
+fn received((file, seen): (&parcel::IndexedFile, &Option<Seen>)) -> ReceivedFile {
     ReceivedFile {
         path: file.path.clone(),
         media_type: file.media_type.clone(),
         length: file.length,
         sha256: file.sha256.clone(),
+        derived: None,
+        seen: seen.clone(),
     }
 }
 

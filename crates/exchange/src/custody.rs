@@ -32,6 +32,12 @@ pub struct ReceivedFrom {
     pub record_classes: BTreeSet<RecordClass>,
     /// When it is to be destroyed, by its sender's terms.
     pub destroy_by: Option<Timestamp>,
+    /// SHA-256 (hex) of what it is a redacted copy of, the nearest first; none where it is as it was received.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub originals: Vec<String>,
+    /// Whether the original goes along, because somebody chose both.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_original: bool,
 }
 
 /// The paths that files have in a new parcel, by those that they had in the one received.
@@ -110,6 +116,7 @@ impl Exchange {
             purpose: None,
             authority: None,
             files: moved.keys().cloned().collect(),
+            originals: Vec::new(),
             ledger: None,
         }])
     }
@@ -136,6 +143,7 @@ impl Exchange {
                 purpose: None,
                 authority: Some(inside.authority.clone()),
                 files,
+                originals: Vec::new(),
                 ledger: Some(ledger),
             });
             Ok::<_, ExchangeError>(())

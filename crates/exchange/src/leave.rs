@@ -1,7 +1,8 @@
 //! Leave to open something of a received parcel: the policy's, and that of the terms under which it came.
 //!
 //! Invariants: the policy is asked once for each class of records that the parcel may hold, each with all its marks;
-//! what it came under lets it be opened for its purposes alone; whatever is refused is on record.
+//! what it came under lets it be opened for its purposes alone, and a redacted copy for those of its original; whatever
+//! is refused is on record.
 
 use gate::{Fingerprint, Permit, Plan, Released};
 use policy::{Action, PurposeCode, ResourceKind, Why};
@@ -29,7 +30,8 @@ impl Exchange {
         why: &Why,
         plan: &str,
     ) -> Result<Leave, ExchangeError> {
-        let under = self.came_under(row).await?;
+        let (origin, bound) = self.bound_by(row, inside).await?;
+        let under = self.came_under(&origin).await?;
         let mut leave = Leave(Vec::new());
         for (record_class, caveats) in classes(inside, under.as_ref())? {
             let about = About {
@@ -49,7 +51,7 @@ impl Exchange {
                 }
             }
         }
-        if let Some(clause) = self.against_purpose(row, inside, under.as_ref(), why) {
+        if let Some(clause) = self.against_purpose(&origin, &bound, under.as_ref(), why) {
             let entry = self.withhold_each(leave.0, &clause.recorded()).await?;
             return Err(ExchangeError::Clause { entry, clause });
         }

@@ -51,10 +51,12 @@ mod push;
 mod recall;
 mod receive;
 mod record;
+mod redacted;
 mod resuming;
 mod scanner;
 mod scanning;
 mod sealing;
+mod seen;
 mod settling;
 mod stamping;
 mod store;
@@ -115,9 +117,11 @@ pub use passing::{Origin, Passing};
 pub use progress::{Phase, Progress};
 pub use proofs::Proved;
 pub use recall::recallable;
+pub use redacted::{Copied, DerivedFrom, Original, Place, RedactedCopy, Redaction};
 pub use scanner::Scanner;
 pub use scanning::{Finding, ScanFacts, ScanSummary, ScanTrouble};
 pub use sealing::{Content, Derived, Fetched, SealItem, Unfetched};
+pub use seen::Seen;
 pub use settling::asked;
 pub use stamping::{
     AuthorityLine, AuthorityPlace, CameStamp, NotAnAuthority, StampError, StampFacts,

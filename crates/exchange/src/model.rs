@@ -13,7 +13,9 @@ use crate::error::ExchangeError;
 use crate::guests::GuestFacts;
 use crate::listed::{Change, Listed};
 use crate::proofs::Proved;
+use crate::redacted::{DerivedFrom, Redaction};
 use crate::scanning::{ScanFacts, ScanSummary, ScanTrouble};
+use crate::seen::{Seen, is_unseen};
 use crate::stamping::{CameStamp, StampFacts, UnstampedFacts};
 
 macro_rules! states {
@@ -116,6 +118,9 @@ pub struct Item {
     /// Where it lies, if it came from somebody else: its terms and its custody go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received: Option<ReceivedFrom>,
+    /// What it was by its content when it was asked for; none where nobody could look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
 }
 
 impl Item {
@@ -340,6 +345,12 @@ pub struct ReceivedFile {
     pub length: u64,
     /// Hex.
     pub sha256: String,
+    /// What it was made of, where the custody record says that it is no original.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived: Option<DerivedFrom>,
+    /// What it is by its content; none before somebody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
 }
 
 /// What a received parcel says of itself inside, now that it was verified.
@@ -385,6 +396,9 @@ pub(crate) struct IncomingDetails {
     pub received_at: Option<Timestamp>,
     pub received_entry: Option<u64>,
     pub inside: Option<Inside>,
+    /// What it is a redacted copy of, where somebody here made it.
+    #[serde(default)]
+    pub redaction: Option<Redaction>,
     pub receipt: Option<ReceiptFacts>,
     pub refusal: Option<RefusalFacts>,
     /// When the sender's offer ends, where it does.
@@ -432,6 +446,10 @@ pub struct Incoming {
     pub inside: Option<Inside>,
     /// The agreement that its offer names; empty where it was taken in here.
     pub agreement: String,
+    /// How many of them a person should look at twice; none before all were looked at.
+    pub odd: Option<usize>,
+    /// What it is a redacted copy of, where somebody here made it.
+    pub redaction: Option<Redaction>,
     pub receipt: Option<ReceiptFacts>,
     pub refusal: Option<RefusalFacts>,
     pub scan: Option<ScanSummary>,
@@ -445,10 +463,15 @@ pub(crate) type IncomingRow = state::parcels::Parcel<IncomingDetails>;
 impl Incoming {
     pub(crate) fn of(row: IncomingRow) -> Result<Self, ExchangeError> {
         let details = row.details;
+        let odd = details.inside.as_ref().filter(|inside| !is_unseen(inside)).map(|inside| {
+            let odd = |file: &&ReceivedFile| file.seen.as_ref().is_some_and(|seen| seen.odd);
+            inside.files.iter().filter(odd).count()
+        });
         Ok(Self {
             exchange: row.exchange,
             parcel: row.parcel,
             partner: row.partner,
+            odd,
             sender_name: details.sender_name,
             // A partner's offer always names one.
             brought: details.agreement.is_empty(),
@@ -464,6 +487,7 @@ impl Incoming {
             files: details.inside.as_ref().map(|inside| inside.files.len()),
             inside: details.inside,
             agreement: details.agreement,
+            redaction: details.redaction,
             receipt: details.receipt,
             refusal: details.refusal,
             scan: details.scan.as_ref().map(ScanSummary::of),

@@ -324,6 +324,7 @@ fn never_came(guest: &Guest<'_>, notice: &Notice, recorded: &ledger::Receipt) ->
             received_at: None,
             received_entry: None,
             inside: None,
+            redaction: None,
             receipt: None,
             refusal: None,
             expires: None,

@@ -164,6 +164,7 @@ impl Exchange {
                 received_at: None,
                 received_entry: None,
                 inside: None,
+                redaction: None,
                 receipt: None,
                 refusal: None,
                 expires: offer.expires,

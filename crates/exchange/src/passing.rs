@@ -120,8 +120,10 @@ impl Exchange {
         drop(self.contents(caller, exchange, why).await?);
         let (row, inside) = self.accepted(exchange).await?;
         let file = self.passable(&row, &inside, path)?;
-        let terms = self.origins(&row, &inside, why.purpose.as_ref()).await?;
-        Ok(Passing { item: self.item_of(&row, &inside, &file, &terms)?, terms })
+        let (from, bound) = self.bound_by(&row, &inside).await?;
+        let terms = self.origins(&from, &bound, why.purpose.as_ref()).await?;
+        let item = self.item_of((&row, &from), &inside, &file, &terms)?;
+        Ok(Passing { item, terms })
     }
 
     /// What stands against passing items on under an agreement, for a page that shows it before it is asked for.
@@ -153,8 +155,12 @@ impl Exchange {
             let Some(from) = &item.received else { continue };
             let (row, inside) = self.accepted(from.exchange).await?;
             let file = self.passable(&row, &inside, &from.path)?;
-            let terms = self.origins(&row, &inside, purpose).await?;
-            let honest = self.item_of(&row, &inside, &file, &terms)?;
+            let (origin, bound) = self.bound_by(&row, &inside).await?;
+            let terms = self.origins(&origin, &bound, purpose).await?;
+            let mut honest = self.item_of((&row, &origin), &inside, &file, &terms)?;
+            if let Some(honest) = &mut honest.received {
+                honest.with_original = from.with_original;
+            }
             let same = honest.received == item.received
                 && honest.media_type == item.media_type
                 && honest.record_class == item.record_class
@@ -164,11 +170,11 @@ impl Exchange {
                 return Err(ExchangeError::Items { path: item.path.clone(), what });
             }
             // Nobody's terms are on what was brought; and giving it back is not passing it on.
-            if self.is_brought(&row) || row.partner == partner.as_str() {
+            if self.is_brought(&origin) || origin.partner == partner.as_str() {
                 continue;
             }
             if terms.is_empty() {
-                return Ok(Some(Clause::NoOrigin { partner: row.partner.clone() }));
+                return Ok(Some(Clause::NoOrigin { partner: origin.partner.clone() }));
             }
             for origin in &terms {
                 let agreement = &origin.agreement.facts.id;
@@ -257,7 +263,7 @@ impl Exchange {
     }
 
     /// A file that may be opened now.
-    fn passable(
+    pub(crate) fn passable(
         &self,
         row: &IncomingRow,
         inside: &Inside,
@@ -314,7 +320,7 @@ impl Exchange {
 
     fn item_of(
         &self,
-        row: &IncomingRow,
+        (row, origin): (&IncomingRow, &IncomingRow),
         inside: &Inside,
         file: &ReceivedFile,
         terms: &[Origin],
@@ -324,11 +330,21 @@ impl Exchange {
             asked.iter().map(|(class, _)| class.clone()).collect();
         let (record_class, caveats) =
             asked.into_iter().next().ok_or(ExchangeError::NoSuch { what: "class of records" })?;
-        let name = &row.details.sender_name;
+        let redaction = row.details.redaction.as_ref();
+        let (path, label) = match redaction {
+            Some(redaction) => (format!("redacted/{}", file.path), redaction.label(&file.path)),
+            None => {
+                let name = &row.details.sender_name;
+                let label =
+                    format!("{}, received from {name} in exchange {}", file.path, row.exchange);
+                (format!("received/{}/{}", row.partner, file.path), label)
+            }
+        };
         Ok(Item {
-            path: format!("received/{}/{}", row.partner, file.path),
-            label: format!("{}, received from {name} in exchange {}", file.path, row.exchange),
+            path,
+            label,
             media_type: file.media_type.clone(),
+            seen: file.seen.clone(),
             record_class,
             caveats,
             listed: None,
@@ -336,9 +352,11 @@ impl Exchange {
             received: Some(ReceivedFrom {
                 exchange: row.exchange,
                 path: file.path.clone(),
-                from: (!self.is_brought(row)).then(|| row.partner.clone()),
+                from: (!self.is_brought(origin)).then(|| origin.partner.clone()),
                 record_classes,
                 destroy_by: row.details.afterwards.destroy_by,
+                originals: redaction.map(|it| it.originals.clone()).unwrap_or_default(),
+                with_original: false,
             }),
         })
     }

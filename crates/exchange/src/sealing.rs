@@ -21,6 +21,7 @@ use crate::listed::Change;
 use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, Item, SealedFacts};
 use crate::passing::PassOn;
 use crate::recall::Stop;
+use crate::redacted::originals_stay;
 use crate::resuming::Order;
 use crate::{Caller, Exchange, ExchangeError};
 
@@ -99,6 +100,7 @@ fn derived_event(item: &SealItem, derived: &Derived, event: CustodyEvent) -> Cus
         description: format!("`{}` made from {original} (SHA-256 {sha256})", item.path),
         tool: derived.by.clone(),
         files: derived.from.iter().chain([&item.path]).cloned().collect(),
+        originals: vec![sha256],
         ..event
     }
 }
@@ -149,6 +151,7 @@ impl Exchange {
             Ok(order) => self.seal_into_store(order, &claim, stop).await,
             Err(error) => Err(error),
         };
+        let outcome = outcome.and_then(|it| originals_stay(&row.details.items, it));
         let outcome = match outcome {
             Ok(sealed) => match self.record_secondary(caller, &row, agreement).await {
                 Ok(()) => self.record_sealed(caller, &mut row, &sealed).await,
@@ -320,6 +323,7 @@ impl Exchange {
                 purpose: purpose.clone(),
                 authority: Some(agreement.authority.clone()),
                 files,
+                originals: Vec::new(),
                 ledger,
             };
         let mut events = Vec::with_capacity(items.len() + details.approvals.len() + 1);

@@ -18,8 +18,10 @@ use wire::PeerAddress;
 use crate::bringing::kept;
 use crate::delivery::short;
 use crate::error::ExchangeError;
-use crate::model::{IncomingRow, IncomingStatus, Inside, ReceiptFacts, ReceivedFile, RefusalFacts};
+use crate::model::{IncomingRow, IncomingStatus, Inside, ReceiptFacts, RefusalFacts};
 use crate::progress::Phase;
+use crate::redacted::tie;
+use crate::seen::files_of;
 use crate::{Exchange, Progress, proofs, stamping};
 
 /// How long a partner is kept waiting for a verification before it is asked to come again.
@@ -82,28 +84,23 @@ impl Exchange {
                 let parcel = Parcel::enter(&folder, &trust)?;
                 parcel.check_parts(parcel::WORKERS_DEFAULT, watch)?;
                 let unlocked = parcel.unlock(this.opener(&parcel))?;
-                let files = unlocked.files().iter().map(|file| ReceivedFile {
-                    path: file.path.clone(),
-                    media_type: file.media_type.clone(),
-                    length: file.length,
-                    sha256: file.sha256.clone(),
-                });
                 let said = (unlocked.record().transfer.clone(), unlocked.custody().to_vec());
                 let stamp = stamping::came(&parcel, &authorities);
-                Ok(((parcel.verified(), stamp), said, files.collect()))
+                Ok(((parcel.verified(), stamp), said, files_of(&unlocked)))
             };
             type Inner = (parcel::Transfer, Vec<u8>);
-            let ((verified, stamp), (transfer, custody), files): (_, Inner, Vec<_>) = match inside()
-            {
-                Ok(inside) => inside,
-                Err(refused) => return damaged(&refused),
-            };
+            let ((verified, stamp), (transfer, custody), mut files): (_, Inner, Vec<_>) =
+                match inside() {
+                    Ok(inside) => inside,
+                    Err(refused) => return damaged(&refused),
+                };
             if let Some(reason) = this.unlike_offer(&row, &verified, &transfer) {
                 let place = "inner/metadata/transfer.json".to_owned();
                 return Verdict::Damaged { place, reason: reason.to_owned() };
             }
             // Another program's record may be in another form: then nothing is proved by it.
             let events = parcel::custody_events(&custody).ok();
+            tie(&mut files, events.as_deref().unwrap_or_default());
             let proved = match events.map(|events| proofs::check(&events, &ledger_keys)) {
                 None => None,
                 Some(Ok(proved)) => Some(proved),

@@ -15,7 +15,7 @@ pub use crate::classes::{Retention, Severity, Unlaid, Verdict};
 use crate::envelope::Bucket;
 pub use crate::kinds::{KINDS, Kind};
 use crate::notices::{NoticeAnchored, NoticeIssued};
-use crate::quarantine::{FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
+use crate::quarantine::{FileRedacted, FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 use crate::retention::{HoldScope, Statement};
 use crate::stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
 
@@ -377,6 +377,8 @@ pub enum Event {
     },
     /// A person took in files that others brought, who signed nothing.
     FilesTakenIn(FilesTakenIn),
+    /// A person took in a redacted copy of a file that is here. The original is as it was.
+    FileRedacted(FileRedacted),
     /// What the malware scanner said of one file of a partner's parcel that it did not call clean.
     FileScanned(FileScanned),
     /// The malware scanner was asked about every file of a partner's parcel.

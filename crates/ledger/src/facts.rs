@@ -4,7 +4,7 @@
 
 use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid};
 use crate::notices::{NoticeAnchored, NoticeIssued};
-use crate::quarantine::{FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
+use crate::quarantine::{FileRedacted, FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 use crate::stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
 
 /// The names that an event carries, where it carries them.
@@ -79,6 +79,9 @@ impl Event {
                 digest: Some(digest),
                 ..none
             },
+            Self::FileRedacted(FileRedacted { exchange, copy, .. }) => {
+                Facts { exchange: Some(exchange), digest: Some(copy), ..none }
+            }
             Self::ParcelSealed { parcel, digest, .. }
             | Self::ParcelDownloaded { parcel, digest, .. } => {
                 Facts { parcel: Some(parcel), digest: Some(digest), ..none }

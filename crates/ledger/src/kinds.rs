@@ -115,6 +115,7 @@ kinds! {
         PARCEL_DESTROYED, "parcel-destroyed", 113, Notice, Dissemination;
     Event::ParcelKept { .. } => PARCEL_KEPT, "parcel-kept", 114, Warning, Dissemination;
     Event::FilesTakenIn { .. } => FILES_TAKEN_IN, "files-taken-in", 123, Notice, Dissemination;
+    Event::FileRedacted { .. } => FILE_REDACTED, "file-redacted", 134, Notice, Dissemination;
     Event::FileScanned { .. } => FILE_SCANNED, "file-scanned", 120, Warning, Dissemination;
     Event::ParcelScanned { .. } => PARCEL_SCANNED, "parcel-scanned", 121, Notice, Dissemination;
     Event::FileReleased { .. } => FILE_RELEASED, "file-released", 122, Warning, Dissemination;

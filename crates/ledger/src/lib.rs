@@ -81,7 +81,7 @@ pub use postgres::{
     Database, Dial, Dialling, Login, ObjectError, ObjectStorage, Shelved, Stream, Waits,
     export_folder, import_folder,
 };
-pub use quarantine::{FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
+pub use quarantine::{FileRedacted, FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 pub use queue::Pending;
 pub use record::{
     Blind, Entry, EntryNumber, Origin, Position, Reason, Receipt, Record, StoredRecord, Subject,

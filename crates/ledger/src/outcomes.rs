@@ -83,6 +83,7 @@ impl Event {
             | Self::ParcelDestroyed { .. }
             | Self::ParcelKept { .. }
             | Self::FilesTakenIn { .. }
+            | Self::FileRedacted { .. }
             | Self::FileScanned { .. }
             | Self::ParcelScanned { .. }
             | Self::FileReleased { .. }

@@ -12,6 +12,18 @@ pub struct FilesTakenIn {
     pub digest: String,
 }
 
+/// A redacted copy that a person made of a file and took in. `original` and `copy` are the SHA-256 of both, `of` the
+/// place of the original, `what` was redacted for `reason`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRedacted {
+    pub exchange: String,
+    pub of: String,
+    pub original: String,
+    pub copy: String,
+    pub what: String,
+    pub reason: String,
+}
+
 /// One file that was not called clean: `outcome` is `infected` or `not-fully-scanned`, `what` says it in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileScanned {

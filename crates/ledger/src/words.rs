@@ -5,7 +5,7 @@
 use crate::agreed::{AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled};
 use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid, Verdict};
 use crate::notices::{NoticeAnchored, NoticeIssued};
-use crate::quarantine::{FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
+use crate::quarantine::{FileRedacted, FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 use crate::stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
 
 impl Event {
@@ -266,6 +266,9 @@ impl Event {
             Self::FilesTakenIn(FilesTakenIn { parcel, from, files, .. }) => {
                 format!("took in {files} files from {from} as parcel {parcel}")
             }
+            Self::FileRedacted(FileRedacted { of, original, what, reason, .. }) => format!(
+                "added a redacted copy of {of} (SHA-256 {original}): {what}, because {reason}"
+            ),
             Self::FileScanned(FileScanned { parcel, partner, path, what, .. }) => {
                 format!("had {path} in parcel {parcel} from {partner} scanned: {what}")
             }

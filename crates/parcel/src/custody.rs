@@ -4,6 +4,7 @@
 //! values are plain strings, as CASE asks since 1.4. What CASE has no term for (ledger entries)
 //! stands under our own prefix.
 
+mod derivation;
 pub(crate) mod paper;
 mod read;
 
@@ -67,6 +68,10 @@ pub struct CustodyEvent {
     pub authority: Option<String>,
     /// Paths of the files it was about; none means all.
     pub files: Vec<String>,
+    /// SHA-256 (hex) of what its files were made of, the nearest first; none where they are as they were. What has
+    /// such a digest itself is an original.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub originals: Vec<String>,
     pub ledger: Option<LedgerReference>,
 }
 
@@ -129,6 +134,7 @@ pub(crate) fn write(
     for (number, event) in events.iter().enumerate() {
         graph.push(action(&names, &people, (number, event), &known));
     }
+    graph.extend(derivation::nodes(&names, files, events));
     let all = json!({ "@context": context(), "@graph": graph });
     // Of many files nobody reads it line by line, and its indentation alone would be tens of megabytes.
     let mut out = match files.len() {
@@ -311,6 +317,7 @@ fn action(
             "bailiwick:ledgerProof",
             event.ledger.as_ref().and_then(|l| l.proof.clone()).map(Value::from),
         ),
+        ("bailiwick:derivedFrom", derivation::links(names, &event.originals)),
         (
             "case-investigation:wasInformedBy",
             number.checked_sub(1).map(|n| names.link("investigative-action", &n.to_string())),

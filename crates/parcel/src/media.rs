@@ -12,11 +12,14 @@ mod png;
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-pub use self::kind::{Kind, of_name};
+pub use self::kind::{Kind, of_media_type, of_name};
 pub use self::pdf::PdfA;
 
 /// Bytes that tell what a file is.
 const HEAD_BYTES: usize = 8 << 10;
+
+/// Said of programs.
+const RUNS: &str = "It can run on a computer: do not open it to see what it is.";
 
 /// What was found out about a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,23 +133,34 @@ pub fn examine(file: &mut (impl Read + Seek), name: &str) -> io::Result<Examined
                 .add(Standing::Sound, "Content Credentials (C2PA) are in it and can't be read."),
         }
     }
-    if let Some(promised) = of_name(name)
-        && promised != kind
-        && !promised.may_be(kind)
-    {
+    if let Some(promised) = of_name(name).filter(|_| differs(name, kind)) {
         findings
             .words
             .insert(0, format!("Its name says {}, and it is {}.", promised.what(), kind.what()));
     }
     if kind.runs() {
-        findings
-            .words
-            .push("It can run on a computer: do not open it to see what it is.".to_owned());
+        findings.words.push(RUNS.to_owned());
     }
     findings.words.truncate(WORDS_MAX);
     out.standing = findings.standing.unwrap_or(Standing::NotExamined);
     out.words = findings.words;
     Ok(out)
+}
+
+/// What can be said by a file's first bytes alone, where the rest was not looked at.
+pub fn by_head(head: &[u8]) -> Examined {
+    let kind = Kind::of(head);
+    let mut words = vec!["It was not looked through: that would take too long here.".to_owned()];
+    if kind.runs() {
+        words.push(RUNS.to_owned());
+    }
+    let standing = Standing::NotExamined;
+    Examined { kind, standing, words, pdf_a: None, c2pa: None, tracks: Vec::new() }
+}
+
+/// Whether a name promises another kind than what is there.
+pub fn differs(name: &str, found: Kind) -> bool {
+    of_name(name).is_some_and(|promised| promised.differs_from(found))
 }
 
 /// Up to `count` bytes from a place; fewer where the file ends.

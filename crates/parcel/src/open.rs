@@ -6,6 +6,7 @@
 //! alone doesn't bind a message to one key, so the second check is not optional.)
 
 mod files;
+mod looking;
 mod reader;
 
 use std::collections::VecDeque;

@@ -22,6 +22,7 @@ use crate::readers::Readers;
 
 pub mod accounts;
 pub mod agreements;
+pub mod copies;
 pub mod directory;
 pub mod drafts;
 pub mod emergency;

@@ -57,6 +57,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "agreement-versions", steps: crate::agreements::tables },
     Migration { name: "export-templates", steps: crate::templates::tables },
     Migration { name: "put-out", steps: crate::accounts::marks },
+    Migration { name: "redacted-copies", steps: crate::copies::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.

@@ -20,7 +20,8 @@ use crate::pages::incoming::{brought, deciding, scanned};
 use crate::pages::parts::moment;
 use crate::pages::{
     audit, certificates, documents, emergency, exports, guests, home, incoming, joint, ledger,
-    log_out, mine, oidc, partners, people, providers, refusals, retention, sign_in, ssf, tools,
+    log_out, mine, oidc, partners, people, providers, redacting, refusals, retention, sign_in, ssf,
+    tools,
 };
 use crate::problem::Problem;
 use crate::reading::carry_through;
@@ -63,6 +64,10 @@ pub fn router(agency: Shared) -> Router {
         .route("/tools/{tool}/actions/{action}", post(tools::action))
         .route("/tools/{tool}/evidence/{part}/{handle}", get(documents::viewer_page))
         .route("/tools/{tool}/documents/{part}/{handle}", get(documents::document))
+        .route(
+            "/tools/{tool}/redact/{part}/{handle}",
+            get(redacting::of_document).merge(carried(redacting::add_to_document)),
+        )
         .route("/audit", get(audit::timeline).post(audit::search))
         .route("/audit/entries/{entry}", get(audit::entry))
         .route("/audit/entries/{entry}/proof", get(audit::proof::sealed))
@@ -119,6 +124,10 @@ fn sharing_pages() -> Router<Shared> {
         .route("/incoming", get(incoming::list))
         .route("/take-in", get(brought::form).merge(carried(brought::take_in)))
         .route("/incoming/{parcel}/pass-on/{handle}", carried(passing::pass_on))
+        .route(
+            "/incoming/{parcel}/redact/{handle}",
+            get(redacting::of_received).merge(carried(redacting::add_to_received)),
+        )
         .route("/incoming/{parcel}", get(incoming::one).post(incoming::open))
         .route("/incoming/{parcel}/accept", carried(deciding::accept))
         .route("/incoming/{parcel}/reject", carried(deciding::reject))

@@ -28,6 +28,7 @@ pub mod providers;
 mod qualifications;
 mod rate;
 mod reading;
+mod recognising;
 mod refetch;
 pub mod retention;
 pub mod scim;

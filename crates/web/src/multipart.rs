@@ -17,8 +17,9 @@ const BOUNDARY_BYTES_MAX: usize = 70;
 pub struct Part<'a> {
     /// The field's name.
     pub name: String,
-    /// Whether it came as a file; browsers send one without a name if none was chosen.
-    pub is_file: bool,
+    /// What the file is called where it came from; browsers send an empty name if none was chosen. None where it came as
+    /// no file.
+    pub file_name: Option<String>,
     /// What was typed or chosen.
     pub content: &'a [u8],
 }
@@ -60,11 +61,11 @@ pub fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<Part<'a>>, Malfor
         rest = rest.strip_prefix(b"\r\n").ok_or(Malformed)?;
         let (head, after) = split(rest, b"\r\n\r\n", HEAD_BYTES_MAX).ok_or(Malformed)?;
         let (content, after) = split(after, between.as_bytes(), usize::MAX).ok_or(Malformed)?;
-        let (name, is_file) = disposition(head).ok_or(Malformed)?;
+        let (name, file_name) = disposition(head).ok_or(Malformed)?;
         if parts.len() >= PARTS_MAX {
             return Err(Malformed);
         }
-        parts.push(Part { name, is_file, content });
+        parts.push(Part { name, file_name, content });
         rest = after;
     }
 }
@@ -76,26 +77,26 @@ fn split<'a>(bytes: &'a [u8], mark: &[u8], within: usize) -> Option<(&'a [u8], &
     Some((before, from.get(mark.len()..)?))
 }
 
-/// The field's name, and whether it is a file: from exactly one Content-Disposition.
-fn disposition(head: &[u8]) -> Option<(String, bool)> {
+/// The field's name, and the file's where it is one: from exactly one Content-Disposition.
+fn disposition(head: &[u8]) -> Option<(String, Option<String>)> {
     let head = std::str::from_utf8(head).ok()?;
     let lines = head.split("\r\n").filter_map(|line| line.split_once(':'));
     let mut found = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-disposition"));
     let (Some((_, value)), None) = (found.next(), found.next()) else { return None };
     let mut rest = value.trim().strip_prefix("form-data")?;
-    let (mut name, mut is_file) = (None, false);
+    let (mut name, mut file_name) = (None, None);
     // Browsers write `"` in a name as %22, so that a quotation mark always ends it.
     while let Some(parameter) = rest.trim_start().strip_prefix(';') {
         let (key, after) = parameter.trim_start().split_once("=\"")?;
         let (text, after) = after.split_once('"')?;
         match key {
             "name" if name.is_none() => name = Some(text.to_owned()),
-            "filename" if !is_file => is_file = true,
+            "filename" if file_name.is_none() => file_name = Some(text.to_owned()),
             _ => return None,
         }
         rest = after;
     }
-    rest.trim().is_empty().then_some((name?, is_file))
+    rest.trim().is_empty().then_some((name?, file_name))
 }
 
 /// For the fuzzer: no body makes a part that is not in it.
@@ -122,11 +123,16 @@ mod tests {
     #[test]
     fn the_fields_of_a_browsers_form_are_read_and_a_file_may_hold_what_looks_like_a_boundary() {
         let parts = parts(GOOD.as_bytes(), "x").unwrap();
-        let read: Vec<(&str, bool, &[u8])> =
-            parts.iter().map(|part| (&*part.name, part.is_file, part.content)).collect();
+        let read: Vec<(&str, Option<&str>, &[u8])> = parts
+            .iter()
+            .map(|part| (&*part.name, part.file_name.as_deref(), part.content))
+            .collect();
         assert_eq!(
             read,
-            [("csrf", false, &b"abc"[..]), ("metadata", true, &b"<a>\r\n--y</a>"[..]),]
+            [
+                ("csrf", None, &b"abc"[..]),
+                ("metadata", Some("idp; \u{e9}.xml"), &b"<a>\r\n--y</a>"[..]),
+            ]
         );
         assert_eq!(super::parts(b"--x--", "x").unwrap(), []);
     }

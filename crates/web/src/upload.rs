@@ -30,6 +30,8 @@ pub struct Uploaded {
     pub fields: Vec<(String, String)>,
     /// The file; nothing if none was chosen.
     pub file: Vec<u8>,
+    /// What the file is called where it came from.
+    pub file_name: String,
 }
 
 impl FromRequest<Shared> for Uploaded {
@@ -87,11 +89,11 @@ impl Uploaded {
             let problem = Problem::bad_input("The form did not arrive as a browser sends it.");
             return Err(refuse("malformed-form", problem).await);
         };
-        let (mut fields, mut file) = (Vec::new(), Vec::new());
+        let (mut fields, mut file, mut file_name) = (Vec::new(), Vec::new(), String::new());
         for part in read {
-            match part.is_file {
-                true => file = part.content.to_vec(),
-                false => {
+            match part.file_name {
+                Some(name) => (file, file_name) = (part.content.to_vec(), name),
+                None => {
                     let text = String::from_utf8_lossy(part.content).into_owned();
                     fields.push((part.name, text));
                 }
@@ -100,7 +102,7 @@ impl Uploaded {
         if !signed_in.session.csrf_matches(session::field(&fields, "csrf")) {
             return Err(refuse("csrf", foreign_page()).await);
         }
-        Ok(Self { signed_in, fields, file })
+        Ok(Self { signed_in, fields, file, file_name })
     }
 }
 

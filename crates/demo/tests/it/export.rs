@@ -107,7 +107,7 @@ async fn an_export_of_somebody_who_was_put_out_is_not_sealed() {
 }
 
 /// A file of this name in a folder, or below it.
-fn file_below(folder: &Path, name: &str) -> Option<PathBuf> {
+pub(crate) fn file_below(folder: &Path, name: &str) -> Option<PathBuf> {
     let found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut found: Vec<PathBuf> = found.collect();
     found.sort();

@@ -16,6 +16,7 @@ mod export;
 mod faults;
 #[expect(dead_code, reason = "agencies without records use the rest")]
 mod film;
+mod guest_card;
 mod guest_door;
 mod guests;
 mod ldap;
@@ -24,6 +25,8 @@ mod passing_on;
 mod people;
 mod postgres;
 mod query;
+mod recognising;
+mod redacting;
 mod reviews;
 mod sending;
 mod stage;

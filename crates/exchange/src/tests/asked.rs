@@ -12,6 +12,7 @@ pub(super) fn item(path: &str, media_type: &str, class: &str) -> Item {
         listed: None,
         fetch: serde_json::json!({ "evidence": path }),
         received: None,
+        seen: None,
     }
 }
 

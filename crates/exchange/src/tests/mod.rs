@@ -19,6 +19,7 @@ mod line;
 mod listed;
 mod passing;
 mod proved;
+mod redacted;
 mod refusals;
 mod reviewed;
 mod scanned;

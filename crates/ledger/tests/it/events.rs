@@ -3,9 +3,9 @@
 use ledger::format::{Bucket, Statement};
 use ledger::retention::HoldScope;
 use ledger::{
-    AgreementDue, AgreementProposed, AgreementReviewed, Event, FieldChange, FileReleased,
-    FileScanned, FilesTakenIn, JurisdictionSettled, NoticeAnchored, NoticeIssued, ParcelScanned,
-    Verdict,
+    AgreementDue, AgreementProposed, AgreementReviewed, Event, FieldChange, FileRedacted,
+    FileReleased, FileScanned, FilesTakenIn, JurisdictionSettled, NoticeAnchored, NoticeIssued,
+    ParcelScanned, Verdict,
 };
 
 use crate::common::{decided, released, time};
@@ -331,6 +331,14 @@ pub(crate) fn all() -> Vec<Event> {
             from: text("the corner shop"),
             files: 2,
             digest: digest.clone(),
+        }),
+        Event::FileRedacted(FileRedacted {
+            exchange: exchange.clone(),
+            of: text("cases/a.pdf in riverton-evidence"),
+            original: digest.clone(),
+            copy: text("5e"),
+            what: text("a child's name"),
+            reason: text("juvenile"),
         }),
         Event::FileScanned(FileScanned {
             exchange: exchange.clone(),

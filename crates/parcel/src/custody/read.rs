@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{CustodyEvent, LedgerReference, Person};
+use super::{CustodyEvent, LedgerReference, Person, derivation};
 use crate::{CUSTODY_EVENTS_MAX, Fault};
 
 /// The nodes of a graph by their names.
@@ -73,6 +73,7 @@ fn event(action: &Value, nodes: &Nodes<'_>) -> Option<CustodyEvent> {
         purpose: owned(action, "bailiwick:purpose"),
         authority: owned(action, "bailiwick:authority"),
         files: files?,
+        originals: derivation::read(action, |id| nodes.get(id).copied())?,
         ledger,
     })
 }
@@ -155,6 +156,7 @@ mod tests {
             purpose: Some("C".to_owned()),
             authority: None,
             files: vec!["a.txt".to_owned(), "b/c.txt".to_owned()],
+            originals: Vec::new(),
             ledger: None,
         }
     }
@@ -174,6 +176,29 @@ mod tests {
         // An event about all files names them when it is read.
         let all = CustodyEvent { files: Vec::new(), ..event("sealed", "NB0010100") };
         assert_eq!(events(&record(&[all])).unwrap(), [event("sealed", "NB0010100")]);
+    }
+
+    #[test]
+    fn originals_are_named_by_their_digests_whether_they_go_along_or_not() {
+        let mut redacted = event("redacted", "NB0010100");
+        redacted.originals = vec!["cd".repeat(32), "ab".repeat(32)];
+        let list = [redacted];
+        let written = record(&list);
+        assert_eq!(events(&written).unwrap(), list);
+        // Both files have the digest `abab…`: neither is a copy of it, nor is the other of anything else.
+        let mut graph: Value = serde_json::from_slice(&written).unwrap();
+        let nodes = graph["@graph"].as_array_mut().unwrap();
+        assert!(!nodes.iter().any(|node| node["uco-core:kindOfRelationship"] == "Redacted_From"));
+        for bad in ["cd", "zz", ""] {
+            let mut graph = graph.clone();
+            let nodes = graph["@graph"].as_array_mut().unwrap();
+            let facet = nodes.iter_mut().find_map(|node| {
+                let facet = node.pointer_mut("/uco-core:hasFacet/0/uco-observable:hash")?;
+                (facet["uco-types:hashValue"]["@value"] == "cd".repeat(32)).then_some(facet)
+            });
+            facet.unwrap()["uco-types:hashValue"]["@value"] = json!(bad.repeat(20));
+            assert!(events(&serde_json::to_vec(&graph).unwrap()).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -147,7 +147,87 @@ pub fn of_name(name: &str) -> Option<Kind> {
     ENDINGS.iter().find(|(known, _)| ending.eq_ignore_ascii_case(known)).map(|(_, kind)| *kind)
 }
 
+/// Media types that stand for a kind, beside the one that we give it.
+const ALIASES: &[(&str, Kind)] = &[
+    ("text/csv", Kind::Text),
+    ("application/json", Kind::Text),
+    ("text/markdown", Kind::Text),
+    ("text/xml", Kind::Xml),
+    ("image/svg+xml", Kind::Xml),
+    ("application/xhtml+xml", Kind::Html),
+    ("image/jpg", Kind::Jpeg),
+    ("image/heic", Kind::Heif),
+    ("image/avif", Kind::Heif),
+    ("audio/mp4", Kind::Mp4),
+    ("audio/ogg", Kind::Ogg),
+    ("video/ogg", Kind::Ogg),
+    ("audio/x-wav", Kind::Wav),
+    ("video/webm", Kind::Matroska),
+    ("application/msword", Kind::Ole),
+    ("application/vnd.ms-excel", Kind::Ole),
+    ("application/x-zip-compressed", Kind::Zip),
+    ("application/x-rar-compressed", Kind::Rar),
+];
+
+/// Kinds that a media type can stand for.
+const TYPED: &[Kind] = &[
+    Kind::Mp4,
+    Kind::QuickTime,
+    Kind::Matroska,
+    Kind::Avi,
+    Kind::MpegTs,
+    Kind::MpegPs,
+    Kind::Asf,
+    Kind::Mp3,
+    Kind::Wav,
+    Kind::Flac,
+    Kind::Ogg,
+    Kind::Jpeg,
+    Kind::Png,
+    Kind::Gif,
+    Kind::Tiff,
+    Kind::Webp,
+    Kind::Heif,
+    Kind::Pdf,
+    Kind::Zip,
+    Kind::Gzip,
+    Kind::SevenZip,
+    Kind::Rar,
+    Kind::Ole,
+    Kind::Rtf,
+    Kind::Sqlite,
+    Kind::Outlook,
+    Kind::Ewf,
+    Kind::Elf,
+    Kind::Pe,
+    Kind::MachO,
+    Kind::Script,
+    Kind::Html,
+    Kind::Xml,
+    Kind::Text,
+];
+
+/// What a media type promises; none where it is general or not known here.
+pub fn of_media_type(stated: &str) -> Option<Kind> {
+    let (stated, _) = stated.split_once(';').unwrap_or((stated, ""));
+    let stated = stated.trim();
+    let is = |known: &str| stated.eq_ignore_ascii_case(known);
+    let alias = ALIASES.iter().find(|(known, _)| is(known)).map(|(_, kind)| *kind);
+    // Documents that are made as a ZIP archive.
+    let packed =
+        |start: &str| stated.get(..start.len()).is_some_and(|it| it.eq_ignore_ascii_case(start));
+    let packed = packed("application/vnd.openxmlformats-officedocument.")
+        || packed("application/vnd.oasis.opendocument.");
+    let known = TYPED.iter().copied().find(|kind| is(kind.media_type()));
+    alias.or(packed.then_some(Kind::Zip)).or(known)
+}
+
 impl Kind {
+    /// Whether it promises something else than what is there.
+    pub fn differs_from(self, found: Self) -> bool {
+        self != found && !self.may_be(found)
+    }
+
     /// By a file's first bytes.
     pub fn of(head: &[u8]) -> Self {
         if head.is_empty() {

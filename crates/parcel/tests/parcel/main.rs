@@ -4,6 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "tests know their lengths")]
 
 mod faults;
+mod looking;
 mod one_file;
 mod papers;
 mod plain_bags;

@@ -157,10 +157,22 @@ fn case_validate_finds_the_custody_record_to_conform() {
         return;
     };
     let world = World::new();
-    let parcel = world.sealed("parcel");
+    let parcel = world.path("parcel");
+    let mut order = world.order(case(), 4096);
+    // One original stays where it is, the other goes along.
+    let along = hex::encode(keys::digest::sha256(&noise(5_000, 1)));
+    order.custody.push(parcel::CustodyEvent {
+        kind: "redacted".to_owned(),
+        files: vec!["Zeugen/Müller, Jörg.txt".to_owned()],
+        originals: vec!["cd".repeat(32), along],
+        ..order.custody[0].clone()
+    });
+    parcel::seal(order, &parcel).unwrap();
     let opened = world.path("opened");
     parcel::open(&parcel, &world.recipient, &world.trust(), &opened, None, Watch::none()).unwrap();
     let record = opened.join("inner/metadata/custody.jsonld");
+    let written = std::fs::read_to_string(&record).unwrap();
+    assert_eq!(written.matches("Redacted_From").count(), 2);
     let said = run(Command::new(validate).args(["-f", "human"]).arg(&record));
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.status.success() && text.contains("Conforms: True"), "{text}");

@@ -148,6 +148,7 @@ pub(crate) fn custody() -> Vec<CustodyEvent> {
         purpose: Some("C".into()),
         authority: Some("MOU Riverton/Lakeside 2025-07".into()),
         files: vec![],
+        originals: vec![],
         ledger: Some(LedgerReference {
             origin: "riverton.example/ledger".into(),
             entry: 41,

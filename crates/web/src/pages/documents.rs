@@ -13,6 +13,7 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use gate::{Document, Stream, Value};
+use maud::html;
 use tokio::sync::mpsc;
 use tools::Tool;
 use tools::definition::{EvidencePart, PartKind};
@@ -42,7 +43,7 @@ const SHOWN: [&str; 7] = [
 ];
 
 /// Opens a document's handle, or records that it is not this person's.
-async fn opened<'a>(
+pub(super) async fn opened<'a>(
     agency: &'a Shared,
     signed_in: &SignedIn,
     (tool, part, sealed): (&str, &str, &str),
@@ -75,7 +76,12 @@ pub async fn viewer_page(
     };
     let content = format!("/tools/{}/documents/{part}/{sealed}", tool.id);
     let (name, media_type) = (text(&evidence.name), text(&evidence.media_type));
-    let view = viewer(&name, &media_type, &content);
+    let view = html! {
+        (viewer(&name, &media_type, &content))
+        @if agency.exchange.is_some() {
+            p { a href={ "/tools/" (tool.id) "/redact/" (part) "/" (sealed) } { "Redacted copies of it" } }
+        }
+    };
     Ok(agency.page(&signed_in, &name, &format!("/tools/{}", tool.id), &view))
 }
 
@@ -101,7 +107,7 @@ pub async fn document(
     Ok(shown(document, asked.is_some()))
 }
 
-fn plan_problem(error: &PlanError) -> Problem {
+pub(super) fn plan_problem(error: &PlanError) -> Problem {
     match error {
         PlanError::Unknown { .. } => Problem::not_found(),
         _ => Problem::internal(error),

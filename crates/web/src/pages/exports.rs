@@ -6,6 +6,7 @@
 
 mod again;
 mod asking;
+mod copies;
 mod gathered;
 mod label;
 pub mod passing;
@@ -26,7 +27,7 @@ use crate::app::{Answer, Shared};
 use crate::pages::documents::flowing;
 use crate::pages::partners::partner_name;
 use crate::pages::parts::{bytes_words, go, id, moment, pair, sharing};
-use crate::pages::{looking, notices};
+use crate::pages::{looking, notices, seen};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 pub use again::again;
@@ -367,11 +368,12 @@ fn items(export: &Export) -> Markup {
             div class="tablebox" role="region" aria-label="Items" tabindex="0" {
                 table class="table" {
                     caption class="usa-sr-only" { "Items of the export" }
-                    thead { tr { th scope="col" { "File" } th scope="col" { "What it is" } th scope="col" { "Class" } th scope="col" { "Marks" } } }
+                    thead { tr { th scope="col" { "File" } th scope="col" { "What it is" } th scope="col" { "By its content" } th scope="col" { "Class" } th scope="col" { "Marks" } } }
                     tbody { @for item in &export.details.items {
                         tr {
                             th scope="row" { (item.path) }
                             td { (item.label) }
+                            td { (content(item)) }
                             td { (item.record_class.as_str()) }
                             td { @for caveat in &item.caveats { span class="badge badge--mark" { (caveat.as_str()) } " " } }
                         }
@@ -379,6 +381,16 @@ fn items(export: &Export) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// What an item is by its content. What is made here when it is sealed is what it is called.
+fn content(item: &exchange::Item) -> Markup {
+    let made_here =
+        item.received.is_none() && (item.path.starts_with("records/") || templates::is_film(item));
+    html! {
+        @if made_here { (item.media_type) span class="muted" { ", made here" } }
+        @else { (seen::what(item.seen.as_ref(), &item.media_type)) }
     }
 }
 

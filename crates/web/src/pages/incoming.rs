@@ -139,6 +139,8 @@ pub async fn one(
         && !parcel.is_past_its_time(agency.now());
     let content = html! {
         p { a href="/incoming" { "All received parcels" } }
+        (super::redacting::about(&parcel))
+        (super::seen::summary(&parcel))
         (deciding::so_far(&parcel, agency.now()))
         (scanned::summary(&parcel, has_scanner))
         @if can_be_opened {
@@ -170,6 +172,9 @@ pub async fn one(
 }
 
 fn title(parcel: &Incoming) -> String {
+    if parcel.redaction.is_some() {
+        return format!("Parcel {}, a redacted copy", parcel.number);
+    }
     if parcel.brought {
         return format!("Parcel {}, taken in here", parcel.number);
     }
@@ -231,7 +236,7 @@ pub async fn open(
             div class="tablebox" role="region" aria-label="Files of the parcel" tabindex="0" {
                 table class="table" {
                     caption class="usa-sr-only" { "Files of the parcel" }
-                    thead { tr { th scope="col" { "File" } th scope="col" { "Type" } th scope="col" { "Size" } th scope="col" { "SHA-256" } th scope="col" { "Malware scan" } th scope="col" { "To others" } } }
+                    thead { tr { th scope="col" { "File" } th scope="col" { "Type" } th scope="col" { "Size" } th scope="col" { "SHA-256" } th scope="col" { "Malware scan" } th scope="col" { "Redacted copies" } th scope="col" { "To others" } } }
                     tbody {
                         @for file in &inside.files {
                             tr {
@@ -239,11 +244,13 @@ pub async fn open(
                                     // A held file's link would lead to a refusal.
                                     @if contents.scan.as_ref().is_some_and(|scan| scan.holds(&file.path).is_some()) { (file.path) }
                                     @else { (link(&agency, &posted.signed_in, (&exchange, file), &why)) }
+                                    (made_of(file, &inside.files))
                                 }
-                                td { (file.media_type) }
+                                td { (super::seen::what(file.seen.as_ref(), &file.media_type)) }
                                 td class="num" { (bytes_words(file.length)) }
                                 td class="hash" { (file.sha256) }
                                 td { (scanned::said(contents, &file.path)) }
+                                td { (redact(&agency, &posted.signed_in, (&exchange, contents, file), &why)) }
                                 td { (pass_on(&agency, &posted.signed_in, (&exchange, contents, file), &why)) }
                             }
                         }
@@ -267,6 +274,42 @@ fn why(posted: &Posted) -> Result<Why, Problem> {
         })?),
     };
     Ok(Why { purpose: Some(purpose), case_number, reason: None })
+}
+
+/// What a file was made of, as its custody record says; an original that came along by its name.
+fn made_of(file: &ReceivedFile, all: &[ReceivedFile]) -> Markup {
+    html! {
+        @if let Some(derived) = &file.derived {
+            p class="small" data-derived=(derived.kind) {
+                @if derived.kind == "redacted" { strong { "Redacted copy" } } @else { strong { "Made here of another file" } }
+                " of "
+                @for (at, sha256) in derived.originals.iter().enumerate() {
+                    @if at > 0 { ", which was made of " }
+                    @match all.iter().find(|other| other.sha256 == *sha256) {
+                        Some(other) => { (other.path) }
+                        None => { "a file that is not in this parcel, SHA-256 " span class="hash" { (sha256) } }
+                    }
+                }
+                ". " (derived.words) ". By " (derived.by) "."
+            }
+        }
+    }
+}
+
+/// Leads to the redacted copies of a file. A held one has none.
+fn redact(
+    agency: &Shared,
+    who: &SignedIn,
+    (exchange, contents, file): (&str, &Contents, &ReceivedFile),
+    why: &Why,
+) -> Markup {
+    let held = contents.scan.as_ref().is_some_and(|scan| scan.holds(&file.path).is_some());
+    let handle = scanned::handle(agency, who, exchange, file, why).filter(|_| !held);
+    html! {
+        @if let Some(handle) = handle {
+            a href={ "/incoming/" (exchange) "/redact/" (handle) } { "See or add" span class="usa-sr-only" { " redacted copies of " (file.path) } }
+        } @else { "held here" }
+    }
 }
 
 /// The button that begins to pass a file on. A held one stays here.

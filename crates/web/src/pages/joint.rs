@@ -157,7 +157,7 @@ fn day(text: &str, field: &str) -> Result<Timestamp, Problem> {
 /// # Errors
 /// A [`Problem`] when the extract does not hold, or the policy or the ledger says no.
 pub async fn reconcile(State(agency): State<Shared>, uploaded: Uploaded) -> Answer {
-    let Uploaded { signed_in, fields, file: theirs } = uploaded;
+    let Uploaded { signed_in, fields, file: theirs, .. } = uploaded;
     let partner = partner(&agency, field(&fields, "partner"))?;
     let what = format!("joint audit with {partner}");
     let permit = audit::permit(&agency, &signed_in, what).await?;

@@ -38,8 +38,10 @@ pub async fn ask(
     })
     .await?;
     let fresh = signed_in.session.is_stepped_up(agency.now());
-    let left_out =
-        wanted.again().into_iter().filter(|(name, _)| ["without", "skip", "also"].contains(name));
+    let left_out = wanted
+        .again()
+        .into_iter()
+        .filter(|(name, _)| ["without", "skip", "also", "which"].contains(name));
     let content = html! {
         @if !fresh { (confirm_first(tool)) }
         @if !errors.is_empty() {
@@ -133,6 +135,10 @@ pub async fn request(
     let unseen = gathered.unseen(&wanted);
     if !unseen.is_empty() {
         let gathered = (&wanted, &gathered, unseen.as_slice());
+        return super::preview::shown(agency, posted, (tool, action), &form, gathered).await;
+    }
+    if !gathered.undecided(&wanted).is_empty() {
+        let gathered = (&wanted, &gathered, [].as_slice());
         return super::preview::shown(agency, posted, (tool, action), &form, gathered).await;
     }
     let items = gathered.sent(&wanted);

@@ -3,21 +3,27 @@
 
 use std::collections::BTreeMap;
 
-use exchange::{Item, Listed};
+use exchange::{Caller, Item, Listed, Place};
 use gate::{Rows, Value};
 use jiff::Timestamp;
 use tools::Tool;
 use tools::definition::Action;
 use tools::form::Submission;
-use tools::plan::PlanError;
+use tools::plan::{PlanError, Planned};
 
+use super::copies::Copies;
 use super::wanted::Wanted;
 use crate::app::Shared;
+use crate::pages::redacting::place_of;
 use crate::problem::Problem;
+use crate::recognising::recognise;
 use crate::refetch::{FILM_ENDING, documents_of_part, key_of, part_of};
 use crate::session::Posted;
 use crate::sharing::{Piece, Recipe};
 use crate::tabular;
+
+/// Documents that are looked at before anybody asks for them.
+const LOOKED_MAX: usize = 200;
 
 /// One query's rows.
 pub(super) struct Table {
@@ -38,6 +44,8 @@ pub(super) struct Gathered {
     pub(super) documents: Vec<Item>,
     /// Films that can be made of them.
     pub(super) films: Vec<Item>,
+    /// Redacted copies of them, and those that were chosen as items.
+    pub(super) copies: Copies,
     /// What of each query and each list of documents was read, by digest: all of it, that too which is left out.
     pub(super) read: BTreeMap<String, String>,
 }
@@ -50,8 +58,14 @@ impl Gathered {
 
     /// What would leave.
     pub(super) fn sent(&self, wanted: &Wanted) -> Vec<Item> {
-        let films = self.films.iter().filter(|film| wanted.also.contains(&film.path));
-        self.items().filter(|item| wanted.sends(item)).chain(films).cloned().collect()
+        let whole = |item: &&Item| wanted.sends(item) && !self.copies.replaces(wanted, &item.path);
+        let films = self.films.iter().filter(|film| {
+            let of = film.path.strip_suffix(FILM_ENDING).unwrap_or_default();
+            wanted.also.contains(&film.path) && !self.copies.replaces(wanted, of)
+        });
+        let copies = self.copies.chosen.iter().filter(|(of, _)| !wanted.skip.contains(of));
+        let copies = copies.map(|(_, item)| item);
+        self.items().filter(whole).chain(films).chain(copies).cloned().collect()
     }
 
     /// What would not, in words.
@@ -66,7 +80,17 @@ impl Gathered {
             self.items().filter(|item| !wanted.sends(item)).map(super::wanted::part_of).collect();
         skipped.dedup();
         parts.extend(skipped);
+        let replaced = self.items().filter(|item| wanted.sends(item));
+        let replaced = replaced.filter(|item| self.copies.replaces(wanted, &item.path));
+        parts.extend(replaced.map(|item| format!("the original of {}", item.path)));
         parts
+    }
+
+    /// The documents that have redacted copies and leave, of which nobody has said what leaves.
+    pub(super) fn undecided(&self, wanted: &Wanted) -> Vec<&str> {
+        let leaves = self.items().filter(|item| wanted.sends(item));
+        let open = leaves.filter(|item| self.copies.asks(wanted, &item.path));
+        open.map(|item| item.path.as_str()).collect()
     }
 }
 
@@ -120,7 +144,6 @@ pub(super) async fn gather(
         let recipe = Recipe { tool, action, typed: form.typed.clone(), what, without };
         serde_json::to_value(recipe).map_err(|error| Problem::internal(&error))
     };
-    let makes_films = agency.exchange.as_ref().is_some_and(|sharing| sharing.films.is_some());
     let (mut tables, mut read_all) = (Vec::new(), BTreeMap::new());
     for (query, read) in planned.reads {
         let (class, caveats) = (read.resource.record_class.clone(), read.resource.caveats.clone());
@@ -158,11 +181,12 @@ pub(super) async fn gather(
                 listed: Some(listed.digest.clone()),
                 fetch: recipe(what, without.clone())?,
                 received: None,
+                seen: None,
             });
         }
         tables.push(Table { query, columns: all.columns.clone(), rows, listed, items });
     }
-    let (mut documents, mut films) = (Vec::new(), Vec::new());
+    let mut found = Documents::default();
     for part in &planned.evidence {
         let read = tool.plan(part, form, None, &context).map_err(Ungathered::Plan)?;
         let released = agency.run_read(&caller, read).await?;
@@ -170,16 +194,49 @@ pub(super) async fn gather(
         let name = documents_of_part(part);
         read_all.insert(name.clone(), Listed::of(&name, rows, &[]).digest);
         let recipe = |what| recipe(what, Vec::new());
-        let found = documents_of(tool, part, rows, &planned.why, &context, &recipe)?;
-        for (document, values) in found {
-            if makes_films && document.media_type.starts_with("video/") {
-                let what = Piece::Document { part: part.clone(), values, mp4: true };
-                films.push(film_of(&document, recipe(what)?));
-            }
-            documents.push(document);
+        let all = documents_of(tool, part, rows, &planned.why, &context, &recipe)?;
+        for (document, values, read) in all {
+            let film = Piece::Document { part: part.clone(), values, mp4: true };
+            found.add(agency, &caller, (document, read, recipe(film)?), wanted).await?;
         }
     }
-    Ok(Gathered { why: planned.why, tables, documents, films, read: read_all })
+    let Documents { documents, films, places } = found;
+    let copies = Copies::find(agency, posted, (&documents, &places), wanted, &planned.why).await?;
+    Ok(Gathered { why: planned.why, tables, documents, films, copies, read: read_all })
+}
+
+/// Documents, where they are, and films that can be made of them.
+#[derive(Default)]
+struct Documents {
+    documents: Vec<Item>,
+    films: Vec<Item>,
+    places: Vec<Place>,
+}
+
+impl Documents {
+    /// Looks at a document that goes along, and adds it under what it is by its content.
+    async fn add(
+        &mut self,
+        agency: &Shared,
+        caller: &Caller,
+        (mut document, read, film): (Item, Planned, serde_json::Value),
+        wanted: &Wanted,
+    ) -> Result<(), Problem> {
+        self.places.push(place_of(&read.plan).ok_or_else(Problem::not_found)?);
+        if self.places.len() <= LOOKED_MAX && !wanted.skip.contains(&document.path) {
+            let said = (document.path.as_str(), document.media_type.as_str());
+            document.seen = recognise(agency, caller, read, said).await;
+        }
+        if let Some(seen) = &document.seen {
+            document.media_type = seen.goes_by(&document.media_type);
+        }
+        let makes_films = agency.exchange.as_ref().is_some_and(|sharing| sharing.films.is_some());
+        if makes_films && document.media_type.starts_with("video/") {
+            self.films.push(film_of(&document, film));
+        }
+        self.documents.push(document);
+        Ok(())
+    }
 }
 
 /// What a file of rows is, for the person who approves.
@@ -204,6 +261,7 @@ fn film_of(document: &Item, fetch: serde_json::Value) -> Item {
         label: format!("{}, as MP4 made here", document.label),
         media_type: "video/mp4".to_owned(),
         fetch,
+        seen: None,
         ..document.clone()
     }
 }
@@ -216,7 +274,7 @@ fn documents_of(
     why: &policy::Why,
     context: &tools::plan::Context<'_>,
     recipe: &dyn Fn(Piece) -> Result<serde_json::Value, Problem>,
-) -> Result<Vec<(Item, Columns)>, Problem> {
+) -> Result<Vec<(Item, Columns, Planned)>, Problem> {
     let Some(declared) = tool.part(part) else { return Err(Problem::not_found()) };
     let mut items = Vec::new();
     for (at, row) in rows.rows.iter().enumerate() {
@@ -235,13 +293,14 @@ fn documents_of(
             path: format!("evidence/{:03}-{name}", at + 1),
             label: text(rows, row, "title"),
             media_type: text(rows, row, "media_type"),
-            record_class: planned.resource.record_class,
-            caveats: planned.resource.caveats,
+            record_class: planned.resource.record_class.clone(),
+            caveats: planned.resource.caveats.clone(),
             listed: Some(hex::encode(gate::row_digest(row))),
             fetch: recipe(what)?,
             received: None,
+            seen: None,
         };
-        items.push((item, values));
+        items.push((item, values, planned));
     }
     Ok(items)
 }

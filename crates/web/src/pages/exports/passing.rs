@@ -4,11 +4,12 @@
 //! which it came are shown before it is asked for, and the exchange looks at them again.
 
 use axum::extract::{Path, State};
-use exchange::{NewExport, Origin, Passing, Redistribution};
+use exchange::{Item, NewExport, Origin, Passing, Place, Redistribution};
 use gate::Value;
 use maud::{Markup, html};
 use policy::Why;
 
+use super::copies::Copies;
 use super::preview::{clauses, judged, refusal};
 use super::wanted::Wanted;
 use crate::app::{Answer, Shared};
@@ -16,6 +17,7 @@ use crate::pages::incoming::deciding::csrf;
 use crate::pages::looking;
 use crate::pages::partners::partner_name;
 use crate::pages::parts::{go, id, moment, pair, sharing};
+use crate::pages::seen;
 use crate::problem::Problem;
 use crate::reading::carry_through;
 use crate::session::{Posted, SignedIn};
@@ -66,13 +68,18 @@ pub async fn pass_on(
     let exchange = &sharing(&agency)?.exchange;
     let caller = posted.signed_in.caller();
     let passing = exchange.passing(&caller, exchange_id, path, &asked.why).await?;
+    let place = Place::Parcel { exchange: exchange_id, path: path.to_owned() };
+    let documents = (std::slice::from_ref(&passing.item), std::slice::from_ref(&place));
+    let copies = Copies::find(&agency, &posted, documents, &asked.wanted, &asked.why).await?;
     let action = format!("/incoming/{parcel}/pass-on/{sealed}");
+    let told = asked.why.reason.is_some() && !copies.asks(&asked.wanted, &passing.item.path);
+    let items = copies.sent(&asked.wanted, &passing.item);
     match posted.text("step") {
-        "do" if asked.why.reason.is_some() => request(&agency, &posted, asked, passing).await,
-        "preview" if asked.why.reason.is_some() => {
-            preview(&agency, &posted, (&action, &parcel), &asked, &passing).await
+        "do" if told => request(&agency, &posted, asked, items).await,
+        "preview" if told => {
+            preview(&agency, &posted, (&action, &parcel), &asked, (&passing, &items)).await
         }
-        _ => ask(&agency, &posted.signed_in, (&action, &parcel), &asked, &passing).await,
+        _ => ask(&agency, &posted.signed_in, (&action, &parcel), &asked, (&passing, &copies)).await,
     }
 }
 
@@ -81,7 +88,7 @@ async fn ask(
     who: &SignedIn,
     (action, parcel): (&str, &str),
     asked: &Asked,
-    passing: &Passing,
+    (passing, copies): (&Passing, &Copies),
 ) -> Answer {
     let permit = looking::at_exports(agency, who, "agreements to send under").await?;
     let agreements = sharing(agency)?.exchange.held_agreements().await?;
@@ -98,6 +105,7 @@ async fn ask(
             (csrf(who))
             input type="hidden" name="step" value="preview";
             div class="fields" {
+                (copies.choice(&asked.wanted, &passing.item.path))
                 div class="field field--wide" {
                     label class="usa-label" for="agreement" { "Partner and agreement " span class="must" { "*" } }
                     select class="usa-select" id="agreement" name="agreement" required {
@@ -156,6 +164,7 @@ fn terms(agency: &Shared, passing: &Passing) -> Markup {
             h2 id="terms" { "The file, and the terms under which it came" }
             dl class="kv" {
                 (pair("File", &item.label))
+                div { dt { "By its content" } dd { (seen::what(item.seen.as_ref(), &item.media_type)) } }
                 (pair("Records", &classes.join(", ")))
                 @if !marks.is_empty() { (pair("Handling", &marks.join(", "))) }
                 @match from.and_then(|from| from.from.as_deref()) {
@@ -191,13 +200,12 @@ async fn preview(
     posted: &Posted,
     (action, parcel): (&str, &str),
     asked: &Asked,
-    passing: &Passing,
+    (passing, items): (&Passing, &[Item]),
 ) -> Answer {
     let exchange = &sharing(agency)?.exchange;
     let held = exchange.held_agreement(&asked.wanted.agreement).await?;
     let shown = held.shown().ok_or_else(Problem::not_found)?;
     let agreement = &shown.details.agreement;
-    let items = std::slice::from_ref(&passing.item);
     let purpose = asked.why.purpose.as_ref();
     let consent = asked.consent.as_deref();
     let against = exchange.against_passing_of(agreement, items, &asked.why, consent).await?;
@@ -207,6 +215,7 @@ async fn preview(
         section class="card" aria-labelledby="to" {
             h2 id="to" { "To whom, and why" }
             dl class="kv" {
+                @for item in items { (pair("What leaves", &item.label)) }
                 (pair("To", &partner_name(agency, agreement.facts.partner.as_str())))
                 div { dt { "Agreement" } dd { a href={ "/agreements/" (agreement.facts.id) } { (agreement.title) } } }
                 @if let Some(name) = &asked.wanted.requestor { (pair("Asked for there by", name)) }
@@ -249,13 +258,13 @@ fn again(asked: &Asked) -> Vec<(&'static str, &str)> {
     fields.chain(reason).chain(consent).collect()
 }
 
-async fn request(agency: &Shared, posted: &Posted, asked: Asked, passing: Passing) -> Answer {
-    let item = passing.item;
-    let name = item.path.rsplit('/').next().unwrap_or("a file").to_owned();
+async fn request(agency: &Shared, posted: &Posted, asked: Asked, items: Vec<Item>) -> Answer {
+    let name = items.first().and_then(|item| item.path.rsplit('/').next());
+    let name = name.unwrap_or("a file").to_owned();
     let new = NewExport {
         title: format!("Passed on: {}", name.chars().take(100).collect::<String>()),
         agreement: asked.wanted.agreement,
-        items: vec![item],
+        items,
         why: asked.why,
         requestor: asked.wanted.requestor,
         consent: asked.consent,

@@ -15,6 +15,7 @@ use super::wanted::{Wanted, part_of};
 use crate::app::{Answer, Shared};
 use crate::pages::partners::partner_name;
 use crate::pages::parts::{pair, sharing};
+use crate::pages::seen;
 use crate::problem::Problem;
 use crate::refetch::FILM_ENDING;
 use crate::session::Posted;
@@ -62,6 +63,7 @@ pub(super) async fn shown(
     let judged = judged(exchange, agreement, &sent, purpose, agency.now());
     let content = html! {
         @if !unseen.is_empty() { (changed(unseen)) }
+        (super::copies::undecided(&gathered.undecided(wanted)))
         (facts(agency, agreement, gathered, wanted))
         @if held.in_force.is_none() {
             (refusal("Nobody has reviewed this agreement, so nothing can leave under it."))
@@ -232,11 +234,13 @@ fn documents(gathered: &Gathered, wanted: &Wanted) -> Markup {
                 h2 id="documents" { "Documents and recordings: " (all.len()) }
                 ul class="rows" { @for item in all {
                     li {
-                        strong { (item.label) } " " span class="muted" { (item.media_type) } " " (marks(Some(item)))
+                        strong { (item.label) } " " (marks(Some(item)))
+                        p class="small" { (seen::what(item.seen.as_ref(), &item.media_type)) }
                         (leave("skip", &part_of(item), &format!("Leave out {}", item.path), wanted.skip.contains(&part_of(item))))
                         @for film in gathered.films.iter().filter(|film| film.path.strip_suffix(FILM_ENDING) == Some(&*item.path)) {
                             (leave("also", &film.path, &format!("Send an MP4 of {} too, made by ffmpeg", item.path), wanted.also.contains(&film.path)))
                         }
+                        (gathered.copies.choice(wanted, &item.path))
                     }
                 } }
             }

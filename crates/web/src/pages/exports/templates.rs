@@ -82,7 +82,7 @@ pub(super) fn keep_card(agency: &Shared, signed_in: &SignedIn, export: &Export) 
 }
 
 /// Whether an item is a film that was made of a document.
-fn is_film(item: &Item) -> bool {
+pub(super) fn is_film(item: &Item) -> bool {
     let recipe = serde_json::from_value::<Recipe>(item.fetch.clone());
     recipe.is_ok_and(|recipe| matches!(recipe.what, Piece::Document { mp4: true, .. }))
 }

@@ -26,6 +26,8 @@ pub(super) struct Wanted {
     pub(super) skip: BTreeSet<String>,
     /// Films that are made of documents besides, by their paths.
     pub(super) also: BTreeSet<String>,
+    /// Of documents that have redacted copies, what leaves.
+    pub(super) which: BTreeSet<String>,
     /// The way that it takes; none is the push.
     pub(super) route: Option<String>,
     /// What the person was shown, by digest.
@@ -48,6 +50,7 @@ impl Wanted {
             without: all("without"),
             skip: all("skip"),
             also: all("also"),
+            which: all("which"),
             route: Some(posted.text("route").to_owned()).filter(|name| !name.is_empty()),
             shown: all("shown")
                 .iter()
@@ -76,12 +79,14 @@ impl Wanted {
         let without = self.without.iter().map(|name| ("without", name.as_str()));
         let skip = self.skip.iter().map(|name| ("skip", name.as_str()));
         let also = self.also.iter().map(|name| ("also", name.as_str()));
+        let which = self.which.iter().map(|name| ("which", name.as_str()));
         let route = self.route.as_deref().map(|name| ("route", name));
         one.into_iter()
             .chain(requestor)
             .chain(without)
             .chain(skip)
             .chain(also)
+            .chain(which)
             .chain(route)
             .collect()
     }

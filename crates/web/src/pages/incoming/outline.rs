@@ -4,6 +4,7 @@ use exchange::{Incoming, IncomingStatus, Inside, Proved};
 use maud::{Markup, html};
 
 use crate::pages::parts::{bytes_words, moment, pair};
+use crate::pages::seen;
 
 /// The most files that are named before a parcel is accepted.
 const NAMED_MAX: usize = 200;
@@ -41,7 +42,7 @@ pub(super) fn to_decide(parcel: &Incoming) -> Markup {
         details class="card" id="outline" {
             summary { "Its " (inside.files.len()) @if inside.files.len() == 1 { " file" } @else { " files" } ", " (bytes_words(all)) }
             ul {
-                @for file in inside.files.iter().take(NAMED_MAX) { li { (file.path) ", " (file.media_type) ", " (bytes_words(file.length)) } }
+                @for file in inside.files.iter().take(NAMED_MAX) { li { (file.path) ", " (bytes_words(file.length)) ": " (seen::what(file.seen.as_ref(), &file.media_type)) } }
                 @if inside.files.len() > NAMED_MAX { li { "and " (inside.files.len() - NAMED_MAX) " more" } }
             }
         }

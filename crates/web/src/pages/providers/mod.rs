@@ -289,7 +289,7 @@ fn upload_form(signed_in: &SignedIn, guide: &str, now: jiff::Timestamp) -> Marku
 /// A [`Problem`] when the metadata can't be read, there are too many drafts, or the policy, the state or the ledger
 /// says no; then there is no draft.
 pub async fn upload(State(agency): State<Shared>, uploaded: Uploaded) -> Answer {
-    let Uploaded { signed_in, fields, file } = uploaded;
+    let Uploaded { signed_in, fields, file, .. } = uploaded;
     let permit = permit(Action::ManageProviders, &agency, &signed_in, "a draft").await?;
     let now = agency.now();
     let guide = guides::guide(crate::session::field(&fields, "guide"));
