@@ -50,9 +50,21 @@ impl Exchange {
             return Export::of(row);
         }
         self.0.setup.ledger.releasable()?;
-        self.stamp_before_leaving(&mut row).await?;
         // Before the state is looked at again: whoever takes it back from now on is heard.
         let stop = self.stop_of(export);
+        self.refuse_ended(&mut row).await?;
+        self.refuse_elsewhere(&mut row).await?;
+        tokio::select! {
+            biased;
+            () = stop.rung() => return Err(recalled()),
+            stamped = self.stamp_before_leaving(&mut row) => stamped?,
+        }
+        // An authority may take its time: what was so before it was asked need not be so now.
+        let row_now = self.export_row(export).await?;
+        if row_now.status != row.status {
+            return Err(ExchangeError::Changed { what: "export" });
+        }
+        let mut row = row_now;
         self.refuse_ended(&mut row).await?;
         self.refuse_elsewhere(&mut row).await?;
         if row.details.delivery.sent_entry.is_none() {
@@ -66,10 +78,7 @@ impl Exchange {
         let offer = self.offer(&row, exchange, parcel, number, &sealed).await?;
         let answer = tokio::select! {
             biased;
-            () = stop.rung() => {
-                let (is, needs) = ("recalled".to_owned(), "sending");
-                return Err(ExchangeError::WrongState { what: "export", is, needs });
-            }
+            () = stop.rung() => return Err(recalled()),
             answer = self.push(export, &partner, &offer) => answer?,
         };
         // What moved was noted meanwhile; the claim keeps everybody else away.
@@ -323,4 +332,9 @@ fn facts(receipt: &Receipt, text: &SignedText, entry: u64, at: Timestamp) -> Rec
 /// What a partner wrote, for our own records: at most 500 characters and none that controls.
 pub(crate) fn short(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(500).collect()
+}
+
+fn recalled() -> ExchangeError {
+    let (is, needs) = ("recalled".to_owned(), "sending");
+    ExchangeError::WrongState { what: "export", is, needs }
 }

@@ -85,6 +85,10 @@ impl Exchange {
             let (is, needs) = (row.status, "sealed");
             return Err(ExchangeError::WrongState { what: "export", is, needs });
         }
+        if sealed.gone.is_some() {
+            let (is, needs) = ("removed here some time after it arrived".to_owned(), "here");
+            return Err(ExchangeError::WrongState { what: "sealed copy", is, needs });
+        }
         let details = &row.details;
         let agreement = self.agreement(&row.agreement).await?;
         let (items, action) = ((export, details.items.as_slice()), Action::DownloadParcel);

@@ -170,7 +170,7 @@ impl Exchange {
     }
 
     /// Drops offers that are over, finishes destructions, asks the malware scanner again, sees to parcels whose time is
-    /// over, tells of numbers that never came, reminds of recalls, and removes what cut-off seals left.
+    /// over, tells of numbers that never came, reminds of recalls, and removes what cut-off seals left and copies whose time is over.
     ///
     /// # Errors
     /// The first of what went wrong; each is done again in a minute, and none keeps the others.
@@ -181,6 +181,7 @@ impl Exchange {
         first.note("not everything was scanned", self.scan_on().await);
         first.note("parcels whose time is over were not all seen to", self.keep_in_time().await);
         first.note("missing numbers were not all told of", self.tell_gaps().await);
+        first.note("copies of what was sent are not all removed", self.drop_copies().await);
         first.note("reminders were not all written", self.remind().await);
         first.note("what cut-off seals left is still there", self.sweep_drafts().await);
         first.end()

@@ -82,16 +82,26 @@ impl Exchange {
 
     /// The hold that a parcel is under, if it is under one: on its case, on its sender, or on the entry of its arrival.
     pub(crate) fn hold_on(&self, row: &IncomingRow) -> Result<Option<String>, ExchangeError> {
+        let case = row.details.inside.as_ref().and_then(|inside| inside.case_number.as_deref());
+        self.hold_over(case, &row.partner, row.details.received_entry)
+    }
+
+    /// The hold on a case, a partner or an entry, if there is one.
+    pub(crate) fn hold_over(
+        &self,
+        case: Option<&str>,
+        partner: &str,
+        entry: Option<u64>,
+    ) -> Result<Option<String>, ExchangeError> {
         let ledger = &self.0.setup.ledger;
         let told = ledger.holds_and_dispositions().map_err(ExchangeError::LedgerRead)?;
-        let case = row.details.inside.as_ref().and_then(|inside| inside.case_number.as_deref());
         let subject = case.map(|id| Subject { kind: "case".to_owned(), id: id.to_owned() });
         let marked = subject.map(|subject| ledger.hold_on(&subject));
         let covers = |what: &HoldScope| match what {
             HoldScope::Case { number } => case.is_some_and(|it| it.eq_ignore_ascii_case(number)),
-            HoldScope::Partner { partner } => *partner == row.partner,
+            HoldScope::Partner { partner: held } => held == partner,
             HoldScope::Entries { first, last } => {
-                row.details.received_entry.is_some_and(|entry| (*first..=*last).contains(&entry))
+                entry.is_some_and(|entry| (*first..=*last).contains(&entry))
             }
             HoldScope::Subject { .. } => marked.as_ref() == Some(what),
             HoldScope::Actor { .. } | HoldScope::Bucket { .. } => false,

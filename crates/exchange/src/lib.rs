@@ -20,6 +20,7 @@ mod aloud;
 mod bandwidth;
 mod book;
 mod bringing;
+mod copies;
 mod custody;
 mod delivery;
 mod depots;
@@ -155,6 +156,8 @@ pub struct Settings {
     pub scanner: Option<Scanner>,
     /// Whether the platform destroys parcels whose time is over; otherwise a person does.
     pub destroy_when_due: bool,
+    /// For how long our own sealed copy of a parcel is kept after it arrived.
+    pub keep_sent: Duration,
     /// What all that others brought may take in the store.
     pub brought_bytes_max: u64,
 }
@@ -185,6 +188,7 @@ impl Settings {
             },
             scanner: None,
             destroy_when_due: false,
+            keep_sent: Duration::from_secs(90 * 24 * 3600),
             brought_bytes_max: 64 << 30,
         }
     }

@@ -169,6 +169,17 @@ pub struct SealedFacts {
     pub at: Timestamp,
     /// The ledger entry of the sealing.
     pub entry: u64,
+    /// That our copy was removed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<CopyGone>,
+}
+
+/// When our sealed copy was removed, and the ledger entry that says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyGone {
+    pub at: Timestamp,
+    pub entry: u64,
 }
 
 /// The attempts to deliver it.

@@ -90,7 +90,7 @@ impl Exchange {
         };
         let mut sealing = tokio::task::spawn_blocking(work);
         tokio::select! {
-            sealed = &mut sealing => sealed.map_err(|_| ExchangeError::Stopped)?,
+            biased;
             () = stop.rung() => {
                 cut.store(true, Ordering::Relaxed);
                 // Whatever it came to: it was taken back.
@@ -100,6 +100,7 @@ impl Exchange {
                 let (is, needs) = ("recalled".to_owned(), "sealing");
                 Err(ExchangeError::WrongState { what: "export", is, needs })
             }
+            sealed = &mut sealing => sealed.map_err(|_| ExchangeError::Stopped)?,
         }
     }
 

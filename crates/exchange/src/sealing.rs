@@ -267,6 +267,7 @@ impl Exchange {
             bytes: sealed.bytes,
             at: receipt.at,
             entry: receipt.entry.0,
+            gone: None,
         });
         row.status = ExportStatus::Sealed.as_str().to_owned();
         self.store_export(row, receipt.at).await

@@ -128,6 +128,15 @@ impl Store {
         Ok(())
     }
 
+    /// The parcels of our own that lie here whole.
+    pub(crate) fn sent_parcels(&self) -> io::Result<BTreeSet<Uuid>> {
+        let mut found = BTreeSet::new();
+        for entry in fs::read_dir(self.root.join("sent"))? {
+            found.extend(entry?.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok()));
+        }
+        Ok(found)
+    }
+
     /// The parcels of which there is something that is not whole.
     pub(crate) fn drafts_of_seals(&self) -> io::Result<BTreeSet<Uuid>> {
         let mut found = BTreeSet::new();

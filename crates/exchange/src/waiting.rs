@@ -35,7 +35,7 @@ impl Sealings {
         content: &Arc<dyn Content>,
     ) -> Result<(), ExchangeError> {
         self.0.clear();
-        let most = available_parallelism().map_or(1, usize::from).min(SEALINGS_MAX);
+        let most = available_parallelism().map_or(1, usize::from).clamp(2, SEALINGS_MAX);
         if self.0.len() >= most {
             return Ok(());
         }
@@ -106,6 +106,10 @@ impl Exchange {
     ) -> Result<(), ExchangeError> {
         let Err(error) = self.fetch_and_seal(export, content).await else { return Ok(()) };
         tracing::warn!(export = %export.id, error = error.chain(), "an export was not sealed");
+        // Somebody else is at it, or has changed it: the next round looks at it anew.
+        if matches!(error, ExchangeError::Changed { .. }) {
+            return Ok(());
+        }
         self.put_off(export.id, &error).await
     }
 

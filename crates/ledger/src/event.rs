@@ -353,6 +353,12 @@ pub enum Event {
         parcel: String,
         partner: String,
     },
+    /// Our own sealed copy of what was sent is removed: it arrived, and its time is over.
+    CopyRemoved {
+        exchange: String,
+        parcel: String,
+        partner: String,
+    },
     /// A person accepts a partner's parcel that was verified.
     ParcelAccepted {
         exchange: String,

@@ -47,6 +47,7 @@ impl Event {
             }
             Self::ParcelOffered { exchange, parcel, partner, .. }
             | Self::OfferExpired { exchange, parcel, partner }
+            | Self::CopyRemoved { exchange, parcel, partner }
             | Self::ParcelAccepted { exchange, parcel, partner }
             | Self::DeliveryFailed(Unlaid { exchange, parcel, partner, .. })
             | Self::ParcelStamped(ParcelStamped { exchange, parcel, partner, .. })

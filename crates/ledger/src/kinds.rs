@@ -110,6 +110,7 @@ kinds! {
     Event::ExportRecalled { .. } =>
         EXPORT_RECALLED, "export-recalled", 110, Warning, Dissemination;
     Event::OfferExpired { .. } => OFFER_EXPIRED, "offer-expired", 111, Warning, Dissemination;
+    Event::CopyRemoved { .. } => COPY_REMOVED, "copy-removed", 118, Notice, Dissemination;
     Event::ParcelAccepted { .. } => PARCEL_ACCEPTED, "parcel-accepted", 112, Notice, Dissemination;
     Event::ParcelDestroyed { .. } =>
         PARCEL_DESTROYED, "parcel-destroyed", 113, Notice, Dissemination;

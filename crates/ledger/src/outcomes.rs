@@ -79,6 +79,7 @@ impl Event {
             | Self::ReceiptAnchored { .. }
             | Self::ExportRecalled { .. }
             | Self::OfferExpired { .. }
+            | Self::CopyRemoved { .. }
             | Self::ParcelAccepted { .. }
             | Self::ParcelDestroyed { .. }
             | Self::ParcelKept { .. }

@@ -254,6 +254,9 @@ impl Event {
             Self::OfferExpired { exchange, parcel, .. } => {
                 format!("let the offer of parcel {parcel} in exchange {exchange} expire")
             }
+            Self::CopyRemoved { exchange, parcel, partner } => {
+                format!("removed our copy of parcel {parcel} to {partner} in exchange {exchange}")
+            }
             Self::ParcelAccepted { exchange, parcel, partner } => {
                 format!("accepted parcel {parcel} from {partner} in exchange {exchange}")
             }

@@ -107,12 +107,6 @@ impl Folder {
         Ok(Self { draft, out: out.to_owned(), journal: Some(journal), mine: Mutex::default() })
     }
 
-    /// A folder that is there already, for a file more.
-    pub(crate) fn existing(folder: &Path) -> Self {
-        let (draft, out) = (folder.to_owned(), folder.to_owned());
-        Self { draft, out, journal: None, mine: Mutex::default() }
-    }
-
     pub(crate) fn draft(&self) -> &Path {
         &self.draft
     }
@@ -171,6 +165,28 @@ pub(crate) fn parent(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),
     }
+}
+
+/// Writes a small file into a folder that lies in its place, whole or not at all: hidden beside that folder first, where
+/// a crash leaves it, then in the place of what has its name.
+pub(crate) fn put_in_place(folder: &Path, path: &str, bytes: &[u8]) -> io::Result<()> {
+    let folder = folder.canonicalize()?;
+    let name = folder.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
+    let draft = parent(&folder).join(format!(".{name}.late.draft"));
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let place = folder.join(path);
+    // The folder of the place is there, or it is the parcel of somebody who took it away.
+    let placed = written.and_then(|()| fs::rename(&draft, &place));
+    if let Err(error) = placed {
+        fs::remove_file(&draft)?;
+        return Err(error);
+    }
+    File::open(parent(&place))?.sync_all()
 }
 
 impl Target for Folder {

@@ -19,7 +19,7 @@ pub use self::query::{Declined, NotAPolicy, PolicyId, Query};
 use self::token::{Info, check};
 use crate::error::At;
 use crate::store::Store;
-use crate::target::{Folder, Target as _};
+use crate::target::put_in_place;
 use crate::{Fault, Parcel, Refused, SKEW_SECONDS_MAX, bag};
 
 /// The longest request and answer.
@@ -33,6 +33,8 @@ pub struct Stamp {
     pub authority: Certificate,
     /// Of the authority's answer as it came, SHA-256.
     pub digest: [u8; 32],
+    /// The policy that it is under: the content of an OBJECT IDENTIFIER, DER.
+    pub policy: Vec<u8>,
 }
 
 /// A request for a token over a parcel's signature, under a policy if one is named, with a fresh random nonce: DER, to be
@@ -74,16 +76,14 @@ pub fn judge(
     Ok(stamp)
 }
 
-/// Lays an answer that was judged into a sealed folder.
+/// Lays an answer that was judged into a sealed folder, in the place of one that may be there. It is whole on the disk
+/// before it has its name.
 pub fn keep(parcel: &Path, answer: &[u8]) -> Result<(), Refused> {
     if !matches!(Store::enter(parcel)?, Store::Folder(_)) {
         let fault = Fault::Malformed("a folder: a token can't be added to a ZIP file");
         return Err(Refused::new(bag::STAMP_FILE, fault));
     }
-    Folder::existing(parcel)
-        .create(bag::STAMP_FILE, &[answer])
-        .map_err(Fault::Write)
-        .at(bag::STAMP_FILE)
+    put_in_place(parcel, bag::STAMP_FILE, answer).map_err(Fault::Write).at(bag::STAMP_FILE)
 }
 
 /// Adds an authority's answer to a sealed folder, once all about it was checked as in [`judge`].
@@ -96,8 +96,21 @@ pub fn add(
 ) -> Result<Stamp, Refused> {
     let any_time = (Timestamp::UNIX_EPOCH, now);
     let stamp = judge(parcel, request, answer, authorities, any_time)?;
+    if Store::enter(parcel)?.has(bag::STAMP_FILE) {
+        return Err(Refused::new(
+            bag::STAMP_FILE,
+            Fault::Write(std::io::ErrorKind::AlreadyExists.into()),
+        ));
+    }
     keep(parcel, answer)?;
     Ok(stamp)
+}
+
+impl Stamp {
+    /// Whether it is under this policy; any will do where none is named.
+    pub fn is_under(&self, policy: Option<&PolicyId>) -> bool {
+        policy.is_none_or(|policy| policy.content() == self.policy)
+    }
 }
 
 impl Parcel {
@@ -157,6 +170,8 @@ fn signature_of(store: &Store) -> Result<Vec<u8>, Refused> {
 /// Any bytes as an answer, and as a request.
 pub(crate) fn fuzz(data: &[u8]) {
     drop(check(data, b"signature", None, &[], Timestamp::UNIX_EPOCH));
+    // What lies behind the imprint, which no change by chance gets past.
+    token::fuzz(data);
     if let Some(info) = Info::read(data) {
         std::hint::black_box(info.at);
     }

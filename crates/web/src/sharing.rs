@@ -155,6 +155,9 @@ impl Sharing {
                 bytes_per_second_max: settings.bytes_per_second_max,
                 scanner: settings.scanner.as_ref().map(ScannerConfig::scanner),
                 destroy_when_due: settings.destroy_when_due,
+                keep_sent: std::time::Duration::from_secs(
+                    24 * 3600 * u64::from(settings.keep_sent_days),
+                ),
                 ..exchange::Settings::usual()
             },
         })

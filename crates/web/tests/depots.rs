@@ -87,6 +87,7 @@ fn open(base: &Path, blocks: &[String], media: &[&str]) -> Result<Vec<Route>, St
         bytes_per_second_max: None,
         medium: media.iter().map(medium).collect(),
         destroy_when_due: false,
+        keep_sent_days: 90,
         time_stamps: None,
         time_stamp_authority: None,
         scanner: None,

@@ -215,7 +215,7 @@ async fn what_is_no_copy_is_refused_and_what_is_odd_is_shown_first() {
 
     // Another person's handle opens nothing, and what can't be recorded is not kept.
     let mut okafor = stage.seat("sgt.okafor").await;
-    let theirs = okafor.open(page.address.path()).await.unwrap();
+    let theirs = okafor.browser.open(&page.address.to_string()).await.unwrap();
     assert_eq!(theirs.status, 403);
     stage.disk.fail_writes_after("journal", 0);
     let refused = send(&mut ruiz, &page, &SAID, ("a.txt", b"text\n")).await;

@@ -72,8 +72,8 @@ impl Exchange {
             let detail = "this agency is no time-stamp authority";
             return told(StatusCode::NOT_FOUND, &fault("unknown-path", detail, None));
         };
-        let (partner, now) = (guest.partner.ori.as_str(), self.now());
-        if !authority.allows(partner, now) {
+        let partner = guest.partner.ori.as_str();
+        if !authority.allows(partner, self.now()) {
             let detail =
                 format!("more than {PER_MINUTE_MAX} requests in a minute; come again later");
             return told(StatusCode::TOO_MANY_REQUESTS, &fault("too-often", &detail, None));
@@ -92,7 +92,7 @@ impl Exchange {
                 return self.refuse(guest.peer, status, "bad-time-stamp-query", detail).await;
             }
         };
-        match self.stamp_for(authority, (partner, guest.peer), &query, now).await {
+        match self.stamp_for(authority, (partner, guest.peer), &query).await {
             Ok(answer) => reply(answer),
             Err(Ungiven::Declined(why)) => match self.record_declined(&guest, why).await {
                 Ok(_) => reply(decline(why)),
@@ -108,9 +108,10 @@ impl Exchange {
         authority: &TimeStampAuthority,
         (partner, peer): (&str, Option<PeerAddress>),
         query: &[u8],
-        now: Timestamp,
     ) -> Result<Vec<u8>, Ungiven> {
         let query = Query::read(query).map_err(Ungiven::Declined)?;
+        // Only now: a hash that comes late must not get the time at which its request began.
+        let now = self.now();
         let random = self.0.setup.random.as_ref();
         let serial = keys::random_bytes::<16>(random).map_err(ExchangeError::from)?;
         let issued = issue(&query, &authority.signer, &authority.policy, serial, now);

@@ -21,7 +21,7 @@ pub use authority::TimeStampAuthority;
 pub use line::{AuthorityLine, AuthorityPlace, NotAnAuthority};
 
 use crate::delivery::short;
-use crate::model::ExportRow;
+use crate::model::{ExportRow, ExportStatus};
 use crate::{Exchange, ExchangeError, Partner};
 
 /// The authority that the agency asks, and what is expected of it.
@@ -100,7 +100,8 @@ impl StampFacts {
     fn of(stamp: &Stamp, known: bool) -> Self {
         Self {
             at: stamp.at,
-            authority: stamp.authority.subject(),
+            // Whoever has the parcel can lay another token beside it: it may be called anything.
+            authority: short(&stamp.authority.subject()),
             fingerprint: stamp.authority.fingerprint_text(),
             token: hex::encode(stamp.digest),
             known,
@@ -150,6 +151,18 @@ pub(crate) fn came(parcel: &Parcel, authorities: &[Certificate]) -> Option<CameS
     }
 }
 
+/// Exports of which nothing leaves any more.
+const ENDED: [ExportStatus; 3] =
+    [ExportStatus::Recalled, ExportStatus::Expired, ExportStatus::Rejected];
+
+/// Whether an export has its token, or goes without.
+fn is_settled(stamps: &TimeStamps, row: &ExportRow) -> bool {
+    row.details.stamp.is_some()
+        || (row.details.unstamped.is_some() && !stamps.required)
+        // What has begun to leave goes on as it began.
+        || row.details.delivery.sent_entry.is_some()
+}
+
 /// A token that was judged, and how it came.
 struct Had {
     facts: StampFacts,
@@ -182,13 +195,26 @@ impl Exchange {
         row: &mut ExportRow,
     ) -> Result<(), ExchangeError> {
         let Some(stamps) = &self.0.setup.time_stamps else { return Ok(()) };
-        let settled = row.details.stamp.is_some()
-            || (row.details.unstamped.is_some() && !stamps.required)
-            // What has begun to leave goes on as it began.
-            || row.details.delivery.sent_entry.is_some();
-        let (false, Some(exchange), Some(parcel)) = (settled, row.exchange, row.parcel) else {
+        let (false, Some(exchange), Some(parcel)) =
+            (is_settled(stamps, row), row.exchange, row.parcel)
+        else {
             return Ok(());
         };
+        // A download and a delivery at once ask once: the second finds what the first got.
+        let _alone = loop {
+            match self.claim(parcel) {
+                Some(claim) => break claim,
+                None => self.until_free(parcel).await,
+            }
+        };
+        *row = self.export_row(row.id).await?;
+        if is_settled(stamps, row) {
+            return Ok(());
+        }
+        if ENDED.iter().any(|status| status.as_str() == row.status) {
+            let (is, needs) = (row.status.clone(), "sealed");
+            return Err(ExchangeError::WrongState { what: "export", is, needs });
+        }
         match self.have_stamped(stamps, parcel).await {
             Ok(had) => self.keep_stamp(row, (exchange, parcel), had).await,
             Err(error) if stamps.required => Err(error),
@@ -225,11 +251,14 @@ impl Exchange {
         folder: PathBuf,
     ) -> Result<Option<StampFacts>, ExchangeError> {
         let (trust, authorities) = (self.own_trust(), stamps.authorities.clone());
+        let policy = stamps.policy.clone();
         blocking(move || {
             let parcel = Parcel::announced(&folder, &trust)?;
             Ok(match parcel.stamp_by(&authorities) {
-                Ok(Some((stamp, true))) => Some(StampFacts::of(&stamp, true)),
-                Ok(Some((_, false)) | None) | Err(_) => None,
+                Ok(Some((stamp, true))) if stamp.is_under(policy.as_ref()) => {
+                    Some(StampFacts::of(&stamp, true))
+                }
+                Ok(Some(_) | None) | Err(_) => None,
             })
         })
         .await

@@ -43,3 +43,76 @@ pub(super) fn content(path: &str) -> Vec<u8> {
         other => format!("PLANTED-MARKER of {other}\n").into_bytes(),
     }
 }
+
+impl Agency {
+    /// Fetches the items through the gate, as the platform does: each is released before it is sealed.
+    pub(super) async fn fetch(
+        &self,
+        caller: &Caller,
+        items: &[Item],
+    ) -> Result<Vec<SealItem>, ExchangeError> {
+        let mut sealed = Vec::new();
+        for item in items {
+            if item.received.is_some() {
+                sealed.push(self.exchange.fetch_received(caller, item, &why()).await?);
+                continue;
+            }
+            let question = Question {
+                actor: caller.actor.clone(),
+                action: Action::ReadEvidence,
+                resource: Resource {
+                    kind: ResourceKind::Evidence,
+                    id: item.path.clone(),
+                    tool: None,
+                    source: None,
+                    record_class: item.record_class.clone(),
+                    caveats: item.caveats.clone(),
+                    agency: caller.actor.agency.clone(),
+                    requested_by: None,
+                    agreement: None,
+                },
+                why: why(),
+                allowed_functions: BTreeSet::new(),
+                now: now(),
+            };
+            let plan = Plan::Export(item.path.clone());
+            let permit = self.gate.authorise(question, plan, caller.origin.clone(), None).await?;
+            let bytes = content(&item.path);
+            let held = permit.hold(Document {
+                name: item.path.clone(),
+                media_type: item.media_type.clone(),
+                length: bytes.len() as u64,
+                range: (0, bytes.len() as u64),
+                digest: keys::digest::sha256(&bytes),
+                bytes,
+                key: item.path.clone(),
+            });
+            let released = self.gate.release(held).await?;
+            let (document, receipt) = released.into_parts();
+            sealed.push(SealItem {
+                path: item.path.clone(),
+                media_type: document.media_type,
+                modified: now(),
+                length: document.length,
+                open: Box::new(move || Ok(Box::new(std::io::Cursor::new(document.bytes)))),
+                released: receipt.entry,
+                listed: item.listed.clone(),
+                derived: None,
+            });
+        }
+        Ok(sealed)
+    }
+
+    /// Has somebody accept a parcel that arrived.
+    pub(super) async fn accepted(&self, exchange: Uuid) {
+        self.exchange.accept_parcel(&pell(), exchange).await.unwrap();
+    }
+
+    /// Asked for, approved and sealed; not yet sent.
+    pub(super) async fn sealed(&self) -> Result<Export, ExchangeError> {
+        let export = self.exchange.request(&ruiz(), new_export()).await?;
+        self.exchange.approve(&okafor(), export.id).await?;
+        let items = self.fetch(&ruiz(), &export.details.items).await?;
+        self.exchange.seal(&ruiz(), export.id, items).await
+    }
+}

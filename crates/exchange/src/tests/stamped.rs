@@ -95,7 +95,7 @@ impl Authority {
     }
 }
 
-fn policy() -> PolicyId {
+pub(super) fn policy() -> PolicyId {
     "1.3.6.1.4.1.99999.1".parse().unwrap()
 }
 
@@ -271,6 +271,49 @@ async fn each_write_of_the_ledger_failing_in_turn_lets_no_unrecorded_token_leave
 }
 
 #[tokio::test]
+async fn what_a_crash_left_of_a_token_is_replaced_and_two_who_want_one_ask_once() {
+    let (world, authority) = stamped_world(true, true).await;
+    let riverton = &world.riverton;
+    let export = riverton.sealed().await.unwrap();
+    let place = riverton.sent(export.parcel.unwrap()).join(parcel::STAMP_FILE);
+    std::fs::write(&place, &[0x30, 0x82][..]).unwrap();
+    let ruiz = ruiz();
+    let taken = riverton.exchange.download(&ruiz, export.id, Form::Zip);
+    let (delivered, taken) = tokio::join!(riverton.exchange.deliver(export.id), taken);
+    assert_eq!(delivered.unwrap().status, ExportStatus::Acknowledged);
+    drop(taken.unwrap());
+    assert!(std::fs::metadata(&place).unwrap().len() > 1_000);
+    assert_eq!((*authority.asked.lock().unwrap(), riverton.count("parcel-stamped")), (1, 1));
+    let beside = std::fs::read_dir(place.ancestors().nth(3).unwrap()).unwrap();
+    let left: Vec<_> = beside.map(|one| one.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 1, "only the parcel: {left:?}");
+}
+
+#[tokio::test]
+async fn a_recall_while_the_authority_is_waited_for_is_heard_and_nothing_is_said_to_be_sent() {
+    for required in [true, false] {
+        let (world, authority) = stamped_world(required, true).await;
+        let riverton = &world.riverton;
+        let export = riverton.sealed().await.unwrap();
+        authority.set(Manner::Silent);
+        let recalled = async {
+            while *authority.asked.lock().unwrap() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            riverton.exchange.recall(&ruiz(), export.id, "the wrong case").await.unwrap();
+        };
+        let (delivered, ()) = tokio::join!(riverton.exchange.deliver(export.id), recalled);
+        assert!(delivered.is_err());
+        for kind in ["parcel-stamped", "parcel-unstamped", "parcel-sent"] {
+            assert_eq!(riverton.count(kind), 0, "{kind}");
+        }
+        assert!(!riverton.sent(export.parcel.unwrap()).exists());
+        let row = riverton.exchange.export(export.id).await.unwrap();
+        assert_eq!(row.status, ExportStatus::Recalled);
+    }
+}
+
+#[tokio::test]
 async fn a_token_goes_with_the_parcel_however_it_is_delivered() {
     let (world, _authority) = stamped_world(true, true).await;
     let riverton = &world.riverton;
@@ -296,160 +339,4 @@ async fn a_token_goes_with_the_parcel_however_it_is_delivered() {
     let authorities = exchange.0.setup.time_stamps.as_ref().unwrap().authorities.clone();
     let stamp = parcel::Parcel::enter(&file, &trust).unwrap().required_stamp(&authorities).unwrap();
     assert_eq!(stamp.at, now());
-}
-
-/// Lakeside as an authority, Riverton as a partner that asks it over mutual TLS.
-async fn lakeside_stamps() -> World {
-    let held = Held::new("lakeside tsa", Usage::TimeStamping);
-    let signer = Signer { chain: vec![held.certificate.clone()], key: held.key() };
-    let ours = TimeStampAuthority::new(signer, policy(), now()).unwrap();
-    let line = line::Line::to(1).await;
-    let port = line.port;
-    let world = world_with(|riverton, lakeside| {
-        lakeside.time_stamp_authority = Some(ours);
-        lakeside.partners[0].time_stamps = vec![held.certificate.clone()];
-        let place = format!("https://127.0.0.1:{port}/v1/time-stamps").parse().unwrap();
-        let trust = wire::tls::Trust::leaf(identity(LAKESIDE).tls.certificate.clone());
-        let own = identity(RIVERTON).tls();
-        let tls = wire::tls::client_config(&trust, Some(&own), riverton.clock.clone()).unwrap();
-        let wait = Duration::from_secs(10);
-        riverton.time_stamps = Some(TimeStamps {
-            line: AuthorityLine::new(place, wire::Addresses::Private, Some(tls), wait),
-            authorities: vec![held.certificate.clone()],
-            policy: Some(policy()),
-            required: true,
-        });
-    })
-    .await;
-    line.aim(
-        world.riverton.exchange.book().partner(LAKESIDE.0).unwrap().server.as_ref().unwrap().port,
-    );
-    world
-}
-
-/// What Lakeside's listener answers to these bytes.
-async fn post(world: &World, kind: &str, body: Vec<u8>) -> (StatusCode, String, Vec<u8>) {
-    let partner = world.riverton.exchange.book().partner(LAKESIDE.0).unwrap().clone();
-    let line = crate::push::Line::to(&world.riverton.exchange, &partner).unwrap();
-    let request = Request::post("/v1/time-stamps")
-        .header(header::CONTENT_TYPE, kind)
-        .header(header::CONTENT_LENGTH, body.len())
-        .body(Outgoing::bytes(body.into()))
-        .unwrap();
-    let mut connection = line.open().await.unwrap();
-    let reply = connection.send(request).await.unwrap();
-    let (status, kind) = (reply.status, reply.headers.get(header::CONTENT_TYPE).cloned());
-    let kind = kind.map(|kind| kind.to_str().unwrap().to_owned()).unwrap_or_default();
-    (status, kind, reply.bytes(100_000).await.unwrap())
-}
-
-const QUERY: &str = "application/timestamp-query";
-
-/// A request by openssl over some bytes.
-fn query(more: &[&str]) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("data"), b"anything").unwrap();
-    let made = std::process::Command::new("openssl")
-        .args(["ts", "-query", "-data", "data", "-sha384", "-cert", "-out", "q.tsq"])
-        .args(more)
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    std::fs::read(folder.path().join("q.tsq")).unwrap()
-}
-
-#[tokio::test]
-async fn a_partner_that_is_an_authority_stamps_what_we_send_to_it() {
-    let world = lakeside_stamps().await;
-    let export = world.riverton.sealed().await.unwrap();
-    let export = world.riverton.exchange.deliver(export.id).await.unwrap();
-    assert_eq!(export.status, ExportStatus::Acknowledged);
-    let token = export.details.stamp.unwrap().token;
-    let issued = world.lakeside.events().into_iter().find_map(|event| match event {
-        Event::StampIssued(issued) => Some(issued),
-        _ => None,
-    });
-    let issued = issued.unwrap();
-    assert_eq!((issued.partner.as_str(), issued.token), (RIVERTON.0, token));
-    assert_eq!((issued.at, issued.serial.len(), issued.hash.len()), (now(), 32, 96));
-}
-
-#[tokio::test]
-async fn requests_that_can_not_be_answered_are_declined_recorded_and_counted() {
-    let world = lakeside_stamps().await;
-    let good = query(&[]);
-    let (status, kind, answer) = post(&world, QUERY, good.clone()).await;
-    assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/timestamp-reply"));
-    assert!(answer.len() > 500);
-    let declined = |why| (StatusCode::OK, decline(why));
-    for (body, expected) in [
-        (good[..good.len() - 1].to_vec(), declined(Declined::Form)),
-        (Vec::new(), declined(Declined::Form)),
-        (query(&["-sha1"]), declined(Declined::Algorithm)),
-        (query(&["-tspolicy", "1.2.3.4"]), declined(Declined::Policy)),
-    ] {
-        let (status, _, answer) = post(&world, QUERY, body).await;
-        assert_eq!((status, answer), expected);
-    }
-    assert_eq!(
-        post(&world, "text/plain", good.clone()).await.0,
-        StatusCode::UNSUPPORTED_MEDIA_TYPE
-    );
-    assert_eq!(post(&world, QUERY, vec![0; 70_000]).await.0, StatusCode::PAYLOAD_TOO_LARGE);
-    let lakeside = &world.lakeside;
-    assert_eq!((lakeside.count("stamp-issued"), lakeside.count("request-refused")), (1, 6));
-    let mut serials = BTreeSet::new();
-    let mut slowed = 0;
-    for _ in 0..125 {
-        match post(&world, QUERY, good.clone()).await.0 {
-            StatusCode::TOO_MANY_REQUESTS => slowed += 1,
-            status => assert_eq!(status, StatusCode::OK),
-        }
-    }
-    for event in lakeside.events() {
-        if let Event::StampIssued(issued) = event {
-            assert!(serials.insert(issued.serial), "given twice");
-        }
-    }
-    assert!(slowed > 0 && serials.len() + slowed == 126, "{slowed}, {}", serials.len());
-    world.clock.set(now() + SignedDuration::from_mins(1));
-    assert_eq!(post(&world, QUERY, good).await.0, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn a_token_that_can_not_be_recorded_does_not_leave() {
-    let world = lakeside_stamps().await;
-    world.lakeside.ledger_disk.fail_writes_after("journal", 0);
-    let (status, kind, answer) = post(&world, QUERY, query(&[])).await;
-    assert_eq!((status, kind.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "application/json"));
-    assert!(answer.len() < 300);
-    world.lakeside.ledger_disk.mend();
-    assert_eq!(world.lakeside.count("stamp-issued"), 0);
-    assert_eq!(post(&world, QUERY, query(&[])).await.0, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn openssl_verifies_our_tokens() {
-    let world = lakeside_stamps().await;
-    let folder = tempfile::tempdir().unwrap();
-    let (_, _, answer) = post(&world, QUERY, query(&[])).await;
-    let place = |name: &str| folder.path().join(name);
-    std::fs::write(place("data"), b"anything").unwrap();
-    std::fs::write(place("r.tsr"), answer).unwrap();
-    let ours = world.lakeside.exchange.0.setup.time_stamp_authority.as_ref().unwrap();
-    std::fs::write(place("tsa.pem"), ours.certificate().unwrap().pem()).unwrap();
-    let at = now().as_second().to_string();
-    let verify = |data: &str| {
-        std::process::Command::new("openssl")
-            .args(["ts", "-verify", "-data", data, "-in", "r.tsr", "-CAfile", "tsa.pem"])
-            .args(["-partial_chain", "-attime", &at])
-            .current_dir(folder.path())
-            .output()
-            .unwrap()
-    };
-    let good = verify("data");
-    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
-    std::fs::write(place("other"), b"something else").unwrap();
-    assert!(!verify("other").status.success());
 }

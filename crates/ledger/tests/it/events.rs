@@ -306,6 +306,11 @@ pub(crate) fn all() -> Vec<Event> {
             parcel: parcel.clone(),
             partner: partner.clone(),
         },
+        Event::CopyRemoved {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+        },
         Event::ParcelAccepted {
             exchange: exchange.clone(),
             parcel: parcel.clone(),

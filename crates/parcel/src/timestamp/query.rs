@@ -154,7 +154,13 @@ impl<'a> Query<'a> {
         let nonce = asked.take(INTEGER);
         let fits =
             |bytes: Option<&[u8]>, most| bytes.is_none_or(|it| (1..=most).contains(&it.len()));
-        if !fits(policy, POLICY_BYTES_MAX) || !fits(nonce, NONCE_BYTES_MAX) {
+        // It is given back as it came, in what has to be DER.
+        let is_shortest =
+            |nonce: &[u8]| !matches!(nonce, [0, 0..=0x7f, ..] | [0xff, 0x80..=0xff, ..]);
+        if !fits(policy, POLICY_BYTES_MAX)
+            || !fits(nonce, NONCE_BYTES_MAX)
+            || !nonce.is_none_or(is_shortest)
+        {
             return None;
         }
         let wants_certificate = match asked.take(BOOLEAN) {

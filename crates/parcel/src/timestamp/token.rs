@@ -75,7 +75,12 @@ pub(super) fn check(
         came.any(|c| leaf.verify_issued_by(c, info.at).is_ok() && issued(c))
     };
     let known = authorities.contains(leaf) || issued(leaf) || between();
-    let stamp = Stamp { at: info.at, authority: leaf.clone(), digest: sha256(answer) };
+    let stamp = Stamp {
+        at: info.at,
+        authority: leaf.clone(),
+        digest: sha256(answer),
+        policy: info.policy.to_vec(),
+    };
     Ok((stamp, known))
 }
 
@@ -113,6 +118,7 @@ impl<'a> Token<'a> {
         response.end()?;
         message.take(OID).filter(|id| *id == oid::SIGNED_DATA)?;
         let mut data = message.enter(CONTEXT_0)?.enter(SEQUENCE)?;
+        message.end()?;
         data.take(INTEGER)?;
         data.take(SET)?;
         let mut content = data.enter(SEQUENCE)?;
@@ -130,6 +136,9 @@ impl<'a> Token<'a> {
         let attributes = one.take_whole(CONTEXT_0)?;
         let scheme = one.enter(SEQUENCE)?.take(OID)?;
         let signature = one.take(OCTET_STRING)?;
+        // Unsigned attributes.
+        one.take(CONTEXT_1);
+        one.end()?;
         Some(Self { info, certificates, signer, digest, attributes, scheme, signature })
     }
 
@@ -194,6 +203,17 @@ impl<'a> Token<'a> {
             }
         }
         found
+    }
+}
+
+/// Reads what lies behind the imprint of an answer.
+pub(super) fn fuzz(answer: &[u8]) {
+    let Ok(token) = Token::read(answer) else { return };
+    for der in &token.certificates {
+        if let Ok(leaf) = Certificate::from_der(der) {
+            drop(token.check_signature(&leaf));
+            std::hint::black_box(leaf.is_for_time_stamps_only());
+        }
     }
 }
 
@@ -276,7 +296,11 @@ impl<'a> Info<'a> {
         // Accuracy and ordering.
         info.take(SEQUENCE);
         info.take(BOOLEAN);
-        Some(Self { policy, algorithm, hash, at, nonce: info.take(INTEGER) })
+        let nonce = info.take(INTEGER);
+        // The authority's name, as it likes to be called. An extension may mean something else than we take it for.
+        info.take(CONTEXT_0);
+        info.end()?;
+        Some(Self { policy, algorithm, hash, at, nonce })
     }
 }
 

@@ -43,6 +43,9 @@ pub struct ExchangeConfig {
     /// kept.
     #[serde(default)]
     pub destroy_when_due: bool,
+    /// Days for which our own sealed copy of a parcel is kept after it arrived (90).
+    #[serde(default = "keep_sent_days_default")]
+    pub keep_sent_days: u32,
     /// The name of the listener under which guests come in. Absent: they come to the pages.
     pub guests: Option<super::GuestsConfig>,
     /// What makes MP4s of films, for partners whose desks don't play the original.
@@ -53,6 +56,10 @@ pub struct ExchangeConfig {
     pub time_stamp_authority: Option<TimeStampAuthorityConfig>,
     /// The malware scanner that is asked about what arrives.
     pub scanner: Option<ScannerConfig>,
+}
+
+fn keep_sent_days_default() -> u32 {
+    90
 }
 
 /// The system's ffmpeg.
@@ -127,6 +134,8 @@ fn yes() -> bool {
     true
 }
 
+/// The bounds of `keep_sent_days`.
+const KEEP_SENT_DAYS: std::ops::RangeInclusive<u32> = 1..=3650;
 /// The least `bytes_per_second_max`.
 const BYTES_PER_SECOND_LEAST: u64 = 64 << 10;
 
@@ -141,6 +150,9 @@ impl ExchangeConfig {
                 "exchange.recipient_certificate_kem",
                 "needs `recipient_key_kem` beside it, and the other way round",
             ));
+        }
+        if !KEEP_SENT_DAYS.contains(&self.keep_sent_days) {
+            return Err(("exchange.keep_sent_days", "must be 1 to 3650"));
         }
         match self.bytes_per_second_max {
             Some(rate) if rate < BYTES_PER_SECOND_LEAST => {
@@ -179,15 +191,18 @@ mod tests {
     #[test]
     fn a_limit_under_which_partners_would_hang_up_is_refused() {
         let small = include_str!("../../../../bailiwick.example.toml");
-        let with = |rate: u64| {
+        let with_line = |limit: &str| {
             let keys = ["tls_certificate", "tls_key", "signing_certificate", "signing_key"];
             let files =
                 keys.into_iter().chain(["recipient_certificate", "recipient_key", "folder"]);
             let files: String = files.map(|key| format!("{key} = \"x\"\n")).collect();
-            let limit = format!("bytes_per_second_max = {rate}\n");
             let text = format!("{small}\n[exchange]\nlisten = \"[::1]:8444\"\n{files}{limit}");
             Config::parse(&text, Path::new("b.toml"))
         };
+        let with = |rate: u64| with_line(&format!("bytes_per_second_max = {rate}\n"));
+        assert_eq!(with(65_536).unwrap().exchange.unwrap().keep_sent_days, 90);
+        let error = with_line("keep_sent_days = 0\n").unwrap_err().to_string();
+        assert!(error.contains("`exchange.keep_sent_days` must be 1 to 3650"), "{error}");
         assert_eq!(with(65_536).unwrap().exchange.unwrap().bytes_per_second_max, Some(65_536));
         let error = with(65_535).unwrap_err().to_string();
         assert!(

@@ -274,6 +274,7 @@ fn facts(agency: &Shared, export: &Export) -> Markup {
                 @if let Some(sealed) = &details.sealed {
                     (pair("Parcel digest (SHA-256)", &sealed.digest))
                     (pair("Parcel", &format!("{} parts, {}, entry {}", sealed.parts, bytes_words(sealed.bytes), sealed.entry)))
+                    @if let Some(gone) = &sealed.gone { (pair("Our sealed copy", &format!("removed on {}, entry {}", moment(gone.at), gone.entry))) }
                 }
                 @if let Some(stamp) = &details.stamp {
                     (pair("Time stamp", &format!("{}, entry {}", stamp.words(), stamp.entry.unwrap_or_default())))
@@ -341,7 +342,7 @@ async fn decision(
         @if export.status == ExportStatus::Requested && own {
             div class="card" { p { "Somebody else has to approve it: nobody approves their own request." } }
         }
-        @if export.details.sealed.is_some() && export.details.recall.is_none() {
+        @if export.details.sealed.as_ref().is_some_and(|sealed| sealed.gone.is_none()) && export.details.recall.is_none() {
             form class="card" method="post" action={ "/exports/" (export.id) "/parcel" } {
                 h2 { "The sealed parcel" }
                 p { "For a medium, or for a partner without Bailiwick. Only the partner's key opens it." }
