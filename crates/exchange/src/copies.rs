@@ -5,11 +5,20 @@
 
 use jiff::{SignedDuration, Timestamp};
 use ledger::Event;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{FirstError, store};
-use crate::model::{CopyGone, ExportDetails, ExportRow, ExportStatus};
+use crate::model::{ExportDetails, ExportRow, ExportStatus};
 use crate::{Exchange, ExchangeError};
+
+/// When our sealed copy was removed, and the ledger entry that says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyGone {
+    pub at: Timestamp,
+    pub entry: u64,
+}
 
 /// What has arrived, as far as we can know.
 const ARRIVED: [ExportStatus; 2] = [ExportStatus::Acknowledged, ExportStatus::Delivered];

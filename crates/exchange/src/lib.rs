@@ -97,6 +97,7 @@ pub use book::{
     Terms, check_agreement, is_delivery_name,
 };
 pub use bringing::Brought;
+pub use copies::CopyGone;
 pub use custody::ReceivedFrom;
 pub use depots::{
     Depot, DepotError, Laying, Load, LoadFile, Medium, MediumForm, PUSH, Portal, Route, Sftp,
@@ -110,7 +111,7 @@ pub use guests::{GuestFacts, Manifest, NewGuest};
 pub use listed::{Change, Listed, RowsChanged};
 pub use model::{
     ChangedFacts, DeliveryFacts, Export, ExportDetails, ExportStatus, Incoming, IncomingStatus,
-    Inside, Item, LaidFacts, ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Settled, Voice,
+    Inside, Item, LaidFacts, ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Voice,
 };
 pub use opening::Contents;
 pub use parcel::notice::Matter;
@@ -123,7 +124,7 @@ pub use scanner::Scanner;
 pub use scanning::{Finding, ScanFacts, ScanSummary, ScanTrouble};
 pub use sealing::{Content, Derived, Fetched, SealItem, Unfetched};
 pub use seen::Seen;
-pub use settling::asked;
+pub use settling::{Settled, asked};
 pub use stamping::{
     AuthorityLine, AuthorityPlace, CameStamp, NotAnAuthority, StampError, StampFacts,
     TimeStampAuthority, TimeStamps, UnstampedFacts,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::afterwards::{Afterwards, RecallFacts, ToldFacts};
+use crate::copies::CopyGone;
 use crate::custody::ReceivedFrom;
 use crate::error::ExchangeError;
 use crate::guests::GuestFacts;
@@ -16,6 +17,7 @@ use crate::proofs::Proved;
 use crate::redacted::{DerivedFrom, Redaction};
 use crate::scanning::{ScanFacts, ScanSummary, ScanTrouble};
 use crate::seen::{Seen, is_unseen};
+use crate::settling::Settled;
 use crate::stamping::{CameStamp, StampFacts, UnstampedFacts};
 
 macro_rules! states {
@@ -149,15 +151,6 @@ pub struct Voice {
     pub reason: Option<String>,
 }
 
-/// A conflict of rules, in words, and the decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settled {
-    pub conflict: String,
-    /// Who decided; the reason is the decision.
-    pub voice: Voice,
-}
-
 /// What sealing made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,14 +165,6 @@ pub struct SealedFacts {
     /// That our copy was removed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<CopyGone>,
-}
-
-/// When our sealed copy was removed, and the ledger entry that says so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CopyGone {
-    pub at: Timestamp,
-    pub entry: u64,
 }
 
 /// The attempts to deliver it.

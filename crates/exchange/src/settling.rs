@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use gate::Permit;
 use ledger::{Event, JurisdictionSettled};
 use policy::{Caveat, PurposeCode, RecordClass};
+use serde::{Deserialize, Serialize};
 
 use crate::book::{Agreement, Asked, Clause, Stricter};
-use crate::model::{Export, ExportDetails, ExportRow, Item, Settled, Voice};
+use crate::model::{Export, ExportDetails, ExportRow, Item, Voice};
 use crate::{Caller, Exchange, ExchangeError};
 
 const DECISION_CHARS_MAX: usize = 1_000;
@@ -24,6 +25,15 @@ pub fn asked(items: &[Item]) -> Vec<Asked> {
         }
     }
     classes.into_iter().collect()
+}
+
+/// A conflict of rules, in words, and the decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settled {
+    pub conflict: String,
+    /// Who decided; the reason is the decision.
+    pub voice: Voice,
 }
 
 impl Exchange {

@@ -76,7 +76,7 @@ pub async fn forget(state: &State, exchange: Uuid) -> Result<bool, StateError> {
 /// # Errors
 /// [`StateError::Read`].
 pub async fn of(state: &State, originals: &[[u8; 32]]) -> Result<Vec<(usize, Uuid)>, StateError> {
-    let names: Vec<String> = originals.iter().map(|original| hex(original)).collect();
+    let names: Vec<String> = originals.iter().map(hex).collect();
     let mut out = Vec::new();
     for asked in names.chunks(ASKED_MAX) {
         let found = row::Entity::find()
