@@ -1,6 +1,6 @@
 //! A guest comes in with a card of their own agency's, at the guests' name: the listener asks for it there and nowhere else.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use keys::{Clock, SystemClock};
@@ -18,9 +18,9 @@ fn stamp(at: Timestamp) -> String {
 }
 
 /// Millbrook's authority, two cards of it, and one of nobody's. Nothing where there is no openssl.
-fn cards(folder: PathBuf) -> Option<Pki> {
+fn cards(folder: &Path) -> Option<Pki> {
     let (now, day) = (SystemClock.now(), SignedDuration::from_hours(24));
-    let pki = Pki::new(&folder, &stamp(now - day), &stamp(now + day)).unwrap()?;
+    let pki = Pki::new(folder, &stamp(now - day), &stamp(now + day)).unwrap()?;
     for (authority, names) in [("millbrook", vec!["tran", "unknown"]), ("nobody", vec!["stranger"])]
     {
         let subject = format!("/O={authority}/CN={authority} CA");
@@ -49,11 +49,9 @@ fn ask(
     guest.ask(address, &arguments)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_guest_signs_in_with_a_card_at_the_guests_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let Some(pki) = cards(folder.path().join("pki")) else { return };
-    let settings = format!(
+/// The block of the configuration that takes those cards.
+fn provider(pki: &Pki) -> String {
+    format!(
         r#"
 [[certificate_provider]]
 id = "millbrook-card"
@@ -67,8 +65,14 @@ agency = "NB0030000"
 functions = ["partner-guest"]
 "#,
         pki.certificate("millbrook").display()
-    );
-    let stage = Stage::start(&settings).await;
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_signs_in_with_a_card_at_the_guests_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(pki) = cards(&folder.path().join("pki")) else { return };
+    let stage = Stage::start(&provider(&pki)).await;
     let Some(guest) = Visitor::new(&stage) else { return };
     let mut voss = stage.administrator().await;
     let page = voss.open("/people/new").await.unwrap();

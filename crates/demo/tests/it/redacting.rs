@@ -207,7 +207,7 @@ async fn what_is_no_copy_is_refused_and_what_is_odd_is_shown_first() {
     let viewer = ruiz.browser.go(&page, &document).await.unwrap();
     let html = String::from_utf8_lossy(&viewer.body).into_owned();
     let at = html.find("/tools/case-file/documents/").unwrap();
-    let content: String = html[at..].chars().take_while(|letter| *letter != '"').collect();
+    let content = html.get(at..).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
     let original = ruiz.browser.go(&viewer, &content).await.unwrap();
     let same = send(&mut ruiz, &page, &SAID, ("statement.pdf", &original.body)).await;
     assert_eq!(same.status, 400, "{}", same.text());

@@ -232,7 +232,7 @@ async fn what_cant_be_recorded_or_stored_leaves_no_copy_and_no_line() {
         assert!(riverton.copied(stored()).await.is_err(), "{table}");
         state::testing::mend_writes(state, table, "INSERT").await.unwrap();
     }
-    assert!(riverton.exchange.copies_of(&[place.clone()]).await.unwrap().is_empty());
+    assert!(riverton.exchange.copies_of(std::slice::from_ref(&place)).await.unwrap().is_empty());
     assert_eq!(state::copies::of(state, &[place.digest()]).await.unwrap(), []);
     assert!(riverton.exchange.all_incoming(&[], None).await.unwrap().is_empty());
     for folder in ["parcels/incoming", "parcels/drafts"] {
