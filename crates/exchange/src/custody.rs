@@ -195,6 +195,17 @@ impl Exchange {
         }
     }
 
+    /// Many of them, on a thread that may wait: each proof reads the log.
+    pub(crate) async fn references(
+        &self,
+        entries: BTreeSet<u64>,
+    ) -> Result<References, ExchangeError> {
+        let this = self.clone();
+        let read =
+            move || entries.into_iter().map(|entry| Ok((entry, this.reference(entry)?))).collect();
+        tokio::task::spawn_blocking(read).await.map_err(|_| ExchangeError::Stopped)?
+    }
+
     /// An entry of our ledger with its proof, and the half of it that a partner may see.
     pub(crate) fn reference(
         &self,
@@ -208,6 +219,9 @@ impl Exchange {
         Ok((found.at, LedgerReference { origin, entry, leaf: hex::encode(found.leaf), proof }))
     }
 }
+
+/// Entries of our ledger, each with its time and its proof.
+pub(crate) type References = BTreeMap<u64, (Timestamp, LedgerReference)>;
 
 /// An event about files that go on, with the paths that they have now. Nothing of one about others.
 fn at_new_paths(event: CustodyEvent, moved: &Moved) -> Option<CustodyEvent> {

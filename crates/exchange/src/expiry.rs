@@ -14,7 +14,9 @@ use policy::Why;
 
 use crate::afterwards::RecallFacts;
 use crate::error::FirstError;
-use crate::model::{ExportRow, ExportStatus, Incoming, IncomingStatus, SealedFacts};
+use crate::model::{
+    ExportRow, ExportStatus, Incoming, IncomingDetails, IncomingStatus, SealedFacts,
+};
 use crate::notices::Draft;
 use crate::{Exchange, ExchangeError};
 
@@ -155,6 +157,21 @@ impl Exchange {
         first.end()
     }
 
+    /// Removes folders of parcels that nobody knows: a crash came between giving one its place and its row.
+    async fn sweep_arrivals(&self) -> Result<(), ExchangeError> {
+        let found = self.0.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for exchange in &found {
+            let state = &self.0.setup.state;
+            let known = state::parcels::find::<IncomingDetails>(state, *exchange).await?;
+            if known.is_none() {
+                tracing::warn!(%exchange, "a folder without a parcel is removed");
+                self.drop_incoming(*exchange).await;
+            }
+        }
+        self.0.found.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
+    }
+
     /// The slow work, at most once a minute.
     pub(crate) async fn tend_when_due(&self) -> Result<(), ExchangeError> {
         let now = self.now();
@@ -184,6 +201,7 @@ impl Exchange {
         first.note("copies of what was sent are not all removed", self.drop_copies().await);
         first.note("reminders were not all written", self.remind().await);
         first.note("what cut-off seals left is still there", self.sweep_drafts().await);
+        first.note("what a crash left of arrivals is still there", self.sweep_arrivals().await);
         first.end()
     }
 }

@@ -62,7 +62,8 @@ impl Exchange {
     pub async fn request(&self, caller: &Caller, new: NewExport) -> Result<Export, ExchangeError> {
         check_new(&new)?;
         let agreement = &self.agreement(&new.agreement).await?;
-        if is_secondary(agreement, &new.items) && new.requestor.is_none() {
+        let passes_on = new.items.iter().any(|item| item.received.is_some());
+        if (passes_on || is_secondary(agreement, &new.items)) && new.requestor.is_none() {
             let expected = "who at the partner asks for it, for this goes to the log of secondary dissemination";
             return Err(ExchangeError::Input { field: "requestor", expected });
         }

@@ -1,8 +1,8 @@
 //! Films in a form that any desk plays: MP4 with H.264 and AAC, made by the system's ffmpeg.
 //!
 //! Invariants: the original is never altered, and goes along; ffmpeg gets bytes through a pipe and gives bytes through
-//! a pipe, so nothing lies on a disk in the clear; a film that could not be made to its end is an error and no shorter
-//! film. The same film gives the same bytes, for it is made twice: once for its record, and again when it is sealed.
+//! a pipe, so nothing lies on a disk in the clear; what a hostile film makes it take of memory, threads and time has an
+//! end; a film that could not be made to its end is an error and no shorter film. The same film gives the same bytes, for it is made twice: once for its record, and again when it is sealed.
 
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -22,9 +22,19 @@ const CPU_SECONDS_MAX: &str = "86400";
 const WALL_MAX: Duration = Duration::from_secs(3 * 3600);
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// Bytes of memory that the program may address, and of one block in it: a picture of 8K takes some fifty million.
+const MEMORY_BYTES_MAX: &str = "--as=4294967296";
+const BLOCK_BYTES_MAX: &str = "536870912";
+/// Pixels of one picture: 8K, and a little beyond.
+const PIXELS_MAX: &str = "36000000";
+/// Threads that decode, and that encode.
+const THREADS_MAX: &str = "2";
+/// What holds a program to limits of the system (util-linux).
+const PRLIMIT: &str = "/usr/bin/prlimit";
+
 /// From any film to one that browsers play, in fragments, so that it can be given through a pipe; nothing in it tells of
 /// the hour or the machine that made it.
-const MAKE: [&str; 38] = [
+const MAKE: &[&str] = &[
     "-hide_banner",
     "-nostdin",
     "-loglevel",
@@ -34,6 +44,12 @@ const MAKE: [&str; 38] = [
     CPU_SECONDS_MAX,
     "-protocol_whitelist",
     "pipe",
+    "-max_alloc",
+    BLOCK_BYTES_MAX,
+    "-max_pixels",
+    PIXELS_MAX,
+    "-threads",
+    THREADS_MAX,
     "-i",
     "pipe:0",
     "-map",
@@ -48,6 +64,8 @@ const MAKE: [&str; 38] = [
     "18",
     "-pix_fmt",
     "yuv420p",
+    "-threads",
+    THREADS_MAX,
     "-c:a",
     "aac",
     "-map_metadata",
@@ -102,7 +120,7 @@ impl Films {
     pub fn mp4(&self, original: Again) -> Again {
         let program = self.program.clone();
         Arc::new(move || {
-            let mut make = bare(&program);
+            let mut make = held(&program);
             make.args(MAKE);
             let (program, waiter, (mut input, output, errors)) = program::start(make)?;
             let mut bytes = original()?;
@@ -137,6 +155,17 @@ impl Films {
 fn bare(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("LC_ALL", "C").current_dir("/");
+    command
+}
+
+/// The same, held to limits of the system where the machine has the means.
+fn held(program: &Path) -> Command {
+    let limiter = Path::new(PRLIMIT);
+    if !limiter.is_file() {
+        return bare(program);
+    }
+    let mut command = bare(limiter);
+    command.args([MEMORY_BYTES_MAX, "--core=0", "--"]).arg(program);
     command
 }
 

@@ -209,8 +209,10 @@ impl Exchange {
         let permit = self.ask_as_guest(caller, "invitations", "see what one may fetch").await?;
         let now = self.now();
         let named = |export: &Export| {
+            let (status, sealed) = (export.status.as_str(), export.details.sealed.as_ref());
             is_for(&export.partner, &export.details.guests, &caller.actor, now)
-                && export.details.sealed.is_some()
+                && sealed.is_some()
+                && !self.is_offer_over(status, sealed)
         };
         let agency = Some(caller.actor.agency.as_str());
         let found = self.every_export(&SHOWN, agency, named).await?;
@@ -312,7 +314,9 @@ impl Exchange {
         let row = state::exports::find::<crate::ExportDetails>(&self.0.setup.state, export).await?;
         let row = row.filter(|row| {
             let shown = SHOWN.iter().any(|status| status.as_str() == row.status);
-            shown && is_for(&row.partner, &row.details.guests, &caller.actor, self.now())
+            shown
+                && !self.is_offer_over(&row.status, row.details.sealed.as_ref())
+                && is_for(&row.partner, &row.details.guests, &caller.actor, self.now())
         });
         let found = row.and_then(|row| {
             let (parcel, sealed) = (row.parcel?, row.details.sealed.clone()?);
@@ -324,6 +328,13 @@ impl Exchange {
             return Err(ExchangeError::NoSuch { what: "parcel" });
         };
         Ok((row, parcel, sealed, permit))
+    }
+
+    /// Whether a parcel is still to be delivered and its offer is over: it ends at its next attempt. What is delivered is
+    /// the partner's, for as long as its guests are invited.
+    fn is_offer_over(&self, status: &str, sealed: Option<&SealedFacts>) -> bool {
+        let waits = [ExportStatus::Sealed, ExportStatus::Sending];
+        waits.iter().any(|one| one.as_str() == status) && self.is_over(sealed)
     }
 
     async fn ask_as_guest(

@@ -306,6 +306,8 @@ pub(crate) struct Inner {
     busy: Mutex<std::collections::HashSet<Uuid>>,
     /// Told whenever one of them comes to its end.
     freed: Notify,
+    /// Exchanges whose folders lay in the store when it was opened, until they were looked at.
+    found: Mutex<Vec<Uuid>>,
     /// Exchanges whose parcels are being scanned by this process.
     scans: Mutex<std::collections::HashSet<Uuid>>,
     /// Room for guests who fetch: each takes a thread for as long as their line is slow.
@@ -327,6 +329,7 @@ impl Exchange {
     /// [`ExchangeError::Store`].
     pub fn open(setup: Setup) -> Result<Self, ExchangeError> {
         let store = Store::open(&setup.store, Arc::clone(&setup.disk))?;
+        let found = store.all_incoming().map_err(error::store("look for parcels that came"))?;
         let bandwidth = setup.settings.bytes_per_second_max.map(bandwidth::Bucket::new);
         Ok(Self(Arc::new(Inner {
             setup,
@@ -336,6 +339,7 @@ impl Exchange {
             progress: Mutex::default(),
             busy: Mutex::default(),
             freed: Notify::new(),
+            found: Mutex::new(found),
             scans: Mutex::default(),
             guests: Arc::new(Semaphore::new(GUESTS_AT_ONCE)),
             bell: Notify::new(),

@@ -129,11 +129,12 @@ impl Exchange {
 
     /// Whether an export may still be sent: another process may have taken it back.
     pub(crate) async fn still_sending(&self, export: Uuid) -> Result<(), ExchangeError> {
-        let row = self.export_row(export).await?;
-        if row.status == ExportStatus::Sending.as_str() {
+        let found = state::exports::status(&self.0.setup.state, export).await?;
+        let is = found.ok_or(ExchangeError::NoSuch { what: "export" })?;
+        if is == ExportStatus::Sending.as_str() {
             return Ok(());
         }
-        Err(ExchangeError::WrongState { what: "export", is: row.status, needs: "sending" })
+        Err(ExchangeError::WrongState { what: "export", is, needs: "sending" })
     }
 
     /// The partner has our recall, or the end of our offer: how far the parcel had come there.

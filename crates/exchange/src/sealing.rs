@@ -15,7 +15,7 @@ use policy::{Action, Actor};
 use uuid::Uuid;
 
 use crate::book::{Agreement, Partner};
-use crate::custody::received;
+use crate::custody::{References, received};
 use crate::exports::{disseminated, is_secondary, needs};
 use crate::listed::Change;
 use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, Item, SealedFacts};
@@ -195,7 +195,10 @@ impl Exchange {
         let no_exchange = || ExchangeError::NoSuch { what: "exchange" };
         let (exchange, parcel) =
             (row.exchange.ok_or_else(no_exchange)?, row.parcel.ok_or_else(no_exchange)?);
-        let custody = self.custody(caller, row, agreement, &items)?;
+        let released = items.iter().map(|item| item.released.0);
+        let voices = row.details.approvals.iter().map(|voice| voice.entry);
+        let proved = self.references(released.chain(voices).collect()).await?;
+        let custody = self.custody(caller, row, (agreement, &proved), &items)?;
         let received = received(&row.details.items);
         let mut custody_all = self.custody_so_far(received).await?;
         custody_all.extend(custody);
@@ -308,9 +311,13 @@ impl Exchange {
         &self,
         caller: &Caller,
         row: &ExportRow,
-        agreement: &Agreement,
+        (agreement, proved): (&Agreement, &References),
         items: &[SealItem],
     ) -> Result<Vec<CustodyEvent>, ExchangeError> {
+        let reference = |entry: u64| {
+            let found = proved.get(&entry).cloned();
+            found.ok_or(ExchangeError::NoSuch { what: "proof of an entry" })
+        };
         let details = &row.details;
         let purpose = details.why.purpose.as_ref().map(ToString::to_string);
         let event =
@@ -331,7 +338,7 @@ impl Exchange {
         // What one record released is one event: a tree of small files has not one for each.
         for together in items.chunk_by(|one, next| one.released == next.released) {
             let Some(first) = together.first() else { continue };
-            let (at, ledger) = self.reference(first.released.0)?;
+            let (at, ledger) = reference(first.released.0)?;
             let text = format!("released from its source for export {}", row.id);
             let files = together.iter().map(|item| item.path.clone()).collect();
             events.push(event(
@@ -345,7 +352,7 @@ impl Exchange {
         }
         for (item, derived) in items.iter().filter_map(|item| Some((item, item.derived.as_ref()?)))
         {
-            let (at, ledger) = self.reference(item.released.0)?;
+            let (at, ledger) = reference(item.released.0)?;
             events.push(derived_event(
                 item,
                 derived,
@@ -353,7 +360,7 @@ impl Exchange {
             ));
         }
         for voice in &details.approvals {
-            let (at, ledger) = self.reference(voice.entry)?;
+            let (at, ledger) = reference(voice.entry)?;
             let text = format!("approved export {} under {}", row.id, agreement.facts.id);
             let kind = "approved-for-release";
             events.push(event(kind, text, &voice.actor, at, Vec::new(), Some(ledger)));

@@ -99,6 +99,13 @@ impl Store {
         self.root.join("incoming").join(exchange.to_string())
     }
 
+    /// The exchanges whose parcels lie here.
+    pub(crate) fn all_incoming(&self) -> io::Result<Vec<Uuid>> {
+        let names = fs::read_dir(self.root.join("incoming"))?.map(|entry| Ok(entry?.file_name()));
+        let names: Vec<_> = names.collect::<io::Result<_>>()?;
+        Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+    }
+
     /// A place that nobody looks at, and that is cleared at the next start.
     pub(crate) fn draft(&self) -> PathBuf {
         let number = self.drafts.fetch_add(1, Ordering::Relaxed);

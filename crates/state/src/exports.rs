@@ -170,6 +170,20 @@ pub async fn find_by_exchange<T: DeserializeOwned>(
     found.map_err(reading("read an export"))?.map(|model| stored(state, model)).transpose()
 }
 
+/// The state of an export, and nothing else of it: nothing is unsealed.
+///
+/// # Errors
+/// [`StateError::Read`].
+pub async fn status(state: &State, id: Uuid) -> Result<Option<String>, StateError> {
+    row::Entity::find_by_id(id.to_string())
+        .select_only()
+        .column(row::Column::Status)
+        .into_tuple()
+        .one(state.database())
+        .await
+        .map_err(reading("read an export's state"))
+}
+
 /// Finds an export by its parcel.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ use wire::Egress;
 
 use crate::config::{Config, ConfigError, SourceConfig};
 use crate::emergency::EmergencyAccess;
-use crate::flood::Flood;
+use crate::flood::Floods;
 use crate::front::Proxy;
 use crate::live::Live;
 use crate::providers::certificates::RevocationLists;
@@ -153,7 +153,7 @@ pub struct Agency {
     /// The reverse proxy in front, if one is declared.
     pub proxy: Option<Proxy>,
     /// What comes too often.
-    pub flood: Flood,
+    pub floods: Floods,
     /// Emergency accounts.
     pub emergency: EmergencyAccess,
     /// What runs for people, so that it can be cut.
@@ -237,7 +237,7 @@ impl Agency {
             providers,
             revocation_lists,
             proxy,
-            flood: Flood::default(),
+            floods: Floods::default(),
             emergency,
             live: Arc::default(),
             directories,

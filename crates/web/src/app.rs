@@ -251,7 +251,8 @@ impl Agency {
     fn notice(&self, signed_in: &SignedIn) -> String {
         let witnessed = self.ledger.witnessed();
         if let Err(why) = witnessed.releases {
-            return format!("Nothing is released at present: {why}.");
+            let ours = signed_in.actor.agency == self.ori;
+            return nothing_leaves(ours, &self.config.agency.name, &why.to_string());
         }
         if !oversees(signed_in) {
             return String::new();
@@ -407,4 +408,25 @@ fn oversees(signed_in: &SignedIn) -> bool {
 fn words(signed_in: &SignedIn) -> String {
     let functions = signed_in.actor.functions.iter();
     functions.map(|function| function.as_str().replace('-', " ")).collect::<Vec<_>>().join(", ")
+}
+
+/// That nothing is released. How the agency's log stands is nothing for people of another one.
+fn nothing_leaves(ours: bool, agency: &str, why: &str) -> String {
+    match ours {
+        true => format!("Nothing is released at present: {why}."),
+        false => format!("Nothing can be fetched at present. Try again later, or ask {agency}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_is_told_nothing_of_the_agency_s_ledger() {
+        let why = "its witness `lakeside` has not confirmed the ledger";
+        assert!(nothing_leaves(true, "Riverton PD", why).contains("lakeside"));
+        let told = nothing_leaves(false, "Riverton PD", why);
+        assert_eq!(told, "Nothing can be fetched at present. Try again later, or ask Riverton PD.");
+    }
 }

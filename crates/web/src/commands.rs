@@ -96,6 +96,10 @@ pub fn check(path: &Path) -> Report {
     let mut report = check_policy(config.policy.folder.as_deref());
     let name = &config.agency.name;
     report.lines.insert(0, format!("{}: {name} ({})", path.display(), config.agency.ori));
+    if let Err(error) = crate::sharing::check_names(&config) {
+        report.sound = false;
+        report.lines.push(crate::problem::chain(&error));
+    }
     if let Some(folder) = &config.tools.folder {
         let (tools, problems) = tools::load_folder(folder, keys::digest::sha256);
         report.sound &= problems.is_empty();

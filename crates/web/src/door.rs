@@ -19,6 +19,11 @@ use crate::problem::Problem;
 use crate::session::{FORM_BYTES_MAX, origin_of};
 use crate::{assets, front, headers};
 
+tokio::task_local! {
+    /// By which the request that this task answers came in.
+    static HERE: Door;
+}
+
 /// By which a request came in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Door {
@@ -32,6 +37,13 @@ impl Door {
     #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get::<Self>().copied().unwrap_or_default()
+    }
+
+    /// That of the request that is being answered; the pages where there is none. For what is counted, which is looked
+    /// at from many depths.
+    #[must_use]
+    pub fn here() -> Self {
+        HERE.try_with(|door| *door).unwrap_or_default()
     }
 
     /// Whether people of an agency come in here.
@@ -104,6 +116,7 @@ pub fn router(agency: Shared) -> Router {
         .layer(middleware::from_fn(headers::protect))
         .layer(middleware::from_fn_with_state(agency.clone(), front::receive))
         .layer(Extension(Door::Guests))
+        .layer(middleware::from_fn(at_guests))
         .with_state(agency)
 }
 
@@ -116,6 +129,10 @@ pub(crate) fn pages() -> Router<Shared> {
         .route("/guest/how-to-open.txt", get(guest::how_to_open))
         .route("/guest/{export}", get(guest::one))
         .route("/guest/{export}/parcel", post(guest::fetch))
+}
+
+async fn at_guests(request: Request, next: Next) -> Response {
+    HERE.scope(Door::Guests, next.run(request)).await
 }
 
 /// Lets pass what is asked for by the guests' name.

@@ -2,7 +2,8 @@
 //! and refusals that would fill the ledger.
 //!
 //! Invariants: nobody gets in by it, for what is not judged is refused; of refusals beyond a number the ledger has how
-//! many there were, in one entry, and until it has it they stay counted; an episode is told of once.
+//! many there were, in one entry, and until it has it they stay counted; an episode is told of once. What comes by
+//! the guests' name is counted apart and may be less: strangers there take nothing from the agency's own people.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -12,36 +13,76 @@ use jiff::{SignedDuration, Timestamp};
 use ledger::{Event, Record};
 
 use crate::agency::Agency;
+use crate::door::Door;
 use crate::problem::{Problem, chain};
 use crate::rate::{Rate, Rates};
 
-/// What one address may begin and answer. A shift of five hundred may stand behind one address.
-const OF_ADDRESS: Rate = Rate { burst_max: 1_000, per_second_max: 10 };
-/// What may come of one provider.
-const OF_PROVIDER: Rate = Rate { burst_max: 1_000, per_second_max: 50 };
+/// What is looked at by one door.
+struct Allowed {
+    /// What one address may begin and answer.
+    address: Rate,
+    /// What may come of one provider.
+    provider: Rate,
+    /// Sign-ins that may be begun at one provider. Apart from what comes of it: whoever begins too many keeps nobody
+    /// from finishing.
+    begun: Rate,
+    /// Refusals of one provider, or of requests, that are recorded one by one within [`WINDOW`].
+    recorded_max: u32,
+}
 
-/// Sign-ins that may be begun at one provider. Apart from what comes of it: whoever begins too many keeps nobody
-/// from finishing.
-const BEGUN: Rate = Rate { burst_max: 1_000, per_second_max: 50 };
+/// A shift of five hundred may stand behind one address.
+const OF_PAGES: Allowed = Allowed {
+    address: Rate { burst_max: 1_000, per_second_max: 10 },
+    provider: Rate { burst_max: 1_000, per_second_max: 50 },
+    begun: Rate { burst_max: 1_000, per_second_max: 50 },
+    recorded_max: 500,
+};
+/// Guests are few, and the whole world may knock.
+const OF_GUESTS: Allowed = Allowed {
+    address: Rate { burst_max: 100, per_second_max: 2 },
+    provider: Rate { burst_max: 200, per_second_max: 5 },
+    begun: Rate { burst_max: 100, per_second_max: 2 },
+    recorded_max: 200,
+};
 /// Reports of browsers that get a line in the log.
 const REPORTS: Rate = Rate { burst_max: 20, per_second_max: 1 };
 
 /// Signatures of one provider that do not hold, within [`WINDOW`], from which on somebody is told.
 const FAILURES: usize = 20;
 const WINDOW: SignedDuration = SignedDuration::from_mins(5);
-/// Refusals of one provider, or of requests, that are recorded one by one within [`WINDOW`].
-const RECORDED_MAX: u32 = 500;
 /// Providers that are told apart; there are fewer in any configuration.
 const NAMES_MAX: usize = 256;
 /// Codes that are told apart in a sum.
 const CODES_MAX: usize = 64;
 
-/// What is counted.
-pub struct Flood {
+/// What is counted, by each door for itself.
+pub struct Floods {
+    pages: Flood,
+    guests: Flood,
+}
+
+impl Default for Floods {
+    fn default() -> Self {
+        Self { pages: Flood::new(&OF_PAGES), guests: Flood::new(&OF_GUESTS) }
+    }
+}
+
+impl Floods {
+    fn at(&self, door: Door) -> &Flood {
+        match door {
+            Door::Pages => &self.pages,
+            Door::Guests => &self.guests,
+        }
+    }
+}
+
+/// What is counted by one door.
+struct Flood {
     addresses: Rates,
     providers: Rates,
     begun: Rates,
     reports: Rates,
+    recorded_max: u32,
     counted: Mutex<Counted>,
 }
 
@@ -76,15 +117,14 @@ struct Sum {
     counts: BTreeMap<String, u64>,
 }
 
-impl Default for Flood {
-    fn default() -> Self {
-        let (addresses, providers) = (Rates::new(OF_ADDRESS), Rates::new(OF_PROVIDER));
-        let (begun, reports) = (Rates::new(BEGUN), Rates::new(REPORTS));
-        Self { addresses, providers, begun, reports, counted: Mutex::default() }
-    }
-}
-
 impl Flood {
+    fn new(allowed: &Allowed) -> Self {
+        let (addresses, providers) = (Rates::new(allowed.address), Rates::new(allowed.provider));
+        let (begun, reports) = (Rates::new(allowed.begun), Rates::new(REPORTS));
+        let recorded_max = allowed.recorded_max;
+        Self { addresses, providers, begun, reports, recorded_max, counted: Mutex::default() }
+    }
+
     fn counted(&self) -> std::sync::MutexGuard<'_, Counted> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,7 +138,7 @@ impl Flood {
         if one.is_over(now) && one.summed.is_empty() {
             *one = Refusals::since(now);
         }
-        if one.recorded < RECORDED_MAX {
+        if one.recorded < self.recorded_max {
             one.recorded += 1;
             return true;
         }
@@ -180,6 +220,9 @@ impl Refusals {
     }
 }
 
+/// What a sum of refusals by the guests' name is told from the pages' own by.
+const BY_GUESTS_NAME: &str = ", by the guests’ name";
+
 /// What somebody is told who comes too often, or whose refusal has no entry of its own.
 fn too_often() -> Problem {
     Problem::new(
@@ -201,14 +244,14 @@ impl Agency {
         address: Option<&str>,
         provider: Option<&str>,
     ) -> Result<(), Problem> {
-        let now = self.now();
-        if !self.flood.addresses.allows(address.unwrap_or("unknown"), now) {
-            self.flood.count(provider.unwrap_or("unknown"), "flood.address", now);
+        let (now, flood) = (self.now(), self.floods.at(Door::here()));
+        if !flood.addresses.allows(address.unwrap_or("unknown"), now) {
+            flood.count(provider.unwrap_or("unknown"), "flood.address", now);
             return Err(too_often());
         }
         match provider {
-            Some(provider) if !self.flood.providers.allows(provider, now) => {
-                self.flood.count(provider, "flood.provider", now);
+            Some(provider) if !flood.providers.allows(provider, now) => {
+                flood.count(provider, "flood.provider", now);
                 Err(too_often())
             }
             Some(_) | None => Ok(()),
@@ -221,17 +264,17 @@ impl Agency {
     /// The [`Problem`] to answer with, counted.
     pub(crate) fn check_begin(&self, address: Option<&str>, provider: &str) -> Result<(), Problem> {
         self.check_rate(address, None)?;
-        let now = self.now();
-        if self.flood.begun.allows(provider, now) {
+        let (now, flood) = (self.now(), self.floods.at(Door::here()));
+        if flood.begun.allows(provider, now) {
             return Ok(());
         }
-        self.flood.count(provider, "flood.begun", now);
+        flood.count(provider, "flood.begun", now);
         Err(too_often())
     }
 
     /// Whether another report of a browser gets a line in the log.
     pub(crate) fn logs_report(&self) -> bool {
-        self.flood.reports.allows("reports", self.now())
+        self.floods.at(Door::here()).reports.allows("reports", self.now())
     }
 
     /// Whether a refusal is recorded by itself.
@@ -239,18 +282,22 @@ impl Agency {
     /// # Errors
     /// The [`Problem`] to answer with when it is counted instead.
     pub(crate) fn check_place(&self, of: &str, code: &str) -> Result<(), Problem> {
-        if self.flood.has_place(of, code, self.now()) { Ok(()) } else { Err(too_often()) }
+        match self.floods.at(Door::here()).has_place(of, code, self.now()) {
+            true => Ok(()),
+            false => Err(too_often()),
+        }
     }
 
     /// Tells of a provider, once an episode, whose answers bear signatures that do not hold. Nothing changes by it:
     /// whose key is trusted is for a person to decide.
     pub(crate) async fn watch_signatures(&self, idp: &str, code: &str) {
-        if !code.contains(".signature") || !self.flood.failed(idp, self.now()) {
+        let flood = self.floods.at(Door::here());
+        if !code.contains(".signature") || !flood.failed(idp, self.now()) {
             return;
         }
         let what = "saml.flood: twenty signatures within five minutes did not hold";
         if !self.provider_alert(idp, what, None).await {
-            self.flood.untold(idp);
+            flood.untold(idp);
         }
     }
 
@@ -265,15 +312,17 @@ impl Agency {
     }
 
     async fn record_sums_at(&self, now: Timestamp) {
-        for sum in self.flood.take_sums(now) {
-            let event = Event::RefusalsSummed {
-                of: sum.of.clone(),
-                since: sum.since,
-                counts: sum.counts.clone(),
-            };
-            if let Err(error) = self.ledger.append(Record::platform(event)).await {
-                tracing::error!(error = %chain(&error), "a sum of refusals waits until it can be recorded");
-                self.flood.give_back(sum);
+        for (flood, by) in [(&self.floods.pages, ""), (&self.floods.guests, BY_GUESTS_NAME)] {
+            for sum in flood.take_sums(now) {
+                let event = Event::RefusalsSummed {
+                    of: format!("{}{by}", sum.of),
+                    since: sum.since,
+                    counts: sum.counts.clone(),
+                };
+                if let Err(error) = self.ledger.append(Record::platform(event)).await {
+                    tracing::error!(error = %chain(&error), "a sum of refusals waits until it can be recorded");
+                    flood.give_back(sum);
+                }
             }
         }
     }
@@ -289,7 +338,7 @@ mod tests {
 
     #[test]
     fn twenty_failures_within_five_minutes_are_told_of_once_an_episode() {
-        let flood = Flood::default();
+        let flood = Flood::new(&OF_PAGES);
         let mut now = start();
         let mut told = |count: usize, apart: i64| {
             let mut one = || {
@@ -309,10 +358,10 @@ mod tests {
 
     #[test]
     fn refusals_beyond_a_number_are_counted_and_given_out_once() {
-        let flood = Flood::default();
+        let flood = Flood::new(&OF_PAGES);
         let now = start();
         let placed = (0..1_000).filter(|_| flood.has_place("a", "saml.time", now)).count();
-        assert_eq!(placed, RECORDED_MAX as usize);
+        assert_eq!(placed, OF_PAGES.recorded_max as usize);
         flood.count("a", "flood.address", now);
         assert!(flood.take_sums(now).is_empty(), "not yet");
         let sums = flood.take_sums(now + WINDOW);
@@ -325,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_sum_that_could_not_be_recorded_is_counted_on() {
-        let flood = Flood::default();
+        let flood = Flood::new(&OF_PAGES);
         let now = start();
         flood.count("a", "flood.address", now);
         let mut sums = flood.take_sums(now + WINDOW);
@@ -337,7 +386,7 @@ mod tests {
 
     #[test]
     fn names_and_codes_that_strangers_make_up_take_no_more_than_so_much_memory() {
-        let flood = Flood::default();
+        let flood = Flood::new(&OF_PAGES);
         for n in 0..2_000 {
             flood.count(&format!("idp{n}"), &format!("code{n}"), start());
             flood.count("one", &format!("code{n}"), start());
@@ -346,5 +395,21 @@ mod tests {
         let counted = flood.counted();
         assert!(counted.refusals.len() <= NAMES_MAX + 1 && counted.failures.len() <= NAMES_MAX);
         assert!(counted.refusals.values().all(|one| one.summed.len() <= CODES_MAX + 1));
+    }
+
+    #[test]
+    fn what_comes_by_the_guests_name_takes_nothing_from_the_agency_s_own_people() {
+        let floods = Floods::default();
+        let (guests, now) = (floods.at(Door::Guests), start());
+        let placed = (0..1_000).filter(|_| guests.has_place("requests", "stale", now)).count();
+        assert_eq!(placed, OF_GUESTS.recorded_max as usize);
+        let begun = (0..1_000).filter(|_| guests.begun.allows("millbrook", now)).count();
+        assert_eq!(begun, OF_GUESTS.begun.burst_max as usize);
+        let answered = (0..1_000).filter(|_| guests.addresses.allows("192.0.2.7", now)).count();
+        assert_eq!(answered, OF_GUESTS.address.burst_max as usize);
+        let pages = floods.at(Door::Pages);
+        assert!(pages.has_place("requests", "stale", now));
+        assert!(pages.begun.allows("millbrook", now) && pages.addresses.allows("192.0.2.7", now));
+        assert!(pages.take_sums(now + WINDOW).is_empty());
     }
 }

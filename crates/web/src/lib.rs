@@ -31,6 +31,7 @@ mod reading;
 mod recognising;
 mod refetch;
 pub mod retention;
+mod row_of;
 pub mod scim;
 pub mod serve;
 pub mod session;

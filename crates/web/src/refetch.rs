@@ -13,7 +13,7 @@ use exchange::{
     Caller, Change, Content, Derived, Export, Fetched, Item, Listed, RowsChanged, SealItem,
     Unfetched,
 };
-use gate::{Rows, Stream, Value, row_digest};
+use gate::{Rows, Stream};
 use jiff::Timestamp;
 use ledger::{EntryNumber, Origin};
 use policy::{Actor, Function};
@@ -26,6 +26,7 @@ use crate::agency::Agency;
 use crate::live::Leash;
 use crate::problem::{Problem, chain};
 use crate::reading::Film;
+use crate::row_of::rows_of;
 use crate::sharing::{Piece, Recipe};
 use crate::{papers, tabular};
 
@@ -214,18 +215,8 @@ impl Agency {
             let planned = tool.plan(part, &form, None, &context).map_err(|error| chain(&error))?;
             let released = self.run_read(caller, planned).await.map_err(|problem| problem.words)?;
             let (rows, _) = released.open();
-            // A document and the film that is made of it stand in one row.
-            let mut known: BTreeMap<[u8; 32], Vec<&str>> = BTreeMap::new();
-            for (item, recipe) in recipes.iter().filter(|(_, recipe)| of(recipe)) {
-                let row = known_by(key, |name| recipe.value(name));
-                known.entry(row).or_default().push(&item.path);
-            }
-            for row in &rows.rows {
-                let value = |name: &str| rows.position(name).and_then(|at| row.get(at));
-                for path in known.get(&known_by(key, value)).into_iter().flatten() {
-                    read.rows.insert((*path).to_owned(), hex::encode(row_digest(row)));
-                }
-            }
+            let of_part: Vec<_> = recipes.iter().filter(|(_, recipe)| of(recipe)).collect();
+            read.rows.extend(rows_of(&of_part, key, rows));
         }
         Ok(())
     }
@@ -361,13 +352,6 @@ pub(crate) fn documents_of_part(part: &str) -> String {
 /// The columns by which a query's rows are known.
 pub(crate) fn key_of<'a>(tool: &'a Tool, query: &str) -> &'a [String] {
     tool.query(query).map_or(&[], |query| &query.key)
-}
-
-/// What a row is known by, as a digest: the values of its key.
-fn known_by<'a>(key: &[String], value: impl Fn(&str) -> Option<&'a Value>) -> [u8; 32] {
-    let values: Vec<Value> =
-        key.iter().map(|name| value(name).cloned().unwrap_or(Value::Null)).collect();
-    row_digest(&values)
 }
 
 /// How what was read differs from what was asked for. What was asked for before that was kept is not held to it.

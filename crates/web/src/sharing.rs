@@ -87,6 +87,14 @@ impl Recipe {
         }
     }
 
+    /// The columns of the row that it is a document of, as far as they are kept.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        match &self.what {
+            Piece::Document { values, .. } => values.keys().cloned().collect(),
+            Piece::Csv(_) | Piece::Json(_) | Piece::Pdf(_) => Vec::new(),
+        }
+    }
+
     /// A value of the row that it is a document of.
     pub(crate) fn value(&self, column: &str) -> Option<&Value> {
         match &self.what {
@@ -127,6 +135,7 @@ impl Sharing {
         let logs = book.partners().filter_map(|partner| partner.ledger_key.clone()).collect();
         let routes = depots::open(settings, &book, clock)?;
         let own = read_own(&settings.tls_certificate, &settings.tls_key)?;
+        apart(config.guests().map(|guests| guests.name()), &own)?;
         let stamps = settings.time_stamps.as_ref();
         let time_stamps = stamps.map(|made| stamps::open(made, &own, clock)).transpose()?;
         let ours = settings.time_stamp_authority.as_ref();
@@ -177,6 +186,31 @@ impl Sharing {
     }
 }
 
+/// Refuses a guests' name under which partners call, too: they would come to the guests' pages and be turned away.
+fn apart(guests: Option<&str>, tls: &wire::tls::Own) -> Result<(), StartError> {
+    let names = tls.chain.first().map(Certificate::alternative_names).unwrap_or_default();
+    let Some(guests) = guests else { return Ok(()) };
+    match names.iter().any(|name| name.eq_ignore_ascii_case(guests)) {
+        true => Err(StartError::Sharing(
+            format!(
+                "`exchange.guests.public_url`: `{guests}` is a name of `exchange.tls_certificate` as well, by which partners \
+                 call; guests need one of their own"
+            )
+            .into(),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// What can be said of `[exchange]` before a server starts.
+///
+/// # Errors
+/// As [`Sharing::open`], of the names and the certificate of the partner listener.
+pub(crate) fn check_names(config: &Config) -> Result<(), StartError> {
+    let (Some(settings), Some(guests)) = (&config.exchange, config.guests()) else { return Ok(()) };
+    apart(Some(guests.name()), &read_own(&settings.tls_certificate, &settings.tls_key)?)
+}
+
 fn signer(settings: &ExchangeConfig) -> Result<Signer, StartError> {
     let own = read_own(&settings.signing_certificate, &settings.signing_key)?;
     Ok(Signer { chain: own.chain, key: p384(&own.pkcs8)? })
@@ -223,5 +257,36 @@ impl SignedIn {
             origin: self.origin.clone(),
             session: Some(self.session.prefix()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+    use keys::SystemRandom;
+    use keys::cert::{CertSpec, Usage, issue};
+
+    use super::*;
+
+    #[test]
+    fn a_name_by_which_partners_call_is_none_for_guests() {
+        let key = P384Key::generate().unwrap();
+        let spec = CertSpec {
+            subject_cn: "Riverton".to_owned(),
+            organisation: "Riverton Police Department".to_owned(),
+            not_before: Timestamp::UNIX_EPOCH,
+            not_after: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24),
+            usage: Usage::TlsPeer,
+            dns: vec!["exchange.riverton.example".to_owned()],
+            ips: Vec::new(),
+            uris: Vec::new(),
+        };
+        let chain = vec![issue(&spec, &key, None, &SystemRandom).unwrap()];
+        let own = wire::tls::Own { chain, pkcs8: key.to_pkcs8() };
+        apart(None, &own).unwrap();
+        apart(Some("guests.riverton.example"), &own).unwrap();
+        let refused = apart(Some("Exchange.Riverton.example"), &own).unwrap_err();
+        let words = crate::problem::chain(&refused);
+        assert!(words.contains("guests need one of their own"), "{words}");
     }
 }

@@ -3,7 +3,9 @@
 //! Invariant: as of [`crate::session::Posted`]: a live session that has accepted the notice, a page of this origin,
 //! the session's own token; and what is refused is in the ledger before it is answered.
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -38,7 +40,7 @@ impl FromRequest<Shared> for Uploaded {
     type Rejection = NotSignedIn;
 
     async fn from_request(request: Request, agency: &Shared) -> Result<Self, NotSignedIn> {
-        Self::read(request, agency, UPLOAD_BYTES_MAX).await
+        Arrived::from(request, agency).await?.read(agency, UPLOAD_BYTES_MAX).await
     }
 }
 
@@ -49,6 +51,8 @@ impl FromRequest<Shared> for LargeUpload {
     type Rejection = NotSignedIn;
 
     async fn from_request(request: Request, agency: &Shared) -> Result<Self, NotSignedIn> {
+        // Who it is comes first: nobody who may not post it keeps others from doing so.
+        let arrived = Arrived::from(request, agency).await?;
         let Ok(alone) = LARGE.try_acquire() else {
             return Err(NotSignedIn::Refused(Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -56,29 +60,34 @@ impl FromRequest<Shared> for LargeUpload {
                 "They are taken in one after the other. Nothing was done; send it again in a moment.",
             )));
         };
-        Ok(Self(Uploaded::read(request, agency, LARGE_BYTES_MAX).await?, alone))
+        Ok(Self(arrived.read(agency, LARGE_BYTES_MAX).await?, alone))
     }
 }
 
-impl Uploaded {
-    async fn read(
-        request: Request,
-        agency: &Shared,
-        bytes_max: usize,
-    ) -> Result<Self, NotSignedIn> {
+/// A form of which only the head was read: a person posted it, from a page of ours.
+struct Arrived {
+    signed_in: SignedIn,
+    parts: Parts,
+    body: Body,
+}
+
+impl Arrived {
+    async fn from(request: Request, agency: &Shared) -> Result<Self, NotSignedIn> {
         let (mut parts, body) = request.into_parts();
         let signed_in = SignedIn::from_request_parts(&mut parts, agency).await?;
-        let refuse = async |reason: &str, problem: Problem| {
-            let origin = signed_in.origin.clone();
-            match agency.refuse(Some(&signed_in), origin, parts.uri.path(), reason).await {
-                Ok(entry) => NotSignedIn::Refused(problem.with_entry(entry)),
-                Err(unrecorded) => NotSignedIn::Refused(unrecorded),
-            }
-        };
         let public_url = &agency.config.listen.public_url;
         if headers::from_another_site(&parts.method, &parts.headers, public_url) {
-            return Err(refuse("csrf", foreign_page()).await);
+            let who = (&signed_in, parts.uri.path());
+            return Err(refuse(agency, who, "csrf", foreign_page()).await);
         }
+        Ok(Self { signed_in, parts, body })
+    }
+
+    async fn read(self, agency: &Shared, bytes_max: usize) -> Result<Uploaded, NotSignedIn> {
+        let Self { signed_in, parts, body } = self;
+        let refuse = async |reason: &str, problem: Problem| {
+            refuse(agency, (&signed_in, parts.uri.path()), reason, problem).await
+        };
         let Ok(bytes) = axum::body::to_bytes(body, bytes_max).await else {
             return Err(refuse("too-large", too_large(bytes_max)).await);
         };
@@ -102,7 +111,20 @@ impl Uploaded {
         if !signed_in.session.csrf_matches(session::field(&fields, "csrf")) {
             return Err(refuse("csrf", foreign_page()).await);
         }
-        Ok(Self { signed_in, fields, file, file_name })
+        Ok(Uploaded { signed_in, fields, file, file_name })
+    }
+}
+
+/// On record.
+async fn refuse(
+    agency: &Shared,
+    (who, path): (&SignedIn, &str),
+    reason: &str,
+    problem: Problem,
+) -> NotSignedIn {
+    match agency.refuse(Some(who), who.origin.clone(), path, reason).await {
+        Ok(entry) => NotSignedIn::Refused(problem.with_entry(entry)),
+        Err(unrecorded) => NotSignedIn::Refused(unrecorded),
     }
 }
 

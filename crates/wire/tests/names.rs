@@ -12,6 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use keys::cert::{CertSpec, Certificate, Usage, issue};
 use keys::sign::P384Key;
 use keys::{FixedClock, SystemRandom};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket};
 use wire::names::{NamedListener, Side, serve_names};
 use wire::serve::Limits;
 use wire::tls::{Own, Trust, client_config, server_config};
@@ -64,6 +66,11 @@ struct Stage {
 
 impl Stage {
     async fn start(named_max: usize) -> Self {
+        Self::waiting(named_max, Limits::partners().handshake_wait_max).await
+    }
+
+    /// Handshakes may take so long.
+    async fn waiting(named_max: usize, handshake_wait_max: Duration) -> Self {
         let (usual, named, partner) =
             (Party::new("usual"), Party::new("named"), Party::new("partner"));
         let clock = Arc::new(FixedClock::new(now()));
@@ -73,7 +80,7 @@ impl Stage {
         let place = "127.0.0.1:0".parse().unwrap();
         let listener = NamedListener::bind(place, &usual_tls, (NAMED, &named_tls)).await.unwrap();
         let port = listener.address().unwrap().port();
-        let limits = Limits { connections_max: 1, ..Limits::partners() };
+        let limits = Limits { connections_max: 1, handshake_wait_max, ..Limits::partners() };
         let says = |who: &'static str| {
             tower::service_fn(move |request: Request<IngressBody>| async move {
                 let known = request.extensions().get::<PeerCertificate>().is_some();
@@ -99,6 +106,16 @@ impl Stage {
         server: &Party,
         own: Option<&Party>,
     ) -> Result<Connection, wire::WireError> {
+        self.open_at(self.port, host, server, own).await
+    }
+
+    async fn open_at(
+        &self,
+        port: u16,
+        host: &str,
+        server: &Party,
+        own: Option<&Party>,
+    ) -> Result<Connection, wire::WireError> {
         let clock = Arc::new(FixedClock::new(now()));
         let own = own.map(Party::own);
         let trust = Trust::leaf(server.certificate.clone());
@@ -110,9 +127,26 @@ impl Stage {
             head_bytes_max: 8192,
             headers_max: 32,
         };
-        let (port, addresses) = (self.port, Addresses::Private);
+        let addresses = Addresses::Private;
         let target = Target { host: host.to_owned(), port, addresses };
         Client::new(Egress::new(vec![target]), tls, limits).open(host, port).await
+    }
+
+    /// The first that a client says who comes for this name.
+    async fn hello(&self, host: &str) -> Vec<u8> {
+        let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = elsewhere.local_addr().unwrap().port();
+        let heard = async {
+            let (mut stream, _) = elsewhere.accept().await.unwrap();
+            let mut bytes = vec![0; 5];
+            stream.read_exact(&mut bytes).await.unwrap();
+            bytes.resize(5 + usize::from(u16::from_be_bytes([bytes[3], bytes[4]])), 0);
+            stream.read_exact(&mut bytes[5..]).await.unwrap();
+            bytes
+        };
+        let (bytes, opened) = tokio::join!(heard, self.open_at(port, host, &self.named, None));
+        assert!(opened.is_err());
+        bytes
     }
 
     async fn says(&self, host: &str, server: &Party, own: Option<&Party>) -> Option<String> {
@@ -156,4 +190,26 @@ async fn connections_of_one_side_take_no_room_of_the_other() {
     let mut second = stage.open(USUAL, usual, partner).await.unwrap();
     assert_eq!(ask(&mut second).await.as_deref(), Some("usual, true"));
     assert_eq!(ask(&mut first).await.as_deref(), Some("named, false"), "it is kept meanwhile");
+}
+
+/// Strangers who say nothing, and strangers who say for whom they come and nothing after that.
+#[tokio::test]
+async fn handshakes_that_come_to_no_end_keep_no_partner_waiting() {
+    let stage = Stage::waiting(8, Duration::from_secs(3600)).await;
+    let (usual, partner) = (&stage.usual, Some(&stage.partner));
+    let (hello, mut strangers) = (stage.hello(NAMED).await, Vec::new());
+    for (from, says) in [([127, 0, 0, 2], [].as_slice()), ([127, 0, 0, 3], hello.as_slice())] {
+        for _ in 0..20 {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind((from, 0).into()).unwrap();
+            let mut stream = socket.connect(([127, 0, 0, 1], stage.port).into()).await.unwrap();
+            // Who finds no place is hung up on.
+            drop(stream.write_all(says).await);
+            strangers.push(stream);
+        }
+    }
+    for _ in 0..3 {
+        assert_eq!(stage.says(USUAL, usual, partner).await.as_deref(), Some("usual, true"));
+    }
+    assert_eq!(strangers.len(), 40);
 }

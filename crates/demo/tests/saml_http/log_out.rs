@@ -245,3 +245,24 @@ async fn signatures_of_log_outs_that_do_not_hold_are_told_of() {
     assert!(agency.events().iter().any(told));
     agency.stop().await;
 }
+
+/// What a provider of the pages says is not taken by the guests' name, however well it is signed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_out_that_is_handed_in_at_the_other_door_ends_nothing() {
+    let home = home();
+    let agency = home.start("").await;
+    let ruiz = agency.sign_in_as("det.ruiz", "detective", 1).await;
+    let xml = request(&home, "_d1", "det.ruiz", "");
+    let good = path(&xml, Kind::Request, None, idp_signer());
+    let mut at_guests = axum::extract::Request::get(&good).body(axum::body::Body::empty()).unwrap();
+    at_guests.extensions_mut().insert(web::door::Door::Guests);
+    let shared = axum::extract::State(agency.server.agency.clone());
+    let refused = web::pages::log_out::receive(shared, at_guests).await.unwrap_err();
+    assert_eq!(refused.status, 403);
+    assert_eq!(reason(&agency), "door.other");
+    assert_eq!(agency.get("/notice", &ruiz).await.status, 200);
+    // By its own door it is, for nothing was used up.
+    assert_eq!(agency.get(&good, "").await.status, 303);
+    assert_ne!(agency.get("/notice", &ruiz).await.status, 200);
+    agency.stop().await;
+}

@@ -108,6 +108,21 @@ async fn what_came_is_opened_after_its_signer_has_another_certificate() {
     }
 }
 
+/// As a crash leaves it between the place and the row.
+#[tokio::test]
+async fn a_folder_that_no_parcel_knows_is_removed_after_the_next_start() {
+    let world = world().await;
+    let lakeside = &world.lakeside;
+    let kept = lakeside.exchange.take_in(&pell(), brought(zip(&[("a.txt", b"a")]))).await.unwrap();
+    let orphan = lakeside.arrived(Uuid::from_u128(5));
+    std::fs::create_dir_all(orphan.join("data")).unwrap();
+    lakeside.exchange.tend().await.unwrap();
+    assert!(orphan.exists(), "what comes while we run may be about to get its row");
+    let later = reviewed::restarted_as(lakeside, LAKESIDE, |_| ());
+    later.tend().await.unwrap();
+    assert!(!orphan.exists() && lakeside.arrived(kept.exchange).exists());
+}
+
 async fn nothing_is_left(agency: &Agency) {
     assert!(agency.exchange.all_incoming(&[], None).await.unwrap().is_empty());
     for folder in ["parcels/incoming", "parcels/drafts"] {

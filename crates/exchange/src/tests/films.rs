@@ -1,6 +1,7 @@
 //! Films made by the real ffmpeg: whole, alike, and never shorter than their original.
 
 use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -79,15 +80,85 @@ fn what_is_no_film_or_not_all_of_one_is_an_error_and_no_shorter_film() {
     assert!(error.to_string().contains("not the one that was recorded"), "{error}");
 }
 
+/// The processes that run this program, by their folders under `/proc`.
+fn running(program: &Path) -> Vec<PathBuf> {
+    let all = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let name = program.to_str().unwrap();
+    let is = |folder: &PathBuf| {
+        let line = std::fs::read(folder.join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == name.as_bytes())
+    };
+    all.filter(is).collect()
+}
+
 #[test]
-fn a_film_that_nobody_reads_on_ends_its_program() {
-    let Some(films) = films() else { return };
-    let made = films.mp4(of(avi()));
-    let mut bytes = made().unwrap();
-    let mut first = [0; 16];
-    bytes.read_exact(&mut first).unwrap();
+#[expect(clippy::disallowed_methods, reason = "another process is waited for")]
+fn a_film_that_nobody_reads_on_ends_its_program_and_it_had_limits() {
+    let Some(found) = films() else { return };
+    // Under a name that no other test's program has.
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().join("ffmpeg");
+    std::os::unix::fs::symlink("/usr/bin/ffmpeg", &name).unwrap();
+    let films = Films::find(&name).unwrap();
+    assert_eq!(films.version(), found.version());
+    // Its original has no end, so that it would never end by itself.
+    struct Endless(Vec<u8>, usize);
+    impl Read for Endless {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            let count = into.len().min(self.0.len() - self.1);
+            if count == 0 {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                return Err(std::io::ErrorKind::Interrupted.into());
+            }
+            into[..count].copy_from_slice(&self.0[self.1..self.1 + count]);
+            self.1 += count;
+            Ok(count)
+        }
+    }
+    let film = avi();
+    let endless: Again = Arc::new(move || Ok(Box::new(Endless(film.clone(), 0))));
+    let bytes = films.mp4(endless)().unwrap();
+    let until = |wanted: &dyn Fn(&[PathBuf]) -> bool| {
+        loop {
+            let all = running(&name);
+            if wanted(&all) {
+                return all;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    // Before its own words are there it may be the program that sets its limits.
+    let limits = |all: &[PathBuf]| {
+        let text = all.first().and_then(|one| std::fs::read_to_string(one.join("limits")).ok());
+        let text = text.unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with("Max address space"));
+        line.is_some_and(|line| line.contains("4294967296"))
+    };
+    let has_prlimit = Path::new("/usr/bin/prlimit").is_file();
+    let all = until(&|all| all.len() == 1 && (!has_prlimit || limits(all)));
+    assert_eq!(all.len(), 1);
     drop(bytes);
-    let other = std::path::Path::new("/usr/bin/true");
+    until(&|all| all.is_empty());
+    let other = Path::new("/usr/bin/true");
     assert!(Films::find(other).is_err(), "another program");
-    assert!(Films::find(std::path::Path::new("/nowhere/ffmpeg")).is_err());
+    assert!(Films::find(Path::new("/nowhere/ffmpeg")).is_err());
+}
+
+/// A small file, one picture of which would take hundreds of megabytes.
+#[test]
+fn a_film_of_huge_pictures_is_an_error() {
+    let Some(films) = films() else { return };
+    let mut make = Command::new("/usr/bin/ffmpeg");
+    make.args([
+        "-loglevel",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "color=size=8000x8000:rate=1:duration=1",
+    ]);
+    let made = make.args(["-c:v", "mjpeg", "-f", "avi", "pipe:1"]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let error = read(&films.mp4(of(made.stdout))).map(|made| made.len()).unwrap_err();
+    assert!(error.to_string().contains("ffmpeg could not make a film of it"), "{error}");
 }

@@ -213,3 +213,33 @@ async fn an_agreement_that_closes_the_way_of_guests_closes_it_to_those_invited_b
         assert_eq!(fetched.is_ok(), open);
     }
 }
+
+/// Sealed and never delivered: once its time is over nobody gets it, whatever their invitation says.
+#[tokio::test]
+async fn an_offer_that_is_over_is_over_for_guests_too() {
+    let world = world().await;
+    let riverton = &world.riverton;
+    let export = riverton.sealed().await.unwrap();
+    let delivered = riverton.sealed().await.unwrap();
+    riverton.exchange.deliver(delivered.id).await.unwrap();
+    for id in [export.id, delivered.id] {
+        riverton.exchange.invite(&lindqvist(), id, invitation("j.pell", 24 * 60)).await.unwrap();
+    }
+    let pell = || {
+        let mut pell = guest("j.pell");
+        pell.actor.assurance.authenticated_at = riverton.exchange.now();
+        pell.actor.assurance.stepped_up_at = Some(riverton.exchange.now());
+        pell
+    };
+    assert_eq!(riverton.exchange.invitations(&pell()).await.unwrap().len(), 2);
+    world.clock.set(now() + (14 * 24).hours());
+    let seen = riverton.exchange.invitations(&pell()).await.unwrap();
+    assert_eq!(seen.iter().map(|one| one.id).collect::<Vec<_>>(), [delivered.id]);
+    for fetched in [
+        riverton.exchange.guest_manifest(&pell(), export.id).await.map(drop),
+        riverton.exchange.guest_fetch(&pell(), export.id, Form::Zip).await.map(drop),
+    ] {
+        assert!(matches!(fetched, Err(ExchangeError::NoSuch { .. })), "{fetched:?}");
+    }
+    riverton.exchange.guest_manifest(&pell(), delivered.id).await.unwrap();
+}

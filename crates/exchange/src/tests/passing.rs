@@ -278,6 +278,13 @@ async fn what_somebody_brought_goes_on_without_terms_and_with_its_custody() {
     lakeside.accepted(exchange).await;
     let passing = lakeside.exchange.passing(&ames(), exchange, "door.txt", &why()).await.unwrap();
     assert!(passing.terms.is_empty());
+    let silent = NewExport {
+        agreement: "hill-2026".to_owned(),
+        items: vec![passing.item.clone()],
+        ..new_export()
+    };
+    let silent = lakeside.exchange.request(&ames(), silent).await;
+    assert!(matches!(silent, Err(ExchangeError::Input { field: "requestor", .. })), "{silent:?}");
     let export = lakeside.to_hill(passing.item, None).await.unwrap();
     lakeside.exchange.approve(&holt(), export.id).await.unwrap();
     let items = lakeside.fetch(&holt(), &export.details.items).await.unwrap();

@@ -12,6 +12,7 @@ use ledger::{Event, Origin, Record};
 use maud::{Markup, html};
 
 use crate::app::{Answer, Shared};
+use crate::door::Door;
 use crate::problem::{Problem, chain};
 use crate::session::{self, SignedIn};
 
@@ -24,7 +25,15 @@ pub async fn receive(State(agency): State<Shared>, request: Request) -> Answer {
     let origin = session::origin_of(&parts);
     let query = parts.uri.query().unwrap_or_default();
     agency.check_rate(origin.address.as_deref(), None)?;
+    let door = Door::of(&parts.extensions);
+    let elsewhere = |idp: &str| !door.is_for(&agency.config, agency.config.agency_of(idp));
     match agency.identity.read_log_out(query, agency.now()).await {
+        // Signed or not, what a provider of the other door says is not taken here.
+        Ok(LogOut::Asked(EndAsked { ref idp, .. }) | LogOut::Answered { ref idp, .. })
+            if elsewhere(idp) =>
+        {
+            Err(not_taken(&agency, origin, "door.other").await)
+        }
         Ok(LogOut::Asked(asked)) => end(&agency, origin, &asked).await,
         Ok(LogOut::Answered { idp, complete, message }) => {
             let answer = answered(&agency, origin, &idp, complete).await?;
@@ -42,10 +51,15 @@ async fn refused(agency: &Shared, origin: Origin, error: IdentityError) -> Probl
     if let Some(idp) = &idp {
         agency.watch_signatures(idp, refusal.code).await;
     }
+    not_taken(agency, origin, refusal.code).await
+}
+
+/// A message by which nothing ends: on record.
+async fn not_taken(agency: &Shared, origin: Origin, code: &str) -> Problem {
     let words = "The identity provider's message was not accepted, and no session was ended by it. \
                  Sign out here; if it stays, quote the entry to your administrator.";
     let title = "The log-out message was refused";
-    match agency.refuse(None, origin, "/saml/slo", refusal.code).await {
+    match agency.refuse(None, origin, "/saml/slo", code).await {
         Ok(entry) => Problem::new(StatusCode::FORBIDDEN, title, words).with_entry(entry),
         Err(unrecorded) => unrecorded,
     }

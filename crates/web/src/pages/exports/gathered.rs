@@ -150,18 +150,7 @@ pub(super) async fn gather(
         let released = agency.run_read(&caller, read).await?;
         let (all, _) = released.open();
         let without = wanted.without(&query);
-        if let Some(unknown) = without.iter().find(|column| all.position(column).is_none()) {
-            return Err(
-                Problem::bad_input(format!("There is no column {unknown} in {query}.")).into()
-            );
-        }
-        let rows = tabular::without(all, &without);
-        if rows.columns.is_empty() {
-            return Err(Problem::bad_input(format!(
-                "Nothing of {query} is left; leave it out whole."
-            ))
-            .into());
-        }
+        let rows = left_of(&query, all, &without)?;
         let part = part_of(&query);
         let key = key_of(tool, &query);
         read_all.insert(part.clone(), Listed::of(&part, all, key).digest);
@@ -201,8 +190,24 @@ pub(super) async fn gather(
         }
     }
     let Documents { documents, films, places } = found;
+    let go = documents.iter().filter(|document| wanted.sends(document)).count();
+    let made = films.iter().filter(|film| wanted.also.contains(&film.path)).count();
+    not_too_many(go, made)?;
     let copies = Copies::find(agency, posted, (&documents, &places), wanted, &planned.why).await?;
     Ok(Gathered { why: planned.why, tables, documents, films, copies, read: read_all })
+}
+
+/// What stays of a list without some of its columns.
+fn left_of(query: &str, all: &Rows, without: &[String]) -> Result<Rows, Problem> {
+    if let Some(unknown) = without.iter().find(|column| all.position(column).is_none()) {
+        return Err(Problem::bad_input(format!("There is no column {unknown} in {query}.")));
+    }
+    let rows = tabular::without(all, without);
+    if rows.columns.is_empty() {
+        let words = format!("Nothing of {query} is left; leave it out whole.");
+        return Err(Problem::bad_input(words));
+    }
+    Ok(rows)
 }
 
 /// Documents, where they are, and films that can be made of them.
@@ -237,6 +242,21 @@ impl Documents {
         self.documents.push(document);
         Ok(())
     }
+}
+
+/// Documents of one export: events of custody, but for those of its approvals, its queries and its sealing.
+const DOCUMENTS_MAX: usize = parcel::CUSTODY_EVENTS_MAX - 100;
+
+/// Says it before anybody is asked: sealing would fail, with the same for a reason.
+fn not_too_many(documents: usize, films: usize) -> Result<(), Problem> {
+    if documents.saturating_add(films.saturating_mul(2)) <= DOCUMENTS_MAX {
+        return Ok(());
+    }
+    let words = format!(
+        "There are {documents} documents, and one export carries at most {DOCUMENTS_MAX}: each has an event of its own in \
+         the custody record, and a film made of one has two. Ask for fewer with the form."
+    );
+    Err(Problem::bad_input(words))
 }
 
 /// What a file of rows is, for the person who approves.
@@ -315,4 +335,18 @@ fn file_name(given: &str, otherwise: &str) -> String {
     let name = if given.is_empty() { otherwise } else { given };
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     name.chars().map(|letter| if plain(letter) { letter } else { '_' }).take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_documents_than_a_custody_record_has_events_are_refused_in_words() {
+        not_too_many(9_900, 0).unwrap();
+        not_too_many(9_000, 450).unwrap();
+        not_too_many(9_000, 451).unwrap_err();
+        let refused = not_too_many(9_901, 0).unwrap_err();
+        assert!(refused.words.contains("There are 9901 documents"), "{}", refused.words);
+    }
 }
