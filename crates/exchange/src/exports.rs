@@ -12,6 +12,7 @@ use state::exports::Which;
 use uuid::Uuid;
 
 use crate::book::Agreement;
+use crate::custody::ReceivedFrom;
 use crate::listed::Listed;
 use crate::model::{
     DeliveryFacts, Export, ExportDetails, ExportRow, ExportStatus, Incoming, IncomingStatus, Item,
@@ -62,7 +63,9 @@ impl Exchange {
     pub async fn request(&self, caller: &Caller, new: NewExport) -> Result<Export, ExchangeError> {
         check_new(&new)?;
         let agreement = &self.agreement(&new.agreement).await?;
-        let passes_on = new.items.iter().any(|item| item.received.is_some());
+        // What somebody brought. A redacted copy of something of our own is taken in like it, and is ours all the same.
+        let brought = |from: &ReceivedFrom| from.from.is_none() && from.originals.is_empty();
+        let passes_on = new.items.iter().filter_map(|item| item.received.as_ref()).any(brought);
         if (passes_on || is_secondary(agreement, &new.items)) && new.requestor.is_none() {
             let expected = "who at the partner asks for it, for this goes to the log of secondary dissemination";
             return Err(ExchangeError::Input { field: "requestor", expected });

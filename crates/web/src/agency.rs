@@ -154,6 +154,8 @@ pub struct Agency {
     pub proxy: Option<Proxy>,
     /// What comes too often.
     pub floods: Floods,
+    /// Large files are taken in one at a time: they are in memory.
+    pub large: Arc<tokio::sync::Semaphore>,
     /// Emergency accounts.
     pub emergency: EmergencyAccess,
     /// What runs for people, so that it can be cut.
@@ -238,6 +240,7 @@ impl Agency {
             revocation_lists,
             proxy,
             floods: Floods::default(),
+            large: Arc::new(tokio::sync::Semaphore::new(1)),
             emergency,
             live: Arc::default(),
             directories,

@@ -3,11 +3,13 @@
 //! Invariant: as of [`crate::session::Posted`]: a live session that has accepted the notice, a page of this origin,
 //! the session's own token; and what is refused is in the ledger before it is answered.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::Shared;
 use crate::multipart;
@@ -20,9 +22,6 @@ pub const UPLOAD_BYTES_MAX: usize = crate::providers::metadata::METADATA_BYTES_M
 
 /// The largest form with a file of evidence that is read, in bytes.
 pub const LARGE_BYTES_MAX: usize = 128 << 20;
-
-/// One of the large ones at a time: they are in memory.
-static LARGE: Semaphore = Semaphore::const_new(1);
 
 /// What was posted.
 pub struct Uploaded {
@@ -45,7 +44,7 @@ impl FromRequest<Shared> for Uploaded {
 }
 
 /// As [`Uploaded`], with a file that may be [`LARGE_BYTES_MAX`] long, and the leave to be the only one.
-pub struct LargeUpload(pub Uploaded, pub SemaphorePermit<'static>);
+pub struct LargeUpload(pub Uploaded, pub OwnedSemaphorePermit);
 
 impl FromRequest<Shared> for LargeUpload {
     type Rejection = NotSignedIn;
@@ -53,7 +52,7 @@ impl FromRequest<Shared> for LargeUpload {
     async fn from_request(request: Request, agency: &Shared) -> Result<Self, NotSignedIn> {
         // Who it is comes first: nobody who may not post it keeps others from doing so.
         let arrived = Arrived::from(request, agency).await?;
-        let Ok(alone) = LARGE.try_acquire() else {
+        let Ok(alone) = Arc::clone(&agency.large).try_acquire_owned() else {
             return Err(NotSignedIn::Refused(Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Another large file is being taken in",
