@@ -19,9 +19,10 @@ fn the_list_is_whole_and_its_codes_are_never_moved() {
             .chain(50..=64)
             .chain(70..=75)
             .chain([80, 81, 82, 90, 91, 100, 101, 102])
-            .chain(110..=117)
+            .chain(110..=118)
             .chain(120..=123)
-            .chain(130..=133)
+            .chain(130..=134)
+            .chain(140..=142)
             .collect()
     );
     for event in all() {
