@@ -162,6 +162,8 @@ async fn item(
     let caller = posted.signed_in.caller();
     let passing = sharing(agency)?.exchange.passing(&caller, exchange, path, why).await?;
     let mut item = passing.item;
+    // Marks that the original has by now, and the copy did not when it was made.
+    item.caveats.extend(document.caveats.iter().cloned());
     // Beside the original's place in the parcel, so that two copies of one name do not meet.
     let name = document.path.rsplit('/').next().unwrap_or_default();
     let number = name.split_once('-').map_or("copy", |(number, _)| number);
