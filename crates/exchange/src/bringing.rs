@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use gate::Plan;
+use gate::{Permit, Plan};
 use jiff::Timestamp;
 use keys::cert::Certificate;
 use ledger::{Event, FilesTakenIn};
@@ -81,10 +81,20 @@ impl Exchange {
         };
         let plan = Plan::Parcel(format!("take in files of others as exchange {exchange}"));
         let permit = self.ask(caller, Action::ReceiveParcel, about, &why, plan).await?;
-        match self.take_in_permitted(caller, exchange, (zip, from, record_class), &why).await {
+        let taken = self.take_in_permitted(caller, exchange, (zip, from, record_class), &why).await;
+        self.end_taking_in(permit, taken).await
+    }
+
+    /// Closes the permit under which something was taken in and has it scanned, or says on record why it was not.
+    pub(crate) async fn end_taking_in(
+        &self,
+        permit: Permit,
+        taken: Result<IncomingRow, ExchangeError>,
+    ) -> Result<Incoming, ExchangeError> {
+        match taken {
             Ok(row) => {
                 self.close(vec![permit]).await?;
-                self.scan_soon(exchange);
+                self.scan_soon(row.exchange);
                 Incoming::of(row)
             }
             Err(error) => {

@@ -228,17 +228,8 @@ impl Exchange {
             original.place
         ));
         let permit = self.ask(caller, Action::ReceiveParcel, about, &why, plan).await?;
-        match self.take_in_copy(caller, exchange, (original, copy), &why).await {
-            Ok(row) => {
-                self.close(vec![permit]).await?;
-                self.scan_soon(exchange);
-                Incoming::of(row)
-            }
-            Err(error) => {
-                self.0.setup.gate.withhold(permit.ticket(), &short(&error.chain())).await?;
-                Err(error)
-            }
-        }
+        let taken = self.take_in_copy(caller, exchange, (original, copy), &why).await;
+        self.end_taking_in(permit, taken).await
     }
 
     async fn take_in_copy(

@@ -296,6 +296,17 @@ fn made_of(file: &ReceivedFile, all: &[ReceivedFile]) -> Markup {
     }
 }
 
+/// What somebody acts on a file by, for the purpose that the parcel was opened for. A held file has none.
+fn handle_of(
+    agency: &Shared,
+    who: &SignedIn,
+    (exchange, contents, file): (&str, &Contents, &ReceivedFile),
+    why: &Why,
+) -> Option<String> {
+    let held = contents.scan.as_ref().is_some_and(|scan| scan.holds(&file.path).is_some());
+    scanned::handle(agency, who, exchange, file, why).filter(|_| !held)
+}
+
 /// Leads to the redacted copies of a file. A held one has none.
 fn redact(
     agency: &Shared,
@@ -303,8 +314,7 @@ fn redact(
     (exchange, contents, file): (&str, &Contents, &ReceivedFile),
     why: &Why,
 ) -> Markup {
-    let held = contents.scan.as_ref().is_some_and(|scan| scan.holds(&file.path).is_some());
-    let handle = scanned::handle(agency, who, exchange, file, why).filter(|_| !held);
+    let handle = handle_of(agency, who, (exchange, contents, file), why);
     html! {
         @if let Some(handle) = handle {
             a href={ "/incoming/" (exchange) "/redact/" (handle) } { "See or add" span class="usa-sr-only" { " redacted copies of " (file.path) } }
@@ -319,8 +329,7 @@ fn pass_on(
     (exchange, contents, file): (&str, &Contents, &ReceivedFile),
     why: &Why,
 ) -> Markup {
-    let held = contents.scan.as_ref().is_some_and(|scan| scan.holds(&file.path).is_some());
-    let handle = scanned::handle(agency, who, exchange, file, why).filter(|_| !held);
+    let handle = handle_of(agency, who, (exchange, contents, file), why);
     html! {
         @if let Some(handle) = handle {
             form method="post" action={ "/incoming/" (exchange) "/pass-on/" (handle) } {
