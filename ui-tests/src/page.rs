@@ -195,7 +195,11 @@ impl Page {
         let started = Instant::now();
         while started.elapsed() < WAIT_MAX {
             let mut fresh = files()?.into_iter().filter(|path| !before.contains(path));
-            let whole = |path: &PathBuf| path.extension().is_none_or(|end| end != "crdownload");
+            // Chromium holds the name with an empty file until the whole one is renamed to it.
+            let whole = |path: &PathBuf| {
+                path.extension().is_none_or(|end| end != "crdownload")
+                    && path.metadata().is_ok_and(|file| file.len() > 0)
+            };
             if let Some(path) = fresh.find(whole) {
                 return Ok(path);
             }
