@@ -31,7 +31,7 @@ impl Exchange {
         let permits =
             self.ask_each(caller, Action::SealExport, items, agreement, requester, why).await?;
         let route = details.delivery.route.as_deref();
-        if let Err(clause) = agreement.goes(route) {
+        if let Err(clause) = agreement.goes(route).and_then(|()| self.still_opens(&row)) {
             let entry = self.withhold_each(permits, &clause.recorded()).await?;
             return Err(ExchangeError::Clause { entry, clause });
         }

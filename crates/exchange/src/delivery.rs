@@ -12,6 +12,7 @@ use parcel::receipt::{Outcome, Receipt, SignedReceipt};
 use policy::Why;
 use uuid::Uuid;
 
+use crate::book::Clause;
 use crate::depots::DepotError;
 use crate::error::ExchangeError;
 use crate::exports::needs;
@@ -100,9 +101,21 @@ impl Exchange {
         // The terms of those from whom it came, too, as they stand by now.
         let passing = self.against_passing(&PassOn::of(&row.details, &agreement)).await?;
         let stands = self.stands_against(&agreement).await?;
-        let Some(clause) = stands.or(goes).or(passing) else { return Ok(()) };
+        let opens = self.still_opens(row).err();
+        let Some(clause) = stands.or(goes).or(passing).or(opens) else { return Ok(()) };
         let entry = self.refuse_delivery(row, clause.recorded(), clause.to_string()).await?;
         Err(ExchangeError::Clause { entry, clause })
+    }
+
+    /// Whether what was sealed may still go: no certificate that it was sealed to was revoked since.
+    ///
+    /// # Errors
+    /// [`Clause::Revoked`].
+    pub(crate) fn still_opens(&self, row: &ExportRow) -> Result<(), Clause> {
+        let sealed_to = row.details.sealed.iter().flat_map(|sealed| sealed.recipients.iter());
+        let sealed_to: Vec<String> = sealed_to.cloned().collect();
+        let partner = self.book().partner(&row.partner);
+        partner.map_or(Ok(()), |partner| partner.still_opens(&sealed_to, self.now()))
     }
 
     /// A way that leads elsewhere than it did when it was approved lets nothing out until somebody says so.

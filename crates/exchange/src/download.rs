@@ -108,6 +108,10 @@ impl Exchange {
         permits: Vec<Permit>,
         (form, room): (Form, Option<OwnedSemaphorePermit>),
     ) -> Result<Download, ExchangeError> {
+        if let Err(clause) = self.still_opens(row) {
+            let entry = self.withhold_each(permits, &clause.recorded()).await?;
+            return Err(ExchangeError::Clause { entry, clause });
+        }
         let checked = match self.stamp_before_leaving(&mut row.clone()).await {
             Ok(()) => self.check_sealed(parcel, sealed).await,
             Err(error) => Err(error),

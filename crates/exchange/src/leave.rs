@@ -5,11 +5,12 @@
 //! is refused is on record.
 
 use gate::{Fingerprint, Permit, Plan, Released};
+use ledger::Event;
 use policy::{Action, PurposeCode, ResourceKind, Why};
 
-use crate::book::{Agreement, Clause};
+use crate::book::Clause;
 use crate::model::{IncomingRow, Inside};
-use crate::passing::classes;
+use crate::passing::{Origin, classes};
 use crate::record::About;
 use crate::{Caller, Exchange, ExchangeError};
 
@@ -21,7 +22,8 @@ impl Exchange {
     ///
     /// # Errors
     /// [`ExchangeError::Denied`]; [`ExchangeError::Clause`] for a purpose that its terms do not have;
-    /// [`ExchangeError::WrongState`] for what is closed or held; [`ExchangeError::Unrecorded`].
+    /// [`ExchangeError::WrongState`] for what is closed or held; [`ExchangeError::Revoked`] where whoever signed it did not
+    /// count when it came; [`ExchangeError::Unrecorded`].
     pub(crate) async fn leave_to_open(
         &self,
         caller: &Caller,
@@ -30,10 +32,11 @@ impl Exchange {
         why: &Why,
         plan: &str,
     ) -> Result<Leave, ExchangeError> {
-        let (origin, bound) = self.bound_by(row, inside).await?;
-        let under = self.came_under(&origin).await?;
+        let (origin, bound) = self.bound_or_refused(caller, (row, inside), why, plan).await?;
+        let purpose = why.purpose.as_ref();
+        let terms = self.origins(&origin, &bound, purpose).await?;
         let mut leave = Leave(Vec::new());
-        for (record_class, caveats) in classes(inside, under.as_ref())? {
+        for (record_class, caveats) in classes(inside, terms.iter().map(|one| &one.agreement))? {
             let about = About {
                 kind: ResourceKind::Parcel,
                 id: row.exchange.to_string(),
@@ -51,15 +54,15 @@ impl Exchange {
                 }
             }
         }
-        if let Some(clause) = self.against_purpose(&origin, &bound, under.as_ref(), why) {
+        if let Some(clause) = self.against_purpose(&origin, &bound, &terms, purpose) {
             let entry = self.withhold_each(leave.0, &clause.recorded()).await?;
             return Err(ExchangeError::Clause { entry, clause });
         }
         let held = path.map_or(Ok(()), |path| not_held(row, path));
-        match self.not_closed(row).and(held) {
+        match self.not_closed(row).and(held).and(self.trust_in(row).map(drop)) {
             Ok(()) => Ok(leave),
             Err(error) => {
-                self.keep_closed(leave, &error.to_string()).await?;
+                self.keep_closed(leave, &error.chain()).await?;
                 Err(error)
             }
         }
@@ -89,42 +92,52 @@ impl Exchange {
         Ok(())
     }
 
-    /// The agreement that a parcel's offer named, where it is one with its sender and still here.
-    async fn came_under(&self, row: &IncomingRow) -> Result<Option<Agreement>, ExchangeError> {
-        let named = self.book().agreement(&row.details.agreement);
-        let with = named.is_some_and(|agreement| {
-            agreement.terms.parties.iter().any(|party| party.ori.as_str() == row.partner)
-        });
-        if !with || self.is_brought(row) {
-            return Ok(None);
-        }
-        self.agreement(&row.details.agreement).await.map(Some)
-    }
-
-    /// What stands against opening it for this purpose: the purposes of its agreement, and of the rules of both sides.
-    /// Where the agreement is no longer here, it is the purpose that it was sent for. What was brought came for none.
+    /// What stands against opening it for this purpose: the purposes of its agreement, and of the rules of both sides; of
+    /// several that it may have come under one that has the purpose is enough. Where there is none any more, it is the
+    /// purpose that it was sent for. What was brought came for none.
     fn against_purpose(
         &self,
         row: &IncomingRow,
         inside: &Inside,
-        under: Option<&Agreement>,
-        why: &Why,
+        terms: &[Origin],
+        purpose: Option<&PurposeCode>,
     ) -> Option<Clause> {
-        let purpose = why.purpose.as_ref();
         if self.is_brought(row) {
             return None;
         }
-        let Some(agreement) = under else {
-            let sent = sent_for(inside)?;
-            return (purpose != Some(&sent)).then_some(Clause::SentFor { purpose: sent });
+        let of_rules = |origin: &Origin| {
+            let stricter = origin.stricter.against.clone();
+            stricter.filter(|clause| matches!(clause, Clause::RulePurpose { .. }))
         };
-        let theirs = self.book().partner(&row.partner);
-        let theirs = theirs.and_then(|partner| partner.jurisdiction.as_deref());
-        let asked = classes(inside, [agreement]).unwrap_or_default();
-        let rules = self.book().jurisdictions();
-        let stricter = || rules.stricter(agreement, theirs, &asked, purpose, self.now()).against;
-        let of_purpose = |clause: &Clause| matches!(clause, Clause::RulePurpose { .. });
-        agreement.is_for(purpose).err().or_else(|| stricter().filter(of_purpose))
+        let mut against = terms
+            .iter()
+            .map(|origin| origin.agreement.is_for(purpose).err().or_else(|| of_rules(origin)));
+        match against.next() {
+            Some(first) => first.filter(|_| against.all(|clause| clause.is_some())),
+            None => match sent_for(inside) {
+                Some(sent) => (purpose != Some(&sent)).then_some(Clause::SentFor { purpose: sent }),
+                None => Some(Clause::NoPurpose { partner: row.partner.clone() }),
+            },
+        }
+    }
+
+    /// The parcel whose terms count for this one. That there is none to be had is on record.
+    async fn bound_or_refused(
+        &self,
+        caller: &Caller,
+        (row, inside): (&IncomingRow, &Inside),
+        why: &Why,
+        plan: &str,
+    ) -> Result<(IncomingRow, Inside), ExchangeError> {
+        match self.bound_by(row, inside).await {
+            Err(error @ (ExchangeError::WrongState { .. } | ExchangeError::NoSuch { .. })) => {
+                let (route, reason) = (plan.to_owned(), format!("of its original: {error}"));
+                let event = Event::RequestRefused { route, reason };
+                self.record(Some(caller), why, event).await?;
+                Err(error)
+            }
+            bound => bound,
+        }
     }
 }
 

@@ -162,6 +162,9 @@ pub struct SealedFacts {
     pub at: Timestamp,
     /// The ledger entry of the sealing.
     pub entry: u64,
+    /// SHA-256 of each certificate that it is sealed to, hex.
+    #[serde(default)]
+    pub recipients: Vec<String>,
     /// That our copy was removed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<CopyGone>,

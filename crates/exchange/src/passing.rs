@@ -156,6 +156,9 @@ impl Exchange {
             let (row, inside) = self.accepted(from.exchange).await?;
             let file = self.passable(&row, &inside, &from.path)?;
             let (origin, bound) = self.bound_by(&row, &inside).await?;
+            for parcel in [&row, &origin] {
+                self.trust_in(parcel)?;
+            }
             let terms = self.origins(&origin, &bound, purpose).await?;
             let mut honest = self.item_of((&row, &origin), &inside, &file, &terms)?;
             if let Some(honest) = &mut honest.received {
@@ -332,7 +335,9 @@ impl Exchange {
             asked.into_iter().next().ok_or(ExchangeError::NoSuch { what: "class of records" })?;
         let redaction = row.details.redaction.as_ref();
         let (path, label) = match redaction {
-            Some(redaction) => (format!("redacted/{}", file.path), redaction.label(&file.path)),
+            Some(redaction) => {
+                (format!("redacted/{}-{}", row.number, file.path), redaction.label(&file.path))
+            }
             None => {
                 let name = &row.details.sender_name;
                 let label =

@@ -4,7 +4,7 @@
 //! binds the original binds the copy: its classes, its marks, its sender's terms and its end. A copy that has the
 //! original's bytes is none, and where the copy was chosen the original's bytes do not leave.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use gate::Plan;
@@ -21,12 +21,18 @@ use crate::delivery::short;
 use crate::model::{Incoming, IncomingRow, IncomingStatus, Inside, Item, ReceivedFile};
 use crate::passing::classes;
 use crate::record::About;
-use crate::sealing::{TOOL, person};
+use crate::sealing::{SealItem, TOOL, person};
 use crate::seen::Seen;
 use crate::{Caller, Exchange, ExchangeError};
 
 /// Copies of copies of copies.
 const COPIED_MAX: usize = 20;
+/// What makes a file of another one, as custody records call it.
+const MADE_BY: [&str; 2] = ["converted", "redacted"];
+/// Files that one making names: what was made, and what of.
+const MADE_AT_ONCE_MAX: usize = 16;
+/// Files of one parcel that are tied to originals.
+const TIES_MAX: usize = 10_000;
 /// Letters of a copy's name.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -340,7 +346,11 @@ impl Exchange {
         let digests: Vec<[u8; 32]> = places.iter().map(Place::digest).collect();
         let mut out = Vec::new();
         for (of, exchange) in state::copies::of(&self.0.setup.state, &digests).await? {
-            let Ok(row) = self.incoming_row(exchange).await else { continue };
+            let row = match self.incoming_row(exchange).await {
+                // Its line outlived it.
+                Err(ExchangeError::NoSuch { .. }) => continue,
+                row => row?,
+            };
             let parcel = Incoming::of(row)?;
             let here = matches!(parcel.status, IncomingStatus::Received | IncomingStatus::Accepted);
             if let Some(redaction) = parcel.redaction.clone().filter(|_| here) {
@@ -392,29 +402,68 @@ fn file_name(given: &str) -> String {
     format!("redacted-{}", if name.is_empty() { "copy" } else { name })
 }
 
-/// Ties files to what their custody says that they were made of.
+/// Ties files to what their custody says that they were made of. A partner wrote it: what names more than one making
+/// would is passed over, and so is what goes beyond as many ties as a page could ever show.
 pub(crate) fn tie(files: &mut [ReceivedFile], events: &[CustodyEvent]) {
-    for event in events.iter().filter(|event| !event.originals.is_empty()) {
-        for file in files.iter_mut() {
-            if event.files.contains(&file.path) && !event.originals.contains(&file.sha256) {
-                file.derived = Some(DerivedFrom {
-                    kind: event.kind.clone(),
-                    originals: event.originals.clone(),
-                    words: event.description.clone(),
-                    by: event.person.name.clone(),
-                });
+    let places: HashMap<String, usize> =
+        files.iter().enumerate().map(|(at, file)| (file.path.clone(), at)).collect();
+    let makes = |event: &&CustodyEvent| {
+        MADE_BY.contains(&event.kind.as_str())
+            && (1..=COPIED_MAX).contains(&event.originals.len())
+            && event.files.len() <= MADE_AT_ONCE_MAX
+            && event.originals.iter().all(|digest| is_sha256(digest))
+    };
+    let mut ties = 0;
+    for event in events.iter().filter(makes) {
+        for at in event.files.iter().filter_map(|path| places.get(path)) {
+            let Some(file) = files.get_mut(*at).filter(|_| ties < TIES_MAX) else { continue };
+            if event.originals.contains(&file.sha256) {
+                continue;
             }
+            ties += 1;
+            file.derived = Some(DerivedFrom {
+                kind: event.kind.clone(),
+                originals: event.originals.clone(),
+                words: short(&event.description),
+                by: short(&event.person.name),
+            });
+        }
+    }
+}
+
+fn is_sha256(digest: &str) -> bool {
+    digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The digests of the originals that stay here, for their redacted copies were chosen in their stead.
+fn staying(items: &[Item]) -> BTreeSet<&str> {
+    let received = items.iter().filter_map(|item| item.received.as_ref());
+    received
+        .filter(|from| !from.with_original)
+        .flat_map(|from| from.originals.iter().map(String::as_str))
+        .collect()
+}
+
+/// Refuses what was made here of an original that stays: the film made of it shows what was redacted.
+pub(crate) fn derivatives_stay(items: &[Item], to_seal: &[SealItem]) -> Result<(), ExchangeError> {
+    let stay = staying(items);
+    let of_one = |item: &&SealItem| {
+        item.derived.as_ref().is_some_and(|it| {
+            it.kind != "redacted" && stay.contains(hex::encode(it.sha256).as_str())
+        })
+    };
+    match to_seal.iter().find(of_one) {
+        None => Ok(()),
+        Some(item) => {
+            let what = "made of the original of a redacted copy that was chosen in its stead";
+            Err(ExchangeError::Items { path: item.path.clone(), what })
         }
     }
 }
 
 /// Gives a sealed parcel back, unless an original is in it whose redacted copy was chosen in its stead.
 pub(crate) fn originals_stay(items: &[Item], sealed: Sealed) -> Result<Sealed, ExchangeError> {
-    let received = items.iter().filter_map(|item| item.received.as_ref());
-    let stay: BTreeSet<&str> = received
-        .filter(|from| !from.with_original)
-        .flat_map(|from| from.originals.iter().map(String::as_str))
-        .collect();
+    let stay = staying(items);
     match sealed.files.iter().find(|file| stay.contains(file.sha256.as_str())) {
         None => Ok(sealed),
         Some(file) => {

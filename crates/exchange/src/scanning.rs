@@ -149,8 +149,11 @@ impl Exchange {
         row: &IncomingRow,
         permit: &Permit,
     ) -> Result<(), ExchangeError> {
-        let Err(closed) = self.not_closed(row) else { return Ok(()) };
-        self.0.setup.gate.withhold(permit.ticket(), &closed.to_string()).await?;
+        // Whoever signed it may have been revoked since, from a time before it came.
+        let Err(closed) = self.not_closed(row).and(self.trust_in(row).map(drop)) else {
+            return Ok(());
+        };
+        self.0.setup.gate.withhold(permit.ticket(), &closed.chain()).await?;
         Err(closed)
     }
 
@@ -192,7 +195,10 @@ impl Exchange {
         if !is_here(&row) || row.details.scan.is_some() {
             return Ok(());
         }
-        let trust = self.trust_in(&row)?;
+        let trust = match self.trust_in(&row) {
+            Ok(trust) => trust,
+            Err(error) => return self.not_scanned(&row, &short(&error.chain())).await,
+        };
         let folder = self.0.store.incoming(exchange);
         let stopped = Arc::new(AtomicBool::new(false));
         let _stop = StopOnDrop(Arc::clone(&stopped));
@@ -325,7 +331,7 @@ impl Exchange {
     }
 
     /// Changes a parcel that others may change at the same time. One that is gone meanwhile is left alone.
-    async fn change_incoming(
+    pub(crate) async fn change_incoming(
         &self,
         exchange: Uuid,
         change: impl Fn(&mut IncomingRow),

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use keys::cert::Certificate;
 use ledger::{EntryNumber, Event};
 use parcel::{CustodyEvent, Entry, Person, Sealed, Transfer};
 use policy::{Action, Actor};
@@ -21,7 +22,7 @@ use crate::listed::Change;
 use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, Item, SealedFacts};
 use crate::passing::PassOn;
 use crate::recall::Stop;
-use crate::redacted::originals_stay;
+use crate::redacted::{derivatives_stay, originals_stay};
 use crate::resuming::Order;
 use crate::{Caller, Exchange, ExchangeError};
 
@@ -136,6 +137,7 @@ impl Exchange {
             needs(&row, ExportStatus::Approved, "approved")?;
         }
         check_items(&row.details, &items)?;
+        derivatives_stay(&row.details.items, &items)?;
         let agreement = &self.agreement(&row.agreement).await?;
         let partner = self.partner(&row.partner)?;
         let details = &row.details;
@@ -146,6 +148,8 @@ impl Exchange {
         let permits = self.refuse_unsettled(&row, agreement, permits).await?;
         let permits = self.refuse_passing(PassOn::of(&row.details, agreement), permits).await?;
         self.begin(&mut row).await?;
+        let sealed_to = partner.recipients();
+        let sealed_to = sealed_to.iter().map(Certificate::fingerprint_text).collect();
         let order = self.order(caller, &row, (agreement, partner), items).await;
         let outcome = match order {
             Ok(order) => self.seal_into_store(order, &claim, stop).await,
@@ -154,7 +158,7 @@ impl Exchange {
         let outcome = outcome.and_then(|it| originals_stay(&row.details.items, it));
         let outcome = match outcome {
             Ok(sealed) => match self.record_secondary(caller, &row, agreement).await {
-                Ok(()) => self.record_sealed(caller, &mut row, &sealed).await,
+                Ok(()) => self.record_sealed(caller, &mut row, (&sealed, sealed_to)).await,
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
@@ -253,7 +257,7 @@ impl Exchange {
         &self,
         caller: &Caller,
         row: &mut ExportRow,
-        sealed: &Sealed,
+        (sealed, sealed_to): (&Sealed, Vec<String>),
     ) -> Result<(), ExchangeError> {
         let digest = hex::encode(sealed.digest);
         let event = Event::ParcelSealed {
@@ -270,6 +274,7 @@ impl Exchange {
             bytes: sealed.bytes,
             at: receipt.at,
             entry: receipt.entry.0,
+            recipients: sealed_to,
             gone: None,
         });
         row.status = ExportStatus::Sealed.as_str().to_owned();

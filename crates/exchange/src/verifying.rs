@@ -66,7 +66,8 @@ impl Exchange {
     /// offered.
     async fn verify(&self, row: &IncomingRow) -> Result<Verdict, ExchangeError> {
         let partner = self.partner(&row.partner)?;
-        let trust = partner.trust(self.now());
+        let now = self.now();
+        let trust = partner.trust(now);
         let ledger_keys = self.ledger_keys();
         let authorities = self.stamp_authorities(partner);
         let folder = self.0.store.incoming(row.exchange);
@@ -85,7 +86,8 @@ impl Exchange {
                 parcel.check_parts(parcel::WORKERS_DEFAULT, watch)?;
                 let unlocked = parcel.unlock(this.opener(&parcel))?;
                 let said = (unlocked.record().transfer.clone(), unlocked.custody().to_vec());
-                let stamp = stamping::came(&parcel, &authorities);
+                let partner = this.book().partner(&row.partner);
+                let stamp = stamping::came(&parcel, &authorities, (partner, now));
                 Ok(((parcel.verified(), stamp), said, files_of(&unlocked)))
             };
             type Inner = (parcel::Transfer, Vec<u8>);

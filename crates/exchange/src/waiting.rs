@@ -110,7 +110,30 @@ impl Exchange {
         if matches!(error, ExchangeError::Changed { .. }) {
             return Ok(());
         }
+        // Another attempt would seal the same.
+        if matches!(error, ExchangeError::Items { .. }) {
+            return self.refuse_items(export, &error).await;
+        }
         self.put_off(export.id, &error).await
+    }
+
+    /// Records why what was handed in is not sealed, and lets nobody seal it until somebody says *again*.
+    async fn refuse_items(
+        &self,
+        export: &Export,
+        error: &ExchangeError,
+    ) -> Result<(), ExchangeError> {
+        let (route, reason) = (format!("sealing of export {}", export.id), short(&error.chain()));
+        let event = Event::RequestRefused { route, reason: reason.clone() };
+        let receipt = self.record(None, &export.details.why, event).await?;
+        let refused = |row: &mut ExportRow| {
+            if waits(row) {
+                row.status = ExportStatus::Failed.as_str().to_owned();
+                row.details.delivery.last_problem = Some(reason.clone());
+                row.details.delivery.next_attempt_at = None;
+            }
+        };
+        self.change_export(export.id, receipt.at, refused).await.map(|_| ())
     }
 
     async fn fetch_and_seal(
@@ -121,10 +144,7 @@ impl Exchange {
         // Before the state is looked at again: whoever takes it back from now on is heard.
         let stop = self.stop_of(export.id);
         let row = self.export_row(export.id).await?;
-        if ![ExportStatus::Approved, ExportStatus::Sealing]
-            .iter()
-            .any(|it| it.as_str() == row.status)
-        {
+        if !waits(&row) {
             return Ok(());
         }
         let fetched = tokio::select! {
@@ -153,9 +173,7 @@ impl Exchange {
         let receipt = self.record(None, &export.details.why, event).await?;
         let facts = ChangedFacts { at: receipt.at, entry: receipt.entry.0, changes };
         let refused = |row: &mut ExportRow| {
-            // It may have been taken back meanwhile.
-            let waits = [ExportStatus::Approved, ExportStatus::Sealing];
-            if waits.iter().any(|status| status.as_str() == row.status) {
+            if waits(row) {
                 row.status = ExportStatus::Failed.as_str().to_owned();
                 row.details.changed = Some(facts.clone());
                 row.details.delivery.next_attempt_at = None;
@@ -163,4 +181,10 @@ impl Exchange {
         };
         self.change_export(export.id, receipt.at, refused).await.map(|_| ())
     }
+}
+
+/// Whether it is still to be sealed: it may have been taken back meanwhile.
+fn waits(row: &ExportRow) -> bool {
+    let waiting = [ExportStatus::Approved, ExportStatus::Sealing];
+    waiting.iter().any(|status| status.as_str() == row.status)
 }

@@ -4,9 +4,9 @@
 //! look and no more: what a copy is, its own parcel's row says, and a line may outlive that.
 
 use sea_orm::ActiveValue::Set;
+use sea_orm::QueryOrder;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ColumnDef, Index, Table};
-use sea_orm::{QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::migrate::Step;
@@ -14,8 +14,6 @@ use crate::sessions::hex;
 use crate::{State, StateError, reading, writing};
 
 const TABLE: &str = "redacted_copies";
-/// Copies of all the originals that one question is about.
-const COPIES_MAX: u64 = 1_000;
 /// Originals in one statement: databases limit what can be bound.
 const ASKED_MAX: usize = 500;
 
@@ -71,7 +69,8 @@ pub async fn forget(state: &State, exchange: Uuid) -> Result<bool, StateError> {
     Ok(done.map_err(writing("forget a redacted copy"))?.rows_affected == 1)
 }
 
-/// The exchanges that hold copies of these originals, by the original's place in the question.
+/// The exchanges that hold copies of these originals, by the original's place in the question. All of them: a copy that is
+/// left out would let its original go.
 ///
 /// # Errors
 /// [`StateError::Read`].
@@ -82,7 +81,6 @@ pub async fn of(state: &State, originals: &[[u8; 32]]) -> Result<Vec<(usize, Uui
         let found = row::Entity::find()
             .filter(row::Column::Original.is_in(asked))
             .order_by_asc(row::Column::Exchange)
-            .limit(COPIES_MAX)
             .all(state.database())
             .await
             .map_err(reading("look for redacted copies"))?;

@@ -59,6 +59,10 @@ pub enum Clause {
     OriginEnded { agreement: String },
     #[error("it was sent for purpose {purpose}, and for no other")]
     SentFor { purpose: PurposeCode },
+    #[error(
+        "there is no agreement with {partner} any more, and the parcel does not say for which purpose it was sent: write the agreement down again"
+    )]
+    NoPurpose { partner: String },
     #[error("nobody has settled which rule is kept: {conflict}")]
     Unsettled { conflict: String },
 }
@@ -90,6 +94,7 @@ impl Clause {
             Self::NoConsent { .. } => "origin.consent",
             Self::NoOrigin { .. } | Self::OriginEnded { .. } => "origin.agreement",
             Self::SentFor { .. } => "origin.purpose",
+            Self::NoPurpose { .. } => "origin.no-purpose",
             Self::Unsettled { .. } => "jurisdiction.conflict",
         }
     }

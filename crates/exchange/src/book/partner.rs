@@ -129,6 +129,23 @@ impl Partner {
         Ok(())
     }
 
+    /// Whether what was sealed to these certificates may still go to it: whoever has the key of one that is revoked
+    /// could open it, whatever the partner's file names by now.
+    ///
+    /// # Errors
+    /// [`Clause::Revoked`].
+    pub fn still_opens(&self, sealed_to: &[String], at: Timestamp) -> Result<(), Clause> {
+        let is_in_it = |one: &&Revoked| sealed_to.contains(&one.fingerprint) && one.since <= at;
+        match self.revoked.iter().find(is_in_it) {
+            None => Ok(()),
+            Some(Revoked { since, reason, .. }) => Err(Clause::Revoked {
+                usage: "this parcel was sealed to (it has to be asked for anew)",
+                since: *since,
+                reason: reason.clone(),
+            }),
+        }
+    }
+
     /// Whose signature is believed for what comes at a time. Of what has a time of its own the time is that at which it
     /// came here: a signer may write any.
     pub fn trust(&self, at: Timestamp) -> Trust {

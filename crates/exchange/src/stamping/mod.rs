@@ -142,11 +142,19 @@ impl CameStamp {
     }
 }
 
-/// The token of a received parcel, if one came along. None of this refuses the parcel.
-pub(crate) fn came(parcel: &Parcel, authorities: &[Certificate]) -> Option<CameStamp> {
+/// The token of a received parcel, if one came along. None of this refuses the parcel. What an authority said whose
+/// certificate its partner has revoked is as if nobody had said to believe it.
+pub(crate) fn came(
+    parcel: &Parcel,
+    authorities: &[Certificate],
+    (partner, now): (Option<&Partner>, Timestamp),
+) -> Option<CameStamp> {
     match parcel.stamp_by(authorities) {
         Ok(None) => None,
-        Ok(Some((stamp, known))) => Some(CameStamp::Held(StampFacts::of(&stamp, known))),
+        Ok(Some((stamp, known))) => {
+            let revoked = partner.and_then(|partner| partner.revoked(&stamp.authority, now));
+            Some(CameStamp::Held(StampFacts::of(&stamp, known && revoked.is_none())))
+        }
         Err(refused) => Some(CameStamp::Broken(short(&wire::causes(&refused)))),
     }
 }
@@ -174,7 +182,9 @@ impl Exchange {
     /// The authorities whose word counts for a partner's parcels: its own, and ours.
     pub(crate) fn stamp_authorities(&self, partner: &Partner) -> Vec<Certificate> {
         let ours = self.0.setup.time_stamps.iter().flat_map(|ours| ours.authorities.iter());
-        ours.chain(&partner.time_stamps).cloned().collect()
+        let now = self.now();
+        let theirs = partner.time_stamps.iter().filter(|one| partner.revoked(one, now).is_none());
+        ours.chain(theirs).cloned().collect()
     }
 
     /// Records the token that came along with a partner's parcel.

@@ -13,7 +13,7 @@ fn guest(name: &str) -> Caller {
     caller(name, "partner-guest", LAKESIDE)
 }
 
-fn invitation(name: &str, hours: i64) -> NewGuest {
+pub(super) fn invitation(name: &str, hours: i64) -> NewGuest {
     NewGuest {
         account: format!("idp|{name}"),
         name: name.to_owned(),

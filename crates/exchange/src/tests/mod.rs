@@ -24,6 +24,7 @@ mod proved;
 mod redacted;
 mod refusals;
 mod reviewed;
+mod revoking;
 mod scanned;
 mod sealings;
 mod stamped;

@@ -241,3 +241,119 @@ async fn what_cant_be_recorded_or_stored_leaves_no_copy_and_no_line() {
     }
     riverton.copied(stored()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_film_made_of_an_original_stays_with_it_and_the_sealing_is_over_on_record() {
+    let world = world().await;
+    let riverton = &world.riverton;
+    let parcel = riverton.copied(stored()).await.unwrap();
+    riverton.exchange.accept_parcel(&okafor(), parcel.exchange).await.unwrap();
+    let copy = riverton.copy_item(parcel.exchange).await;
+    let film = new_export().items.into_iter().find(|item| item.path != OLD).unwrap();
+    let items = vec![copy, film.clone()];
+    let new = NewExport { items, ..new_export() };
+    let export = riverton.exchange.request(&ruiz(), new).await.unwrap();
+    riverton.exchange.approve(&okafor(), export.id).await.unwrap();
+    let content: Arc<dyn Content> = Arc::new(Converted(riverton.exchange.clone(), film.path));
+    riverton.exchange.work_once(Some(&content)).await.unwrap();
+    let stands = riverton.exchange.export(export.id).await.unwrap();
+    assert_eq!(stands.status, ExportStatus::Failed);
+    let problem = stands.details.delivery.last_problem.unwrap();
+    assert!(problem.contains("made of the original"), "{problem}");
+    let [Event::RequestRefused { reason, .. }] = &riverton.of_kind("request-refused")[..] else {
+        panic!("{:?}", riverton.story())
+    };
+    assert!(reason.contains("made of the original"), "{reason}");
+    assert_eq!(riverton.count("parcel-sealed"), 0);
+}
+
+/// Hands in what was asked for, and says that one of it was made of the original.
+struct Converted(Exchange, String);
+
+impl Content for Converted {
+    fn items<'a>(&'a self, export: &'a Export) -> Fetched<'a> {
+        Box::pin(async move {
+            let mut items = Vec::new();
+            for item in &export.details.items {
+                let why = why();
+                let fetched = match item.received {
+                    Some(_) => self.0.fetch_received(&ruiz(), item, &why).await,
+                    None => Ok(made(item)),
+                };
+                let mut fetched = fetched.map_err(|error| Unfetched::ForNow(error.to_string()))?;
+                if item.path == self.1 {
+                    let sha256 = keys::digest::sha256(&content(OLD));
+                    let by = "ffmpeg".to_owned();
+                    fetched.derived = Some(Derived { kind: "converted", from: None, sha256, by });
+                }
+                items.push(fetched);
+            }
+            Ok((ruiz(), items))
+        })
+    }
+}
+
+/// An item as its source gives it.
+fn made(item: &Item) -> SealItem {
+    let bytes = content("evidence/door.mp4");
+    SealItem {
+        path: item.path.clone(),
+        media_type: item.media_type.clone(),
+        modified: now(),
+        length: bytes.len() as u64,
+        open: Box::new(move || Ok(Box::new(std::io::Cursor::new(bytes.clone())))),
+        released: EntryNumber(0),
+        listed: item.listed.clone(),
+        derived: None,
+    }
+}
+
+#[test]
+fn a_partners_word_on_what_was_made_of_what_is_taken_within_bounds() {
+    let file = |at: usize| ReceivedFile {
+        path: format!("f/{at}"),
+        media_type: "application/pdf".to_owned(),
+        length: 1,
+        sha256: format!("{at:064x}"),
+        derived: None,
+        seen: None,
+    };
+    let mut files: Vec<ReceivedFile> = (0..20_000).map(file).collect();
+    let event = |kind: &str, files: Vec<String>, originals: Vec<String>| parcel::CustodyEvent {
+        kind: kind.to_owned(),
+        description: "x".repeat(100_000),
+        started: now(),
+        ended: None,
+        person: crate::sealing::person(&ruiz().actor),
+        tool: String::new(),
+        purpose: None,
+        authority: None,
+        files,
+        originals,
+        ledger: None,
+    };
+    let original = || vec!["a".repeat(64)];
+    let every: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+    let bad = [
+        event("sealed", vec!["f/1".to_owned()], original()),
+        event("redacted", every.clone(), original()),
+        event("redacted", vec!["f/1".to_owned()], vec!["not a digest".to_owned()]),
+        event("redacted", vec!["f/1".to_owned()], vec!["a".repeat(64); 21]),
+        event(
+            "redacted",
+            vec!["f/1".to_owned(), "nowhere".to_owned()],
+            vec![format!("{:064x}", 1)],
+        ),
+    ];
+    crate::redacted::tie(&mut files, &bad);
+    assert!(files.iter().all(|file| file.derived.is_none()));
+    let many: Vec<_> = every
+        .iter()
+        .map(|path| event("redacted", vec![path.clone()], original()))
+        .take(12_000)
+        .collect();
+    crate::redacted::tie(&mut files, &many);
+    let tied: Vec<_> = files.iter().filter_map(|file| file.derived.as_ref()).collect();
+    assert_eq!(tied.len(), 10_000);
+    assert!(tied.iter().all(|derived| derived.words.len() == 500));
+}
