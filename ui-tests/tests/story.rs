@@ -447,7 +447,7 @@ async fn the_story_holds_from_the_first_sign_in_to_the_last_audit_entry() {
     keep_a_template(&ruiz, riverton, &export).await;
     let okafor = sign_in(&browser, riverton, "Ngozi Okafor", "Riverton").await;
     approve(&okafor, riverton, &export).await;
-    carrying::carry_on_a_medium(&ruiz, &okafor, riverton).await;
+    let (carried, zip) = carrying::carry_on_a_medium(&ruiz, &okafor, riverton).await;
 
     let pell = sign_in(&browser, lakeside, "Jonah Pell", "Lakeside").await;
     open_the_parcel(&pell, lakeside).await;
@@ -469,5 +469,8 @@ async fn the_story_holds_from_the_first_sign_in_to_the_last_audit_entry() {
     write_trainings_down(&voss, riverton, &lindqvist).await;
     make_an_account(&voss, riverton).await;
     make_a_token(&voss, riverton).await;
+    carrying::bring_a_bad_receipt(&ruiz, &carried).await;
+    carrying::bring_it_there(zip, &pell, lakeside).await;
+    carrying::write_an_answer_down(&ruiz, &carried).await;
     browser.close().await.unwrap();
 }

@@ -1,6 +1,8 @@
 //! `bailiwick parcel …`: the sealed format, offline; no server, no database.
 
 mod looking;
+mod receipts;
+mod receiving;
 mod sealing;
 
 use std::path::{Path, PathBuf};
@@ -171,6 +173,15 @@ pub(crate) enum ParcelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Hand a sealed parcel that came on a medium, by SFTP or from a bucket to the server that runs on this machine, as its user.
+    /// Exit 1: it was refused, and why.
+    #[command(
+        after_help = "Example:\n  bailiwick parcel receive /media/usb/parcel-3c8d6f6e --config bailiwick.toml"
+    )]
+    Receive(receiving::Receive),
+    /// Receipts by hand, for parcels that went by hand.
+    #[command(subcommand)]
+    Receipt(receipts::ReceiptCommand),
     /// Print a web page that checks and opens parcels in a browser, offline, where nothing is installed.
     #[command(after_help = "Example:\n  bailiwick parcel opener > open.html")]
     Opener,
@@ -253,6 +264,8 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
         ParcelCommand::Take { from, recipient, signing, out, json } => {
             looking::take(&from, &signing.signer()?, certificate(&recipient)?, &out, json)
         }
+        ParcelCommand::Receive(what) => receiving::receive(&what),
+        ParcelCommand::Receipt(command) => receipts::run(command),
         ParcelCommand::StampRequest { parcel, out } => stamp_request(&parcel, &out),
         ParcelCommand::Stamp { parcel, request, answer, authority } => {
             stamp(&parcel, &request, &answer, &authority)

@@ -164,3 +164,28 @@ fn files_are_told_by_content_and_a_bag_of_others_goes_sealed_into_quarantine() {
     assert!(code == 1 && said.contains("refused: data/link"), "{said}");
     assert!(!desk.path("other").exists());
 }
+
+#[test]
+fn a_receipt_is_signed_for_a_parcel_that_holds_and_is_held_against_it() {
+    let desk = Desk::new();
+    desk.signer();
+    let us =
+        "--sender V:sender-ca.pem --recipient V:recipient.pem --recipient-key V:recipient.key.pem";
+    let sign = format!("{us} --signer signer.pem --key signer.key --person Pell --out");
+    let (code, said) = desk.run(&format!("receipt sign V:good.zip {sign} receipt"));
+    assert!(code == 0 && said.contains("was received by"), "{said}");
+    let check = "receipt verify receipt/receipt.json receipt/receipt.json.p7s";
+    let (code, said) = desk.run(&format!("{check} --receiver signer.pem --parcel V:good.zip"));
+    assert!(code == 0 && said.contains("says that it received parcel"), "{said}");
+    let (code, said) = desk.run(&format!("{check} --receiver signer.pem --json"));
+    assert!(code == 0 && said.contains("\"accepted\":true"), "{said}");
+    let (code, said) = desk.run(&format!("{check} --receiver V:stranger.pem"));
+    assert!(code == 1 && said.starts_with("refused: "), "{said}");
+    let (code, said) = desk.run(&format!("receipt sign V:signed-again/content {sign} other"));
+    assert!(code == 1 && said.starts_with("refused: "), "{said}");
+    assert!(!desk.path("other").exists(), "no receipt for what does not hold");
+    let bent = read(&desk.path("receipt/receipt.json")).replace("Pell", "Bell");
+    std::fs::write(desk.path("receipt/receipt.json"), bent).unwrap();
+    let (code, said) = desk.run(&format!("{check} --receiver signer.pem"));
+    assert!(code == 1 && said.starts_with("refused: receipt.json"), "{said}");
+}

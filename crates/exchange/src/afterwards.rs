@@ -6,7 +6,9 @@ use policy::Actor;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::carried::CarriedFacts;
 use crate::protocol::{NoticeAnswer, SignedText};
+use crate::returned::AnsweredFacts;
 
 /// At the sender: the export was taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,9 @@ pub struct RecallFacts {
     /// Reminders that were sent since.
     pub reminders: u32,
     pub remind_at: Option<Timestamp>,
+    /// An answer that did not come from the partner's server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<AnsweredFacts>,
 }
 
 /// At the sender: one notice of the partner about an export.
@@ -74,6 +79,9 @@ pub struct RecalledFacts {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Afterwards {
+    /// How it came, where it did not come by the push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<CarriedFacts>,
     pub accepted: Option<ActFacts>,
     pub rejected: Option<ActFacts>,
     /// The first opening.

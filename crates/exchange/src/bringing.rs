@@ -370,6 +370,10 @@ impl Sealing {
 
     fn zip(self, of: &Exchange, zip: Vec<u8>) -> Result<(Taken, Sealed), ExchangeError> {
         let found = Found::in_memory(zip).map_err(ExchangeError::Refused)?;
+        if found.is_sealed_parcel() {
+            let expected = "files in the clear: this is a sealed parcel, which is taken in under “Take in a sealed parcel”";
+            return Err(ExchangeError::Input { field: "file", expected });
+        }
         // Before a byte is unpacked: what a file says of its length is held to that while it is read.
         if found.bytes() > UNPACKED_BYTES_MAX {
             let expected =
@@ -403,6 +407,7 @@ impl Sealing {
             entries,
             transfer: Transfer {
                 exchange_id: self.exchange.to_string(),
+                exchange_number: None,
                 purpose: self.purpose,
                 authority: self.authority,
                 case_number: self.case_number,

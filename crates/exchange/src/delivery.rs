@@ -21,7 +21,7 @@ use crate::passing::PassOn;
 use crate::progress::Phase;
 use crate::protocol::{Answer, AnswerState, Refusal, SignedText};
 use crate::push::Pushed;
-use crate::{Exchange, Partner};
+use crate::{Caller, Exchange, Partner};
 
 impl Exchange {
     /// One attempt to deliver an export, from wherever the last one ended.
@@ -87,8 +87,14 @@ impl Exchange {
         match answer {
             Pushed::Answered(answer) => self.settle(row, &partner, &sealed, &answer).await,
             Pushed::Refused(refusal) => {
-                self.settle_refusal(&mut row, &refusal.place, &refusal.reason, Some(refusal.entry))
-                    .await?;
+                self.settle_refusal(
+                    None,
+                    &mut row,
+                    &refusal.place,
+                    &refusal.reason,
+                    Some(refusal.entry),
+                )
+                .await?;
                 Export::of(row)
             }
         }
@@ -211,10 +217,10 @@ impl Exchange {
             return Err(ExchangeError::Protocol { what: "a receipt at odds with its answer" });
         }
         if !accepted {
-            self.take_receipt(&mut row, &receipt, text, answer.refusal.as_ref()).await?;
+            self.take_receipt(None, &mut row, &receipt, text, answer.refusal.as_ref()).await?;
             return Export::of(row);
         }
-        self.take_receipt(&mut row, &receipt, text, None).await?;
+        self.take_receipt(None, &mut row, &receipt, text, None).await?;
         let anchored = row.details.receipt;
         let settled = |row: &mut ExportRow| {
             row.details.receipt.clone_from(&anchored);
@@ -231,9 +237,10 @@ impl Exchange {
     }
 
     /// Records what a receipt says: that the parcel arrived, and then the caller stores the row; or that it was
-    /// refused, and why.
+    /// refused, and why. `caller` is who brought it, where the partner's server did not.
     pub(crate) async fn take_receipt(
         &self,
+        caller: Option<&Caller>,
         row: &mut ExportRow,
         receipt: &Receipt,
         text: &SignedText,
@@ -244,20 +251,23 @@ impl Exchange {
             let reason = failed.map_or("no check named", |check| check.detail.as_str());
             let place = refusal.map_or("the parcel", |refusal| refusal.place.as_str());
             let reason = refusal.map_or(reason, |refusal| refusal.reason.as_str());
-            let entry = self.settle_refusal(row, place, reason, receipt.ledger_entry).await?;
+            let entry = receipt.ledger_entry;
+            let entry = self.settle_refusal(caller, row, place, reason, entry).await?;
             let now = self.now();
             row.details.receipt = Some(facts(receipt, text, entry, now));
             return self.store_export(row, now).await;
         }
-        let no_entry = ExchangeError::Protocol { what: "a receipt without the receiver's entry" };
+        if caller.is_none() && receipt.ledger_entry.is_none() {
+            return Err(ExchangeError::Protocol { what: "a receipt without the receiver's entry" });
+        }
         let event = Event::ReceiptAnchored {
             exchange: receipt.exchange_id.clone(),
             parcel: receipt.parcel.to_string(),
             partner: row.partner.clone(),
             digest: hex::encode(keys::digest::sha256(text.json.as_bytes())),
-            partner_entry: receipt.ledger_entry.ok_or(no_entry)?,
+            partner_entry: receipt.ledger_entry,
         };
-        let anchored = self.record(None, &row.details.why, event).await?;
+        let anchored = self.record(caller, &row.details.why, event).await?;
         row.details.receipt = Some(facts(receipt, text, anchored.entry.0, anchored.at));
         Ok(())
     }
@@ -292,6 +302,7 @@ impl Exchange {
     /// The partner said no for good: recorded here too, then stored.
     async fn settle_refusal(
         &self,
+        caller: Option<&Caller>,
         row: &mut ExportRow,
         place: &str,
         reason: &str,
@@ -305,7 +316,7 @@ impl Exchange {
             where_: place.clone(),
             reason: reason.clone(),
         };
-        let receipt = self.record(None, &row.details.why, event).await?;
+        let receipt = self.record(caller, &row.details.why, event).await?;
         let entry = receipt.entry.0;
         let facts = RefusalFacts { at: receipt.at, place, reason, entry, partner_entry };
         let refused = |row: &mut ExportRow| {

@@ -59,6 +59,9 @@ pub enum ExchangeError {
     /// What was approved could not be read again.
     #[error("what was approved could not be read: {reason}")]
     Unfetched { reason: String },
+    /// A parcel that somebody brought is not taken in, on record.
+    #[error("the parcel is not taken in: {why}")]
+    NotTaken { entry: EntryNumber, why: String },
     #[error("the parcel could not be sealed")]
     Seal(#[source] SealError),
     #[error("the parcel does not hold")]
@@ -105,7 +108,8 @@ impl ExchangeError {
         match self {
             Self::Denied { entry, .. }
             | Self::Clause { entry, .. }
-            | Self::SamePerson { entry } => Some(*entry),
+            | Self::SamePerson { entry }
+            | Self::NotTaken { entry, .. } => Some(*entry),
             Self::Gate(error) => error.entry(),
             Self::ApprovedBefore
             | Self::NotReleasable(_)

@@ -4,7 +4,6 @@
 //! Invariant: the end is recorded before anything is dropped, and the sender tells the receiver of it by a
 //! notice, so that the exchange's number is accounted for.
 
-use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,21 +23,6 @@ use crate::{Exchange, ExchangeError};
 const TEND_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// How far a partner's clock may be from ours before we drop what it is still sending.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
-
-/// A number may be overtaken for so long before somebody is told.
-const GAP_AFTER: SignedDuration = SignedDuration::from_hours(1);
-/// Missing numbers of one partner that are told of.
-const GAPS_MAX: usize = 100;
-
-/// The partner, what is numbered, and the number.
-pub(crate) type GapName = (String, &'static str, u64);
-
-/// A number that never came.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Gap {
-    since: Timestamp,
-    told: bool,
-}
 
 impl Exchange {
     /// When the offer of a sealed parcel ends.
@@ -74,6 +58,7 @@ impl Exchange {
             partner_entry: None,
             reminders: 0,
             remind_at: None,
+            answered: None,
         });
         let draft = Draft::of(&receipt, Matter::Expired {}, None);
         self.store_export_and_tell(row, draft).await?;
@@ -113,50 +98,6 @@ impl Exchange {
         Ok(())
     }
 
-    /// A number of a partner's parcels or notices that others have overtaken for an hour is told of, once.
-    async fn tell_gaps(&self) -> Result<(), ExchangeError> {
-        let now = self.now();
-        let mut seen = BTreeMap::new();
-        let partners: Vec<String> =
-            self.book().partners().map(|partner| partner.ori.to_string()).collect();
-        for partner in partners {
-            let parcels = self.gaps(&partner).await?;
-            let state = &self.0.setup.state;
-            let notices = state::notices::gaps(state, &partner, GAPS_MAX).await?;
-            let parcels = parcels.into_iter().map(|number| ("parcel", number));
-            let notices = notices.into_iter().map(|number| ("notice", number));
-            for (what, number) in parcels.chain(notices) {
-                seen.insert((partner.clone(), what, number), Gap { since: now, told: false });
-            }
-        }
-        let overdue: Vec<GapName> = {
-            let mut known = self.0.gaps.lock().unwrap_or_else(PoisonError::into_inner);
-            for (name, gap) in &mut seen {
-                if let Some(before) = known.get(name) {
-                    *gap = *before;
-                }
-            }
-            let late = |gap: &Gap| !gap.told && now.duration_since(gap.since) >= GAP_AFTER;
-            let overdue = seen.iter().filter(|(_, gap)| late(gap));
-            let overdue = overdue.map(|(name, _)| name.clone()).collect();
-            *known = seen;
-            overdue
-        };
-        let mut first = FirstError::default();
-        for (partner, what, number) in overdue {
-            let words = format!("{what} no. {number} never came, and later ones did");
-            if let Err(error) = self.alert(&partner, None, words).await {
-                first.note("a missing number was not told of", Err(error));
-                continue;
-            }
-            let mut known = self.0.gaps.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(gap) = known.get_mut(&(partner, what, number)) {
-                gap.told = true;
-            }
-        }
-        first.end()
-    }
-
     /// Removes folders of parcels that nobody knows: a crash came between giving one its place and its row.
     async fn sweep_arrivals(&self) -> Result<(), ExchangeError> {
         let found = self.0.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -194,6 +135,8 @@ impl Exchange {
     pub async fn tend(&self) -> Result<(), ExchangeError> {
         let mut first = FirstError::default();
         first.note("offers that are over are not all dropped", self.drop_expired().await);
+        first.note("what was carried here is not all verified", self.verify_carried().await);
+        first.note("receipts were not all handed over", self.hand_receipts().await);
         first.note("destructions are not all finished", self.destroy_on().await);
         first.note("not everything was scanned", self.scan_on().await);
         first.note("parcels whose time is over were not all seen to", self.keep_in_time().await);

@@ -17,9 +17,11 @@ mod afterwards;
 mod again;
 mod agreements;
 mod aloud;
+mod arrivals;
 mod bandwidth;
 mod book;
 mod bringing;
+mod carried;
 mod copies;
 mod custody;
 mod delivery;
@@ -32,7 +34,9 @@ mod exports;
 mod films;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gaps;
 mod guests;
+mod handing;
 pub mod joint;
 mod keeping;
 mod leave;
@@ -54,6 +58,7 @@ mod receive;
 mod record;
 mod redacted;
 mod resuming;
+mod returned;
 mod scanner;
 mod scanning;
 mod sealing;
@@ -91,12 +96,14 @@ use uuid::Uuid;
 pub use afterwards::{ActFacts, Afterwards, RecallFacts, RecalledFacts, Told, ToldFacts};
 pub use agreements::{AgreementVersion, Held, Text};
 pub use aloud::aloud;
+pub use arrivals::{Arrived, answer_for, arrivals};
 pub use book::{
     Agreement, Asked, Book, Clause, Conflict, Delivery, Judged, Jurisdictions, NEAR_DAYS, Partner,
     Problem, Redistribution, Revoked, Rule, Server, Signatory, SignedDocument, Sort, Stricter,
     Terms, check_agreement, is_delivery_name,
 };
 pub use bringing::Brought;
+pub use carried::{Carried, CarriedFacts};
 pub use copies::CopyGone;
 pub use custody::ReceivedFrom;
 pub use depots::{
@@ -107,6 +114,7 @@ pub use download::{Download, Form};
 pub use error::ExchangeError;
 pub use exports::NewExport;
 pub use films::Films;
+pub use gaps::MissingNumber;
 pub use guests::{GuestFacts, Manifest, NewGuest};
 pub use listed::{Change, Listed, RowsChanged};
 pub use model::{
@@ -120,6 +128,7 @@ pub use progress::{Phase, Progress};
 pub use proofs::Proved;
 pub use recall::recallable;
 pub use redacted::{Copied, DerivedFrom, Original, Place, RedactedCopy, Redaction};
+pub use returned::{Answered, AnsweredBy, AnsweredFacts, RecallAnswer, Returned};
 pub use scanner::Scanner;
 pub use scanning::{Finding, ScanFacts, ScanSummary, ScanTrouble};
 pub use sealing::{Content, Derived, Fetched, SealItem, Unfetched};
@@ -318,8 +327,6 @@ pub(crate) struct Inner {
     stops: Mutex<Vec<(Uuid, Arc<Notify>)>>,
     /// When the slow work was looked through last.
     tended: Mutex<Option<Timestamp>>,
-    /// Numbers of partners that never came, and since when that is known.
-    gaps: Mutex<std::collections::BTreeMap<expiry::GapName, expiry::Gap>>,
 }
 
 impl Exchange {
@@ -345,7 +352,6 @@ impl Exchange {
             bell: Notify::new(),
             stops: Mutex::default(),
             tended: Mutex::default(),
-            gaps: Mutex::default(),
         })))
     }
 

@@ -68,6 +68,7 @@ impl Exchange {
             (offer.sender == guest.partner.ori.as_str(), "the sender is not who calls"),
             (offer.recipient == self.0.setup.agency.ori, "the recipient is somebody else"),
             (offer.number >= 1, "numbers begin at 1"),
+            (offer.tells_soundly(), "it tells of too many other numbers, or of none that can be"),
             (offer.ledger.checkpoint.len() <= 4096, "the checkpoint is longer than 4096 bytes"),
             (offer.ledger.leaf.len() == 64, "the leaf is not 32 bytes in hex"),
             (
@@ -176,7 +177,10 @@ impl Exchange {
         };
         let quota = guest.partner.quota_bytes;
         match state::parcels::offer(&self.0.setup.state, &mut row, quota).await {
-            Ok(Offered::New) => self.settle_in(checked, &row, StatusCode::CREATED).await,
+            Ok(Offered::New) => match self.note_carried(&row.partner, offer).await {
+                Ok(()) => self.settle_in(checked, &row, StatusCode::CREATED).await,
+                Err(error) => self.trouble(&error),
+            },
             Ok(Offered::Known(row)) => self.offer_again(guest, *row, offer).await,
             Ok(Offered::Taken(_)) => {
                 let detail = "the number or the parcel belongs to another exchange";
@@ -200,6 +204,9 @@ impl Exchange {
         if !same {
             let detail = "the exchange was offered with other contents before";
             return self.refuse(guest.peer, StatusCode::CONFLICT, "conflict", detail).await;
+        }
+        if let Err(error) = self.note_carried(&row.partner, offer).await {
+            return self.trouble(&error);
         }
         let waiting = row.status == IncomingStatus::Receiving.as_str();
         if waiting && !self.0.store.incoming(row.exchange).exists() {

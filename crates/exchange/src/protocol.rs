@@ -9,10 +9,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::gaps::CarriedNumber;
+
 /// The version of the protocol.
 pub(crate) const PROFILE: &str = "bailiwick-delivery/1.0";
 pub(crate) const ROOT: &str = "/v1/parcels";
 pub(crate) const NOTICES: &str = "/v1/notices";
+pub(crate) const RECEIPTS: &str = "/v1/receipts";
 /// The longest signed notice on its way.
 pub(crate) const NOTICE_BODY_BYTES_MAX: usize = 256 << 10;
 /// An offer's longest JSON: the manifest of a million parts in Base64 would be 120 MB, of 250,000 parts
@@ -45,6 +48,9 @@ pub(crate) struct Offer {
     /// When the offer ends, if it does: what is not whole by then is dropped on both sides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires: Option<Timestamp>,
+    /// Numbers before this one that go another way than the push.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) carried: Vec<CarriedNumber>,
     /// The outer bag's files that are not parts, Base64 (RFC 4648).
     pub(crate) files: BTreeMap<String, String>,
 }

@@ -102,6 +102,7 @@ impl Exchange {
             agreement: row.agreement.clone(),
             ledger: place,
             expires: self.offer_ends(sealed),
+            carried: self.carried_numbers(row).await?,
             files,
         };
         let json = serde_json::to_vec(&offer)

@@ -78,6 +78,7 @@ impl Exchange {
             partner_entry: None,
             reminders: 0,
             remind_at: row.number.and_then(|_| self.remind_after(receipt.at)),
+            answered: None,
         });
         row.status = ExportStatus::Recalled.as_str().to_owned();
         row.details.delivery.next_attempt_at = None;
@@ -152,16 +153,19 @@ impl Exchange {
             let sealed = row.details.sealed.clone();
             let sealed = sealed.ok_or(ExchangeError::NoSuch { what: "sealed parcel" })?;
             let receipt = self.read_receipt(&row, partner, &sealed, text)?;
-            self.take_receipt(&mut row, &receipt, text, None).await?;
+            self.take_receipt(None, &mut row, &receipt, text, None).await?;
             if row.status == ExportStatus::Expired.as_str() && stood != "refused" {
                 row.status = ExportStatus::Acknowledged.as_str().to_owned();
             }
         }
         let arrived = ["received", "accepted", "destroying"].contains(&stood.as_str());
+        // What went by hand may lie on a desk there, whatever the server knows of it.
+        let carried = row.details.delivery.laid.is_some()
+            && ["unknown", "recalled"].contains(&stood.as_str());
         if let Some(recall) = &mut row.details.recall {
             recall.partner_entry = Some(answer.ledger.entry);
             recall.stood = Some(stood);
-            if !arrived {
+            if !arrived && !carried {
                 recall.remind_at = None;
             }
         }

@@ -18,8 +18,8 @@ use crate::delivery::short;
 use crate::model::{IncomingRow, IncomingStatus, ReceiptFacts, RefusalFacts};
 use crate::progress::Phase;
 use crate::protocol::{
-    Answer, AnswerState, Fault, JSON, NOTICES, REPR_DIGEST, ROOT, Refusal, SignedText, ranges,
-    read_repr_digest,
+    Answer, AnswerState, Fault, JSON, NOTICES, RECEIPTS, REPR_DIGEST, ROOT, Refusal, SignedText,
+    ranges, read_repr_digest,
 };
 use crate::stamping::TIME_STAMPS;
 use crate::store::Unkept;
@@ -70,6 +70,9 @@ impl Exchange {
                 self.take_notice(guest, request.into_body()).await
             }
             (&Method::POST, _, _) if path == TIME_STAMPS => self.give_stamp(guest, request).await,
+            (&Method::POST, _, _) if path == RECEIPTS => {
+                self.take_handed(guest, request.into_body()).await
+            }
             (&Method::POST, "", _) => self.take_offer(guest, request.into_body()).await,
             (&Method::GET, _, [exchange, "missing"]) => match id(exchange) {
                 Some(exchange) => self.tell_missing(guest, exchange).await,

@@ -300,6 +300,7 @@ impl Exchange {
         let reason = details.why.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         Transfer {
             exchange_id: exchange.to_string(),
+            exchange_number: row.number,
             purpose: format!("{purpose}{reason}"),
             authority: format!("{} ({})", agreement.facts.id, agreement.authority),
             case_number: details.why.case_number.as_ref().map(ToString::to_string),

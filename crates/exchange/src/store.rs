@@ -76,7 +76,7 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn open(root: &Path, disk: Arc<dyn Disk>) -> Result<Self, ExchangeError> {
         let make = |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        for folder in ["sent", "incoming"] {
+        for folder in ["sent", "incoming", "arrivals"] {
             make(&root.join(folder)).map_err(store("make a folder"))?;
         }
         let drafts = root.join("drafts");
@@ -169,6 +169,12 @@ impl Store {
     /// Lays the files that announce a parcel into a draft folder, for them to be checked.
     pub(crate) fn announce(&self, files: &[(&str, &[u8])]) -> io::Result<PathBuf> {
         let draft = self.draft();
+        self.announce_at(&draft, files)?;
+        Ok(draft)
+    }
+
+    /// As [`Store::announce`], into this folder.
+    pub(crate) fn announce_at(&self, draft: &Path, files: &[(&str, &[u8])]) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(draft.join("seal"))?;
         DirBuilder::new().mode(0o700).create(draft.join("data"))?;
         for (path, bytes) in files {
@@ -176,7 +182,7 @@ impl Store {
             file.write_all(bytes)?;
             file.sync()?;
         }
-        Ok(draft)
+        Ok(())
     }
 
     /// Makes a checked draft the place of a parcel, or throws it away where there is one.
@@ -193,6 +199,26 @@ impl Store {
         if let Err(error) = remove(draft) {
             tracing::warn!(%error, "a draft could not be removed; it goes at the next start");
         }
+    }
+
+    /// Writes a file of which nothing is known yet from its pieces.
+    pub(crate) fn lay(
+        &self,
+        place: &Path,
+        pieces: &mut dyn FnMut() -> Option<Option<bytes::Bytes>>,
+        bytes_max: u64,
+    ) -> Result<(), Unkept> {
+        let mut file = self.disk.create(place).map_err(Unkept::Disk)?;
+        let mut count = 0_u64;
+        while let Some(piece) = pieces() {
+            let piece = piece.ok_or(Unkept::Broken)?;
+            count = count.saturating_add(piece.len() as u64);
+            if count > bytes_max {
+                return Err(Unkept::TooLarge);
+            }
+            file.write_all(&piece).map_err(Unkept::Disk)?;
+        }
+        file.sync().map_err(Unkept::Disk)
     }
 
     /// Writes a part from its pieces, and gives it its name if it is the signed one.

@@ -145,6 +145,7 @@ impl Exchange {
     /// All but the sealings and the deliveries.
     async fn tend_all(&self) -> Result<(), ExchangeError> {
         let mut first = FirstError::default();
+        self.look_at_arrivals();
         first.note("what is due was not all tended", self.tend_when_due().await);
         first.note("partners were not all told", self.work_on_notices().await);
         first.end()

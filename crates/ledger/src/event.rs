@@ -14,7 +14,7 @@ pub use crate::classes::{FieldChange, GuestTerms, Laid, Outcome, Sent};
 pub use crate::classes::{Retention, Severity, Unlaid, Verdict};
 use crate::envelope::Bucket;
 pub use crate::kinds::{KINDS, Kind};
-use crate::notices::{NoticeAnchored, NoticeIssued};
+use crate::notices::{NoticeAnchored, NoticeIssued, RecallAnswered};
 use crate::quarantine::{FileRedacted, FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 use crate::retention::{HoldScope, Statement};
 use crate::stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
@@ -332,13 +332,13 @@ pub enum Event {
         exchange: String,
         digest: String,
     },
-    /// A partner's receipt for what was sent; `partner_entry` is its entry in the partner's ledger.
+    /// A partner's receipt for what was sent; `partner_entry` is its entry in the partner's ledger, if that has one.
     ReceiptAnchored {
         exchange: String,
         parcel: String,
         partner: String,
         digest: String,
-        partner_entry: u64,
+        partner_entry: Option<u64>,
     },
     /// A person takes an export back: nothing more of it leaves, and a partner who has it must answer.
     ExportRecalled {
@@ -347,6 +347,8 @@ pub enum Event {
         partner: String,
         reason: String,
     },
+    /// A partner answered a recall otherwise than by its server, and a person here wrote down how.
+    RecallAnswered(RecallAnswered),
     /// An offer was not taken up, or not to its end, before its time was over. Its bytes are removed.
     OfferExpired {
         exchange: String,

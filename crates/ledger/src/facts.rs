@@ -3,7 +3,7 @@
 //! Invariant: as in [`crate::event`], no match on [`Event`] has a `_` arm.
 
 use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid};
-use crate::notices::{NoticeAnchored, NoticeIssued};
+use crate::notices::{NoticeAnchored, NoticeIssued, RecallAnswered};
 use crate::quarantine::{FileRedacted, FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 use crate::stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
 
@@ -91,6 +91,12 @@ impl Event {
             | Self::ExchangeAlert { exchange, partner, .. } => {
                 Facts { exchange: exchange.as_deref(), partner: Some(partner), ..none }
             }
+            Self::RecallAnswered(RecallAnswered { exchange, partner, document, .. }) => Facts {
+                exchange: exchange.as_deref(),
+                partner: Some(partner),
+                digest: document.as_deref(),
+                ..none
+            },
             Self::NoticeIssued(NoticeIssued { exchange, partner, digest, .. })
             | Self::NoticeAnchored(NoticeAnchored { exchange, partner, digest, .. }) => Facts {
                 exchange: Some(exchange),

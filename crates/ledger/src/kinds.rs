@@ -109,6 +109,8 @@ kinds! {
         RECEIPT_ANCHORED, "receipt-anchored", 33, Notice, Dissemination;
     Event::ExportRecalled { .. } =>
         EXPORT_RECALLED, "export-recalled", 110, Warning, Dissemination;
+    Event::RecallAnswered { .. } =>
+        RECALL_ANSWERED, "recall-answered", 125, Notice, Dissemination;
     Event::OfferExpired { .. } => OFFER_EXPIRED, "offer-expired", 111, Warning, Dissemination;
     Event::CopyRemoved { .. } => COPY_REMOVED, "copy-removed", 118, Notice, Dissemination;
     Event::ParcelAccepted { .. } => PARCEL_ACCEPTED, "parcel-accepted", 112, Notice, Dissemination;

@@ -76,7 +76,7 @@ pub use event::{
 pub use facts::Facts;
 pub use index::{IndexDoing, IndexState};
 pub use ledger::Ledger;
-pub use notices::{NoticeAnchored, NoticeIssued};
+pub use notices::{NoticeAnchored, NoticeIssued, RecallAnswered};
 pub use postgres::{
     Database, Dial, Dialling, Login, ObjectError, ObjectStorage, Shelved, Stream, Waits,
     export_folder, import_folder,

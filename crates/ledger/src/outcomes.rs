@@ -78,6 +78,7 @@ impl Event {
             | Self::ReceiptIssued { .. }
             | Self::ReceiptAnchored { .. }
             | Self::ExportRecalled { .. }
+            | Self::RecallAnswered { .. }
             | Self::OfferExpired { .. }
             | Self::CopyRemoved { .. }
             | Self::ParcelAccepted { .. }

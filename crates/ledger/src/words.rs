@@ -4,7 +4,7 @@
 
 use crate::agreed::{AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled};
 use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid, Verdict};
-use crate::notices::{NoticeAnchored, NoticeIssued};
+use crate::notices::{NoticeAnchored, NoticeIssued, RecallAnswered};
 use crate::quarantine::{FileRedacted, FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 use crate::stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
 
@@ -245,11 +245,18 @@ impl Event {
             Self::ReceiptIssued { exchange, digest } => {
                 format!("issued the receipt for exchange {exchange} ({})", short(digest))
             }
-            Self::ReceiptAnchored { exchange, partner, partner_entry, .. } => format!(
-                "anchored {partner}'s receipt for exchange {exchange}, its entry {partner_entry}"
-            ),
+            Self::ReceiptAnchored { exchange, partner, partner_entry, .. } => {
+                let entry = partner_entry.map(|entry| format!(", its entry {entry}"));
+                let entry = entry.unwrap_or_default();
+                format!("anchored {partner}'s receipt for exchange {exchange}{entry}")
+            }
             Self::ExportRecalled { export, partner, reason, .. } => {
                 format!("recalled export {export} to {partner}: {reason}")
+            }
+            Self::RecallAnswered(RecallAnswered { export, partner, answer, how, who, .. }) => {
+                format!(
+                    "wrote down {partner}'s answer to the recall of export {export}: {answer}, by {how} from {who}"
+                )
             }
             Self::OfferExpired { exchange, parcel, .. } => {
                 format!("let the offer of parcel {parcel} in exchange {exchange} expire")

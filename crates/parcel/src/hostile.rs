@@ -96,6 +96,7 @@ impl World {
             entries: vec![Entry::from_bytes("a.bin", "x/y", now(), bytes.to_vec())],
             transfer: Transfer {
                 exchange_id: "EX-1".into(),
+                exchange_number: None,
                 purpose: "C".into(),
                 authority: "MOU".into(),
                 case_number: None,

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use keys::digest::Sha256;
 
 use self::foreign::ForeignZip;
+use crate::bag::SIGNATURE_FILE;
 use crate::bagit::{self, Bag};
 use crate::error::At;
 use crate::media::{self, Examined, Kind};
@@ -107,6 +108,14 @@ impl Found {
     /// What its files say that they hold, together. Reading holds each to it.
     pub fn bytes(&self) -> u64 {
         self.tree.files().values().fold(0, |sum, length| sum.saturating_add(*length))
+    }
+
+    /// Whether it is a parcel that somebody sealed, which is taken in otherwise.
+    pub fn is_sealed_parcel(&self) -> bool {
+        let sealed = |path: &String| {
+            *path == SIGNATURE_FILE || path.ends_with(&format!("/{SIGNATURE_FILE}"))
+        };
+        self.tree.files().keys().any(sealed)
     }
 
     fn of(tree: Arc<dyn Tree>, folder: Option<PathBuf>) -> Result<Self, Refused> {

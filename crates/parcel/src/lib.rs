@@ -11,6 +11,7 @@
 mod asn1;
 mod bag;
 pub mod bagit;
+mod carry;
 mod cms;
 mod custody;
 pub mod document;

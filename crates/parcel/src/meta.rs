@@ -25,6 +25,9 @@ pub struct Party {
 pub struct Transfer {
     /// The exchange that both ledgers name.
     pub exchange_id: String,
+    /// Its number in the sender's sequence for this recipient, from 1 without gaps; none where the sender keeps none.
+    #[serde(default, deserialize_with = "numbered", skip_serializing_if = "Option::is_none")]
+    pub exchange_number: Option<u64>,
     pub purpose: String,
     /// The agreement, statute or warrant that allows it.
     pub authority: String,
@@ -68,6 +71,12 @@ impl Transfer {
                 return Err(SealError::Transfer { field, why: "with control characters" });
             }
         }
+        if self.exchange_number == Some(0) {
+            return Err(SealError::Transfer {
+                field: "exchange_number",
+                why: "numbers begin at 1",
+            });
+        }
         crate::error::limit("record classes", self.record_classes.len() as u64, 256)?;
         crate::error::limit("handling caveats", self.handling.len() as u64, 256)
     }
@@ -88,6 +97,11 @@ pub struct TransferRecord {
     #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub key_transport: Option<String>,
     pub transfer: Transfer,
+}
+
+/// What is there is a number from 1 on, and not `null`.
+fn numbered<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    std::num::NonZeroU64::deserialize(from).map(|number| Some(number.get()))
 }
 
 /// What is there is a text: `null` is another form than the field's absence.

@@ -2,6 +2,8 @@
 //!
 //! Closes the chain of custody: the sender verifies it and anchors it in its own ledger.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use keys::cert::Certificate;
 use serde::{Deserialize, Serialize};
@@ -141,4 +143,18 @@ pub fn verify(receipt: &SignedReceipt, trust: &Trust) -> Result<(Receipt, Certif
     let read: Option<Receipt> = serde_json::from_slice(&receipt.json).ok();
     let read = read.filter(Receipt::sound).ok_or(form).at(RECEIPT_FILE)?;
     Ok((read, signed.certificate))
+}
+
+/// As [`verify`], for a parcel that lies here. Who sealed it does not matter: its digest is what the receipt names.
+pub fn verify_for(
+    receipt: &SignedReceipt,
+    trust: &Trust,
+    parcel: &Path,
+) -> Result<Receipt, Refused> {
+    let (read, _) = verify(receipt, trust)?;
+    let parcel = crate::inspect(parcel)?;
+    if read.parcel == parcel.id && read.digest == hex::encode(parcel.digest) {
+        return Ok(read);
+    }
+    Err(Refused::new(RECEIPT_FILE, Fault::Malformed("a receipt for this parcel")))
 }

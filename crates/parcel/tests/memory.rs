@@ -59,6 +59,7 @@ fn three_parts_a_thread_are_enough_to_seal_verify_and_open() {
         entries: vec![entry],
         transfer: Transfer {
             exchange_id: "EX-1".into(),
+            exchange_number: None,
             purpose: "C".into(),
             authority: "MOU".into(),
             case_number: None,

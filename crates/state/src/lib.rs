@@ -27,6 +27,7 @@ pub mod directory;
 pub mod drafts;
 pub mod emergency;
 pub mod exports;
+pub mod gaps;
 pub mod holds;
 mod migrate;
 pub mod notices;

@@ -58,6 +58,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { name: "export-templates", steps: crate::templates::tables },
     Migration { name: "put-out", steps: crate::accounts::marks },
     Migration { name: "redacted-copies", steps: crate::copies::tables },
+    Migration { name: "number-gaps", steps: crate::gaps::tables },
 ];
 
 /// Applies what is missing. All of it is one transaction.

@@ -88,7 +88,8 @@ pub struct Parcel<T> {
     pub parcel: Uuid,
     /// The sender's ORI.
     pub partner: String,
-    /// Its number in the sender's sequence, from 1.
+    /// Its number in the sender's sequence, from 1; 0 where its sender gave it none. Such a one has a negative number in the
+    /// table, which nobody sees.
     pub number: u64,
     /// SHA-256 of the outer tag manifest.
     pub digest: [u8; 32],
@@ -134,13 +135,13 @@ pub async fn offer<T: Serialize + DeserializeOwned>(
         return Ok(Offered::Known(Box::new(stored(state, model)?)));
     }
     let number = signed(parcel.number, "number")?;
+    // 0 is nobody's.
+    let same = Condition::any()
+        .add(row::Column::Number.eq(number))
+        .add(row::Column::Parcel.eq(parcel.parcel.to_string()));
     let taken = row::Entity::find()
         .filter(row::Column::Partner.eq(parcel.partner.clone()))
-        .filter(
-            Condition::any()
-                .add(row::Column::Number.eq(number))
-                .add(row::Column::Parcel.eq(parcel.parcel.to_string())),
-        )
+        .filter(same)
         .one(&transaction)
         .await
         .map_err(reading("look for an exchange"))?;
@@ -164,12 +165,16 @@ pub(crate) async fn insert_in<T: Serialize>(
     parcel: &Parcel<T>,
 ) -> Result<(), StateError> {
     let exchange = parcel.exchange.to_string();
+    let number = match parcel.number {
+        0 => Ord::min(lowest(database, &parcel.partner).await?, 0).saturating_sub(1),
+        given => signed(given, "number")?,
+    };
     let model = row::ActiveModel {
         sealed: Set(state.seal(TABLE, &exchange, &parcel.details)?),
         exchange: Set(exchange),
         parcel: Set(parcel.parcel.to_string()),
         partner: Set(parcel.partner.clone()),
-        number: Set(signed(parcel.number, "number")?),
+        number: Set(number),
         digest: Set(hex(&parcel.digest)),
         bytes: Set(signed(parcel.bytes, "bytes")?),
         holds_room: Set(parcel.holds_room),
@@ -183,6 +188,20 @@ pub(crate) async fn insert_in<T: Serialize>(
         .await
         .map_err(writing("store a parcel"))
         .map(|_| ())
+}
+
+/// The lowest number of a sender's parcels; 0 where there is none.
+async fn lowest(database: &impl ConnectionTrait, partner: &str) -> Result<i64, StateError> {
+    let lowest: Option<i64> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Number)
+        .filter(row::Column::Partner.eq(partner))
+        .order_by_asc(row::Column::Number)
+        .into_tuple()
+        .one(database)
+        .await
+        .map_err(reading("look for a sender's lowest number"))?;
+    Ok(lowest.unwrap_or(0))
 }
 
 /// Bytes that a sender's parcels take in the store now; [`offer`] looks again.
@@ -306,6 +325,7 @@ pub async fn gaps(state: &State, partner: &str, max: usize) -> Result<Vec<u64>, 
         .select_only()
         .column(row::Column::Number)
         .filter(row::Column::Partner.eq(partner))
+        .filter(row::Column::Number.gt(0))
         .order_by_asc(row::Column::Number)
         .into_tuple()
         .all(state.database())
@@ -376,7 +396,7 @@ fn stored<T: DeserializeOwned>(state: &State, model: row::Model) -> Result<Parce
         exchange: Uuid::parse_str(&model.exchange).map_err(|_| damaged("exchange"))?,
         parcel: Uuid::parse_str(&model.parcel).map_err(|_| damaged("parcel"))?,
         partner: model.partner,
-        number: u64::try_from(model.number).map_err(|_| damaged("number"))?,
+        number: u64::try_from(model.number).unwrap_or(0),
         digest,
         bytes: u64::try_from(model.bytes).map_err(|_| damaged("bytes"))?,
         holds_room: model.holds_room,

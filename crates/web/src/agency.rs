@@ -154,8 +154,8 @@ pub struct Agency {
     pub proxy: Option<Proxy>,
     /// What comes too often.
     pub floods: Floods,
-    /// Large files are taken in one at a time: they are in memory.
-    pub large: Arc<tokio::sync::Semaphore>,
+    /// For large files that are taken in.
+    pub large: crate::upload::Places,
     /// Emergency accounts.
     pub emergency: EmergencyAccess,
     /// What runs for people, so that it can be cut.
@@ -240,7 +240,7 @@ impl Agency {
             revocation_lists,
             proxy,
             floods: Floods::default(),
-            large: Arc::new(tokio::sync::Semaphore::new(1)),
+            large: crate::upload::Places::default(),
             emergency,
             live: Arc::default(),
             directories,

@@ -15,8 +15,8 @@ use maud::Markup;
 use crate::agency::Agency;
 use crate::layout::{self, Frame, Group, Link, Person};
 use crate::live::Leash;
-use crate::pages::exports::passing;
-use crate::pages::incoming::{brought, deciding, scanned};
+use crate::pages::exports::{passing, returned};
+use crate::pages::incoming::{brought, deciding, parcels, receipts, scanned};
 use crate::pages::parts::moment;
 use crate::pages::{
     audit, certificates, documents, emergency, exports, guests, home, incoming, joint, ledger,
@@ -113,6 +113,8 @@ fn sharing_pages() -> Router<Shared> {
         .route("/exports/{export}/reject", carried(exports::reject))
         .route("/exports/{export}/again", carried(exports::again))
         .route("/exports/{export}/recall", carried(exports::recall))
+        .route("/exports/{export}/recall-answer", carried(returned::answer_recall))
+        .route("/exports/{export}/receipt", carried(returned::add_receipt))
         .route("/exports/{export}/parcel", post(exports::download))
         .route("/exports/{export}/label", get(exports::label))
         .route("/guests", get(guests::list).post(guests::invite))
@@ -122,6 +124,7 @@ fn sharing_pages() -> Router<Shared> {
         .route("/agreements/{id}", get(partners::agreement).merge(carried(partners::review)))
         .route("/agreements/{id}/document", get(partners::document))
         .route("/incoming", get(incoming::list))
+        .route(parcels::PATH, carried(parcels::take_in))
         .route("/take-in", get(brought::form).merge(carried(brought::take_in)))
         .route("/incoming/{parcel}/pass-on/{handle}", carried(passing::pass_on))
         .route(
@@ -129,6 +132,8 @@ fn sharing_pages() -> Router<Shared> {
             get(redacting::of_received).merge(carried(redacting::add_to_received)),
         )
         .route("/incoming/{parcel}", get(incoming::one).post(incoming::open))
+        .route("/incoming/{parcel}/receipt.json", get(receipts::json))
+        .route("/incoming/{parcel}/receipt.json.p7s", get(receipts::signature))
         .route("/incoming/{parcel}/accept", carried(deciding::accept))
         .route("/incoming/{parcel}/reject", carried(deciding::reject))
         .route("/incoming/{parcel}/keep", carried(deciding::keep))

@@ -78,7 +78,7 @@ fn split<'a>(bytes: &'a [u8], mark: &[u8], within: usize) -> Option<(&'a [u8], &
 }
 
 /// The field's name, and the file's where it is one: from exactly one Content-Disposition.
-fn disposition(head: &[u8]) -> Option<(String, Option<String>)> {
+pub(crate) fn disposition(head: &[u8]) -> Option<(String, Option<String>)> {
     let head = std::str::from_utf8(head).ok()?;
     let lines = head.split("\r\n").filter_map(|line| line.split_once(':'));
     let mut found = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-disposition"));

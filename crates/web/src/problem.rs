@@ -244,6 +244,12 @@ impl From<exchange::ExchangeError> for Problem {
             E::Unrecorded(source) => source.into(),
             E::NotReleasable(why) => Self::unwitnessed(&why.to_string()),
             E::NoSuch { .. } => Self::not_found(),
+            E::NotTaken { entry, why } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The parcel is not taken in",
+                format!("{why}. Nothing of it was kept."),
+            )
+            .with_entry(entry),
             E::ApprovedBefore | E::WrongState { .. } | E::Changed { .. } => {
                 Self::new(StatusCode::CONFLICT, "That is not possible now", sentence(&error))
             }

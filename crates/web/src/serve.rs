@@ -253,5 +253,6 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 
 /// A form with a file of evidence may be large; whoever reads less says so at its own limit.
 fn pages() -> Limits {
-    Limits { body_bytes_max: LARGE_BYTES_MAX as u64, ..Limits::pages() }
+    let body_endless_at = Some(crate::pages::incoming::parcels::PATH);
+    Limits { body_bytes_max: LARGE_BYTES_MAX as u64, body_endless_at, ..Limits::pages() }
 }

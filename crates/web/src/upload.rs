@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::app::Shared;
 use crate::multipart;
@@ -23,6 +23,31 @@ pub const UPLOAD_BYTES_MAX: usize = crate::providers::metadata::METADATA_BYTES_M
 /// The largest form with a file of evidence that is read, in bytes.
 pub const LARGE_BYTES_MAX: usize = 128 << 20;
 
+/// Sealed parcels that are taken in at once.
+const PARCELS_MAX: usize = 2;
+
+/// How many large files an agency takes in at once.
+pub struct Places {
+    /// Files of evidence: one at a time, they are in memory.
+    evidence: Arc<Semaphore>,
+    /// Sealed parcels of any size, which take room on the disk before anything of them is known.
+    parcels: Arc<Semaphore>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { evidence: places(1), parcels: places(PARCELS_MAX) }
+    }
+}
+
+impl Places {
+    /// The place of one more sealed parcel. None: as many as there may be are being taken in.
+    pub fn parcel(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.parcels).try_acquire_owned().ok()
+    }
+}
+
 /// What was posted.
 pub struct Uploaded {
     /// Who.
@@ -33,6 +58,8 @@ pub struct Uploaded {
     pub file: Vec<u8>,
     /// What the file is called where it came from.
     pub file_name: String,
+    /// Further files, where the form has places for more.
+    pub others: Vec<Vec<u8>>,
 }
 
 impl FromRequest<Shared> for Uploaded {
@@ -52,7 +79,7 @@ impl FromRequest<Shared> for LargeUpload {
     async fn from_request(request: Request, agency: &Shared) -> Result<Self, NotSignedIn> {
         // Who it is comes first: nobody who may not post it keeps others from doing so.
         let arrived = Arrived::from(request, agency).await?;
-        let Ok(alone) = Arc::clone(&agency.large).try_acquire_owned() else {
+        let Ok(alone) = Arc::clone(&agency.large.evidence).try_acquire_owned() else {
             return Err(NotSignedIn::Refused(Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Another large file is being taken in",
@@ -97,10 +124,10 @@ impl Arrived {
             let problem = Problem::bad_input("The form did not arrive as a browser sends it.");
             return Err(refuse("malformed-form", problem).await);
         };
-        let (mut fields, mut file, mut file_name) = (Vec::new(), Vec::new(), String::new());
+        let (mut fields, mut files) = (Vec::new(), Vec::new());
         for part in read {
             match part.file_name {
-                Some(name) => (file, file_name) = (part.content.to_vec(), name),
+                Some(name) => files.push((part.content.to_vec(), name)),
                 None => {
                     let text = String::from_utf8_lossy(part.content).into_owned();
                     fields.push((part.name, text));
@@ -110,7 +137,10 @@ impl Arrived {
         if !signed_in.session.csrf_matches(session::field(&fields, "csrf")) {
             return Err(refuse("csrf", foreign_page()).await);
         }
-        Ok(Uploaded { signed_in, fields, file, file_name })
+        let mut files = files.into_iter();
+        let (file, file_name) = files.next().unwrap_or_default();
+        let others = files.map(|(content, _)| content).collect();
+        Ok(Uploaded { signed_in, fields, file, file_name, others })
     }
 }
 

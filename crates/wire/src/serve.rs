@@ -65,6 +65,8 @@ pub struct Limits {
     /// For how long nothing may move in either direction, handlers included.
     pub idle_wait_max: Duration,
     pub body_bytes_max: u64,
+    /// A path whose body may be of any length: whoever reads it limits it.
+    pub body_endless_at: Option<&'static str>,
     /// The slowest that a body may come in, in bytes a second, after `idle_wait_max`.
     pub body_rate_min: u32,
     /// How long running requests may take after shutdown was asked for.
@@ -82,6 +84,7 @@ impl Limits {
             handshake_wait_max: Duration::from_secs(5),
             idle_wait_max: Duration::from_secs(60),
             body_bytes_max: 2 * 1024 * 1024,
+            body_endless_at: None,
             body_rate_min: 1024,
             drain_wait_max: Duration::from_secs(10),
         }
@@ -98,6 +101,7 @@ impl Limits {
             handshake_wait_max: Duration::from_secs(5),
             idle_wait_max: Duration::from_secs(60),
             body_bytes_max: 257 * 1024 * 1024,
+            body_endless_at: None,
             body_rate_min: 16 * 1024,
             drain_wait_max: Duration::from_secs(10),
         }
@@ -360,10 +364,13 @@ where
     {
         let moved = Moved::default();
         let io = TokioIo::new(Watched::new(stream, moved.clone()));
-        let Limits { idle_wait_max, body_bytes_max, body_rate_min, .. } = self.limits;
+        let Limits { idle_wait_max, body_bytes_max, body_endless_at, body_rate_min, .. } =
+            self.limits;
         let peer = PeerAddress(self.peer);
         let service = self.service.clone();
         let handler = service_fn(move |request: Request<Incoming>| {
+            let endless = body_endless_at == Some(request.uri().path());
+            let body_bytes_max = if endless { u64::MAX } else { body_bytes_max };
             let mut request = request
                 .map(|body| IngressBody::new(body, body_bytes_max, idle_wait_max, body_rate_min));
             request.extensions_mut().insert(peer);

@@ -23,7 +23,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 39] = [
+pub const TARGETS: [Target; 40] = [
     Target { name: "ledger-frames", run: ledger_frames },
     Target { name: "ledger-notes", run: ledger_notes },
     Target { name: "ledger-evidence", run: ledger_evidence },
@@ -54,6 +54,7 @@ pub const TARGETS: [Target; 39] = [
     Target { name: "proxy-header", run: web::front::fuzz },
     Target { name: "configuration", run: configuration },
     Target { name: "multipart", run: web::multipart::fuzz },
+    Target { name: "multipart-streamed", run: web::streamed::fuzz },
     Target { name: "policy", run: policy_file },
     Target { name: "parcel-part", run: parcel_part },
     Target { name: "parcel-signature", run: parcel::fuzzing::signature },

@@ -79,6 +79,7 @@ pub(super) fn seal_entries(
             entries,
             transfer: parcel::Transfer {
                 exchange_id: id.to_string(),
+                exchange_number: None,
                 purpose,
                 authority,
                 case_number: None,

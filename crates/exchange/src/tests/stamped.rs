@@ -339,4 +339,16 @@ async fn a_token_goes_with_the_parcel_however_it_is_delivered() {
     let authorities = exchange.0.setup.time_stamps.as_ref().unwrap().authorities.clone();
     let stamp = parcel::Parcel::enter(&file, &trust).unwrap().required_stamp(&authorities).unwrap();
     assert_eq!(stamp.at, now());
+    // Whoever takes that file in verifies it as after a push.
+    let lakeside = &world.lakeside;
+    let taken = lakeside.exchange.take_in_parcel(Some(&pell()), Carried::Place(file)).await;
+    let taken = taken.unwrap().exchange;
+    assert_eq!(
+        lakeside.story()[1..5],
+        ["parcel-offered", "parcel-received", "parcel-stamped", "receipt-issued"]
+    );
+    lakeside.accepted(taken).await;
+    let contents = lakeside.exchange.contents(&pell(), taken, &why()).await.unwrap();
+    let (contents, _) = contents.open();
+    assert!(matches!(&contents.inside.stamp, Some(CameStamp::Held(theirs)) if theirs.known));
 }

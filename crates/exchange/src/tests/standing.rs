@@ -3,6 +3,7 @@
 use keys::kem::{Kem, KemKey};
 use parcel::RecipientKey;
 
+use super::carried::{bag_with, is_usable};
 use super::depots::{Shelf, route};
 use super::*;
 
@@ -116,6 +117,27 @@ async fn a_revoked_signer_is_refused_from_then_on_and_what_came_before_stays_rea
     });
     let error = later.document(&late, exchange, path, None, &why()).await.map(drop).unwrap_err();
     assert!(error.chain().contains("revoked since"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_carried_opens_with_either_key_and_a_revoked_signer_is_named() {
+    let kem = kem_of(LAKESIDE);
+    let bag = bag_with(|riverton, lakeside| {
+        riverton.partners[0].sealing = kem.certificate.clone();
+        lakeside.recipient_kem = Some(again(&kem));
+    })
+    .await;
+    is_usable(&bag, &bag.take(&bag.zip).await.unwrap()).await;
+
+    let bag = bag_with(|_, lakeside| {
+        let signing = &identity(RIVERTON).signing.certificate;
+        lakeside.partners[0].revoked = vec![revoked(signing, 1)];
+    })
+    .await;
+    bag.world.clock.set(now() + SignedDuration::from_hours(2));
+    let why = bag.refused(&bag.zip).await;
+    assert!(why.contains("is revoked since") && why.contains("the key was copied"), "{why}");
+    assert!(bag.world.lakeside.exchange.all_incoming(&[], None).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ async fn the_receipt_names_the_receivers_entry_and_the_sender_anchors_that_very_
         parcel: export.parcel.unwrap().to_string(),
         partner: LAKESIDE.0.to_owned(),
         digest: hex::encode(keys::digest::sha256(ours.json.as_bytes())),
-        partner_entry: ours.receiver_entry.unwrap(),
+        partner_entry: ours.receiver_entry,
     };
     assert_eq!(anchored, expected);
     // The other way: the receiver's record carries the sender's checkpoint.

@@ -5,7 +5,7 @@ use ledger::retention::HoldScope;
 use ledger::{
     AgreementDue, AgreementProposed, AgreementReviewed, Event, FieldChange, FileRedacted,
     FileReleased, FileScanned, FilesTakenIn, JurisdictionSettled, NoticeAnchored, NoticeIssued,
-    ParcelScanned, Verdict,
+    ParcelScanned, RecallAnswered, Verdict,
 };
 
 use crate::common::{decided, released, time};
@@ -293,7 +293,7 @@ pub(crate) fn all() -> Vec<Event> {
             parcel: parcel.clone(),
             partner: partner.clone(),
             digest: digest.clone(),
-            partner_entry: 41,
+            partner_entry: Some(41),
         },
         Event::ExportRecalled {
             export: text("e-7"),
@@ -301,6 +301,17 @@ pub(crate) fn all() -> Vec<Event> {
             partner: partner.clone(),
             reason: text("the wrong case"),
         },
+        Event::RecallAnswered(RecallAnswered {
+            export: text("e-7"),
+            exchange: Some(exchange.clone()),
+            partner: partner.clone(),
+            answer: text("destroyed"),
+            how: text("letter"),
+            who: text("Sgt. Ana Pell"),
+            on: text("2026-11-25"),
+            reason: text("shredded on the day of the recall"),
+            document: Some(digest.clone()),
+        }),
         Event::OfferExpired {
             exchange: exchange.clone(),
             parcel: parcel.clone(),

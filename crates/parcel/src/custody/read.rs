@@ -110,6 +110,7 @@ mod tests {
         let party = |ori: &str| Party { ori: ori.to_owned(), name: ori.to_owned() };
         let transfer = Transfer {
             exchange_id: "x-1".to_owned(),
+            exchange_number: None,
             purpose: "C".to_owned(),
             authority: "a-1".to_owned(),
             case_number: None,

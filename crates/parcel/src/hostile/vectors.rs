@@ -87,6 +87,7 @@ fn order<'a>(world: &'a World, id: &str, video: Vec<u8>, kem: &Certificate) -> S
         ],
         transfer: Transfer {
             exchange_id: "EX-2026-000041".into(),
+            exchange_number: None,
             purpose: "C".into(),
             authority: "MOU Riverton/Lakeside 2025-07".into(),
             case_number: Some("24-000113".into()),

@@ -60,9 +60,10 @@ async function checkRecord(parcel, bytes, signed, recipient) {
   const party = (value) => hasKeys(value, ['ori', 'name']);
   const keys = ['profile', 'parcel', 'sealed_at', 'sender_certificate', 'recipient_certificates', ...(info.rsaOaep ? ['key_transport'] : []), 'transfer'];
   const form = hasKeys(record, keys) && (!info.rsaOaep || record.key_transport === RSA_OAEP) &&
-    record.profile === '1.0' && Array.isArray(record.recipient_certificates) && hasKeys({ record_classes: [], ...record.transfer },
-    ['exchange_id', 'purpose', 'authority', 'case_number', 'handling', 'record_classes', 'retention', 'sender', 'recipient']) &&
+    record.profile === '1.0' && Array.isArray(record.recipient_certificates) && hasKeys({ record_classes: [], exchange_number: 1, ...record.transfer },
+    ['exchange_id', 'exchange_number', 'purpose', 'authority', 'case_number', 'handling', 'record_classes', 'retention', 'sender', 'recipient']) &&
     Array.isArray(record.transfer.handling) && Array.isArray(record.transfer.record_classes ?? []) &&
+    (record.transfer.exchange_number === undefined || (Number.isSafeInteger(record.transfer.exchange_number) && record.transfer.exchange_number > 0)) &&
     party(record.transfer.sender) && party(record.transfer.recipient);
   need(form, file, 'not a transfer record of this profile');
   need(record.parcel === info.id, file, `names another parcel: ${record.parcel}`);

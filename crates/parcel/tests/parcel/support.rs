@@ -121,6 +121,7 @@ pub(crate) fn id() -> Uuid {
 pub(crate) fn transfer() -> Transfer {
     Transfer {
         exchange_id: "EX-2026-000041".into(),
+        exchange_number: None,
         purpose: "C".into(),
         authority: "MOU Riverton/Lakeside 2025-07".into(),
         case_number: Some("24-000113".into()),

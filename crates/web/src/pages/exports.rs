@@ -12,6 +12,7 @@ mod label;
 pub mod passing;
 mod preview;
 mod recalling;
+pub mod returned;
 mod routes;
 mod rules;
 pub mod templates;
@@ -148,6 +149,8 @@ pub async fn one(
         (decision(&agency, &signed_in, &export).await?)
         (items(&export))
         (notices::table(&told, &partner_name(&agency, &export.partner)))
+        (returned::receipt_form(&agency, &signed_in, &export))
+        (returned::answer_form(&agency, &signed_in, &export))
         (recalling::form(&signed_in, &export))
         (templates::keep_card(&agency, &signed_in, &export))
     };

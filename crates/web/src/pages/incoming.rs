@@ -3,6 +3,8 @@
 pub mod brought;
 pub mod deciding;
 mod outline;
+pub mod parcels;
+pub mod receipts;
 pub mod scanned;
 
 use axum::extract::{Path, State};
@@ -32,14 +34,14 @@ pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
     let parcels = sharing(&agency)?.exchange.all_incoming(&[], None).await?;
     let mut missing = Vec::new();
     for partner in sharing(&agency)?.exchange.book().partners() {
-        let numbers = sharing(&agency)?.exchange.gaps(partner.ori.as_str()).await?;
+        let numbers = sharing(&agency)?.exchange.missing_numbers(partner.ori.as_str()).await?;
         missing.extend(numbers.into_iter().map(|number| (partner.name.clone(), number)));
     }
     let found = (parcels, missing);
     let (parcels, missing) = looking::show(&agency, permit, "received parcels", found, |found| {
         let parcels = found.0.iter().take(LIST_MAX).map(line);
         let missing = found.1.iter().take(LIST_MAX);
-        parcels.chain(missing.map(|(name, number)| format!("missing {name} {number}"))).collect()
+        parcels.chain(missing.map(|(name, it)| format!("missing {name} {}", it.number))).collect()
     })
     .await?;
     let has_scanner = sharing(&agency)?.exchange.has_scanner();
@@ -49,7 +51,10 @@ pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
                 div class="usa-alert__body" {
                     h2 class="usa-alert__heading" { "Numbers that never came" }
                     p class="usa-alert__text" { "Every parcel of a partner has a number, without gaps. Ask the partner about these." }
-                    ul { @for (name, number) in missing.iter().take(LIST_MAX) { li { (name) ", no. " (number) } } }
+                    ul { @for (name, it) in missing.iter().take(LIST_MAX) { li {
+                        (name) ", no. " (it.number)
+                        @if let Some(way) = &it.way { ": sent by " (way) ", not over the line. " a href="/take-in" { "Take it in" } " when it is here" }
+                    } } }
                 }
             }
         }
@@ -83,7 +88,7 @@ fn row(parcel: &Incoming, has_scanner: bool, now: Timestamp) -> Markup {
     let id = parcel.exchange.to_string();
     html! {
         tr data-exchange=(id) {
-            th scope="row" { a href={ "/incoming/" (id) } { "No. " (parcel.number) @if parcel.brought { " taken in here" } @else { " from " (parcel.partner) } } }
+            th scope="row" { a href={ "/incoming/" (id) } { (parcels::named(parcel)) @if parcel.brought { " taken in here" } @else { " from " (parcel.partner) } } }
             td { (parcel.sender_name) }
             td { (moment(parcel.offered_at)) }
             td class="num" { (bytes_words(parcel.bytes)) }
@@ -166,6 +171,7 @@ pub async fn one(
         (outline::to_decide(&parcel))
         (deciding::forms(&agency, &signed_in, &parcel, has_scanner))
         (facts(&parcel))
+        (receipts::card(&parcel))
         (notices::table(&told, &parcel.sender_name))
     };
     Ok(agency.page(&signed_in, &title(&parcel), "/incoming", &content))
@@ -178,7 +184,10 @@ fn title(parcel: &Incoming) -> String {
     if parcel.brought {
         return format!("Parcel {}, taken in here", parcel.number);
     }
-    format!("Parcel {} from {}", parcel.number, parcel.sender_name)
+    match parcel.number {
+        0 => format!("A parcel without a number from {}", parcel.sender_name),
+        number => format!("Parcel {number} from {}", parcel.sender_name),
+    }
 }
 
 fn facts(parcel: &Incoming) -> Markup {
@@ -195,6 +204,7 @@ fn facts(parcel: &Incoming) -> Markup {
                 }
                 (pair("Digest (SHA-256)", &parcel.digest))
                 (pair("Parts", &format!("{}, {}", parcel.parts, bytes_words(parcel.bytes))))
+                @if let Some(words) = parcels::came(parcel) { (pair("How it came", &words)) }
                 @if !parcel.brought { (pair("Sender's ledger entry", &parcel.sender_entry.to_string())) }
                 @if let Some(entry) = parcel.received_entry {
                     (pair("Our ledger entry", &entry.to_string()))

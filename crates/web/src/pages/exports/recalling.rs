@@ -4,14 +4,17 @@ use axum::extract::{Path, State};
 use exchange::{Export, ExportStatus, Matter, recallable};
 use maud::{Markup, html};
 
-use super::{go, partner_name};
+use super::{go, partner_name, returned};
 use crate::app::{Answer, Shared};
 use crate::pages::parts::{id, moment, sharing};
 use crate::session::{Posted, SignedIn};
 
 /// How far the partner had come when it heard of the recall, in words.
-fn stood(word: Option<&str>) -> &'static str {
+fn stood(word: Option<&str>, laid: bool) -> &'static str {
     match word {
+        Some("unknown" | "recalled") if laid => {
+            "It was laid down for the partner to fetch or carry, and the partner’s server has not had it: what lies there has to be answered for."
+        }
         None => "The partner has not heard of it yet.",
         Some("unknown") => "Nothing of it had been offered to the partner.",
         Some("receiving") => "The partner did not have all of it, and dropped what it had.",
@@ -41,7 +44,7 @@ pub(super) fn state(agency: &Shared, export: &Export) -> Markup {
                 p class="usa-alert__text" {
                     @if let Some(by) = &recall.by { (by.name) " took it back on " } @else { "It ended on " }
                     (moment(recall.at)) ", entry " (recall.entry) ": " (recall.reason) ". "
-                    @if export.number.is_some() { (stood(recall.stood.as_deref())) }
+                    @if export.number.is_some() { (stood(recall.stood.as_deref(), export.details.delivery.laid.is_some())) }
                     @else { "It had not left." }
                 }
                 @if let Some(answer) = export.recall_answer() {
@@ -55,6 +58,8 @@ pub(super) fn state(agency: &Shared, export: &Export) -> Markup {
                         @if let Some(person) = &answer.person { " (" (person) ")" }
                         ". Anchored as entry " (answer.entry) "; the partner's entry is " (answer.partner_entry) "."
                     }
+                } @else if let Some(words) = returned::answered(agency, export) {
+                    (words)
                 } @else if export.awaits_answer() {
                     p class="usa-alert__text" {
                         "No answer yet."

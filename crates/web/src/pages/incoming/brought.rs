@@ -6,6 +6,7 @@ use exchange::{Brought, ExchangeError};
 use maud::{Markup, html};
 
 use super::deciding::csrf;
+use super::parcels;
 use crate::app::{Answer, Shared};
 use crate::pages::parts::sharing;
 use crate::problem::Problem;
@@ -21,6 +22,7 @@ pub async fn form(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
     let has_scanner = sharing(&agency)?.exchange.has_scanner();
     let content = html! {
         p { a href="/incoming" { "All received parcels" } }
+        (parcels::form(&signed_in))
         form class="card" id="take-in" method="post" action="/take-in" enctype="multipart/form-data" data-once {
             h2 { "Take in files of others" }
             p { "A ZIP file, or a BagIt bag in one, of at most " (LARGE_BYTES_MAX >> 20) " MiB. It is checked, sealed for this agency, and waits in quarantine "
