@@ -5,6 +5,7 @@
 
 mod faults;
 mod looking;
+mod odd;
 mod one_file;
 mod papers;
 mod plain_bags;
