@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped check says so")]
 #![expect(clippy::indexing_slicing, reason = "tests know their lengths")]
 
+mod bouncycastle;
 mod faults;
 mod looking;
 mod odd;
@@ -12,6 +13,7 @@ mod plain_bags;
 mod resume;
 mod roundtrip;
 mod rsa;
+mod same;
 mod scanned;
 mod stock_tools;
 mod story;

@@ -12,7 +12,7 @@ use parcel::{Parcel, Recipient, RecipientKey, Seal, SealError, Watch};
 use crate::stock_tools::{script, sh};
 use crate::support::{World, case, noise, python_tool, run, spec};
 
-fn rsa_world() -> World {
+pub(crate) fn rsa_world() -> World {
     let key = RsaKey::generate(RsaBits::Rsa2048).unwrap();
     let certificate =
         cert::issue_rsa(&spec("Lakeside RSA", Usage::KeyEncipherment), &key, &SystemRandom);
