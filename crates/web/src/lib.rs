@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod agency;
+mod alone;
 pub mod app;
 pub mod archiving;
 pub mod assets;

@@ -19,6 +19,7 @@ use wire::serve::{Limits, PlainListener, TlsListener, serve_plain, serve_tls};
 use wire::tls::{Own, ServerTls, asking_config, server_config};
 
 use crate::agency::{Agency, Outside, StartError};
+use crate::alone::Alone;
 use crate::app::{self, Shared};
 use crate::config::{Config, Listen};
 use crate::door::{self, Door};
@@ -43,6 +44,8 @@ pub struct Server {
     pub partners: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     running: Vec<JoinHandle<()>>,
+    /// Dropped last: the folder is free when all in it is closed.
+    alone: Alone,
 }
 
 impl Server {
@@ -51,6 +54,7 @@ impl Server {
     /// # Errors
     /// [`StartError`] says which room or listener could not be opened.
     pub async fn start(config: Config, outside: Outside) -> Result<Self, StartError> {
+        let alone = Alone::in_folder(&config.data.folder)?;
         let agency = Agency::start(config, outside).await?;
         if let Err(source) = agency.ledger.verify_every(VERIFY_EVERY) {
             let error = &source as &dyn std::error::Error;
@@ -75,7 +79,7 @@ impl Server {
             (agency.ledger.clone(), witnesses::lines(&agency.config, &agency.clock)?);
         let asking = keep_witnessed(ledger, lines, Cadence::usual(), until(stopped.clone()));
         running.push(tokio::spawn(asking));
-        Ok(Self { agency, pages, partners, stop, running })
+        Ok(Self { agency, pages, partners, stop, running, alone })
     }
 
     /// Stops listening, waits for running requests, and closes the ledger.
@@ -97,6 +101,7 @@ impl Server {
         if let Err(error) = self.agency.ledger.close() {
             tracing::error!(error = %crate::problem::chain(&error), "the ledger did not close well");
         }
+        drop(self.alone);
     }
 }
 
