@@ -21,6 +21,7 @@ use crate::passing::PassOn;
 use crate::progress::Phase;
 use crate::protocol::{Answer, AnswerState, Refusal, SignedText};
 use crate::push::Pushed;
+use crate::recall::Stop;
 use crate::{Caller, Exchange, Partner};
 
 impl Exchange {
@@ -55,11 +56,7 @@ impl Exchange {
         let stop = self.stop_of(export);
         self.refuse_ended(&mut row).await?;
         self.refuse_elsewhere(&mut row).await?;
-        tokio::select! {
-            biased;
-            () = stop.rung() => return Err(recalled()),
-            stamped = self.stamp_before_leaving(&mut row) => stamped?,
-        }
+        self.stamp_unless_recalled(&mut row, &stop).await?;
         // An authority may take its time: what was so before it was asked need not be so now.
         let row_now = self.export_row(export).await?;
         if row_now.status != row.status {
@@ -97,6 +94,34 @@ impl Exchange {
                 .await?;
                 Export::of(row)
             }
+        }
+    }
+
+    /// The first half of an attempt, where the time-stamp authority is to be asked: it may take its time.
+    ///
+    /// # Errors
+    /// As [`Exchange::deliver`].
+    pub(crate) async fn stamp_due(&self, export: Uuid) -> Result<(), ExchangeError> {
+        let _claim = self.claim(export).ok_or(ExchangeError::Changed { what: "export" })?;
+        self.0.setup.ledger.releasable()?;
+        // Before the state is looked at: whoever takes it back from now on is heard.
+        let stop = self.stop_of(export);
+        let mut row = self.export_row(export).await?;
+        needs(&row, ExportStatus::Sealed, "sealed")?;
+        self.refuse_ended(&mut row).await?;
+        self.refuse_elsewhere(&mut row).await?;
+        self.stamp_unless_recalled(&mut row, &stop).await
+    }
+
+    async fn stamp_unless_recalled(
+        &self,
+        row: &mut ExportRow,
+        stop: &Stop,
+    ) -> Result<(), ExchangeError> {
+        tokio::select! {
+            biased;
+            () = stop.rung() => Err(recalled()),
+            stamped = self.stamp_before_leaving(row) => stamped,
         }
     }
 

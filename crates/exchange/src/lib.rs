@@ -325,6 +325,8 @@ pub(crate) struct Inner {
     bell: Notify,
     /// Rung for an export that is being sealed or sent and was taken back.
     stops: Mutex<Vec<(Uuid, Arc<Notify>)>>,
+    /// Places of the malware scanner.
+    pub(crate) scan_places: tokio::sync::Semaphore,
     /// When the slow work was looked through last.
     tended: Mutex<Option<Timestamp>>,
 }
@@ -351,6 +353,7 @@ impl Exchange {
             guests: Arc::new(Semaphore::new(GUESTS_AT_ONCE)),
             bell: Notify::new(),
             stops: Mutex::default(),
+            scan_places: tokio::sync::Semaphore::new(scanning::SCANS_MAX),
             tended: Mutex::default(),
         })))
     }

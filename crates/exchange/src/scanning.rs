@@ -17,6 +17,7 @@ use parcel::IndexedFile;
 use parcel::scan::Outcome;
 use policy::{Action, Why};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::afterwards::ActFacts;
@@ -32,6 +33,10 @@ use crate::{Caller, Exchange};
 const NAMED_MAX: usize = 1_000;
 /// Attempts to store what came of a scan, while others change the parcel too.
 const STORE_TRIES: usize = 5;
+/// Parcels that are scanned at once: each is decrypted, and takes a connection of the scanner.
+pub(crate) const SCANS_MAX: usize = 4;
+/// What claims the round through what waits.
+const ROUND: Uuid = Uuid::from_u128(0x7363_616e_206f_6e21);
 /// Parcels in which a scan makes sense.
 const HERE: [IncomingStatus; 2] = [IncomingStatus::Received, IncomingStatus::Accepted];
 /// Parcels whose files can be decided about.
@@ -163,11 +168,16 @@ impl Exchange {
             return;
         }
         let this = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = this.scan_parcel(exchange).await {
-                tracing::warn!(%exchange, error = error.chain(), "a parcel is not scanned yet");
-            }
-        });
+        tokio::spawn(async move { this.scan_in_turn(exchange).await });
+    }
+
+    /// Scans a parcel once there is a place.
+    async fn scan_in_turn(&self, exchange: Uuid) {
+        // It is never closed.
+        let Ok(_place) = self.0.scan_places.acquire().await else { return };
+        if let Err(error) = self.scan_parcel(exchange).await {
+            tracing::warn!(%exchange, error = error.chain(), "a parcel is not scanned yet");
+        }
     }
 
     /// Takes up what waits for the scanner: what came while it was away or before there was one, and what a
@@ -176,9 +186,22 @@ impl Exchange {
         if !self.has_scanner() {
             return Ok(());
         }
-        for parcel in self.every_incoming(&HERE, |parcel| parcel.scan.is_none()).await? {
-            self.scan_soon(parcel.exchange);
-        }
+        // One round at a time, each parcel in its turn: what fails again keeps no other from its turn.
+        let Some(round) = self.claim(ROUND) else { return Ok(()) };
+        let waiting = self.every_incoming(&HERE, |parcel| parcel.scan.is_none()).await?;
+        let this = self.clone();
+        tokio::spawn(async move {
+            let mut scans = JoinSet::new();
+            for parcel in waiting {
+                if scans.len() >= SCANS_MAX {
+                    drop(scans.join_next().await);
+                }
+                let this = this.clone();
+                scans.spawn(async move { this.scan_in_turn(parcel.exchange).await });
+            }
+            while scans.join_next().await.is_some() {}
+            drop(round);
+        });
         Ok(())
     }
 

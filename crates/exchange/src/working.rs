@@ -1,7 +1,8 @@
 //! The work that goes on by itself: sealing what is approved, delivering what is sealed, telling partners.
 //!
 //! Invariants: no partner waits for another. Deliveries run beside each other and beside all else, one at a time to
-//! each partner, so that it gets its numbers in their order where it can be. Nobody waits for a sealing, either.
+//! each partner, so that it gets its numbers in their order where it can be. Nobody waits for a sealing, either, and
+//! nobody for the time-stamp authority of another's parcel: it is asked before a delivery begins, in tasks of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::{Exchange, ExchangeError};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Deliveries under way at once.
 const DELIVERIES_MAX: usize = 8;
+/// Parcels for which the time-stamp authority is asked at once, each of another partner.
+const STAMPINGS_MAX: usize = 32;
 
 /// Tasks under way, each with what it is about. Dropped, they end.
 pub(crate) struct Tasks<N> {
@@ -68,20 +71,46 @@ impl<N: PartialEq> Tasks<N> {
     }
 }
 
-impl Tasks<String> {
-    fn deliver(&mut self, exchange: &Exchange, export: &Export) {
-        if self.has(&export.partner) || self.len() >= DELIVERIES_MAX {
+/// What is on its way to partners, by partner: parcels that wait for their time stamp, and deliveries.
+#[derive(Default)]
+struct Outgoing {
+    stampings: Tasks<String>,
+    deliveries: Tasks<String>,
+}
+
+impl Outgoing {
+    fn clear(&mut self) {
+        self.stampings.clear();
+        self.deliveries.clear();
+    }
+
+    /// Takes an export a step on, where nothing else of its partner's is under way and there is a place.
+    fn take_on(&mut self, exchange: &Exchange, export: &Export) {
+        let partner = &export.partner;
+        if self.stampings.has(partner) || self.deliveries.has(partner) {
+            return;
+        }
+        let stamps = exchange.waits_for_stamp(export);
+        let (tasks, at_once) = match stamps {
+            true => (&mut self.stampings, STAMPINGS_MAX),
+            false => (&mut self.deliveries, DELIVERIES_MAX),
+        };
+        if tasks.len() >= at_once {
             return;
         }
         let (exchange, id) = (exchange.clone(), export.id);
         let task = async move {
-            if let Err(error) = exchange.deliver_or_put_off(id).await {
+            let done = match stamps {
+                true => exchange.stamp_due(id).await,
+                false => exchange.deliver(id).await.map(drop),
+            };
+            if let Err(error) = exchange.done_or_put_off(id, done).await {
                 tracing::warn!(error = error.chain(), "a delivery was not put off");
             }
-            // The next one to this partner need not wait for the clock.
+            // What is next for this partner need not wait for the clock.
             exchange.0.bell.notify_one();
         };
-        self.begin(export.partner.clone(), task);
+        tasks.begin(partner.clone(), task);
     }
 }
 
@@ -90,7 +119,7 @@ impl Exchange {
     /// is sealed. What an earlier run left is taken up.
     pub async fn run(&self, content: Option<Arc<dyn Content>>, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        let mut deliveries = Tasks::<String>::default();
+        let mut outgoing = Outgoing::default();
         let mut sealings = Sealings::default();
         loop {
             let work = async {
@@ -100,9 +129,9 @@ impl Exchange {
                     first.note("it is not known what is to be sealed", begun);
                 }
                 first.note("not all was tended", self.tend_all().await);
-                deliveries.clear();
+                outgoing.clear();
                 match self.due().await {
-                    Ok(due) => due.iter().for_each(|export| deliveries.deliver(self, export)),
+                    Ok(due) => due.iter().for_each(|export| outgoing.take_on(self, export)),
                     Err(error) => first.note("it is not known what is due", Err(error)),
                 }
                 first.end()
@@ -121,7 +150,7 @@ impl Exchange {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
-        drop(deliveries);
+        drop(outgoing);
         sealings.end(self).await;
     }
 
@@ -137,7 +166,8 @@ impl Exchange {
         }
         first.note("not all was tended", self.tend_all().await);
         for export in self.due().await? {
-            first.note("a delivery was not put off", self.deliver_or_put_off(export.id).await);
+            let done = self.deliver(export.id).await.map(drop);
+            first.note("a delivery was not put off", self.done_or_put_off(export.id, done).await);
         }
         first.end()
     }
@@ -162,9 +192,13 @@ impl Exchange {
         Ok(waiting)
     }
 
-    /// One attempt; what fails is put off.
-    async fn deliver_or_put_off(&self, export: Uuid) -> Result<(), ExchangeError> {
-        match self.deliver(export).await {
+    /// After one attempt: what failed is put off.
+    async fn done_or_put_off(
+        &self,
+        export: Uuid,
+        done: Result<(), ExchangeError>,
+    ) -> Result<(), ExchangeError> {
+        match done {
             // It was taken back meanwhile, or its time is over: that is all.
             Err(ExchangeError::WrongState { .. }) => Ok(()),
             // It waits for a witness, not for the partner: no attempt was made that could fail.

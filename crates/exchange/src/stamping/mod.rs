@@ -21,7 +21,7 @@ pub use authority::TimeStampAuthority;
 pub use line::{AuthorityLine, AuthorityPlace, NotAnAuthority};
 
 use crate::delivery::short;
-use crate::model::{ExportRow, ExportStatus};
+use crate::model::{Export, ExportDetails, ExportRow, ExportStatus};
 use crate::{Exchange, ExchangeError, Partner};
 
 /// The authority that the agency asks, and what is expected of it.
@@ -164,11 +164,11 @@ const ENDED: [ExportStatus; 3] =
     [ExportStatus::Recalled, ExportStatus::Expired, ExportStatus::Rejected];
 
 /// Whether an export has its token, or goes without.
-fn is_settled(stamps: &TimeStamps, row: &ExportRow) -> bool {
-    row.details.stamp.is_some()
-        || (row.details.unstamped.is_some() && !stamps.required)
+fn is_settled(stamps: &TimeStamps, details: &ExportDetails) -> bool {
+    details.stamp.is_some()
+        || (details.unstamped.is_some() && !stamps.required)
         // What has begun to leave goes on as it began.
-        || row.details.delivery.sent_entry.is_some()
+        || details.delivery.sent_entry.is_some()
 }
 
 /// A token that was judged, and how it came.
@@ -199,6 +199,16 @@ impl Exchange {
         Ok(())
     }
 
+    /// Whether the authority is to be asked before an export can go.
+    pub(crate) fn waits_for_stamp(&self, export: &Export) -> bool {
+        let stamps = self.0.setup.time_stamps.as_ref();
+        let is_sealed = export.exchange.is_some() && export.parcel.is_some();
+        is_sealed
+            && export.status == ExportStatus::Sealed
+            && stamps.is_some_and(|stamps| !is_settled(stamps, &export.details))
+            && !self.is_over(export.details.sealed.as_ref())
+    }
+
     /// Sees to it that a sealed parcel has its token, or may go without, before anything of it leaves.
     pub(crate) async fn stamp_before_leaving(
         &self,
@@ -206,7 +216,7 @@ impl Exchange {
     ) -> Result<(), ExchangeError> {
         let Some(stamps) = &self.0.setup.time_stamps else { return Ok(()) };
         let (false, Some(exchange), Some(parcel)) =
-            (is_settled(stamps, row), row.exchange, row.parcel)
+            (is_settled(stamps, &row.details), row.exchange, row.parcel)
         else {
             return Ok(());
         };
@@ -218,7 +228,7 @@ impl Exchange {
             }
         };
         *row = self.export_row(row.id).await?;
-        if is_settled(stamps, row) {
+        if is_settled(stamps, &row.details) {
             return Ok(());
         }
         if ENDED.iter().any(|status| status.as_str() == row.status) {

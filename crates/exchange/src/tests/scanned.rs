@@ -3,6 +3,7 @@
 use testkit::Clamd;
 
 use super::*;
+use crate::scanning::SCANS_MAX;
 
 /// Large enough that a scan takes pieces, and within the scanner's own limits.
 const STREAM_BYTES_MAX: u64 = 1 << 20;
@@ -236,4 +237,42 @@ async fn without_a_scanner_nothing_waits_and_nothing_is_called_clean() {
     let contents = lakeside.exchange.contents(&pell(), exchange, &why()).await.unwrap();
     assert!(contents.open().0.scan.is_none());
     assert_eq!(lakeside.count("parcel-scanned"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scanner_that_hangs_is_asked_about_a_few_parcels_at_once_and_then_about_the_rest() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let held = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (keeps, counts) = (Arc::clone(&held), Arc::clone(&asked));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            keeps.lock().unwrap().push(stream);
+            counts.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    });
+    let count = || asked.load(std::sync::atomic::Ordering::SeqCst);
+    let until = async |least: usize| {
+        let enough = async {
+            while count() < least {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), enough).await.unwrap();
+    };
+    let world = world_scanned(port, false).await;
+    for _ in 0..SCANS_MAX + 2 {
+        sent(&world, false, 10_000).await;
+    }
+    until(SCANS_MAX).await;
+    let lakeside = &world.lakeside.exchange;
+    for _ in 0..3 {
+        lakeside.tend().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(count(), SCANS_MAX, "no more at once");
+    // It lets go of them, and the others have their turn.
+    held.lock().unwrap().clear();
+    until(SCANS_MAX + 2).await;
 }

@@ -80,8 +80,11 @@ impl Authority {
     }
 
     fn stamps(&self, required: bool) -> TimeStamps {
+        self.stamps_within(Duration::from_secs(2), required)
+    }
+
+    fn stamps_within(&self, wait: Duration, required: bool) -> TimeStamps {
         let place = format!("http://127.0.0.1:{}/tsr", self.port).parse().unwrap();
-        let wait = Duration::from_secs(2);
         TimeStamps {
             line: AuthorityLine::new(place, wire::Addresses::Private, None, wait),
             authorities: vec![self.held.certificate.clone()],
@@ -351,4 +354,58 @@ async fn a_token_goes_with_the_parcel_however_it_is_delivered() {
     let contents = lakeside.exchange.contents(&pell(), taken, &why()).await.unwrap();
     let (contents, _) = contents.open();
     assert!(matches!(&contents.inside.stamp, Some(CameStamp::Held(theirs)) if theirs.known));
+}
+
+/// More partners than deliveries go at once.
+const OTHERS: usize = 9;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_authority_keeps_no_parcel_waiting_that_has_its_token() {
+    let clock = Arc::new(FixedClock::new(now()));
+    let authority = Authority::begin(&clock).await;
+    let world = world_with(|riverton, lakeside| {
+        (riverton.clock, lakeside.clock) = (Arc::clone(&clock), Arc::clone(&clock));
+        // Longer than the story.
+        riverton.time_stamps = Some(authority.stamps_within(Duration::from_secs(600), true));
+        for nth in 0..OTHERS {
+            let ori = format!("NB009000{nth}");
+            let mut other = partner(LAKESIDE, 0);
+            (other.ori, other.server) = (ori.parse().unwrap(), None);
+            let mut with = agreement(&ori);
+            with.facts.id = format!("other-{nth}");
+            with.terms.parties[1].ori = ori.parse().unwrap();
+            let shelf = Arc::new(Shelf::default());
+            let way = Route { partner: Some(ori.parse().unwrap()), ..route("shelf", shelf) };
+            riverton.partners.push(other);
+            riverton.agreements.push(with);
+            riverton.routes.push(way);
+        }
+    })
+    .await;
+    let riverton = &world.riverton.exchange;
+    for nth in 0..OTHERS {
+        let (agreement, route) = (format!("other-{nth}"), Some("shelf".to_owned()));
+        let new = NewExport { agreement, route, ..new_export() };
+        let export = riverton.request(&ruiz(), new).await.unwrap();
+        riverton.approve(&okafor(), export.id).await.unwrap();
+        let items = world.riverton.fetch(&ruiz(), &export.details.items).await.unwrap();
+        riverton.seal(&ruiz(), export.id, items).await.unwrap();
+    }
+    // The newest, which all others would go before.
+    let has_token = world.riverton.sealed().await.unwrap();
+    riverton.stamp_due(has_token.id).await.unwrap();
+    authority.set(Manner::Silent);
+    let arrived = async {
+        while *authority.asked.lock().unwrap() <= OTHERS {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        while riverton.export(has_token.id).await.unwrap().status != ExportStatus::Acknowledged {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let running = riverton.run(None, arrived);
+    tokio::time::timeout(Duration::from_secs(120), running).await.unwrap();
+    let waiting = riverton.exports(&[ExportStatus::Sealed], None).await.unwrap();
+    assert_eq!(waiting.len(), OTHERS);
+    assert!(waiting.iter().all(|one| one.details.delivery.last_problem.is_none()));
 }
