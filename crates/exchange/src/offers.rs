@@ -112,6 +112,10 @@ impl Exchange {
                 tracing::warn!(%error, "an offer could not be written");
                 Err(told(StatusCode::INSUFFICIENT_STORAGE, &fault("disk", "no room", None)))
             }
+            Ok(Err(Unfit::Clock(detail))) => {
+                let status = StatusCode::CONFLICT;
+                Err(self.refuse(guest.peer, status, "clock", &detail).await)
+            }
             Ok(Err(Unfit::Parcel(place, reason))) => {
                 let event = Event::ParcelRefused {
                     exchange: Some(offer.exchange.to_string()),
@@ -247,6 +251,8 @@ struct Checked {
 
 enum Unfit {
     Disk(std::io::Error),
+    /// By our clock it is signed in the future: one of the two is wrong, and the parcel need not be.
+    Clock(String),
     Parcel(String, String),
 }
 
@@ -258,8 +264,13 @@ fn announced(
     digest: &str,
     ours: &[String],
 ) -> Result<(parcel::Verified, [u8; 32]), Unfit> {
-    let refused =
-        |refused: Refused| Unfit::Parcel(refused.file.clone(), short(&refused.fault.to_string()));
+    let refused = |refused: Refused| {
+        let words = short(&refused.fault.to_string());
+        match *refused.fault {
+            parcel::Fault::Future { .. } => Unfit::Clock(words),
+            _ => Unfit::Parcel(refused.file.clone(), words),
+        }
+    };
     let bad = |place: &str, reason: &str| Err(Unfit::Parcel(place.to_owned(), reason.to_owned()));
     let parcel = parcel::Parcel::announced(draft, trust).map_err(refused)?;
     let verified = parcel.verified();

@@ -7,6 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gate::{Permit, Plan};
+use jiff::Timestamp;
 use jiff::civil::Date;
 use ledger::{Event, RecallAnswered};
 use parcel::receipt::{Outcome, Receipt, SignedReceipt};
@@ -221,11 +222,7 @@ impl Exchange {
         let row = self.export_row(export).await?;
         let who = name_of(&answered.who)?;
         let reason = reason_of(&answered.reason)?;
-        let today = jiff::tz::TimeZone::UTC.to_datetime(self.now()).date();
-        // Elsewhere it may be tomorrow.
-        if answered.on > today.saturating_add(jiff::Span::new().days(1)) {
-            return Err(ExchangeError::Input { field: "on", expected: "a day that has come" });
-        }
+        day_of(&row, answered.on, self.now())?;
         let permit =
             self.ask_of_export(caller, &row, "write down an answer to the recall of").await?;
         let answered = Answered { who, reason, ..answered };
@@ -338,6 +335,20 @@ fn awaits_receipt(status: ExportStatus) -> bool {
         | ExportStatus::Rejected
         | ExportStatus::Refused => false,
     }
+}
+
+/// Whether a recall can have been answered on that day. Elsewhere it may be the day before or after.
+fn day_of(row: &ExportRow, on: Date, now: Timestamp) -> Result<(), ExchangeError> {
+    let day = |at| jiff::tz::TimeZone::UTC.to_datetime(at).date();
+    let one = jiff::Span::new().days(1);
+    if on > day(now).saturating_add(one) {
+        return Err(ExchangeError::Input { field: "on", expected: "a day that has come" });
+    }
+    let recalled = row.details.recall.as_ref().map(|recall| day(recall.at));
+    if recalled.is_some_and(|since| on < since.saturating_sub(one)) {
+        return Err(ExchangeError::Input { field: "on", expected: "a day since the recall" });
+    }
+    Ok(())
 }
 
 fn odd(expected: &'static str) -> ExchangeError {

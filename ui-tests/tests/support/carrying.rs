@@ -101,10 +101,11 @@ pub(crate) async fn write_an_answer_down(ruiz: &Page, export: &str) {
     ruiz.audit().await.unwrap();
     ruiz.fill("What became of the parcel there", "kept").await.unwrap();
     ruiz.fill("Who at the partner said so", "Sgt. Ana Pell").await.unwrap();
-    ruiz.fill("On which day", "2026-11-22").await.unwrap();
+    let today = ruiz.ask::<String>("new Date().toISOString().slice(0, 10)").await.unwrap();
+    ruiz.fill("On which day", &today).await.unwrap();
     ruiz.fill("What was said", "It is in evidence at a trial").await.unwrap();
     press(ruiz, "Write it down").await;
-    ruiz.wait_for("answered by letter on 2026-11-22, Sgt. Ana Pell").await.unwrap();
+    ruiz.wait_for(&format!("answered by letter on {today}, Sgt. Ana Pell")).await.unwrap();
     pictures(ruiz, "recall-answered").await;
     ruiz.audit().await.unwrap();
 }

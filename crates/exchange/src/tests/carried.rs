@@ -128,6 +128,8 @@ async fn what_comes_in_piece_by_piece_is_received_and_what_breaks_off_leaves_not
             "{error}"
         );
         assert!(lakeside.exchange.all_incoming(&[], None).await.unwrap().is_empty());
+        let drafts = lakeside.folder.path().join("parcels/drafts");
+        assert_eq!(std::fs::read_dir(drafts).unwrap().count(), 0, "after {count} bytes");
     }
     is_usable(&bag, &send(bytes.len(), true).await.unwrap()).await;
 }
@@ -208,6 +210,20 @@ async fn a_strangers_parcel_one_for_somebody_else_and_our_own_are_refused_by_nam
     })
     .await;
     assert!(bag.refused(&bag.zip).await.contains("sealed for somebody else"));
+
+    // Sealed to Lakeside's certificate, and meant for the stranger; or signed by one and sent by another.
+    let bag = bag_with(|riverton, _| {
+        riverton.partners[0].ori = STRANGER.0.parse().unwrap();
+        riverton.agreements = vec![agreement(STRANGER.0)];
+        riverton.agreements[0].terms.parties[1].ori = STRANGER.0.parse().unwrap();
+    })
+    .await;
+    assert!(bag.refused(&bag.zip).await.contains("it is for another agency"));
+    let bag = bag_with(|_, lakeside| {
+        lakeside.partners[0].ori = STRANGER.0.parse().unwrap();
+    })
+    .await;
+    assert!(bag.refused(&bag.zip).await.contains("another sender than the one who signed it"));
 
     let bag = self::bag().await;
     let own = Carried::Place(bag.zip.clone());

@@ -349,6 +349,55 @@ async fn parts_are_taken_only_as_announced() {
     assert_eq!(answer.missing, [[1, export.details.sealed.unwrap().parts - 1]]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_twice_at_once_is_kept_once_and_both_are_told_the_same() {
+    let world = world().await;
+    let export = world.riverton.sealed().await.unwrap();
+    let offer = offer_of(&world, &export).await;
+    let (mut one, mut two) = (Hand::new(&world).await, Hand::new(&world).await);
+    let post = || serde_json::to_vec(&offer).unwrap();
+    let (first, second) = tokio::join!(
+        one.say(Method::POST, ROOT, &[], post()),
+        two.say(Method::POST, ROOT, &[], post())
+    );
+    for (status, body) in [first, second] {
+        assert!([StatusCode::CREATED, StatusCode::OK].contains(&status), "{status}");
+        assert_eq!(serde_json::from_slice::<Answer>(&body).unwrap().exchange, offer.exchange);
+    }
+    let folder = world.riverton.sent(export.parcel.unwrap());
+    let arrived = world.lakeside.arrived(offer.exchange);
+    for number in 0..export.details.sealed.as_ref().unwrap().parts {
+        let place = parcel::part_path(number);
+        let part = std::fs::read(folder.join(&place)).unwrap();
+        let digest = crate::protocol::repr_digest(&keys::digest::sha256(&part));
+        let headers = [("repr-digest", digest.as_str())];
+        let path = format!("{ROOT}/{}/parts/{number}", offer.exchange);
+        let (first, second) = tokio::join!(
+            one.say(Method::PUT, &path, &headers, part.clone()),
+            two.say(Method::PUT, &path, &headers, part.clone())
+        );
+        let no_content = StatusCode::NO_CONTENT;
+        assert_eq!((first.0, second.0), (no_content, no_content), "part {number}");
+        assert!(std::fs::read(arrived.join(&place)).unwrap() == part, "part {number}");
+    }
+    let drafts = world.lakeside.folder.path().join("parcels/drafts");
+    assert_eq!(std::fs::read_dir(drafts).unwrap().count(), 0, "no copy is left beside them");
+    let path = format!("{ROOT}/{}/complete", offer.exchange);
+    let (first, second) = tokio::join!(
+        one.say(Method::POST, &path, &[], Vec::new()),
+        two.say(Method::POST, &path, &[], Vec::new())
+    );
+    for (status, _) in [first, second] {
+        // Whoever comes while it is verified comes again.
+        assert!([StatusCode::OK, StatusCode::ACCEPTED].contains(&status), "{status}");
+    }
+    let done = world.riverton.exchange.deliver(export.id).await.unwrap();
+    assert_eq!(done.status, ExportStatus::Acknowledged);
+    for once in ["parcel-received", "receipt-issued"] {
+        assert_eq!(world.lakeside.count(once), 1, "{once}");
+    }
+}
+
 #[tokio::test]
 async fn one_thing_that_can_t_be_done_keeps_nothing_else_from_being_tended() {
     let world = world().await;

@@ -3,6 +3,7 @@
 mod afterwards;
 mod again;
 mod agreements;
+mod apart;
 mod asked;
 mod authority;
 mod brought;

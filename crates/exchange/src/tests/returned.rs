@@ -233,6 +233,7 @@ async fn an_answer_to_a_recall_that_a_person_writes_down_ends_the_reminders() {
         (Answered { who: " ".to_owned(), ..answered() }, "who"),
         (Answered { reason: "a\nb".to_owned(), ..answered() }, "reason"),
         (Answered { on: "2026-11-24".parse().unwrap(), ..answered() }, "on"),
+        (Answered { on: "2026-11-20".parse().unwrap(), ..answered() }, "on"),
     ] {
         let error = answer(wrong).await.unwrap_err();
         assert!(matches!(error, ExchangeError::Input { field: it, .. } if it == field), "{error}");
