@@ -10,7 +10,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(TARGET)/python
 CARGO ?= cargo
 
-.PHONY: help setup setup-lint demo test lint bench fuzz clean-demo
+.PHONY: help setup setup-lint demo test lint bench fuzz clean-debian clean-demo
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -34,13 +34,17 @@ lint: ## formatting, clippy without warnings, licences and banned crates
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked --log-level error check bans licenses sources; \
 	else echo 'cargo-deny is not installed (make setup-lint): the ban test of xtask stands alone'; fi
 
-bench: ## gateway, ledger, parcels, exchange and more beside their peers (release; 45 GB of disk): make bench PARTS=ledger
+bench: ## gateway, ledger, parcels, exchange and more beside their peers (release; 45 GB of disk): make bench PARTS=ledger ROUNDS=5
 	@./.ci/setup $(TARGET) bench
 	$(CARGO) build --locked --release -p bailiwick -p bench
-	@$(TARGET)/release/bench --out $(TARGET)/bench $(PARTS)
+	@$(TARGET)/release/bench --out $(TARGET)/bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(PARTS)
 
 fuzz: ## fuzz every parser for SECONDS each (60): make fuzz SECONDS=600 TARGETS="saml-response policy"
 	@./fuzz/run $(or $(SECONDS),60) $(TARGETS)
+
+clean-debian: ## open a parcel on a fresh Debian by its HOW-TO-OPEN.txt alone (root, a mirror, 2 minutes): make clean-debian SUITES="bookworm trixie"
+	@command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends debootstrap >/dev/null; }
+	@sh docs/formats/open_on_clean_debian.sh $(or $(SUITES),bookworm trixie)
 
 clean-demo: ## forget what the demo made
 	rm -rf demo-data

@@ -177,7 +177,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         report.identity = Some(measured.await??);
     }
     if arguments.wants(Part::Parcel) {
-        let what = (arguments.parcel_mib, arguments.parcel_files, arguments.rounds.min(3));
+        let what = (arguments.parcel_mib, arguments.parcel_files, arguments.rounds);
         report.parcel =
             Some(parcel::measure(&arguments.out, &arguments.program()?, what, &report.limits)?);
     }

@@ -91,6 +91,24 @@ pub fn need(what: &str, names: &[&str]) -> anyhow::Result<Option<PathBuf>> {
     Ok(None)
 }
 
+/// A folder of test material that others made: below the folder that `BAILIWICK_CORPORA` names, or beside the checkout.
+///
+/// # Errors
+/// Where that variable names a folder and it has none of this name. Without it that prints a line saying what was skipped, and gives
+/// `None`.
+pub fn corpus(name: &str) -> anyhow::Result<Option<PathBuf>> {
+    let named = std::env::var_os("BAILIWICK_CORPORA").map(PathBuf::from);
+    let beside = || root().join("../shared/corpora");
+    let folder = named.clone().unwrap_or_else(beside).join(name);
+    if folder.is_dir() {
+        return Ok(Some(folder));
+    }
+    anyhow::ensure!(named.is_none(), "BAILIWICK_CORPORA has no `{}`", folder.display());
+    let line = format!("skipped: no test material of others at {}\n", folder.display());
+    std::io::stderr().write_all(line.as_bytes()).context("saying what was skipped")?;
+    Ok(None)
+}
+
 /// A port on loopback that was free a moment ago. It is below those that the system gives to connections that go out,
 /// and is given once by this process, so that nobody takes it before it is used.
 pub fn free_port() -> anyhow::Result<u16> {

@@ -91,14 +91,14 @@ impl Exchange {
         let work = move || {
             let parcel = Parcel::enter(&folder, &trust)?;
             let unlocked = parcel.unlock(this.opener(&parcel))?;
-            Ok(unlocked.custody().to_vec())
+            Ok((unlocked.custody_events()?, unlocked.custody_sha256()))
         };
         let record = tokio::task::spawn_blocking(work).await.map_err(|_| ExchangeError::Stopped)?;
-        let record = record.map_err(ExchangeError::Refused)?;
-        if let Ok(events) = parcel::custody_events(&record) {
+        let (events, digest) = record.map_err(ExchangeError::Refused)?;
+        if let Some(events) = events {
             return Ok(events);
         }
-        let digest = hex::encode(keys::digest::sha256(&record));
+        let digest = hex::encode(digest);
         Ok(vec![CustodyEvent {
             kind: "transferred".to_owned(),
             description: format!(
@@ -225,7 +225,11 @@ pub(crate) type References = BTreeMap<u64, (Timestamp, LedgerReference)>;
 
 /// An event about files that go on, with the paths that they have now. Nothing of one about others.
 fn at_new_paths(event: CustodyEvent, moved: &Moved) -> Option<CustodyEvent> {
-    let files: Vec<String> =
-        event.files.iter().filter_map(|path| moved.get(path)).flatten().cloned().collect();
+    let named = event.files.iter().filter_map(|path| moved.get(path));
+    let files: Vec<String> = match event.files.is_empty() {
+        // One about all that came.
+        true => moved.values().flatten().cloned().collect(),
+        false => named.flatten().cloned().collect(),
+    };
     (!files.is_empty()).then_some(CustodyEvent { files, ..event })
 }

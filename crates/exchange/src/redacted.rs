@@ -410,12 +410,16 @@ pub(crate) fn tie(files: &mut [ReceivedFile], events: &[CustodyEvent]) {
     let makes = |event: &&CustodyEvent| {
         MADE_BY.contains(&event.kind.as_str())
             && (1..=COPIED_MAX).contains(&event.originals.len())
-            && event.files.len() <= MADE_AT_ONCE_MAX
             && event.originals.iter().all(|digest| is_sha256(digest))
     };
+    // What an event is about that names no file. It may be one of several makings that name all there is.
+    let all: Vec<String> =
+        files.iter().take(MADE_AT_ONCE_MAX + 1).map(|file| file.path.clone()).collect();
     let mut ties = 0;
     for event in events.iter().filter(makes) {
-        for at in event.files.iter().filter_map(|path| places.get(path)) {
+        let about = if event.files.is_empty() { &all } else { &event.files };
+        let few = about.iter().filter(|_| about.len() <= MADE_AT_ONCE_MAX);
+        for at in few.filter_map(|path| places.get(path)) {
             let Some(file) = files.get_mut(*at).filter(|_| ties < TIES_MAX) else { continue };
             if event.originals.contains(&file.sha256) {
                 continue;

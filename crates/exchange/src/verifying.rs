@@ -85,13 +85,14 @@ impl Exchange {
                 let parcel = Parcel::enter(&folder, &trust)?;
                 parcel.check_parts(parcel::WORKERS_DEFAULT, watch)?;
                 let unlocked = parcel.unlock(this.opener(&parcel))?;
-                let said = (unlocked.record().transfer.clone(), unlocked.custody().to_vec());
+                // Another program's record may be in another form: then nothing is proved by it.
+                let said = (unlocked.record().transfer.clone(), unlocked.custody_events()?);
                 let partner = this.book().partner(&row.partner);
                 let stamp = stamping::came(&parcel, &authorities, (partner, now));
                 Ok(((parcel.verified(), stamp), said, files_of(&unlocked)))
             };
-            type Inner = (parcel::Transfer, Vec<u8>);
-            let ((verified, stamp), (transfer, custody), mut files): (_, Inner, Vec<_>) =
+            type Inner = (parcel::Transfer, Option<Vec<parcel::CustodyEvent>>);
+            let ((verified, stamp), (transfer, events), mut files): (_, Inner, Vec<_>) =
                 match inside() {
                     Ok(inside) => inside,
                     Err(refused) => return damaged(&refused),
@@ -100,8 +101,6 @@ impl Exchange {
                 let place = "inner/metadata/transfer.json".to_owned();
                 return Verdict::Damaged { place, reason: reason.to_owned() };
             }
-            // Another program's record may be in another form: then nothing is proved by it.
-            let events = parcel::custody_events(&custody).ok();
             tie(&mut files, events.as_deref().unwrap_or_default());
             let proved = match events.map(|events| proofs::check(&events, &ledger_keys)) {
                 None => None,

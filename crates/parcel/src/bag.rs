@@ -80,6 +80,11 @@ pub(crate) fn tag_manifest(files: &[(&str, &[u8])]) -> String {
     files.iter().map(|(path, content)| line(&sha256(content), path)).collect()
 }
 
+/// The same of files whose digests are known.
+pub(crate) fn digest_lines(files: &[(&str, [u8; 32])]) -> String {
+    files.iter().map(|(path, digest)| line(digest, path)).collect()
+}
+
 /// What both bags say of themselves.
 fn common_info(sender: &Party, id: Uuid, now: Timestamp) -> String {
     let organisation = format!("{} ({})", sender.name, sender.ori);

@@ -17,6 +17,12 @@ pub enum SealError {
     Modified { path: String },
     #[error("{what}: {value}, and the limit is {limit}")]
     Limit { what: &'static str, value: u64, limit: u64 },
+    /// Said before anything is sealed.
+    #[error(
+        "the lists of {files} files and {events} events would take up to {bytes} bytes, and a parcel has room for {limit}: \
+         seal fewer files at a time, and let an event that is about all files name none"
+    )]
+    Metadata { files: usize, events: usize, bytes: u64, limit: u64 },
     #[error("a parcel needs at least one {what}")]
     None { what: &'static str },
     #[error("certificate `{subject}` can't be a recipient: {why}")]
@@ -39,6 +45,8 @@ pub enum SealError {
         #[source]
         source: io::Error,
     },
+    #[error("`{path}` would not lie where the index has it, which is a fault of this program")]
+    Place { path: String },
     #[error("cryptography failed while {doing}")]
     Keys {
         doing: &'static str,

@@ -153,10 +153,24 @@ pub(crate) const INDEX_FILE: &str = "metadata/index.json";
 pub(crate) const TRANSFER_FILE: &str = "metadata/transfer.json";
 
 /// JSON for people too, with a line's end at its end.
+pub(crate) fn write_json(
+    value: &impl Serialize,
+    out: &mut dyn std::io::Write,
+) -> Result<(), serde_json::Error> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    out.write_all(b"\n").map_err(serde_json::Error::io)
+}
+
+/// As [`write_json`], in memory.
 pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
-    let mut out = serde_json::to_vec_pretty(value)?;
-    out.push(b'\n');
+    let mut out = Vec::new();
+    write_json(value, &mut out)?;
     Ok(out)
+}
+
+/// Stands for a SHA-256 that is still to come: as long as one.
+pub(crate) fn unknown_hash() -> String {
+    "0".repeat(64)
 }
 
 /// Fingerprints in hex, ascending.

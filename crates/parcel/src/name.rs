@@ -71,6 +71,9 @@ fn device(name: &str) -> bool {
 /// Two paths with the same key would be one file on some systems: letter case aside, and whether
 /// an accent is written as a letter of its own.
 pub(crate) fn collision_key(path: &str) -> String {
+    if path.is_ascii() {
+        return path.to_ascii_lowercase();
+    }
     let upper = path.nfd().collect::<String>().to_uppercase();
     upper.to_lowercase().nfc().collect()
 }

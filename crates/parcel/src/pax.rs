@@ -4,7 +4,8 @@
 //! writes the header that must stand there and compares bytes.
 
 /// Archives are made of blocks.
-pub(crate) const BLOCK: u64 = 512;
+pub(crate) const BLOCK_BYTES: usize = 512;
+pub(crate) const BLOCK: u64 = BLOCK_BYTES as u64;
 /// Two blocks of zeros end an archive.
 pub(crate) const END_BYTES: usize = 1024;
 /// Eleven octal digits.
@@ -37,6 +38,22 @@ pub(crate) fn header(path: &str, length: u64, seconds: u64) -> Vec<u8> {
     out
 }
 
+/// Bytes of the [`header`] of a path that has `before` plain bytes before `path`.
+pub(crate) fn header_bytes(before: usize, path: &str, length: u64) -> u64 {
+    let name = before + path.len();
+    let mut records = 0;
+    if name > NAME_BYTES || !path.is_ascii() {
+        records += record_bytes("path".len() + name);
+    }
+    if length > OCTAL_MAX {
+        records += record_bytes("size".len() + length.to_string().len());
+    }
+    match records as u64 {
+        0 => BLOCK,
+        records => 2 * BLOCK + records + padding(records) as u64,
+    }
+}
+
 /// Zero bytes after `length` bytes of a file, to the next block.
 pub(crate) fn padding(length: u64) -> usize {
     // Below 512.
@@ -45,12 +62,18 @@ pub(crate) fn padding(length: u64) -> usize {
 
 /// `LENGTH KEY=VALUE\n`, where LENGTH counts itself.
 fn record(key: &str, value: &str) -> Vec<u8> {
-    let bare = key.len() + value.len() + 3;
+    let length = record_bytes(key.len() + value.len());
+    format!("{length} {key}={value}\n").into_bytes()
+}
+
+/// How long the record of a key and value of so many bytes is.
+fn record_bytes(both: usize) -> usize {
+    let bare = both + 3;
     let mut length = bare + 1;
     while length != bare + length.to_string().len() {
         length = bare + length.to_string().len();
     }
-    format!("{length} {key}={value}\n").into_bytes()
+    length
 }
 
 fn ustar(name: &str, size: u64, seconds: u64, kind: u8) -> [u8; 512] {
@@ -93,7 +116,7 @@ pub(crate) fn length_of(block: &[u8]) -> Option<u64> {
 mod tests {
     use std::io::Read;
 
-    use super::{END_BYTES, header, padding, record};
+    use super::{END_BYTES, OCTAL_MAX, header, header_bytes, padding, record};
 
     #[test]
     fn record_counts_its_own_length() {
@@ -127,6 +150,18 @@ mod tests {
             found.push(path);
         }
         assert_eq!(found, names);
+    }
+
+    #[test]
+    fn headers_have_the_length_that_is_planned_for_them() {
+        for letters in (1..1_024).chain([5_000]) {
+            for path in ["x".repeat(letters), "é".repeat(letters)] {
+                for length in [0, 1, OCTAL_MAX, OCTAL_MAX + 1, u64::MAX] {
+                    let header = header(&format!("inner/data/{path}"), length, 0);
+                    assert_eq!(header.len() as u64, header_bytes(11, &path, length), "{path}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Sealing: entries become an archive, the archive is cut into parts, each part is encrypted and
 //! written while the next is being filled.
 //!
-//! Invariants: one pass over the entries, in path order; memory is (workers + 1) parts, plus the
-//! manifest; plaintext is only ever in memory; the signature is written after all that it covers.
+//! Invariants: one pass over the entries, in path order; memory is (workers + 1) parts, plus the list of files
+//! (path, place and hash of each); plaintext is only ever in memory; the signature is written after all that it covers.
 
+mod ahead;
 mod archive;
 mod journal;
+mod metadata;
 mod workers;
 
 use std::collections::BTreeSet;
@@ -18,16 +20,17 @@ use uuid::Uuid;
 
 use self::archive::Archive;
 use self::journal::Journal;
+use self::metadata::Metadata;
 use self::workers::{Parts, Pool};
 use crate::bag::{self, OuterInfo};
 use crate::cms::{recipient::Address, signature};
 use crate::error::limit;
-use crate::meta::{self, Index, IndexedFile, Transfer, TransferRecord};
+use crate::meta::{self, IndexedFile, Transfer, TransferRecord};
 use crate::name::{self, Conflict};
 use crate::{
     CUSTODY_EVENTS_MAX, CustodyEvent, ENTRIES_MAX, Entry, Folder, METADATA_BYTES_MAX,
     PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX, RECIPIENTS_MAX, SEAL_PROFILE, Seal, SealError,
-    Sealed, Signer, Target, WORKERS_MAX, ZipFile, custody, pax,
+    Sealed, Signer, Source, Target, WORKERS_MAX, ZipFile, pax,
 };
 
 /// Seals into a new folder `out`. On failure there is no `out`.
@@ -130,28 +133,40 @@ fn write(seal: Seal<'_>, target: &dyn Target) -> Result<Sealed, SealError> {
         workers: seal.workers,
         journal: &journal,
     };
-    let (files, offset, parts) = pool.run(seal.part_size, |parts| {
+    let (files, sources, offset) = planned(entries)?;
+    let mut metadata = Metadata::plan(&order, files, offset)?;
+    let ((), parts) = pool.run(seal.part_size, |parts| {
         let mut archive = Archive::new(parts, seal.watch);
-        let files = archive.add_entries(entries)?;
-        let (offset, leaves) = archive.end_of_data()?;
-        let index = Index {
-            profile: SEAL_PROFILE.to_owned(),
-            parcel: order.id,
-            part_size: order.part_size,
-            metadata_offset: offset,
-            files,
-            leaves,
-        };
-        for (path, content) in tag_files(&order, &index)? {
-            archive.add_tag_file(&path, &content, order.sealed_at)?;
+        archive.add_files(metadata.files_mut(), sources)?;
+        if archive.end_data() != offset {
+            return Err(SealError::Place { path: bag::INFO_FILE.to_owned() });
         }
-        archive.finish()?;
-        Ok((index.files, offset))
+        metadata.write(&mut archive)?;
+        archive.finish()
     })?;
     limit("bytes of metadata", parts.archive_size - offset, METADATA_BYTES_MAX)?;
     let (digest, bytes) = write_outside(&order, offset, &parts, target)?;
     let count = parts.done.len() as u64;
-    Ok(Sealed { id: order.id, digest, parts: count, bytes, files })
+    Ok(Sealed { id: order.id, digest, parts: count, bytes, files: metadata.into_files() })
+}
+
+/// Where in the archive each file will lie, and where their section ends. Their hashes are still to come.
+fn planned(entries: Vec<Entry>) -> Result<(Vec<IndexedFile>, Vec<Source>, u64), SealError> {
+    let (mut files, mut sources) = (Vec::new(), Vec::new());
+    files.reserve_exact(entries.len());
+    sources.reserve_exact(entries.len());
+    let mut position = 0_u64;
+    for Entry { path, media_type, modified, length, open } in entries {
+        let modified = Timestamp::from_second(modified.as_second());
+        let modified = modified.map_err(|_| SealError::Modified { path: path.clone() })?;
+        let offset = position + pax::header_bytes("inner/data/".len(), &path, length);
+        // `check_limits` has seen to it that this is no more than so many parts.
+        position = offset + length + pax::padding(length) as u64;
+        let sha256 = meta::unknown_hash();
+        files.push(IndexedFile { path, media_type, offset, length, modified, sha256 });
+        sources.push(open);
+    }
+    Ok((files, sources, position))
 }
 
 fn check_limits(seal: &Seal<'_>) -> Result<(), SealError> {
@@ -211,54 +226,24 @@ fn addresses(seal: &Seal<'_>) -> Result<Vec<Address>, SealError> {
     seal.recipients.iter().map(address).collect()
 }
 
-/// The inner bag's tag files, in the archive's order; the signature last.
-fn tag_files(order: &Order<'_>, index: &Index) -> Result<Vec<(String, Vec<u8>)>, SealError> {
-    let record = TransferRecord {
-        profile: SEAL_PROFILE.to_owned(),
-        parcel: order.id,
-        sealed_at: order.sealed_at,
-        sender_certificate: order
-            .sender
-            .chain
-            .first()
-            .map(|c| c.fingerprint_text())
-            .unwrap_or_default(),
-        recipient_certificates: order.recipients.clone(),
-        key_transport: order.rsa_oaep.then(|| meta::RSA_OAEP.to_owned()),
-        transfer: order.transfer.clone(),
-    };
-    let files = &index.files;
-    let bytes = files.iter().map(|file| file.length).sum();
-    let sender = &order.transfer.sender;
-    let info = bag::inner_info(sender, order.id, order.sealed_at, bytes, files.len());
-    let json = |file| move |source| SealError::Json { file, source };
-    let custody = custody::write(&record, files, &order.custody);
-    let custody = custody.map_err(json(meta::CUSTODY_FILE))?;
-    let paper = order
-        .custody_document
-        .then(|| custody::paper::write(&record, files, &order.custody, &custody));
-    let mut tags: Vec<(&str, Vec<u8>)> = vec![
-        (bag::INFO_FILE, info.into_bytes()),
-        (bag::BAGIT_FILE, bag::BAGIT.into()),
-        (bag::MANIFEST_FILE, inner_manifest(files).into_bytes()),
-        (meta::CUSTODY_FILE, custody),
-    ];
-    tags.extend(paper.transpose()?.map(|paper| (meta::CUSTODY_DOCUMENT, paper)));
-    tags.extend([
-        (meta::INDEX_FILE, meta::to_json(index).map_err(json(meta::INDEX_FILE))?),
-        (meta::TRANSFER_FILE, meta::to_json(&record).map_err(json(meta::TRANSFER_FILE))?),
-    ]);
-    let listed: Vec<_> = tags.iter().map(|(path, content)| (*path, content.as_slice())).collect();
-    let manifest = bag::tag_manifest(&listed);
-    let signature = signature::sign(manifest.as_bytes(), order.sender, order.sealed_at)?;
-    let last = [(bag::TAG_MANIFEST_FILE, manifest.into_bytes()), (bag::SIGNATURE_FILE, signature)];
-    let all = tags.into_iter().chain(last);
-    Ok(all.map(|(path, content)| (path.to_owned(), content)).collect())
+impl Order<'_> {
+    fn record(&self) -> TransferRecord {
+        let signer = self.sender.chain.first();
+        TransferRecord {
+            profile: SEAL_PROFILE.to_owned(),
+            parcel: self.id,
+            sealed_at: self.sealed_at,
+            sender_certificate: signer.map(|c| c.fingerprint_text()).unwrap_or_default(),
+            recipient_certificates: self.recipients.clone(),
+            key_transport: self.rsa_oaep.then(|| meta::RSA_OAEP.to_owned()),
+            transfer: self.transfer.clone(),
+        }
+    }
 }
 
-/// The inner bag's manifest: the files in the archive's order.
-pub(crate) fn inner_manifest(files: &[IndexedFile]) -> String {
-    files.iter().map(|file| format!("{}  data/{}\n", file.sha256, file.path)).collect()
+/// The lines of the inner bag's manifest: the files in the archive's order.
+pub(crate) fn manifest_lines(files: &[IndexedFile]) -> impl Iterator<Item = String> {
+    files.iter().map(|file| [&file.sha256, "  data/", &file.path, "\n"].concat())
 }
 
 /// The outer bag's tag files. Gives the parcel's digest, and the bytes of its parts.

@@ -1,7 +1,8 @@
 //! Sealing a folder from the command line.
 
+use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -17,7 +18,7 @@ const FILES_MAX: usize = 100_000;
 /// Folders within folders.
 const DEPTH_MAX: usize = 64;
 /// Bytes that tell what a file is.
-const HEAD_BYTES: u64 = 8 << 10;
+const HEAD_BYTES: usize = 8 << 10;
 
 pub(super) fn seal(
     folder: &Path,
@@ -130,9 +131,8 @@ fn collect(
             collect(&found.path(), &path, depth + 1, entries)?;
         } else if kind.is_file() {
             anyhow::ensure!(entries.len() < FILES_MAX, "more than {FILES_MAX} files");
-            let media_type =
-                media_type(&found.path()).with_context(|| format!("could not read `{path}`"))?;
-            entries.push(parcel::Entry::from_file(&path, media_type, &found.path())?);
+            let entry = entry(&path, found.path());
+            entries.push(entry.with_context(|| format!("could not read `{path}`"))?);
         } else {
             anyhow::bail!("`{path}` is neither a file nor a folder");
         }
@@ -140,9 +140,26 @@ fn collect(
     Ok(())
 }
 
-/// What a file is, by its first bytes.
-fn media_type(file: &Path) -> std::io::Result<&'static str> {
-    let mut head = Vec::new();
-    std::fs::File::open(file)?.take(HEAD_BYTES).read_to_end(&mut head)?;
-    Ok(parcel::media::Kind::of(&head).media_type())
+/// A file with what it is, by its first bytes. It is opened once for both: there may be very many.
+fn entry(path: &str, place: PathBuf) -> std::io::Result<parcel::Entry> {
+    let mut file = File::open(&place)?;
+    let facts = file.metadata()?;
+    let (mut head, mut known) = ([0; HEAD_BYTES], 0);
+    while let Some(room) = head.get_mut(known..).filter(|room| !room.is_empty()) {
+        match file.read(room)? {
+            0 => break,
+            count => known += count,
+        }
+        if known as u64 >= facts.len() {
+            break;
+        }
+    }
+    let kind = parcel::media::Kind::of(head.get(..known).unwrap_or_default());
+    Ok(parcel::Entry {
+        path: path.to_owned(),
+        media_type: kind.media_type().to_owned(),
+        modified: facts.modified()?.try_into().map_err(std::io::Error::other)?,
+        length: facts.len(),
+        open: Box::new(move || Ok(Box::new(File::open(place)?))),
+    })
 }

@@ -106,7 +106,7 @@ async fn with_its_senders_consent_a_file_goes_on_and_what_binds_it_goes_along() 
     );
     let path = format!("received/{}/{OLD}", RIVERTON.0);
     assert_eq!(unlocked.read(&path, 0, content(OLD).len() as u64).unwrap(), content(OLD));
-    let events = parcel::custody_events(unlocked.custody()).unwrap();
+    let events = unlocked.custody_events().unwrap().unwrap();
     let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds.iter().filter(|kind| **kind == "sealed").count(), 2, "{kinds:?}");
 }

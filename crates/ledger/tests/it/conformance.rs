@@ -2,7 +2,7 @@
 //! `BAILIWICK_CORPORA` names, or beside the checkout, and skipped where there is neither.
 
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -15,14 +15,7 @@ use serde_json::Value;
 
 /// Test material of others, where it stands beside the checkout.
 pub(crate) fn corpora() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
-    let folder = std::env::var_os("BAILIWICK_CORPORA").map_or(beside, PathBuf::from);
-    let folder = folder.join("tlog");
-    if !folder.is_dir() {
-        eprintln!("skipped: no corpus at {}", folder.display());
-        return None;
-    }
-    Some(folder)
+    testkit::corpus("tlog").unwrap()
 }
 
 /// The tree of seven entries in RFC 9162 §2.1.5, with the names that its nodes have there.

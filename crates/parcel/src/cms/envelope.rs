@@ -154,6 +154,8 @@ fn part_head(recipients: Vec<Vec<u8>>, nonce: &[u8; NONCE_BYTES], content: usize
 #[cfg(test)]
 mod kem_tests;
 #[cfg(test)]
+mod openssl_tests;
+#[cfg(test)]
 pub(crate) mod rsa_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{CustodyEvent, Names};
+use super::CustodyEvent;
+use super::write::Names;
 use crate::meta::IndexedFile;
 
 /// Originals of one event.
@@ -89,8 +90,8 @@ fn relation(names: &Names, file: &IndexedFile, (kind, sha256): (&str, &str)) -> 
 
 /// What an event says that its files were made of; none where that can't be read.
 pub(super) fn read<'a>(
-    action: &Value,
-    node: impl Fn(&str) -> Option<&'a Value>,
+    action: &Map<String, Value>,
+    node: impl Fn(&str) -> Option<&'a Map<String, Value>>,
 ) -> Option<Vec<String>> {
     let Some(links) = action.get(LINKS) else { return Some(Vec::new()) };
     let links = links.as_array().filter(|links| links.len() <= ORIGINALS_MAX)?;

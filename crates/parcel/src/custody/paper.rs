@@ -1,7 +1,5 @@
 //! `custody.pdf`: what `custody.jsonld` says, for people, with that file inside.
 
-use keys::digest::sha256;
-
 use super::CustodyEvent;
 use crate::document::{Attached, Block, Document, DocumentError, Table};
 use crate::meta::{self, IndexedFile, TransferRecord};
@@ -11,14 +9,21 @@ const FILES_PRINTED_MAX: usize = 1_000;
 /// The same of one event, as long as those of all events are not too many.
 const EVENT_FILES_PRINTED_MAX: usize = 50;
 /// Bytes of `custody.jsonld` that go inside. A larger one lies beside, and the document has its digest.
-const RECORD_BYTES_MAX: usize = 8 << 20;
+pub(crate) const RECORD_BYTES_MAX: u64 = 8 << 20;
+
+/// What the document says of `custody.jsonld`.
+pub(crate) struct Inside {
+    pub(crate) sha256: [u8; 32],
+    /// Its bytes, if it goes inside.
+    pub(crate) attached: Option<Vec<u8>>,
+}
 
 /// Writes the document. The same parcel gives the same bytes.
 pub(crate) fn write(
     of: &TransferRecord,
     files: &[IndexedFile],
     events: &[CustodyEvent],
-    record: &[u8],
+    Inside { sha256, attached }: Inside,
 ) -> Result<Vec<u8>, DocumentError> {
     let (id, transfer) = (of.parcel, &of.transfer);
     let mut blocks = vec![Block::Facts(facts(of, files))];
@@ -38,18 +43,20 @@ pub(crate) fn write(
         blocks.push(Block::Table(listed(files)));
     }
     blocks.push(Block::Heading("For machines".to_owned()));
-    let inside = record.len() <= RECORD_BYTES_MAX;
-    let place =
-        if inside { "attached to this document, and beside it" } else { "beside this document" };
+    let place = if attached.is_some() {
+        "attached to this document, and beside it"
+    } else {
+        "beside this document"
+    };
     blocks.push(Block::Paragraph(format!(
         "The same is in metadata/custody.jsonld (CASE 1.5 / UCO), {place}. Its SHA-256: {}",
-        hex::encode(sha256(record))
+        hex::encode(sha256)
     )));
-    let attached = inside.then(|| Attached {
+    let attached = attached.map(|bytes| Attached {
         name: "custody.jsonld".to_owned(),
         media_type: "application/ld+json".to_owned(),
         description: "The chain of custody in CASE 1.5 / UCO".to_owned(),
-        bytes: record.to_vec(),
+        bytes,
     });
     let document = Document {
         title: "Chain of custody".to_owned(),

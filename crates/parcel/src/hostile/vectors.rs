@@ -238,3 +238,26 @@ fn write_index(all: &Vectors, sealed: &crate::Sealed) {
     let text = serde_json::to_string(&index).unwrap().replace("},{\"", "},\n{\"");
     all.write("index.json", (text + "\n").as_bytes());
 }
+
+#[test]
+fn the_published_vectors_hold_the_record_that_is_written_today() {
+    let folder =
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats/vectors/parcel"));
+    let text = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let key = keys::cert::private_key_from_pem(&text("recipient.key.pem")).unwrap();
+    let us = Recipient {
+        certificate: Certificate::from_pem(&text("recipient.pem")).unwrap(),
+        key: crate::RecipientKey::from_pkcs8(&key).unwrap(),
+    };
+    let senders = Certificate::chain_from_pem(&text("sender-ca.pem")).unwrap();
+    let trust = Trust { senders, now: AT.parse().unwrap() };
+    for parcel in ["good", "good.zip"] {
+        let parcel = Parcel::enter(&folder.join(parcel), &trust).unwrap();
+        let unlocked = parcel.unlock(&us).unwrap();
+        let (of, files) = (unlocked.record(), unlocked.files());
+        let record = crate::custody::Record { of, files, events: &[] };
+        let mut today = Vec::new();
+        record.write(crate::custody::Words::Whole, &mut today).unwrap();
+        assert_eq!(std::io::read_to_string(unlocked.custody()).unwrap().as_bytes(), today);
+    }
+}

@@ -294,8 +294,7 @@ fn any_store_that_was_cut_or_flipped_gets_an_answer() {
 
 #[test]
 fn films_of_others_are_judged() {
-    let Some(corpora) = std::env::var_os("BAILIWICK_CORPORA") else { return };
-    let folder = std::path::Path::new(&corpora).join("mp4");
+    let Some(folder) = testkit::corpus("mp4").unwrap() else { return };
     for (name, standing, words) in [
         ("white.mp4", Standing::Sound, "it plays"),
         ("h264_white_frame_sar_16_9.mp4", Standing::Sound, "it plays"),

@@ -8,10 +8,17 @@ use std::path::Path;
 
 use keys::digest::Sha256;
 
-use super::Unlocked;
+use super::{Unlocked, parts};
 use crate::error::At;
 use crate::meta::{IndexedFile, TransferRecord};
-use crate::{Fault, Folder, Parcel, Recipient, Refused, Target, Trust, Verified, Watch, pax};
+use crate::{Fault, Folder, Parcel, Recipient, Refused, Target as _, Trust, Verified, Watch, pax};
+
+/// Bytes of a tag file that are written at a time.
+const TAG_PIECE_BYTES: usize = 64 << 10;
+
+/// Up to so many files are brought to the disk one by one. Of more, all are together: alone, each of many small files
+/// waits for the disk.
+const FILES_SYNCED_ALONE_MAX: usize = 64;
 
 /// What was opened.
 #[derive(Debug, Clone)]
@@ -60,18 +67,16 @@ pub fn open_with(
 ) -> Result<Opened, Refused> {
     let parcel = Parcel::enter(parcel, trust)?;
     let unlocked = parcel.unlock(recipient)?;
-    let wanted = match how.only {
-        Some(path) => vec![unlocked.file(path)?.clone()],
-        None => unlocked.files().to_vec(),
-    };
+    let only = how.only.map(|path| unlocked.file(path).cloned()).transpose()?;
+    let wanted = only.as_ref().map_or(unlocked.files(), std::slice::from_ref);
     let name = out.display().to_string();
     let id = parcel.id().to_string();
     let folder = if how.resume { Folder::resumable(out, &id) } else { Folder::new(out, &id) };
     let folder = folder.map_err(Fault::Write).at(&name)?;
     if how.resume {
-        sweep(folder.draft(), &wanted).map_err(Fault::Write).at(&name)?;
+        sweep(folder.draft(), wanted).map_err(Fault::Write).at(&name)?;
     }
-    let outcome = write_all(&unlocked, &wanted, &folder, watch)
+    let outcome = write_all(&unlocked, wanted, (&folder, how.resume), watch)
         .and_then(|()| folder.publish().map_err(Fault::Write).at(&name));
     if let Err(refused) = outcome {
         if !how.resume {
@@ -80,7 +85,8 @@ pub fn open_with(
         return Err(refused);
     }
     let record = unlocked.record().clone();
-    Ok(Opened { verified: parcel.verified(), record, files: wanted })
+    let files = only.map_or_else(|| unlocked.into_files(), |only| vec![only]);
+    Ok(Opened { verified: parcel.verified(), record, files })
 }
 
 /// As [`crate::verify`], and with the key all that is inside: every part is decrypted, every file hashed, nothing
@@ -93,10 +99,10 @@ pub fn verify_inside(
 ) -> Result<Opened, Refused> {
     let parcel = Parcel::enter(parcel, trust)?;
     let unlocked = parcel.unlock(recipient)?;
-    let files = unlocked.files().to_vec();
+    let files = unlocked.files();
     let total = files.iter().map(|file| file.length).sum();
     let mut done = 0;
-    for file in &files {
+    for file in files {
         check_header(&unlocked, file)?;
         let mut hash = Sha256::new();
         unlocked.copy(file.offset, file.offset + file.length, &mut |piece| {
@@ -111,34 +117,48 @@ pub fn verify_inside(
     }
     parcel.check_parts(crate::WORKERS_DEFAULT, Watch { progress: &|_, _| {}, ..watch })?;
     let record = unlocked.record().clone();
-    Ok(Opened { verified: parcel.verified(), record, files })
+    Ok(Opened { verified: parcel.verified(), record, files: unlocked.into_files() })
 }
 
 fn write_all(
     unlocked: &Unlocked<'_>,
     wanted: &[IndexedFile],
-    folder: &Folder,
+    (folder, resume): (&Folder, bool),
     watch: Watch<'_>,
 ) -> Result<(), Refused> {
     let total = wanted.iter().map(|file| file.length).sum();
+    let at_once = wanted.len() > FILES_SYNCED_ALONE_MAX;
     let mut done = 0;
     for file in wanted {
-        if lies_whole(folder.draft(), file).map_err(Fault::Write).at(&file.path)? {
+        if resume && lies_whole(folder.draft(), file).map_err(Fault::Write).at(&file.path)? {
             done += file.length;
             continue;
         }
         check_header(unlocked, file)?;
-        write_file(unlocked, file, folder, &mut |more| {
+        write_file(unlocked, file, (folder, at_once), &mut |more| {
             done += more;
             (watch.progress)(done, total);
             if watch.cancelled() { Err(Fault::Cancelled) } else { Ok(()) }
         })?;
     }
-    for (path, content) in unlocked.tags() {
-        let path = format!("inner/{path}");
-        folder.create(&path, &[content]).map_err(Fault::Write).at(&path)?;
+    unlocked.tags().try_for_each(|(path, content)| write_tag(&path, content, folder))?;
+    if at_once {
+        // It fails too where any of them could not be written (Linux 5.8 and later).
+        let brought = File::open(folder.draft()).and_then(|draft| Ok(rustix::fs::syncfs(draft)?));
+        brought.map_err(Fault::Write).at("inner")?;
     }
     Ok(())
+}
+
+fn write_tag(path: &str, mut content: impl Read, folder: &Folder) -> Result<(), Refused> {
+    let mut written = create(&folder.draft().join(path)).map_err(Fault::Write).at(path)?;
+    let mut piece = vec![0; TAG_PIECE_BYTES];
+    loop {
+        let count = content.read(&mut piece).map_err(|error| parts::refused(error, path))?;
+        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else { break };
+        written.write_all(read).map_err(Fault::Write).at(path)?;
+    }
+    written.sync_all().map_err(Fault::Write).at(path)
 }
 
 /// Removes from a draft all that is not a file of this parcel of its right length: what an interruption cut, and what
@@ -203,7 +223,7 @@ fn check_header(unlocked: &Unlocked<'_>, file: &IndexedFile) -> Result<(), Refus
 fn write_file(
     unlocked: &Unlocked<'_>,
     file: &IndexedFile,
-    folder: &Folder,
+    (folder, at_once): (&Folder, bool),
     step: &mut dyn FnMut(u64) -> Result<(), Fault>,
 ) -> Result<(), Refused> {
     // `name::objection` has passed this path when the index was checked.
@@ -219,7 +239,8 @@ fn write_file(
         return Err(Refused::new(&file.path, Fault::Altered));
     }
     let stamped = written.set_modified(file.modified.into());
-    stamped.and_then(|()| written.sync_all()).map_err(Fault::Write).at(&file.path)
+    let synced = stamped.and_then(|()| if at_once { Ok(()) } else { written.sync_all() });
+    synced.map_err(Fault::Write).at(&file.path)
 }
 
 fn create(path: &Path) -> std::io::Result<File> {

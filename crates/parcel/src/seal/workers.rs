@@ -37,6 +37,12 @@ struct Job {
     data: Vec<u8>,
 }
 
+/// A part that is done, and the memory that it was in.
+struct Sealed {
+    done: Done,
+    room: Vec<u8>,
+}
+
 /// What workers need.
 #[derive(Clone, Copy)]
 pub(super) struct Pool<'a> {
@@ -49,13 +55,13 @@ pub(super) struct Pool<'a> {
 
 impl Pool<'_> {
     /// Runs `fill` on this thread with workers beside it; ends when every part is written.
-    pub(super) fn run<A, B>(
+    pub(super) fn run<A>(
         &self,
         part_size: u64,
-        fill: impl FnOnce(&mut Cutter) -> Result<(A, B), SealError>,
-    ) -> Result<(A, B, Parts), SealError> {
+        fill: impl FnOnce(&mut Cutter) -> Result<A, SealError>,
+    ) -> Result<(A, Parts), SealError> {
         let (jobs, inbox) = mpsc::sync_channel::<Job>(0);
-        let (outbox, results) = mpsc::channel();
+        let (outbox, results) = mpsc::channel::<Result<Sealed, SealError>>();
         let inbox = Arc::new(Mutex::new(inbox));
         thread::scope(|scope| {
             for _ in 0..self.workers.max(1) {
@@ -69,31 +75,32 @@ impl Pool<'_> {
                 cutter.finish()?;
                 Ok(filled)
             });
-            let (a, b) = filled?;
-            Ok((a, b, cutter.into_parts()))
+            Ok((filled?, cutter.into_parts()))
         })
     }
 
-    fn work(&self, inbox: &Mutex<Receiver<Job>>, outbox: &Sender<Result<Done, SealError>>) {
+    fn work(&self, inbox: &Mutex<Receiver<Job>>, outbox: &Sender<Result<Sealed, SealError>>) {
         loop {
             let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(job) = job else { return };
-            let outcome = self.seal_part(job);
+            let Ok(Job { number, mut data }) = job else { return };
+            let outcome = self.seal_part(number, &mut data);
             let failed = outcome.is_err();
-            if outbox.send(outcome).is_err() || failed {
+            data.clear();
+            if outbox.send(outcome.map(|done| Sealed { done, room: data })).is_err() || failed {
                 return;
             }
         }
     }
 
-    fn seal_part(&self, Job { number, mut data }: Job) -> Result<Done, SealError> {
-        let leaf = sha256(&data);
+    /// Seals a part in place.
+    fn seal_part(&self, number: u64, data: &mut [u8]) -> Result<Done, SealError> {
+        let leaf = sha256(data);
         if let Some(done) = self.journal.found(number, leaf, self.target)? {
             return Ok(done);
         }
         let failed = |source| SealError::Keys { doing: "sealing a part", source };
-        let (head, mac) = envelope::seal(self.addresses, &mut data, self.random).map_err(failed)?;
-        let pieces = [head.as_slice(), &data, &mac];
+        let (head, mac) = envelope::seal(self.addresses, data, self.random).map_err(failed)?;
+        let pieces = [head.as_slice(), data, &mac];
         let mut hash = Sha256::new();
         for piece in pieces {
             hash.update(piece);
@@ -115,20 +122,36 @@ pub(super) struct Cutter {
     position: u64,
     sent: u64,
     done: Vec<Done>,
+    /// Memory of parts that are done, for those to come.
+    rooms: Vec<Vec<u8>>,
+    /// Where the data section ended: parts handed over before, and the hash of the next one's beginning.
+    mark: (u64, Option<[u8; 32]>),
     jobs: Option<SyncSender<Job>>,
-    results: Receiver<Result<Done, SealError>>,
+    results: Receiver<Result<Sealed, SealError>>,
 }
 
 impl Cutter {
     fn new(
         part_size: u64,
         jobs: SyncSender<Job>,
-        results: Receiver<Result<Done, SealError>>,
+        results: Receiver<Result<Sealed, SealError>>,
     ) -> Self {
-        // At most `PART_BYTES_MAX`.
-        let part_size = usize::try_from(part_size).unwrap_or(usize::MAX);
-        let (buffer, done) = (Vec::new(), Vec::new());
-        Self { buffer, part_size, position: 0, sent: 0, done, jobs: Some(jobs), results }
+        Self {
+            buffer: Vec::new(),
+            // At most `PART_BYTES_MAX`.
+            part_size: usize::try_from(part_size).unwrap_or(usize::MAX),
+            position: 0,
+            sent: 0,
+            done: Vec::new(),
+            rooms: Vec::new(),
+            mark: (0, None),
+            jobs: Some(jobs),
+            results,
+        }
+    }
+
+    pub(super) fn part_size(&self) -> u64 {
+        self.part_size as u64
     }
 
     /// Bytes written so far.
@@ -152,22 +175,33 @@ impl Cutter {
 
     fn dispatch(&mut self) -> Result<(), SealError> {
         crate::error::limit("parts", self.sent + 1, PARTS_MAX)?;
-        while let Ok(result) = self.results.try_recv() {
-            self.done.push(result?);
-        }
-        let data = std::mem::replace(&mut self.buffer, Vec::with_capacity(self.part_size));
-        let job = Job { number: self.sent, data };
+        let job = Job { number: self.sent, data: std::mem::take(&mut self.buffer) };
         self.sent += 1;
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
-        // No worker takes parts any more: one of them has said why.
-        if sent { Ok(()) } else { self.settle() }
+        while let Ok(result) = self.results.try_recv() {
+            self.take(result)?;
+        }
+        if !sent {
+            // No worker takes parts any more: one of them has said why.
+            return self.settle(self.sent);
+        }
+        self.buffer = self.rooms.pop().unwrap_or_else(|| Vec::with_capacity(self.part_size));
+        Ok(())
     }
 
-    /// Waits for all parts that were handed over.
-    fn settle(&mut self) -> Result<(), SealError> {
-        while (self.done.len() as u64) < self.sent {
+    fn take(&mut self, result: Result<Sealed, SealError>) -> Result<(), SealError> {
+        let Sealed { done, room } = result?;
+        self.done.push(done);
+        self.rooms.push(room);
+        Ok(())
+    }
+
+    /// Waits for the first so many parts.
+    fn settle(&mut self, parts: u64) -> Result<(), SealError> {
+        let early = |done: &&Done| done.number < parts;
+        while (self.done.iter().filter(early).count() as u64) < parts {
             match self.results.recv() {
-                Ok(result) => self.done.push(result?),
+                Ok(result) => self.take(result)?,
                 Err(_) => return Err(SealError::Cancelled),
             }
         }
@@ -175,14 +209,17 @@ impl Cutter {
         Ok(())
     }
 
-    /// The hash of what each part carries so far; the last part's is of its beginning.
+    /// The data section ends here.
+    pub(super) fn mark(&mut self) {
+        self.mark = (self.sent, (!self.buffer.is_empty()).then(|| sha256(&self.buffer)));
+    }
+
+    /// The hash of what each part carries up to the mark.
     pub(super) fn leaves(&mut self) -> Result<Vec<[u8; 32]>, SealError> {
-        self.settle()?;
-        let mut leaves: Vec<_> = self.done.iter().map(|part| part.leaf).collect();
-        if !self.buffer.is_empty() {
-            leaves.push(sha256(&self.buffer));
-        }
-        Ok(leaves)
+        let (parts, last) = self.mark;
+        self.settle(parts)?;
+        let early = self.done.iter().filter(|part| part.number < parts);
+        Ok(early.map(|part| part.leaf).chain(last).collect())
     }
 
     fn finish(&mut self) -> Result<(), SealError> {
@@ -190,7 +227,7 @@ impl Cutter {
             self.dispatch()?;
         }
         self.jobs = None;
-        self.settle()
+        self.settle(self.sent)
     }
 
     fn into_parts(self) -> Parts {

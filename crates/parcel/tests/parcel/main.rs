@@ -3,14 +3,17 @@
 #![expect(clippy::print_stderr, reason = "a skipped check says so")]
 #![expect(clippy::indexing_slicing, reason = "tests know their lengths")]
 
+mod bouncycastle;
 mod faults;
 mod looking;
+mod odd;
 mod one_file;
 mod papers;
 mod plain_bags;
 mod resume;
 mod roundtrip;
 mod rsa;
+mod same;
 mod scanned;
 mod stock_tools;
 mod story;

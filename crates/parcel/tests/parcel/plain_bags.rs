@@ -6,18 +6,6 @@ use parcel::{Fault, Refused, Watch, bagit};
 
 use crate::support::{World, quick_folder};
 
-#[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
-fn suite() -> Option<PathBuf> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpora");
-    let folder = std::env::var("BAILIWICK_CORPORA").unwrap_or_else(|_| beside.to_owned());
-    let folder = PathBuf::from(folder).join("bagit/v0.97");
-    if !folder.exists() {
-        eprintln!("skipped: the BagIt conformance suite is not at {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
 fn bags(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut bags: Vec<_> = entries.filter(|path| path.is_dir()).collect();
@@ -28,7 +16,7 @@ fn bags(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn conformance_suite_is_judged_as_it_says() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = testkit::corpus("bagit/v0.97").unwrap() else { return };
     let judge = |bag: &PathBuf| bagit::check(bag, Watch::none());
     for bag in bags(&suite.join("valid")) {
         judge(&bag).unwrap_or_else(|refused| panic!("{}: {refused}", bag.display()));

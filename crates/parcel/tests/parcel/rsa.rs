@@ -12,7 +12,7 @@ use parcel::{Parcel, Recipient, RecipientKey, Seal, SealError, Watch};
 use crate::stock_tools::{script, sh};
 use crate::support::{World, case, noise, python_tool, run, spec};
 
-fn rsa_world() -> World {
+pub(crate) fn rsa_world() -> World {
     let key = RsaKey::generate(RsaBits::Rsa2048).unwrap();
     let certificate =
         cert::issue_rsa(&spec("Lakeside RSA", Usage::KeyEncipherment), &key, &SystemRandom);
@@ -43,7 +43,7 @@ fn refused_without_the_switch_and_marked_with_it() {
     for who in [&world.recipient, &world.second] {
         let unlocked = entered.unlock(who).unwrap();
         assert_eq!(unlocked.record().key_transport.as_deref(), Some(parcel::RSA_OAEP));
-        let custody = String::from_utf8_lossy(unlocked.custody()).into_owned();
+        let custody = std::io::read_to_string(unlocked.custody()).unwrap();
         assert!(custody.contains("no approved service of the cryptographic module"), "{custody}");
     }
     // Allowed and not used: no mark.

@@ -331,6 +331,22 @@ fn file_of_another_length_than_announced_stops_the_seal() {
 }
 
 #[test]
+fn custody_about_files_that_are_not_here_stops_the_seal() {
+    let world = World::new();
+    let mut order = world.order(case(), 4096);
+    order.custody[0].files = vec!["statement.pdf".into(), "elsewhere.pdf".into()];
+    parcel::seal(order, &world.path("some are here")).unwrap();
+    let mut order = world.order(case(), 4096);
+    order.custody[0].files = vec!["elsewhere.pdf".into()];
+    let refused = parcel::seal(order, &world.path("parcel")).unwrap_err();
+    assert!(
+        matches!(&refused, SealError::Path { path, .. } if path == "elsewhere.pdf"),
+        "{refused}"
+    );
+    assert!(!world.path("parcel").exists());
+}
+
+#[test]
 fn progress_is_told_and_cancelling_leaves_nothing() {
     let world = World::new();
     let seen = Mutex::new(Vec::new());

@@ -78,6 +78,9 @@ impl World {
     }
 
     pub(crate) fn order(&self, entries: Vec<Entry>, part_size: u64) -> Seal<'_> {
+        let here = |path: &String| entries.iter().any(|entry| entry.path == *path);
+        let mut custody = custody();
+        custody.retain(|event| event.files.is_empty() || event.files.iter().any(here));
         Seal {
             id: id(),
             sender: &self.sender,
@@ -87,7 +90,7 @@ impl World {
             workers: 2,
             entries,
             transfer: transfer(),
-            custody: custody(),
+            custody,
             custody_document: false,
             now: now(),
             random: &SystemRandom,

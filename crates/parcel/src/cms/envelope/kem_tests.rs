@@ -1,7 +1,5 @@
 //! ML-KEM recipients: ours, and messages that others made.
 
-use std::path::PathBuf;
-
 use keys::SystemRandom;
 use keys::cert::{CertSpec, Certificate, Usage, issue, issue_for};
 use keys::kem::{Kem, KemKey};
@@ -121,17 +119,9 @@ fn definite(input: &[u8]) -> (Vec<u8>, &[u8]) {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
-#[expect(clippy::print_stderr, reason = "a skipped check says so")]
 fn messages_that_others_made_open_once_their_lengths_are_definite() {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpora");
-    let folder = std::env::var("BAILIWICK_CORPORA").unwrap_or_else(|_| beside.to_owned());
-    let folder = PathBuf::from(folder).join("cms");
+    let Some(folder) = testkit::corpus("cms").unwrap() else { return };
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
-    if !folder.exists() {
-        eprintln!("skipped: no messages of others at {}", folder.display());
-        return;
-    }
     let plain = read("expected_plaintext.txt");
     for name in ["ml-kem-768-2.16.840.1.101.3.4.4.2", "ml-kem-1024-2.16.840.1.101.3.4.4.3"] {
         let recipient = Recipient {
