@@ -89,6 +89,8 @@ pub(crate) fn measure(
     let each = bytes / 1e9 / f64::from(u32::try_from(cores)?);
     let (hash, cipher) = (each / limits.sha_256_1_mib, each / limits.aes_256_gcm_1_mib);
     let most = 2.0 * hash + cipher;
+    // Lines are run in other folders.
+    let program = &fs::canonicalize(program).context("finding the program")?;
     let mut figures = Figures {
         rows: Vec::new(),
         large_bytes: mib << 20,
@@ -225,7 +227,7 @@ impl Figures {
                     format!("{middle:.2} ({least:.2} to {most:.2})")
                 }
             };
-            let what = workload.words();
+            let (what, name) = (workload.words(), name.replace('|', "\\|"));
             let digits = if *workload == Workload::Note { 3 } else { 2 };
             writeln!(
                 out,

@@ -60,6 +60,7 @@ fn order<'a>(sender: &'a Signer, to: &Certificate, entries: Vec<Entry>) -> Seal<
         entries,
         transfer: Transfer {
             exchange_id: "EX-1".into(),
+            exchange_number: None,
             purpose: "C".into(),
             authority: "MOU".into(),
             case_number: None,

@@ -239,7 +239,7 @@ impl Exchange {
             let refused = |refused: Refused| unfit(&refused.file, &refused.fault.to_string());
             let unlocked = parcel.unlock(opener).map_err(refused)?;
             let transfer = unlocked.record().transfer.clone();
-            let custody = parcel::custody_events(unlocked.custody()).unwrap_or_default();
+            let custody = unlocked.custody_events().map_err(refused)?.unwrap_or_default();
             drop(unlocked);
             let inner = "inner/metadata/transfer.json";
             if transfer.sender.ori != partner.ori.as_str() {
