@@ -1,5 +1,6 @@
 //! What must not be: the wrong people, the wrong agreement, the wrong partner, damaged bytes.
 
+use super::depots::{Shelf, route};
 use super::*;
 
 /// A policy that lets everything pass, to show that this room has a lock of its own.
@@ -354,4 +355,33 @@ async fn an_agreement_that_ends_after_sealing_stops_the_sending() {
     assert_eq!(export.status, ExportStatus::Failed);
     assert_eq!(world.riverton.count("parcel-sent"), 0);
     assert!(world.lakeside.story().is_empty());
+}
+
+#[tokio::test]
+async fn an_export_is_under_one_agreement_and_sealed_to_its_partner_alone() {
+    let world = world_with(|riverton, _| {
+        let mut stranger = partner(STRANGER, 0);
+        stranger.server = None;
+        riverton.partners.push(stranger);
+        let mut other = agreement(STRANGER.0);
+        other.facts.id = "stranger-2026".to_owned();
+        other.terms.parties[1].ori = STRANGER.0.parse().unwrap();
+        riverton.agreements.push(other);
+        let shelf = Arc::new(Shelf::default());
+        let theirs = Some(STRANGER.0.parse().unwrap());
+        riverton.routes = vec![Route { partner: theirs, ..route("theirs", shelf) }];
+    })
+    .await;
+    let riverton = &world.riverton;
+    // The way of one partner under the agreement of another.
+    let new = NewExport { route: Some("theirs".to_owned()), ..new_export() };
+    let error = riverton.exchange.request(&ruiz(), new).await.unwrap_err();
+    assert!(error.to_string().contains("one of the ways to this partner"), "{error}");
+    assert!(riverton.exchange.exports(&[], None).await.unwrap().is_empty());
+    let export = riverton.sealed().await.unwrap();
+    let senders = vec![identity(RIVERTON).signing.certificate.clone()];
+    let trust = parcel::Trust { senders, now: now() };
+    let parcel = parcel::Parcel::enter(&riverton.sent(export.parcel.unwrap()), &trust).unwrap();
+    let lakeside = identity(LAKESIDE).sealing.certificate.fingerprint_text();
+    assert_eq!(parcel.verified().recipients, [lakeside]);
 }
