@@ -173,6 +173,11 @@ pub async fn review(
         origin: ledger::Origin::default(),
         session: None,
     };
+    for held in exchange.held_texts().await? {
+        let Some(waiting) = held.waiting() else { continue };
+        let reason = "The words of the certificates were read aloud on the telephone";
+        exchange.review_written(&reviewer, &held.about, &waiting.digest, true, reason).await?;
+    }
     for held in exchange.held_agreements().await? {
         let Some(waiting) = held.waiting().filter(|_| held.id != WAITING) else { continue };
         let reason = "Compared with the signed memorandum";

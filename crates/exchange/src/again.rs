@@ -3,6 +3,7 @@
 //! Invariants: an attempt that moved something does not count as a failure of the one after it; nothing that failed
 //! for good goes on unless the policy and the agreement, as they stand then, let it, on record before it does.
 
+use jiff::SignedDuration;
 use policy::Action;
 use uuid::Uuid;
 
@@ -13,6 +14,9 @@ use crate::exports::needs;
 use crate::model::{Export, ExportStatus};
 use crate::passing::PassOn;
 use crate::{Caller, Exchange};
+
+/// How long nothing is tried that waits for a reviewer here.
+pub(crate) const REVIEW_WAIT: SignedDuration = SignedDuration::from_secs(60);
 
 impl Exchange {
     /// Tries again what came to a stand: [`ExportStatus::Failed`] becomes sending or approved again. Where its way
@@ -52,6 +56,11 @@ impl Exchange {
         delivery.failures = 0;
         delivery.next_attempt_at = None;
         if delivery.place != place {
+            if let (Some(old), Some(_)) = (&delivery.place, delivery.sent_entry) {
+                let what =
+                    format!("what was laid down at {old} stays there until somebody removes it");
+                self.alert(&row.partner, row.exchange, what).await?;
+            }
             // Nothing is on record of a sending to there.
             delivery.place = place;
             delivery.sent_entry = None;
@@ -84,9 +93,16 @@ impl Exchange {
         let settings = &self.0.setup.settings;
         let delivery = &mut row.details.delivery;
         delivery.last_problem = Some(short(&error.chain()));
+        if matches!(error, ExchangeError::Unread(_)) {
+            // No attempt was made. The reviewer is told on the first page.
+            delivery.next_attempt_at = self.now().saturating_add(REVIEW_WAIT).ok();
+            let now = self.now();
+            return self.store_export(&mut row, now).await;
+        }
         delivery.failures = delivery.failures.saturating_add(1);
-        // A medium that nobody has put in yet is waited for as long as the offer stands.
-        let waits = matches!(error, ExchangeError::Depot(DepotError::NotThere { .. }));
+        // A medium that nobody has put in yet, and a partner who says "later", are waited for as long as the offer stands.
+        let waits =
+            matches!(error, ExchangeError::Depot(DepotError::NotThere { .. })) || error.is_later();
         if delivery.failures >= settings.failures_max && !waits {
             row.status = ExportStatus::Failed.as_str().to_owned();
             delivery.next_attempt_at = None;

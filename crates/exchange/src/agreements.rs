@@ -6,16 +6,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 use ledger::{AgreementDue, AgreementProposed, AgreementReviewed, Event};
-use policy::{Action, ResourceKind, Why};
+use policy::Why;
 use serde::{Deserialize, Serialize};
 use state::agreements::{self, Standing, Version};
 
 use crate::book::{Agreement, Clause};
 use crate::model::Voice;
-use crate::record::About;
+use crate::reviewing::{Coming, Reading};
 use crate::{Caller, CertificateUse, Exchange, ExchangeError};
-
-const REASON_CHARS_MAX: usize = 1_000;
 
 /// How many days before its review or end an agreement is told of, once for each.
 const DAYS_LEFT: [i64; 4] = [90, 30, 7, 0];
@@ -74,28 +72,16 @@ impl Exchange {
         let all: Vec<Agreement> = self.book().agreements().cloned().collect();
         for agreement in all {
             let id = agreement.facts.id.clone();
-            let known = agreements::versions::<Text>(&self.0.setup.state, &id).await?;
-            let digest = digest(&agreement)?;
-            if known.first().is_some_and(|newest| newest.digest == digest) {
-                continue;
-            }
-            let version = known.first().map_or(0, |newest| newest.version) + 1;
-            let event = Event::AgreementProposed(AgreementProposed {
-                agreement: id.clone(),
-                version,
-                digest: digest.clone(),
-            });
-            let receipt = self.record(None, &Why::default(), event).await?;
-            let new = Version {
-                agreement: id,
-                version,
-                standing: Standing::Waiting,
-                digest,
-                seen_at: receipt.at,
-                details: Text { agreement, entry: receipt.entry.0, review: None },
+            let coming = Coming {
+                id: &id,
+                digest: digest(&agreement)?,
+                event: |version, digest| {
+                    let agreement = id.clone();
+                    Event::AgreementProposed(AgreementProposed { agreement, version, digest })
+                },
+                details: |entry| Text { agreement, entry, review: None },
             };
-            // Another process of ours may have been first: then it is there.
-            agreements::add(&self.0.setup.state, &new).await?;
+            self.take_in_text(coming).await?;
         }
         Ok(())
     }
@@ -113,48 +99,18 @@ impl Exchange {
         accepts: bool,
         reason: &str,
     ) -> Result<(), ExchangeError> {
-        let reason = reason.trim();
-        if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
-            return Err(ExchangeError::Input { field: "reason", expected: "1 to 1000 characters" });
-        }
-        let held = self.held_agreement(id).await?;
-        let about = About {
-            kind: ResourceKind::Platform,
-            id: format!("agreement {id}"),
-            record_class: self.platform()?,
-            caveats: std::collections::BTreeSet::new(),
-            requested_by: None,
-            agreement: None,
+        let reading = Reading { what: "agreement", id, digest, accepts, reason };
+        let event = |version: &AgreementVersion, reason: String| {
+            Event::AgreementReviewed(AgreementReviewed {
+                agreement: id.to_owned(),
+                version: version.version,
+                digest: version.digest.clone(),
+                accepted: accepts,
+                reason,
+            })
         };
-        let why = Why { reason: Some(reason.to_owned()), ..Why::default() };
-        let permit =
-            self.ask(caller, Action::ReviewAgreements, about, &why, gate::Plan::None).await?;
-        let changed = ExchangeError::Changed { what: "agreement" };
-        let waiting = held.waiting().filter(|waiting| waiting.digest == digest);
-        let Some(waiting) = waiting else {
-            self.0.setup.gate.withhold(permit.ticket(), &changed.to_string()).await?;
-            return Err(changed);
-        };
-        let mut done = waiting.clone();
-        let event = Event::AgreementReviewed(AgreementReviewed {
-            agreement: id.to_owned(),
-            version: done.version,
-            digest: done.digest.clone(),
-            accepted: accepts,
-            reason: reason.to_owned(),
-        });
-        let receipt = self.record(Some(caller), &why, event).await?;
-        done.standing = if accepts { Standing::Accepted } else { Standing::Refused };
-        done.details.review = Some(Voice {
-            actor: caller.actor.clone(),
-            at: receipt.at,
-            entry: receipt.entry.0,
-            reason: Some(reason.to_owned()),
-        });
-        if !agreements::settle(&self.0.setup.state, &done).await? {
-            return Err(ExchangeError::Changed { what: "agreement" });
-        }
-        self.close(vec![permit]).await
+        let noted = |text: &mut Text, voice| text.review = Some(voice);
+        self.review_text(caller, &format!("agreement {id}"), reading, (event, noted)).await
     }
 
     /// One agreement with its versions.
@@ -211,7 +167,8 @@ impl Exchange {
         Ok(self.accepted_text(id).await?.unwrap_or_else(|| file.clone()))
     }
 
-    /// What stands against anything crossing under an agreement: no review, its dates, the partner's certificates.
+    /// What stands against anything crossing under an agreement: no review of it, of its partner or of the rules, its dates, the
+    /// partner's certificates.
     pub(crate) async fn stands_against(
         &self,
         agreement: &Agreement,
@@ -219,6 +176,9 @@ impl Exchange {
         let id = &agreement.facts.id;
         if self.accepted_text(id).await?.is_none() {
             return Ok(Some(Clause::Unreviewed { agreement: id.clone() }));
+        }
+        if let Some(clause) = self.unread(agreement.facts.partner.as_str()).await? {
+            return Ok(Some(clause));
         }
         let partner = self.book().partner(agreement.facts.partner.as_str());
         let known = partner.map_or(Ok(()), |partner| {
@@ -257,11 +217,6 @@ impl Exchange {
             told.insert(held.id, (at, step));
         }
         Ok(())
-    }
-
-    fn platform(&self) -> Result<policy::RecordClass, ExchangeError> {
-        let class = "PLATFORM".parse();
-        class.map_err(|_| ExchangeError::Input { field: "class", expected: "a record class" })
     }
 }
 

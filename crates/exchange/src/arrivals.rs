@@ -4,11 +4,14 @@
 //! Invariants: an entry is looked at only under its whole name, which it gets when it is complete; it goes when it is taken
 //! in or refused, on record; what fails here stays and is tried again.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -22,6 +25,17 @@ const ROUND_MAX: usize = 100;
 const SAID: &str = "said";
 /// What claims the folder for one round at a time.
 const CLAIM: Uuid = Uuid::from_u128(0x6172_7269_7661_6c73);
+
+/// How long nothing is looked at after something failed.
+const PAUSE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What is known of the folder from one round to the next.
+#[derive(Default)]
+pub(crate) struct Rest {
+    until: Option<Timestamp>,
+    /// What was taken in or refused, and can't be removed.
+    done: BTreeSet<PathBuf>,
+}
 
 /// What became of what lay in the folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,11 +66,19 @@ pub fn answer_for(entry: &Path) -> PathBuf {
 impl Exchange {
     /// Looks through the folder in a task of its own, where none does.
     pub(crate) fn look_at_arrivals(&self) {
+        let now = self.now();
+        let waits = |rest: &Rest| rest.until.is_some_and(|until| now < until);
+        if waits(&self.0.arrivals.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return;
+        }
         let Some(claim) = self.claim(CLAIM) else { return };
         let this = self.clone();
         tokio::spawn(async move {
             if let Err(error) = this.take_arrivals().await {
                 tracing::warn!(error = error.chain(), "not all that arrived was taken in");
+                // What fails is not read and copied anew each second.
+                let mut rest = this.0.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+                rest.until = now.saturating_add(PAUSE).ok();
             }
             drop(claim);
         });
@@ -66,7 +88,14 @@ impl Exchange {
     pub(crate) async fn take_arrivals(&self) -> Result<(), ExchangeError> {
         let folder = arrivals(&self.0.setup.store);
         let mut first = FirstError::default();
-        for entry in whole(&folder).map_err(store("look at what arrived"))? {
+        let mut entries = whole(&folder).map_err(store("look at what arrived"))?;
+        {
+            let mut rest = self.0.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+            rest.done.retain(|path| entries.contains(path));
+            entries.retain(|path| !rest.done.contains(path));
+        }
+        entries.truncate(ROUND_MAX);
+        for entry in entries {
             first.note("what arrived was not taken in", self.take_arrival(&entry).await);
         }
         first.end()
@@ -85,13 +114,17 @@ impl Exchange {
             }
             Err(error) => return Err(error),
         };
-        let entry = entry.to_owned();
+        let place = entry.to_owned();
         let end = move || {
-            let gone =
-                if entry.is_dir() { fs::remove_dir_all(&entry) } else { fs::remove_file(&entry) };
-            gone.and_then(|()| leave(&answer_for(&entry), &arrived))
+            leave(&answer_for(&place), &arrived)?;
+            if place.is_dir() { fs::remove_dir_all(&place) } else { fs::remove_file(&place) }
         };
         let ended = tokio::task::spawn_blocking(end).await.map_err(|_| ExchangeError::Stopped)?;
+        if ended.is_err() {
+            // It is not taken in again each round, for it can't be removed.
+            let mut rest = self.0.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+            rest.done.insert(entry.to_owned());
+        }
         ended.map_err(store("clear what arrived"))
     }
 }
@@ -108,7 +141,6 @@ fn whole(folder: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     found.sort();
-    found.truncate(ROUND_MAX);
     Ok(found)
 }
 

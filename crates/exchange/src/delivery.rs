@@ -52,6 +52,9 @@ impl Exchange {
             return Export::of(row);
         }
         self.0.setup.ledger.releasable()?;
+        if let Some(clause) = self.unread(&row.partner).await? {
+            return Err(ExchangeError::Unread(clause));
+        }
         // Before the state is looked at again: whoever takes it back from now on is heard.
         let stop = self.stop_of(export);
         self.refuse_ended(&mut row).await?;
@@ -133,7 +136,12 @@ impl Exchange {
         let passing = self.against_passing(&PassOn::of(&row.details, &agreement)).await?;
         let stands = self.stands_against(&agreement).await?;
         let opens = self.still_opens(row).err();
-        let Some(clause) = stands.or(goes).or(passing).or(opens) else { return Ok(()) };
+        let against = [stands, goes, passing, opens].into_iter().flatten();
+        // What is over for good counts before what waits.
+        let (waits, over): (Vec<_>, Vec<_>) = against.partition(Clause::waits_for_review);
+        let Some(clause) = over.into_iter().next() else {
+            return waits.into_iter().next().map_or(Ok(()), |it| Err(ExchangeError::Unread(it)));
+        };
         let entry = self.refuse_delivery(row, clause.recorded(), clause.to_string()).await?;
         Err(ExchangeError::Clause { entry, clause })
     }

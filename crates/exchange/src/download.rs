@@ -108,7 +108,8 @@ impl Exchange {
         permits: Vec<Permit>,
         (form, room): (Form, Option<OwnedSemaphorePermit>),
     ) -> Result<Download, ExchangeError> {
-        if let Err(clause) = self.still_opens(row) {
+        let unread = self.unread(&row.partner).await?;
+        if let Some(clause) = unread.or_else(|| self.still_opens(row).err()) {
             let entry = self.withhold_each(permits, &clause.recorded()).await?;
             return Err(ExchangeError::Clause { entry, clause });
         }

@@ -92,6 +92,9 @@ pub enum ExchangeError {
     /// A certificate of the partner's does not count any more, or did not when something came.
     #[error("the partner's certificate that {usage} is revoked since {since}: {reason}")]
     Revoked { usage: &'static str, since: jiff::Timestamp, reason: String },
+    /// It waits for a reviewer, and goes on once they have accepted what is written down.
+    #[error("{0}")]
+    Unread(Clause),
     /// A parcel has no time stamp yet, and goes nowhere without.
     #[error("the parcel has no time stamp yet")]
     Stamp(#[source] Box<StampError>),
@@ -121,6 +124,7 @@ impl ExchangeError {
             | Self::Changed { .. }
             | Self::Input { .. }
             | Self::Items { .. }
+            | Self::Unread(_)
             | Self::Unfetched { .. }
             | Self::Seal(_)
             | Self::Refused(_)
@@ -138,11 +142,18 @@ impl ExchangeError {
         }
     }
 
+    /// Whether the partner said that nothing is wrong and to come again: somebody there has to read what is written of
+    /// us, or its clock is behind.
+    pub(crate) fn is_later(&self) -> bool {
+        let later = ["partner-unreviewed:", "clock:"];
+        matches!(self, Self::Partner { reason, .. } if later.iter().any(|code| reason.starts_with(code)))
+    }
+
     /// The clause of the agreement that stands against it, if one does.
     pub fn clause(&self) -> Option<&Clause> {
         match self {
             Self::Denied { clause, .. } => clause.as_ref(),
-            Self::Clause { clause, .. } => Some(clause),
+            Self::Clause { clause, .. } | Self::Unread(clause) => Some(clause),
             _ => None,
         }
     }

@@ -124,6 +124,7 @@ impl Exchange {
             }
             *tended = Some(now);
         }
+        self.clear_depots_soon();
         self.tend().await
     }
 

@@ -214,8 +214,12 @@ impl Exchange {
                 && sealed.is_some()
                 && !self.is_offer_over(status, sealed)
         };
-        let agency = Some(caller.actor.agency.as_str());
-        let found = self.every_export(&SHOWN, agency, named).await?;
+        let agency = caller.actor.agency.as_str();
+        let found = match self.unread(agency).await? {
+            None => self.every_export(&SHOWN, Some(agency), named).await?,
+            // They see it again once somebody has read what is written of their agency.
+            Some(_) => Vec::new(),
+        };
         let lines = found.iter().map(|export| export.id.to_string()).collect();
         let held = permit.hold(Shown { what: "parcels", lines, data: found });
         Ok(self.0.setup.gate.release(held).await?.into_parts().0.data)
@@ -327,6 +331,10 @@ impl Exchange {
             self.0.setup.gate.withhold(permit.ticket(), reason).await?;
             return Err(ExchangeError::NoSuch { what: "parcel" });
         };
+        if let Some(clause) = self.unread(&row.partner).await? {
+            let receipt = self.0.setup.gate.withhold(permit.ticket(), &clause.recorded()).await?;
+            return Err(ExchangeError::Clause { entry: receipt.entry, clause });
+        }
         Ok((row, parcel, sealed, permit))
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::{IngressBody, Outgoing};
 
+use crate::again::REVIEW_WAIT;
 use crate::carried::CarriedFacts;
 use crate::error::FirstError;
 use crate::model::{ExportRow, ExportStatus, Incoming, IncomingRow};
@@ -58,6 +59,9 @@ impl Exchange {
                 tracing::info!(%exchange, entry, "its sender has our receipt");
                 carried.told = true;
             }
+            Err(ExchangeError::Unread(_)) => {
+                carried.next_at = self.now().saturating_add(REVIEW_WAIT).ok();
+            }
             Err(error) => {
                 tracing::info!(%exchange, error = error.chain(), "its sender has not our receipt yet");
                 carried.attempts = carried.attempts.saturating_add(1);
@@ -80,6 +84,9 @@ impl Exchange {
             .header(header::CONTENT_TYPE, JSON)
             .body(Outgoing::bytes(body.into()))
             .map_err(wire::WireError::from)?;
+        if let Some(clause) = self.unread_partner(&row.partner).await? {
+            return Err(ExchangeError::Unread(clause));
+        }
         let partner = self.partner(&row.partner)?.clone();
         let mut connection = Line::to(self, &partner)?.open().await?;
         let reply = connection.send(request).await?;

@@ -59,6 +59,7 @@ mod record;
 mod redacted;
 mod resuming;
 mod returned;
+mod reviewing;
 mod scanner;
 mod scanning;
 mod sealing;
@@ -74,6 +75,7 @@ mod waiting;
 mod whole;
 pub mod witnessing;
 mod working;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -107,8 +109,8 @@ pub use carried::{Carried, CarriedFacts};
 pub use copies::CopyGone;
 pub use custody::ReceivedFrom;
 pub use depots::{
-    Depot, DepotError, Laying, Load, LoadFile, Medium, MediumForm, PUSH, Portal, Route, Sftp,
-    SftpTarget, Way,
+    Clearing, Depot, DepotError, LaidFacts, Laying, Left, Load, LoadFile, Medium, MediumForm, PUSH,
+    Portal, Route, Sftp, SftpTarget, Way,
 };
 pub use download::{Download, Form};
 pub use error::ExchangeError;
@@ -119,7 +121,7 @@ pub use guests::{GuestFacts, Manifest, NewGuest};
 pub use listed::{Change, Listed, RowsChanged};
 pub use model::{
     ChangedFacts, DeliveryFacts, Export, ExportDetails, ExportStatus, Incoming, IncomingStatus,
-    Inside, Item, LaidFacts, ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Voice,
+    Inside, Item, ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Voice,
 };
 pub use opening::Contents;
 pub use parcel::notice::Matter;
@@ -140,6 +142,7 @@ pub use stamping::{
 };
 pub use store::{Disk, DiskFile, SystemDisk};
 pub use templates::{Filled, Template};
+pub use written::{HeldText, Written, WrittenText, WrittenVersion};
 
 use crate::store::Store;
 
@@ -321,6 +324,10 @@ pub(crate) struct Inner {
     scans: Mutex<std::collections::HashSet<Uuid>>,
     /// Room for guests who fetch: each takes a thread for as long as their line is slow.
     guests: Arc<Semaphore>,
+    /// What is known of the folder for what arrives.
+    pub(crate) arrivals: Mutex<arrivals::Rest>,
+    /// Exports whose parcels are gone where they were laid down, and not on record yet.
+    pub(crate) cleared: Mutex<std::collections::HashSet<Uuid>>,
     /// Rung when there may be work.
     bell: Notify,
     /// Rung for an export that is being sealed or sent and was taken back.
@@ -351,6 +358,8 @@ impl Exchange {
             found: Mutex::new(found),
             scans: Mutex::default(),
             guests: Arc::new(Semaphore::new(GUESTS_AT_ONCE)),
+            arrivals: Mutex::default(),
+            cleared: Mutex::default(),
             bell: Notify::new(),
             stops: Mutex::default(),
             scan_places: tokio::sync::Semaphore::new(scanning::SCANS_MAX),

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::afterwards::{Afterwards, RecallFacts, ToldFacts};
 use crate::copies::CopyGone;
 use crate::custody::ReceivedFrom;
+use crate::depots::{Clearing, LaidFacts};
 use crate::error::ExchangeError;
 use crate::guests::GuestFacts;
 use crate::listed::{Change, Listed};
@@ -192,16 +193,9 @@ pub struct DeliveryFacts {
     /// That it was laid down.
     #[serde(default)]
     pub laid: Option<LaidFacts>,
-}
-
-/// When a parcel was laid down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LaidFacts {
-    pub at: Timestamp,
-    /// The ledger entry that says so.
-    pub entry: u64,
-    pub bytes: u64,
+    /// How far it is with removing it there, once it was taken back or its offer ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clearing: Option<Clearing>,
 }
 
 /// A receipt as it came, and what it says.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use wire::Outgoing;
 
 use crate::afterwards::{NoticeDetails, NoticeRow, Told};
+use crate::again::REVIEW_WAIT;
 use crate::delivery::short;
 use crate::error::FirstError;
 use crate::model::{ExportDetails, ExportRow, IncomingDetails, IncomingRow};
@@ -141,6 +142,9 @@ impl Exchange {
 
     async fn tell(&self, row: &mut NoticeRow) -> Result<(), ExchangeError> {
         let partner = self.partner(&row.partner)?.clone();
+        if let Some(clause) = self.unread_partner(&row.partner).await? {
+            return Err(ExchangeError::Unread(clause));
+        }
         if row.status == DRAFTED {
             self.sign_notice(row).await?;
         }
@@ -222,18 +226,26 @@ impl Exchange {
     ) -> Result<(), ExchangeError> {
         let settings = &self.0.setup.settings;
         let details = &mut row.details;
-        details.failures = details.failures.saturating_add(1);
         details.last_problem = Some(short(&error.chain()));
+        if matches!(error, ExchangeError::Unread(_)) {
+            row.next_at = self.now().saturating_add(REVIEW_WAIT).unwrap_or(Timestamp::MAX);
+            return self.store_put_off(row).await;
+        }
+        details.failures = details.failures.saturating_add(1);
         let next = self.now().saturating_add(settings.retry_wait(details.failures));
         row.next_at = next.unwrap_or(Timestamp::MAX);
         let nowhere = matches!(error, ExchangeError::NoServer);
-        if nowhere || details.failures >= settings.failures_max {
+        if nowhere || (details.failures >= settings.failures_max && !error.is_later()) {
             let why =
                 if nowhere { ": the partner has no server; tell them by other means" } else { "" };
             let what = format!("notice no. {} could not be delivered{why}", row.number);
             self.alert(&row.partner, Some(row.exchange), what).await?;
             row.status = STUCK.to_owned();
         }
+        self.store_put_off(row).await
+    }
+
+    async fn store_put_off(&self, row: &mut NoticeRow) -> Result<(), ExchangeError> {
         match self.store_notice(row).await {
             Ok(()) | Err(ExchangeError::Changed { .. }) => Ok(()),
             Err(error) => Err(error),

@@ -54,6 +54,16 @@ impl Exchange {
             let detail = clause.to_string();
             return self.refuse(peer, StatusCode::FORBIDDEN, "certificate-revoked", &detail).await;
         }
+        match self.unread_partner(partner.ori.as_str()).await {
+            Ok(None) => {}
+            Ok(Some(clause)) => {
+                let detail = clause.to_string();
+                return self
+                    .refuse(peer, StatusCode::FORBIDDEN, "partner-unreviewed", &detail)
+                    .await;
+            }
+            Err(error) => return self.trouble(&error),
+        }
         let guest = Guest { partner, peer };
         let path = request.uri().path().to_owned();
         if path.starts_with(witnessing::ROOT)

@@ -142,6 +142,9 @@ impl Exchange {
             return Err(ExchangeError::WrongState { what: "export", is: row.status, needs });
         };
         let partner = self.partner(&row.partner)?.clone();
+        if let Some(clause) = self.unread_partner(&row.partner).await? {
+            return Err(ExchangeError::Unread(clause));
+        }
         let receipt = self.returned_receipt(&row, &partner, &sealed, &returned)?;
         self.hear(&partner, receipt.ledger_checkpoint.as_deref()).await;
         let text = SignedText {

@@ -147,6 +147,10 @@ impl Exchange {
         if !waits(&row) {
             return Ok(());
         }
+        // Before anything is read: it would be refused, and read anew each time.
+        if let Some(clause) = self.unread(&row.partner).await? {
+            return Err(ExchangeError::Unread(clause));
+        }
         let fetched = tokio::select! {
             fetched = content.items(export) => fetched,
             () = stop.rung() => return Ok(()),

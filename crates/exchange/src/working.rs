@@ -104,11 +104,15 @@ impl Outgoing {
                 true => exchange.stamp_due(id).await,
                 false => exchange.deliver(id).await.map(drop),
             };
+            // Nothing is next where nothing was tried.
+            let tried = !matches!(done, Err(ExchangeError::NotReleasable(_)));
             if let Err(error) = exchange.done_or_put_off(id, done).await {
                 tracing::warn!(error = error.chain(), "a delivery was not put off");
             }
             // What is next for this partner need not wait for the clock.
-            exchange.0.bell.notify_one();
+            if tried {
+                exchange.0.bell.notify_one();
+            }
         };
         tasks.begin(partner.clone(), task);
     }

@@ -21,6 +21,25 @@ pub struct AgreementReviewed {
     pub reason: String,
 }
 
+/// What is written down of a partner, or of the rules of jurisdictions, is new here and waits for its review. `subject` says
+/// of whom; `digest` is of what it says (hex SHA-256).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextProposed {
+    pub subject: String,
+    pub version: u64,
+    pub digest: String,
+}
+
+/// Somebody accepted it, and it counts from here on, or refused it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextReviewed {
+    pub subject: String,
+    pub version: u64,
+    pub digest: String,
+    pub accepted: bool,
+    pub reason: String,
+}
+
 /// An agreement is near its review or its end; nothing crosses under it from then on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgreementDue {

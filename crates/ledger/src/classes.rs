@@ -137,6 +137,17 @@ pub struct Laid {
     pub bytes: u64,
 }
 
+/// A parcel that was taken back is not where it was laid down any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cleared {
+    pub exchange: String,
+    pub parcel: String,
+    pub partner: String,
+    pub route: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
+
 /// A parcel that could not be laid down; `attempt` counts those since something moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unlaid {

@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::agreed::{AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled};
+use crate::agreed::{
+    AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled, TextProposed,
+    TextReviewed,
+};
+pub use crate::classes::{Cleared, Retention, Severity, Unlaid, Verdict};
 pub use crate::classes::{FieldChange, GuestTerms, Laid, Outcome, Sent};
-pub use crate::classes::{Retention, Severity, Unlaid, Verdict};
 use crate::envelope::Bucket;
 pub use crate::kinds::{KINDS, Kind};
 use crate::notices::{NoticeAnchored, NoticeIssued, RecallAnswered};
@@ -235,6 +238,10 @@ pub enum Event {
     AgreementProposed(AgreementProposed),
     /// Somebody accepted a version of an agreement, which counts from here on, or refused it.
     AgreementReviewed(AgreementReviewed),
+    /// What is written down of a partner, or of the rules of jurisdictions, is new here and waits for its review.
+    TextProposed(TextProposed),
+    /// Somebody accepted what is written down of a partner or of the rules, which counts from here on, or refused it.
+    TextReviewed(TextReviewed),
     /// An agreement is near its review or its end; nothing crosses under it from then on.
     AgreementDue(AgreementDue),
     /// CHRI goes to an agency that is not party to one of our primary agreements (CA-3 d): what, to whom there, and how.
@@ -294,6 +301,8 @@ pub enum Event {
     ParcelDelivered(Laid),
     /// An attempt to lay a parcel down came to nothing.
     DeliveryFailed(Unlaid),
+    /// A parcel that was taken back, or whose offer ended, is not where it was laid down any more.
+    ParcelCleared(Cleared),
     /// A named person at a partner may fetch a parcel until a day, or no more.
     GuestInvited(GuestTerms),
     GuestEnded(GuestTerms),

@@ -2,7 +2,7 @@
 //!
 //! Invariant: as in [`crate::event`], no match on [`Event`] has a `_` arm.
 
-use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid};
+use crate::event::{Cleared, Event, GuestTerms, Laid, Sent, Unlaid};
 use crate::notices::{NoticeAnchored, NoticeIssued, RecallAnswered};
 use crate::quarantine::{FileRedacted, FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 use crate::stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
@@ -49,6 +49,7 @@ impl Event {
             | Self::OfferExpired { exchange, parcel, partner }
             | Self::CopyRemoved { exchange, parcel, partner }
             | Self::ParcelAccepted { exchange, parcel, partner }
+            | Self::ParcelCleared(Cleared { exchange, parcel, partner, .. })
             | Self::DeliveryFailed(Unlaid { exchange, parcel, partner, .. })
             | Self::ParcelStamped(ParcelStamped { exchange, parcel, partner, .. })
             | Self::ParcelUnstamped(ParcelUnstamped { exchange, parcel, partner, .. })
@@ -149,6 +150,8 @@ impl Event {
             | Self::IndexKeyRotated { .. }
             | Self::AgreementProposed { .. }
             | Self::AgreementReviewed { .. }
+            | Self::TextProposed { .. }
+            | Self::TextReviewed { .. }
             | Self::AgreementDue { .. }
             | Self::JurisdictionSettled { .. }
             | Self::ExportTemplate { .. }

@@ -76,6 +76,8 @@ kinds! {
         AGREEMENT_PROPOSED, "agreement-proposed", 70, Notice, Permanent;
     Event::AgreementReviewed { .. } =>
         AGREEMENT_REVIEWED, "agreement-reviewed", 71, Notice, Permanent;
+    Event::TextProposed { .. } => TEXT_PROPOSED, "text-proposed", 76, Notice, Permanent;
+    Event::TextReviewed { .. } => TEXT_REVIEWED, "text-reviewed", 77, Notice, Permanent;
     Event::AgreementDue { .. } => AGREEMENT_DUE, "agreement-due", 72, Warning, Standard;
     Event::SecondaryDissemination { .. } =>
         SECONDARY_DISSEMINATION, "secondary-dissemination", 73, Notice, Dissemination;
@@ -97,6 +99,7 @@ kinds! {
         PARCEL_DELIVERED, "parcel-delivered", 130, Notice, Dissemination;
     Event::DeliveryFailed { .. } =>
         DELIVERY_FAILED, "delivery-failed", 131, Warning, Dissemination;
+    Event::ParcelCleared { .. } => PARCEL_CLEARED, "parcel-cleared", 119, Notice, Dissemination;
     Event::GuestInvited { .. } => GUEST_INVITED, "guest-invited", 132, Notice, Dissemination;
     Event::GuestEnded { .. } => GUEST_ENDED, "guest-ended", 133, Notice, Dissemination;
     Event::ParcelDownloaded { .. } =>

@@ -63,15 +63,18 @@ pub mod witness;
 mod words;
 mod writer;
 
-pub use agreed::{AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled};
+pub use agreed::{
+    AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled, TextProposed,
+    TextReviewed,
+};
 pub use background::LastVerification;
 pub use capacity::{Capacity, Room, Space};
 #[doc(hidden)]
 pub use disk::{Disk, SystemDisk};
 pub use error::{AppendError, Damage, DatabaseError, OpenError, ReadError};
 pub use event::{
-    Event, FieldChange, GuestTerms, KINDS, Kind, Laid, Outcome, Retention, Sent, Severity, Unlaid,
-    Verdict,
+    Cleared, Event, FieldChange, GuestTerms, KINDS, Kind, Laid, Outcome, Retention, Sent, Severity,
+    Unlaid, Verdict,
 };
 pub use facts::Facts;
 pub use index::{IndexDoing, IndexState};

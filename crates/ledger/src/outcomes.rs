@@ -57,6 +57,8 @@ impl Event {
             | Self::IndexKeyRotated { .. }
             | Self::AgreementProposed { .. }
             | Self::AgreementReviewed { .. }
+            | Self::TextProposed { .. }
+            | Self::TextReviewed { .. }
             | Self::AgreementDue { .. }
             | Self::SecondaryDissemination { .. }
             | Self::JurisdictionSettled { .. }
@@ -80,6 +82,7 @@ impl Event {
             | Self::ExportRecalled { .. }
             | Self::RecallAnswered { .. }
             | Self::OfferExpired { .. }
+            | Self::ParcelCleared { .. }
             | Self::CopyRemoved { .. }
             | Self::ParcelAccepted { .. }
             | Self::ParcelDestroyed { .. }

@@ -2,8 +2,11 @@
 //!
 //! Invariant: as in [`crate::event`], no match on [`Event`] has a `_` arm.
 
-use crate::agreed::{AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled};
-use crate::event::{Event, GuestTerms, Laid, Sent, Unlaid, Verdict};
+use crate::agreed::{
+    AgreementDue, AgreementProposed, AgreementReviewed, JurisdictionSettled, TextProposed,
+    TextReviewed,
+};
+use crate::event::{Cleared, Event, GuestTerms, Laid, Sent, Unlaid, Verdict};
 use crate::notices::{NoticeAnchored, NoticeIssued, RecallAnswered};
 use crate::quarantine::{FileRedacted, FileReleased, FileScanned, FilesTakenIn, ParcelScanned};
 use crate::stamps::{ParcelStamped, ParcelUnstamped, StampIssued};
@@ -152,6 +155,14 @@ impl Event {
                 let did = if *accepted { "accepted" } else { "refused" };
                 format!("{did} version {version} of agreement {agreement}: {reason}")
             }
+            Self::TextProposed(TextProposed { subject, version, digest }) => format!(
+                "version {version} of what is written down of {subject} waits for its review (SHA-256 {}…)",
+                short(digest)
+            ),
+            Self::TextReviewed(TextReviewed { subject, version, accepted, reason, .. }) => {
+                let did = if *accepted { "accepted" } else { "refused" };
+                format!("{did} version {version} of what is written down of {subject}: {reason}")
+            }
             Self::AgreementDue(AgreementDue { agreement, what, at, days_left }) => format!(
                 "the {what} of agreement {agreement} is on {}: {} left",
                 day(*at),
@@ -211,6 +222,9 @@ impl Event {
                 "laid parcel {parcel} of exchange {exchange} down for {partner} by {} ({})",
                 way(route, place),
                 counted(*bytes, "byte")
+            ),
+            Self::ParcelCleared(Cleared { exchange, partner, route, .. }) => format!(
+                "removed what was laid down of exchange {exchange} for {partner} by {route}"
             ),
             Self::DeliveryFailed(Unlaid { exchange, partner, route, attempt, reason, .. }) => {
                 format!(

@@ -43,6 +43,14 @@ pub fn tag_files(folder: &std::path::Path) -> Vec<&'static str> {
     files
 }
 
+/// Every file that a parcel of so many parts may have in its folder, the signature first: without it nothing of a parcel
+/// counts.
+pub fn every_path(parts: u64) -> impl Iterator<Item = String> {
+    let signature_first = [SIGNATURE_FILE, STAMP_FILE].into_iter();
+    let rest = TAG_FILES.iter().copied().filter(|path| *path != SIGNATURE_FILE);
+    signature_first.chain(rest).map(ToOwned::to_owned).chain((0..parts).map(part_path))
+}
+
 /// Bytes of a digest and the two spaces, before the path of a manifest line.
 const DIGEST_COLUMNS: usize = 66;
 

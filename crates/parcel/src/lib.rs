@@ -52,7 +52,7 @@ use keys::{KeysError, Random};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-pub use crate::bag::{HOW_TO_OPEN, STAMP_FILE, TAG_FILES, part_path, tag_files};
+pub use crate::bag::{HOW_TO_OPEN, STAMP_FILE, TAG_FILES, every_path, part_path, tag_files};
 pub use crate::custody::{CustodyEvent, LedgerReference, Person, events as custody_events};
 pub use crate::error::{Fault, Piece, Refused, SealError};
 pub use crate::meta::{IndexedFile, Party, RSA_OAEP, RSA_OAEP_WORDS, Transfer, TransferRecord};

@@ -1,4 +1,5 @@
-//! Versions of agreements: each text that was ever put before a reviewer, and what became of it.
+//! Versions of agreements, and of what is written down of partners and rules: each text that was ever put before a
+//! reviewer, and what became of it.
 //!
 //! Invariants: versions of an agreement are numbered from 1 without gaps and are never changed but by their one
 //! review; a version is reviewed while it waits and while no newer one is there. Its shape `T` belongs to the caller.
@@ -82,6 +83,7 @@ impl Standing {
 /// One version of one agreement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version<T> {
+    /// The agreement's id; of other texts what they are about, with a space in it, which no id of an agreement has.
     pub agreement: String,
     /// From 1, without gaps.
     pub version: u64,

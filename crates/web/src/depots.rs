@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use exchange::{
-    Book, Depot, DepotError, Laying, Load, LoadFile, Medium, MediumForm, Portal, Route, Sftp,
+    Book, Depot, DepotError, Laying, Left, Load, LoadFile, Medium, MediumForm, Portal, Route, Sftp,
     SftpTarget, Way,
 };
 use futures::TryStreamExt as _;
@@ -205,5 +205,60 @@ impl Depot for Bucket {
             }
             Ok(())
         })
+    }
+
+    fn clear<'a>(&'a self, left: &'a Left) -> Laying<'a> {
+        Box::pin(async move {
+            let top = object_store::path::Path::from(left.top());
+            let failed = || DepotError::failed::<object_store::Error>("remove an object");
+            for path in left.paths() {
+                let path = object_store::path::Path::from(format!("{}/{path}", left.top()));
+                match self.store.delete(&path).await {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(failed()(error)),
+                }
+            }
+            match self.store.list(Some(&top)).try_next().await.map_err(failed())? {
+                None => Ok(()),
+                Some(found) => Err(DepotError::StillThere { file: found.location.to_string() }),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bucket_is_left_without_the_parcel_and_with_what_else_lies_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = Left { parcel: Uuid::from_u128(7), parts: 3 };
+        let files = left.paths().filter(|path| !path.ends_with(".tsr")).map(|path| {
+            let (place, bytes) = (folder.path().join(&path), path.clone().into_bytes());
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(&place, &bytes).unwrap();
+            let sha256 = keys::digest::sha256(&bytes);
+            LoadFile { path, bytes: bytes.len() as u64, sha256 }
+        });
+        let files = files.collect();
+        let load = Load { parcel: left.parcel, folder: folder.path().to_owned(), files, parts: 0 };
+        let store = Arc::new(InMemory::new());
+        let bucket = Bucket::new("a bucket".to_owned(), store.clone());
+        bucket.lay(&load, &Way::unwatched()).await.unwrap();
+        let other = object_store::path::Path::from("parcel-of-another/bagit.txt");
+        store.put(&other, PutPayload::from_static(b"theirs")).await.unwrap();
+        let theirs = object_store::path::Path::from(format!("{}/note.txt", left.top()));
+        store.put(&theirs, PutPayload::from_static(b"theirs")).await.unwrap();
+
+        let error = bucket.clear(&left).await.unwrap_err().to_string();
+        assert!(error.contains("note.txt` of it is still there"), "{error}");
+        store.delete(&theirs).await.unwrap();
+        bucket.clear(&left).await.unwrap();
+        let all: Vec<_> = store.list(None).try_collect().await.unwrap();
+        assert_eq!(all.into_iter().map(|one| one.location).collect::<Vec<_>>(), [other]);
     }
 }

@@ -250,7 +250,11 @@ impl From<exchange::ExchangeError> for Problem {
                 format!("{why}. Nothing of it was kept."),
             )
             .with_entry(entry),
-            E::ApprovedBefore | E::WrongState { .. } | E::Changed { .. } => {
+            E::ApprovedBefore
+            | E::WrongState { .. }
+            | E::Changed { .. }
+            | E::Revoked { .. }
+            | E::Unread(_) => {
                 Self::new(StatusCode::CONFLICT, "That is not possible now", sentence(&error))
             }
             E::Input { .. } | E::Items { .. } => Self::bad_input(sentence(&error)),
@@ -259,7 +263,6 @@ impl From<exchange::ExchangeError> for Problem {
             | E::Depot(_)
             | E::Stamp(_)
             | E::NoServer
-            | E::Revoked { .. }
             | E::Wire(_)
             | E::Partner { .. }
             | E::Protocol { .. } => {

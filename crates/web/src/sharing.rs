@@ -172,6 +172,7 @@ impl Sharing {
         })
         .map_err(failed)?;
         exchange.record_book().await.map_err(failed)?;
+        exchange.take_in_written().await.map_err(failed)?;
         exchange.take_in_agreements().await.map_err(failed)?;
         let tls = exchange.listener_tls().map_err(failed)?;
         let content = Arc::new(Refetch::default());

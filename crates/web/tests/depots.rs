@@ -41,7 +41,7 @@ fn book(base: &Path, blocks: &[String]) -> Book {
     let deliveries = blocks.iter().map(|text| {
         let mut settings: toml::Table = toml::from_str(text).unwrap();
         let name = settings.remove("name").unwrap().as_str().unwrap().to_owned();
-        Delivery { name, settings, base: base.to_owned() }
+        Delivery { name, settings, base: base.to_owned(), pinned: Vec::new() }
     });
     let partner = Partner {
         ori: LAKESIDE.parse().unwrap(),

@@ -5,7 +5,7 @@ use demo::runner::{Places, World};
 use demo::story::Seat;
 use demo::story::client::{Page, Raw};
 
-use crate::stage::step_up;
+use crate::stage::{Stage, step_up};
 
 /// Asks for the export of the story's case under an agreement, as a browser's form would.
 async fn ask(seat: &mut Seat, agreement: &str) -> Page {
@@ -123,4 +123,53 @@ async fn partners_show_their_certificates_as_words_and_agreements_their_signed_d
         assert_eq!(any(&mut okafor, path).await.status, 404);
     }
     world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partner_and_rules_that_are_written_otherwise_count_once_somebody_has_accepted_them() {
+    let stage = Stage::start("").await;
+    let mut okafor = stage.seat("sgt.okafor").await;
+    let page = okafor.open("/partners/NB0020000").await.unwrap();
+    assert!(page.says("accepted") && !page.says("waits for its review"), "{}", page.text());
+    let sharing = stage.world.homes[0].folder.join("sharing");
+    let partner = std::fs::read_dir(sharing.join("partners")).unwrap().find_map(|file| {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).ok()?;
+        text.contains("ori = \"NB0020000\"").then_some((path, text))
+    });
+    let (path, text) = partner.unwrap();
+    std::fs::write(&path, text.replace("Lakeside County\"", "Hill County\"")).unwrap();
+    let rules = sharing.join("jurisdictions.toml");
+    let more = "\n[[rule]]\nid = \"mine\"\njurisdiction = \"Hill County\"\ncitation = \"RS 7\"\n\
+                record_class = \"INCIDENT\"\napprovals = 1\n";
+    let text = std::fs::read_to_string(&rules).unwrap() + more;
+    std::fs::write(&rules, text).unwrap();
+    let stage = stage.restarted().await;
+
+    let mut ruiz = stage.seat("det.ruiz").await;
+    step_up(&mut ruiz, "/tools/case-file").await;
+    is_refused(&ask(&mut ruiz, "riverton-lakeside-2026").await, "partner.unreviewed");
+    let mut lindqvist = stage.seat("so.lindqvist").await;
+    let home = lindqvist.open("/").await.unwrap();
+    assert!(home.says("partner NB0020000 waits for a security officer"), "{}", home.text());
+    assert!(home.says("the rules of jurisdictions waits"), "{}", home.text());
+    let page = lindqvist.open("/partners/NB0020000").await.unwrap();
+    assert!(page.says("Version 2 waits for its review") && page.says("Hill County"));
+    assert!(page.pressed("Accept this text").is_err(), "not before a step-up");
+    step_up(&mut lindqvist, "/partners").await;
+    for (path, says) in [("/partners/NB0020000", "Jurisdiction"), ("/partners/rules", "Rule mine")]
+    {
+        let page = lindqvist.open(path).await.unwrap();
+        assert!(page.says(says), "{}", page.text());
+        let form = page.pressed("Accept this text").unwrap().set("reason", "By telephone").unwrap();
+        let page = lindqvist.browser.submit(&page, &form).await.unwrap();
+        assert!(page.says("By telephone") && !page.says("waits for its review"), "{}", page.text());
+        if path == "/partners/NB0020000" {
+            let page = ask(&mut ruiz, "riverton-lakeside-2026").await;
+            is_refused(&page, "jurisdiction.unreviewed");
+        }
+    }
+    let page = ask(&mut ruiz, "riverton-lakeside-2026").await;
+    assert!(page.says("Somebody else has to approve it"), "{}", page.text());
+    stage.world.stop().await;
 }

@@ -37,6 +37,10 @@ pub enum Clause {
     RsaOaep { agreement: String },
     #[error("the partner's certificate that {usage} is revoked since {since}: {reason}")]
     Revoked { usage: &'static str, since: Timestamp, reason: String },
+    #[error("what is written down of partner {partner} waits for a security officer's review")]
+    PartnerUnreviewed { partner: String },
+    #[error("the rules of jurisdictions wait for a security officer's review")]
+    RulesUnreviewed,
     #[error("agreement `{agreement}` does not have {route} among its deliveries")]
     Delivery { agreement: String, route: String },
     #[error("rule {rule} bars {records} ({citation})")]
@@ -73,6 +77,11 @@ impl Clause {
         format!("{}: {self}", self.code())
     }
 
+    /// Whether it is over as soon as a reviewer has accepted what is written down.
+    pub fn waits_for_review(&self) -> bool {
+        matches!(self, Self::PartnerUnreviewed { .. } | Self::RulesUnreviewed)
+    }
+
     /// A word for it that does not change.
     pub fn code(&self) -> &'static str {
         match self {
@@ -87,6 +96,8 @@ impl Clause {
             Self::Certificates { .. } => "agreement.certificate",
             Self::RsaOaep { .. } => "agreement.rsa-oaep",
             Self::Revoked { .. } => "partner.revoked",
+            Self::PartnerUnreviewed { .. } => "partner.unreviewed",
+            Self::RulesUnreviewed => "jurisdiction.unreviewed",
             Self::Delivery { .. } => "agreement.delivery",
             Self::Barred { .. } => "jurisdiction.barred",
             Self::RulePurpose { .. } => "jurisdiction.purpose",

@@ -82,7 +82,33 @@ impl fmt::Display for Conflict {
 /// What leaves, as rules ask about it: a class with all its marks.
 pub type Asked = (RecordClass, BTreeSet<Caveat>);
 
+impl Jurisdictions {
+    /// What the file says, for a reviewer.
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let ours = self.ours.iter().map(|ours| ("Ours".to_owned(), ours.clone()));
+        let rules = self
+            .rules
+            .iter()
+            .map(|rule| (format!("Rule {} of {:?}", rule.id, rule.jurisdiction), rule.in_full()));
+        ours.chain(rules).collect()
+    }
+}
+
 impl Rule {
+    /// All of it, no two rules in the same words, for what people write is in quotes: whose it is, what it is about, since and until when, and what it demands.
+    fn in_full(&self) -> String {
+        let about = [
+            Some(format!("{:?}", self.jurisdiction)),
+            Some(format!("{:?}", self.citation)),
+            self.record_class.as_ref().map(|class| format!("about {class}")),
+            self.caveat.as_ref().map(|mark| format!("marked {mark}")),
+            self.from.map(|from| format!("from {from}")),
+            self.until.map(|until| format!("until {until}")),
+            Some(self.says()),
+        ];
+        about.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+
     fn is_about(&self, asked: &[Asked], now: Timestamp) -> bool {
         let timely =
             self.from.is_none_or(|from| from <= now) && self.until.is_none_or(|until| now < until);

@@ -87,7 +87,12 @@ pub struct Delivery {
     pub settings: toml::Table,
     /// The folder that paths start from.
     pub base: PathBuf,
+    /// SHA-256 (hex) of the files that say which server is believed, by the keys that name them.
+    pub pinned: Vec<(String, String)>,
 }
+
+/// Keys of a way that name a file which says which server is believed.
+const PINNED: [&str; 2] = ["ca_file", "known_hosts_file"];
 
 /// Whether a way of delivery may be called that.
 pub fn is_delivery_name(name: &str) -> bool {
@@ -161,6 +166,42 @@ impl Partner {
     /// Whether parcels go to it by RSA-OAEP, for its sealing certificate is RSA.
     pub fn by_rsa(&self) -> bool {
         self.sealing.public_key_algorithm() == PublicKeyAlgorithm::Rsa
+    }
+
+    /// What its file says, for a reviewer: all but what is revoked and the room for its parcels.
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let one = |name: &str, said: String| (name.to_owned(), said);
+        let mut lines = vec![one("ORI", self.ori.to_string()), one("Name", self.name.clone())];
+        if let Some(server) = &self.server {
+            let reach = match server.addresses {
+                wire::Addresses::Private => " (private addresses too)",
+                wire::Addresses::Public => "",
+            };
+            lines.push(one("Server", format!("{}:{}{reach}", server.host, server.port)));
+        }
+        let known =
+            |of: &Certificate| format!("{}, SHA-256 {}", of.subject(), of.fingerprint_text());
+        for (usage, certificate) in self.certificates() {
+            lines.push(one(usage.words(), known(certificate)));
+        }
+        for (at, certificate) in self.time_stamps.iter().enumerate() {
+            let name = format!("{}, no. {}", CertificateUse::TimeStamps.words(), at + 1);
+            lines.push(one(&name, known(certificate)));
+        }
+        if let Some(key) = &self.ledger_key {
+            lines.push(one("Its ledger's key", key.to_string()));
+        }
+        if let Some(jurisdiction) = &self.jurisdiction {
+            lines.push(one("Jurisdiction", jurisdiction.clone()));
+        }
+        for way in &self.deliveries {
+            let mut settings: Vec<String> =
+                way.settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+            let pinned = way.pinned.iter();
+            settings.extend(pinned.map(|(key, digest)| format!("SHA-256 of {key}: {digest}")));
+            lines.push(one(&format!("Way `{}`", way.name), settings.join(", ")));
+        }
+        lines
     }
 
     /// Whether a checkpoint is one of the partner's ledger and covers the entry; any is where we don't have
@@ -347,7 +388,13 @@ fn deliveries(file: &Path, tables: Vec<toml::Table>) -> Option<Vec<Delivery>> {
             return None;
         }
         let base = file.parent().unwrap_or(Path::new(".")).to_owned();
-        all.push(Delivery { name, settings, base });
+        let digest = |key: &&str| {
+            let path = base.join(settings.get(*key)?.as_str()?);
+            let bytes = keys::file::read(&path, 1 << 20).unwrap_or_default();
+            Some(((*key).to_owned(), hex::encode(keys::digest::sha256(&bytes))))
+        };
+        let pinned = PINNED.iter().filter_map(digest).collect();
+        all.push(Delivery { name, settings, base, pinned });
     }
     (all.len() <= DELIVERIES_MAX).then_some(all)
 }

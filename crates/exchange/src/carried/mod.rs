@@ -201,6 +201,10 @@ impl Exchange {
             }
             ours @ Trouble::Ours(_) => ours,
         };
+        if let Some(clause) = self.unread_partner(known.partner.ori.as_str()).await? {
+            // Nothing is wrong with it: it can be brought again, and what lies in the folder stays there.
+            return Err(ExchangeError::Unread(clause).into());
+        }
         let row = self.receive_known(caller, &known).await.map_err(named)?;
         let row = self.verified(row).await.map_err(named)?;
         if let (IncomingStatus::Refused, Some(refusal)) =
@@ -247,6 +251,9 @@ impl Exchange {
             }
             if transfer.recipient.ori != this.0.setup.agency.ori {
                 return Err(unfit(inner, "it is for another agency"));
+            }
+            if transfer.exchange_number.is_some_and(|number| i64::try_from(number).is_err()) {
+                return Err(unfit(inner, "its number is none that a sender counts to"));
             }
             let Ok(exchange) = Uuid::parse_str(&transfer.exchange_id) else {
                 return Err(unfit(
@@ -448,6 +455,9 @@ impl Exchange {
     pub(crate) async fn verify_carried(&self) -> Result<(), ExchangeError> {
         let carried = |parcel: &Incoming| parcel.afterwards.carried.is_some();
         for parcel in self.every_incoming(&[IncomingStatus::Receiving], carried).await? {
+            if self.unread_partner(&parcel.partner).await?.is_some() {
+                continue;
+            }
             let row = self.incoming_row(parcel.exchange).await?;
             if self.0.store.incoming(row.exchange).exists() && self.missing(&row).await?.is_empty()
             {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use keys::digest::Sha256;
 use tokio::sync::mpsc;
 
-use super::{Depot, DepotError, Laying, Load, LoadFile, Way};
+use super::{Depot, DepotError, Laying, Left, Load, LoadFile, Way};
 
 const PIECE_BYTES: usize = 256 * 1024;
 const HOW_TO_OPEN: &str = "HOW-TO-OPEN.txt";
@@ -75,6 +75,48 @@ impl Medium {
         }
         sync_folder(&found.root)
     }
+
+    /// Removes a parcel from the medium that is in, if it is the one that has it: its own files and no other.
+    fn remove(&self, left: &Left) -> Result<(), DepotError> {
+        let found = self.find()?;
+        let top = left.top();
+        let mut removed = false;
+        for name in [format!("{top}.zip"), format!("{top}.zip.unfinished")] {
+            removed |= found.remove_file(&found.root.join(name))?;
+        }
+        for folder in [found.root.join(&top), found.root.join(format!("{top}.unfinished"))] {
+            if fs::symlink_metadata(&folder).is_err() || !is_folder(&folder)? {
+                continue;
+            }
+            removed = true;
+            let mut folders = BTreeSet::from([folder.clone()]);
+            for path in left.paths() {
+                let place = folder.join(&path);
+                let above = place.ancestors().skip(1).take_while(|at| at.starts_with(&folder));
+                let above: Vec<PathBuf> = above.map(Path::to_owned).collect();
+                // Through a link that lies there nothing is removed.
+                if above.iter().all(|at| is_folder(at).unwrap_or(false)) {
+                    found.remove_file(&place)?;
+                }
+                folders.extend(above);
+            }
+            for at in folders.iter().rev() {
+                match fs::remove_dir(at) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                        return Err(DepotError::StillThere { file: at.display().to_string() });
+                    }
+                    Err(error) => return Err(read("remove a parcel from the medium")(error)),
+                }
+            }
+        }
+        if !removed {
+            let place = "a medium that has the parcel".to_owned();
+            return Err(DepotError::NotThere { place });
+        }
+        sync_folder(&found.root)
+    }
 }
 
 fn missing() -> DepotError {
@@ -104,6 +146,16 @@ impl Found {
             Err(error) => return Err(read("look at the medium")(error)),
         }
         File::create_new(place).map_err(read("write to the medium"))
+    }
+
+    /// Removes a file, or a link and not what it leads to. `false`: nothing is there.
+    fn remove_file(&self, place: &Path) -> Result<bool, DepotError> {
+        self.still()?;
+        match fs::remove_file(place) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(read("remove a parcel from the medium")(error)),
+        }
     }
 
     /// A folder below the root and those above it, none of them a link to elsewhere.
@@ -250,6 +302,14 @@ impl Depot for Medium {
                 }
             }
             written.await.map_err(|_| DepotError::Stopped)?
+        })
+    }
+
+    fn clear<'a>(&'a self, left: &'a Left) -> Laying<'a> {
+        let (medium, left) = (self.clone(), left.clone());
+        Box::pin(async move {
+            let removed = tokio::task::spawn_blocking(move || medium.remove(&left));
+            removed.await.map_err(|_| DepotError::Stopped)?
         })
     }
 }

@@ -5,6 +5,7 @@
 //! byte leaves, each attempt that fails and the end are recorded too; and a parcel counts as laid down only after
 //! its depot looked at what is really there. The signature is laid down last: where it is, the rest is.
 
+mod clearing;
 mod medium;
 mod portal;
 mod sftp;
@@ -16,12 +17,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::Timestamp;
 use keys::digest::Sha256;
 use ledger::{Event, Laid, Unlaid};
 use parcel::{part_path, tag_files};
 use policy::{Ori, Why};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use clearing::{Clearing, Left};
 pub use medium::{Form as MediumForm, Medium};
 pub use portal::Portal;
 pub(crate) use sftp::listed;
@@ -29,7 +33,7 @@ pub use sftp::{Sftp, SftpTarget};
 
 use crate::delivery::short;
 use crate::error::{ExchangeError, store};
-use crate::model::{Export, ExportRow, ExportStatus, LaidFacts, SealedFacts};
+use crate::model::{Export, ExportRow, ExportStatus, SealedFacts};
 use crate::progress::Phase;
 use crate::recall::Stop;
 use crate::{Agreement, Caller, Exchange, Partner};
@@ -51,6 +55,9 @@ pub enum DepotError {
     /// What was read back is not what was sent.
     #[error("`{file}` is not there as it was sent")]
     Differs { file: String },
+    /// What was to be removed is there all the same.
+    #[error("`{file}` of it is still there")]
+    StillThere { file: String },
     /// What the partner's server, or the program that speaks to it, said.
     #[error("sftp: {said}")]
     Sftp { said: String },
@@ -170,6 +177,16 @@ impl Way {
     }
 }
 
+/// When a parcel was laid down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaidFacts {
+    pub at: Timestamp,
+    /// The ledger entry that says so.
+    pub entry: u64,
+    pub bytes: u64,
+}
+
 /// What [`Depot::lay`] gives.
 pub type Laying<'a> = Pin<Box<dyn Future<Output = Result<(), DepotError>> + Send + 'a>>;
 
@@ -181,6 +198,9 @@ pub trait Depot: Send + Sync {
     /// Lays a parcel down, from wherever the last attempt ended, and looks at what is there then. Stops where it
     /// is dropped.
     fn lay<'a>(&'a self, load: &'a Load, way: &'a Way) -> Laying<'a>;
+
+    /// Removes what lies there of a parcel that was taken back, half of it too, and looks that nothing is left.
+    fn clear<'a>(&'a self, left: &'a Left) -> Laying<'a>;
 }
 
 /// A way to one partner, or to all, beside the push to its server.

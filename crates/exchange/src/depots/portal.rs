@@ -2,7 +2,7 @@
 //!
 //! Invariant: it counts as laid down only after every file of it was read and was the one that was sealed.
 
-use super::{Depot, DepotError, Laying, Load, Way};
+use super::{Depot, DepotError, Laying, Left, Load, Way};
 
 /// Nothing leaves with it: what does, leaves with a guest.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,5 +23,10 @@ impl Depot for Portal {
             }
             Ok(())
         })
+    }
+
+    /// Nothing of it lay elsewhere; no guest is let in to what was taken back.
+    fn clear<'a>(&'a self, _: &'a Left) -> Laying<'a> {
+        Box::pin(async { Ok(()) })
     }
 }

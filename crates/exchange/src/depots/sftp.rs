@@ -4,7 +4,7 @@
 //! key and no other way of signing in; a file gets its name only when all of it is there; one that was cut off
 //! goes on where it ended. The program reads no configuration of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{Depot, DepotError, Laying, Load, LoadFile, Way};
+use super::{Depot, DepotError, Laying, Left, Load, LoadFile, Way};
 use crate::program::{self, Pipes, Waiter};
 
 /// Debian's, and that of other systems.
@@ -126,7 +126,7 @@ impl Sftp {
 
     /// The sizes of what is there, by path below the parcel's folder. Makes the folders that are missing.
     async fn look(&self, load: &Load, way: &Way) -> Result<BTreeMap<String, u64>, DepotError> {
-        let root = self.root(load);
+        let root = self.root(&load.top());
         let mut batch = String::new();
         for folder in folders(load) {
             batch.push_str(&format!("-mkdir \"{root}{folder}\"\n"));
@@ -148,13 +148,50 @@ impl Sftp {
         Ok(found)
     }
 
-    fn root(&self, load: &Load) -> String {
-        format!("{}/{}", self.target.folder.trim_end_matches('/'), load.top())
+    fn root(&self, top: &str) -> String {
+        format!("{}/{top}", self.target.folder.trim_end_matches('/'))
+    }
+
+    /// Removes every file that a parcel may have there, and its folders; then looks whether anything is left.
+    async fn remove(&self, left: &Left) -> Result<(), DepotError> {
+        let root = self.root(&left.top());
+        let (mut batch, mut folders) = (String::new(), BTreeSet::from([String::new()]));
+        for path in left.paths() {
+            // What is not there is no failure: the dash says so.
+            batch.push_str(&format!("-rm \"{root}/{path}\"\n-rm \"{root}/{path}{UNFINISHED}\"\n"));
+            folders.extend(above(&path));
+        }
+        for folder in folders.iter().rev() {
+            batch.push_str(&format!("-rmdir \"{root}{folder}\"\n"));
+        }
+        for folder in &folders {
+            batch.push_str(&format!("-ls -lan \"{root}{folder}\"\n"));
+        }
+        // Without the dash: what can't be listed says nothing of what is there.
+        batch.push_str(&format!("ls -lan \"{}\"\n", self.target.folder));
+        let (top, mut found, mut above_it) = (left.top(), None, false);
+        let heard = |line: &str| {
+            above_it |= line.starts_with("sftp> ls ");
+            let name = line.split_ascii_whitespace().last().unwrap_or_default();
+            let name = name.rsplit('/').next().unwrap_or(name);
+            let left_over = match above_it {
+                false => listed(line).is_some(),
+                true => line.starts_with('d') && name == top,
+            };
+            if left_over && found.is_none() {
+                found = Some(name.to_owned());
+            }
+        };
+        self.session(&Way::unwatched(), Path::new("/"), batch, heard).await?;
+        match found {
+            None => Ok(()),
+            Some(file) => Err(DepotError::StillThere { file }),
+        }
     }
 
     async fn send(&self, load: &Load, way: &Way) -> Result<(), DepotError> {
         let there = self.look(load, way).await?;
-        let root = self.root(load);
+        let root = self.root(&load.top());
         let (mut batch, mut sent) = (String::new(), Vec::new());
         for file in &load.files {
             let LoadFile { path, bytes, .. } = file;
@@ -217,16 +254,23 @@ impl Depot for Sftp {
     fn lay<'a>(&'a self, load: &'a Load, way: &'a Way) -> Laying<'a> {
         Box::pin(self.send(load, way))
     }
+
+    fn clear<'a>(&'a self, left: &'a Left) -> Laying<'a> {
+        Box::pin(self.remove(left))
+    }
 }
 
 /// The parcel's folder, as nothing, and those in it, each after the one that it is in.
 fn folders(load: &Load) -> Vec<String> {
-    let mut all = std::collections::BTreeSet::from([String::new()]);
-    for file in &load.files {
-        let places = file.path.match_indices('/').filter_map(|(at, _)| file.path.get(..at));
-        all.extend(places.map(|folder| format!("/{folder}")));
-    }
+    let mut all = BTreeSet::from([String::new()]);
+    all.extend(load.files.iter().flat_map(|file| above(&file.path)));
     all.into_iter().collect()
+}
+
+/// The folders that a file is in, each below the parcel's.
+fn above(path: &str) -> impl Iterator<Item = String> {
+    let places = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+    places.map(|folder| format!("/{folder}"))
 }
 
 /// Name and size of a file in a listing's line: `-rw-------  ? 1000 1000 52 Nov 30 16:00 dir/name`.

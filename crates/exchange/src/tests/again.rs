@@ -50,6 +50,10 @@ impl Depot for Stubborn {
             }
         })
     }
+
+    fn clear<'a>(&'a self, _: &'a Left) -> Laying<'a> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 const SHELF: &str = "shelf";

@@ -18,6 +18,17 @@ pub(super) struct Shelf {
     began: tokio::sync::Notify,
 }
 
+impl Shelf {
+    /// So many attempts fail from now on.
+    pub(super) fn fail(&self, attempts: u32) {
+        *self.fails.lock().unwrap() = attempts;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.laid.lock().unwrap().is_empty()
+    }
+}
+
 impl Depot for Shelf {
     fn words(&self) -> String {
         "a shelf".to_owned()
@@ -37,6 +48,19 @@ impl Depot for Shelf {
                 *fails -= 1;
                 return Err(DepotError::NotThere { place: "the shelf".to_owned() });
             }
+            Ok(())
+        })
+    }
+
+    fn clear<'a>(&'a self, left: &'a Left) -> Laying<'a> {
+        Box::pin(async move {
+            let mut fails = self.fails.lock().unwrap();
+            if *fails > 0 {
+                *fails -= 1;
+                return Err(DepotError::NotThere { place: "the shelf".to_owned() });
+            }
+            let all: Vec<String> = left.paths().collect();
+            self.laid.lock().unwrap().retain(|path| !all.contains(path));
             Ok(())
         })
     }
@@ -176,7 +200,7 @@ async fn a_way_that_the_partner_lacks_or_the_agreement_closes_is_refused_when_it
     ask(Some("shelf")).await.unwrap();
 }
 
-fn medium(folder: &Path, form: MediumForm) -> Medium {
+pub(super) fn medium(folder: &Path, form: MediumForm) -> Medium {
     Medium { folder: folder.to_owned(), form, mounted: false, product: "Bailiwick test".to_owned() }
 }
 

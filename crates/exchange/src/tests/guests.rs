@@ -188,7 +188,12 @@ async fn an_agreement_that_closes_the_way_of_guests_closes_it_to_those_invited_b
     let portal = || {
         let mut settings = toml::Table::new();
         settings.insert("kind".to_owned(), "portal".into());
-        crate::Delivery { name: "their-portal".to_owned(), settings, base: "/".into() }
+        crate::Delivery {
+            name: "their-portal".to_owned(),
+            settings,
+            base: "/".into(),
+            pinned: Vec::new(),
+        }
     };
     for (ways, open) in [(vec!["push"], false), (vec!["push", "their-portal"], true)] {
         let world = world_with(|riverton, _| {

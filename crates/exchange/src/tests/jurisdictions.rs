@@ -135,6 +135,7 @@ async fn a_conflict_that_comes_after_the_approval_stops_the_sealing() {
     let items = agency.fetch(&ruiz(), &export.details.items).await.unwrap();
     let rules = rules(&format!("ours = \"RIVER\"\n{CONFLICT}"));
     let later = reviewed::restarted_with(&agency, vec![agreement(LAKESIDE.0)], rules);
+    accept_written(&later, &caller("so.lindqvist", "security-officer", RIVERTON)).await;
     let refused = later.seal(&ruiz(), export.id, items).await.unwrap_err();
     assert_eq!(refused.clause().unwrap().code(), "jurisdiction.conflict");
     assert_eq!(agency.count("parcel-sealed"), 0);

@@ -8,6 +8,7 @@ mod asked;
 mod authority;
 mod brought;
 mod carried;
+mod clearing;
 mod copies;
 mod depots;
 mod faults;
@@ -35,6 +36,7 @@ mod stamped;
 mod standing;
 mod story;
 mod witnessed;
+mod written;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -246,6 +248,7 @@ impl Stage {
         let mut reviewer = caller("so.lindqvist", "security-officer", of);
         reviewer.actor.assurance.stepped_up_at = Some(self.clock.now());
         if self.is_reviewed {
+            accept_written(&exchange, &reviewer).await;
             exchange.take_in_agreements().await.unwrap();
             for held in exchange.held_agreements().await.unwrap() {
                 let (id, digest) = (&held.id, &held.waiting().unwrap().digest);
@@ -257,6 +260,16 @@ impl Stage {
         }
         let begins = if self.is_reviewed { ledger.size() } else { 0 };
         Agency { exchange, ledger, ledger_disk, gate, folder, disk, begins }
+    }
+}
+
+/// Has somebody accept what is written down of partners and rules.
+async fn accept_written(exchange: &Exchange, reviewer: &Caller) {
+    exchange.take_in_written().await.unwrap();
+    for held in exchange.held_texts().await.unwrap() {
+        let Some(waiting) = held.waiting() else { continue };
+        let (about, digest) = (&held.about, &waiting.digest);
+        exchange.review_written(reviewer, about, digest, true, "read aloud").await.unwrap();
     }
 }
 

@@ -16,6 +16,10 @@ impl Depot for Nowhere {
     fn lay<'a>(&'a self, _: &'a Load, _: &'a Way) -> Laying<'a> {
         Box::pin(async { Ok(()) })
     }
+
+    fn clear<'a>(&'a self, _: &'a Left) -> Laying<'a> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// Riverton has laid a parcel down for Lakeside, whose server never hears of it.

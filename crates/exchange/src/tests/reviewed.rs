@@ -16,7 +16,9 @@ async fn agency(agreements: Vec<Agreement>, change: impl FnOnce(&mut Stage)) -> 
     stage.agreements = agreements;
     stage.is_reviewed = false;
     change(&mut stage);
-    stage.agency(RIVERTON).await
+    let agency = stage.agency(RIVERTON).await;
+    accept_written(&agency.exchange, &lindqvist()).await;
+    agency
 }
 
 /// The same agency with other files, as after a restart.

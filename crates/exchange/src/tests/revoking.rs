@@ -3,14 +3,14 @@
 use super::*;
 
 /// The agency after a restart on which its partner's file says that this certificate is revoked.
-fn revoked_at(
+async fn revoked_at(
     agency: &Agency,
     of: (&str, &str),
     certificate: &Certificate,
     after_hours: i64,
     change: impl FnOnce(&mut Partner),
 ) -> Exchange {
-    reviewed::restarted_as(agency, of, |setup| {
+    let later = reviewed::restarted_as(agency, of, |setup| {
         let mut partner = setup.book.partners().next().unwrap().clone();
         partner.revoked.push(Revoked {
             fingerprint: certificate.fingerprint_text(),
@@ -19,7 +19,9 @@ fn revoked_at(
         });
         change(&mut partner);
         setup.book = Book::new(vec![partner], setup.book.agreements().cloned().collect());
-    })
+    });
+    accept_written(&later, &caller("so.lindqvist", "security-officer", of)).await;
+    later
 }
 
 #[tokio::test]
@@ -33,7 +35,8 @@ async fn a_parcel_sealed_to_a_certificate_that_was_revoked_since_stays_though_th
     assert_eq!(export.details.sealed.clone().unwrap().recipients, [sealed_to.fingerprint_text()]);
     let later = revoked_at(&world.riverton, RIVERTON, &sealed_to, -1, |lakeside| {
         lakeside.sealing = identity(STRANGER).sealing.certificate.clone();
-    });
+    })
+    .await;
 
     let guest = caller("j.pell", "partner-guest", LAKESIDE);
     let refused = [
@@ -68,7 +71,7 @@ async fn what_a_revoked_signer_sent_is_neither_listed_accepted_nor_passed_on_and
     let (lakeside, path) = (&world.lakeside, "evidence/statement.pdf");
     lakeside.accepted(arrived[0]).await;
     let signing = identity(RIVERTON).signing.certificate.clone();
-    let later = revoked_at(lakeside, LAKESIDE, &signing, -1, |_| ());
+    let later = revoked_at(lakeside, LAKESIDE, &signing, -1, |_| ()).await;
     let before = lakeside.count("withheld");
     for error in [
         later.contents(&pell(), arrived[0], &why()).await.map(drop).unwrap_err(),

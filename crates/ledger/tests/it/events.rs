@@ -5,7 +5,7 @@ use ledger::retention::HoldScope;
 use ledger::{
     AgreementDue, AgreementProposed, AgreementReviewed, Event, FieldChange, FileRedacted,
     FileReleased, FileScanned, FilesTakenIn, JurisdictionSettled, NoticeAnchored, NoticeIssued,
-    ParcelScanned, RecallAnswered, Verdict,
+    ParcelScanned, RecallAnswered, TextProposed, TextReviewed, Verdict,
 };
 
 use crate::common::{decided, released, time};
@@ -152,6 +152,18 @@ pub(crate) fn all() -> Vec<Event> {
             accepted: true,
             reason: text("as signed"),
         }),
+        Event::TextProposed(TextProposed {
+            subject: text("partner NB0020000"),
+            version: 1,
+            digest: digest.clone(),
+        }),
+        Event::TextReviewed(TextReviewed {
+            subject: text("partner NB0020000"),
+            version: 1,
+            digest: digest.clone(),
+            accepted: false,
+            reason: text("another certificate than they read aloud"),
+        }),
         Event::AgreementDue(AgreementDue {
             agreement: text("a-1"),
             what: text("review"),
@@ -243,6 +255,13 @@ pub(crate) fn all() -> Vec<Event> {
             route: "usb".to_owned(),
             attempt: 2,
             reason: "the medium is not there".to_owned(),
+        }),
+        Event::ParcelCleared(ledger::Cleared {
+            exchange: exchange.clone(),
+            parcel: parcel.clone(),
+            partner: partner.clone(),
+            route: text("bucket"),
+            place: None,
         }),
         Event::GuestInvited(ledger::GuestTerms {
             export: export.clone(),

@@ -91,8 +91,16 @@ async fn agreements(agency: &Shared, signed_in: &SignedIn) -> Markup {
             return html! {};
         }
     };
+    let texts = match sharing.exchange.held_texts().await {
+        Ok(texts) => texts,
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "what is written of partners could not be looked at");
+            Vec::new()
+        }
+    };
     let now = agency.now();
     html! {
+        @for text in texts.iter().filter(|text| text.waiting().is_some()) { (partners::text_waits(text)) }
         @for one in &held {
             @if one.waiting().is_some() { (partners::waits(&one.id)) }
             @if let Some((what, at, left)) = one.due(now, partners::REMIND_DAYS) {

@@ -47,6 +47,7 @@ pub(super) fn state(agency: &Shared, export: &Export) -> Markup {
                     @if export.number.is_some() { (stood(recall.stood.as_deref(), export.details.delivery.laid.is_some())) }
                     @else { "It had not left." }
                 }
+                (laid_down(export))
                 @if let Some(answer) = export.recall_answer() {
                     p class="usa-alert__text" {
                         (partner) " answered on " (moment(answer.at)) ": "
@@ -66,6 +67,27 @@ pub(super) fn state(agency: &Shared, export: &Export) -> Markup {
                         @if recall.reminders > 0 { " Reminded " (recall.reminders) " times." }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Whether what was laid down where the partner fetches it is removed there.
+fn laid_down(export: &Export) -> Markup {
+    let delivery = &export.details.delivery;
+    let (Some(route), Some(_)) = (&delivery.route, delivery.sent_entry) else { return html! {} };
+    let place = delivery.place.as_deref().unwrap_or(route);
+    let clearing = delivery.clearing.clone().unwrap_or_default();
+    html! {
+        p class="usa-alert__text" data-clearing {
+            @if let Some((at, entry)) = clearing.done {
+                "Nothing of it is at " (place) " any more, since " (moment(at)) ", entry " (entry) "."
+            } @else if let Some(problem) = &clearing.problem {
+                "What was laid down at " (place) " may still be there: " (problem) ". "
+                @if let Some(next) = clearing.next_attempt_at { "Removing it is tried again from " (moment(next)) " on." }
+                @else { strong { "It has to be removed there by hand." } }
+            } @else {
+                "What was laid down at " (place) " is being removed."
             }
         }
     }

@@ -1,18 +1,16 @@
 //! One agreement: what it says, its versions, who reviewed each, and the form of the review.
-//!
-//! Invariant: what is accepted is the text that the page showed, by its digest.
 
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use exchange::{AgreementVersion, Held};
-use maud::{Markup, html};
-use state::agreements::Standing;
+use maud::html;
 
 use super::clauses::{clauses, differences};
+use super::reviewing::{Line, Waiting, card, decision, versions};
 use super::{partner_name, state};
 use crate::app::{Answer, Shared};
-use crate::pages::parts::{go, moment, pair, sharing};
+use crate::pages::parts::{go, pair, sharing};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 
@@ -28,10 +26,10 @@ pub async fn one(
     let exchange = &sharing(&agency)?.exchange;
     let held = exchange.held_agreement(&id).await?;
     let shown = held.shown().ok_or_else(Problem::not_found)?;
-    let said = &shown.details.agreement;
+    let (said, path) = (&shown.details.agreement, format!("/agreements/{id}"));
     let content = html! {
         p { a href="/partners" { "All partners and agreements" } }
-        @if let Some(waiting) = held.waiting() { (review_card(&agency, &signed_in, &held, waiting)) }
+        @if let Some(waits) = held.waiting() { (card(&agency, &signed_in, &waiting(&held, waits, &path))) }
         section class="card" aria-labelledby="says" {
             div class="card__head" {
                 h2 id="says" {
@@ -45,89 +43,39 @@ pub async fn one(
                 p { a href={ "/agreements/" (id) "/document" } { "The signed document" } }
             }
         }
-        (versions(&held))
+        (versions("the agreement", lines(&held)))
     };
     Ok(agency.page(&signed_in, &said.title, "/partners", &content))
 }
 
-/// What waits, what differs from what counts, and the decision.
-fn review_card(
-    agency: &Shared,
-    signed_in: &SignedIn,
-    held: &Held,
-    waiting: &AgreementVersion,
-) -> Markup {
-    let path = format!("/agreements/{}", held.id);
-    let reviews = signed_in.actor.functions.iter().any(|one| one.as_str() == "security-officer");
-    html! {
-        section class="card card--warn" aria-labelledby="waits" {
-            h2 id="waits" { "Version " (waiting.version) " waits for its review" }
-            @match &held.in_force {
-                None => p { "No version counts yet: nothing crosses under this agreement. Below is what the new text says." },
-                Some(counts) => {
-                    p { "Until then version " (counts.version) " counts. The new text differs in this:" }
-                    div class="tablebox" role="region" aria-label="Differences" tabindex="0" { table class="table" {
-                        caption class="usa-sr-only" { "What the new text says otherwise" }
-                        thead { tr { th scope="col" { "Clause" } th scope="col" { "Now" } th scope="col" { "New" } } }
-                        tbody { @for (name, before, after) in differences(&counts.details.agreement, &waiting.details.agreement) {
-                            tr { th scope="row" { (name) } td { (before) } td { (after) } }
-                        } }
-                    } }
-                }
-            }
-            p { "Digest of the text: " span class="hash" { (waiting.digest) } }
-            @if reviews {
-                @if signed_in.session.is_stepped_up(agency.now()) {
-                    form method="post" action=(path) data-once {
-                        input type="hidden" name="csrf" value=(signed_in.csrf);
-                        input type="hidden" name="digest" value=(waiting.digest);
-                        label class="usa-label" for="reason" { "What you compared it with, or why not " span class="must" { "*" } }
-                        input class="usa-input" id="reason" name="reason" required maxlength="1000" autocomplete="off";
-                        div class="cluster" {
-                            button class="usa-button" type="submit" name="decision" value="accept" { "Accept this text" }
-                            button class="usa-button usa-button--outline" type="submit" name="decision" value="refuse" { "Refuse it" }
-                        }
-                    }
-                } @else {
-                    p { "Compare it with the signed document. To decide, prove again who you are." }
-                    p { a class="usa-button" href={ "/step-up?next=" (path) } { "Confirm my identity" } }
-                }
-            } @else {
-                p { "A security officer reviews it." }
-            }
+fn waiting<'a>(held: &Held, waits: &'a AgreementVersion, path: &'a str) -> Waiting<'a> {
+    let (until, differs) = match &held.in_force {
+        None => (
+            "No version counts yet: nothing crosses under this agreement. Below is what the new text says.".to_owned(),
+            None,
+        ),
+        Some(counts) => {
+            let (before, after) =
+                (clauses(&counts.details.agreement), clauses(&waits.details.agreement));
+            let rows = differences(&before, &after).into_iter();
+            let rows = rows.map(|(name, before, after)| (name.to_owned(), before, after));
+            let until =
+                format!("Until then version {} counts. The new text differs in this:", counts.version);
+            (until, Some(rows.collect()))
         }
-    }
+    };
+    let compare = "Compare it with the signed document.";
+    Waiting { version: waits.version, digest: &waits.digest, path, until, differs, compare }
 }
 
-fn versions(held: &Held) -> Markup {
-    let standing = |version: &AgreementVersion| match version.standing {
-        Standing::Waiting => html! { span class="badge badge--warn" { "waits" } },
-        Standing::Accepted => html! { span class="badge badge--permit" { "accepted" } },
-        Standing::Refused => html! { span class="badge badge--deny" { "refused" } },
-    };
-    html! {
-        section class="card card--flush" aria-labelledby="versions" {
-            div class="toolbar" { h2 id="versions" { "Versions" } }
-            div class="tablebox" role="region" aria-label="Table of versions" tabindex="0" { table class="table" {
-                caption class="usa-sr-only" { "Versions of the agreement, newest first" }
-                thead { tr {
-                    th scope="col" { "Version" } th scope="col" { "Came" } th scope="col" { "State" }
-                    th scope="col" { "Reviewed by" } th scope="col" { "Because" } th scope="col" { "Ledger entries" }
-                } }
-                tbody { @for version in &held.versions {
-                    @let review = version.details.review.as_ref();
-                    tr data-version=(version.version) {
-                        th scope="row" { (version.version) }
-                        td class="nowrap" { (moment(version.seen_at)) }
-                        td { (standing(version)) }
-                        td { @if let Some(voice) = review { (voice.actor.name) ", " (moment(voice.at)) } }
-                        td { @if let Some(voice) = review { (voice.reason.as_deref().unwrap_or_default()) } }
-                        td { (version.details.entry) @if let Some(voice) = review { ", " (voice.entry) } }
-                    }
-                } }
-            } }
-        }
-    }
+fn lines(held: &Held) -> impl Iterator<Item = Line<'_>> {
+    held.versions.iter().map(|version| Line {
+        version: version.version,
+        seen_at: version.seen_at,
+        standing: version.standing,
+        entry: version.details.entry,
+        review: version.details.review.as_ref(),
+    })
 }
 
 /// `POST /agreements/{id}`: the review.
@@ -139,13 +87,8 @@ pub async fn review(
     Path(id): Path<String>,
     posted: Posted,
 ) -> Answer {
-    let accepts = match posted.text("decision") {
-        "accept" => true,
-        "refuse" => false,
-        _ => return Err(Problem::bad_input("Choose whether to accept or to refuse.")),
-    };
+    let (accepts, digest, reason) = decision(&posted)?;
     let exchange = &sharing(&agency)?.exchange;
-    let (digest, reason) = (posted.text("digest"), posted.text("reason"));
     let caller = posted.signed_in.caller();
     exchange.review_agreement(&caller, &id, digest, accepts, reason).await?;
     Ok(go(&posted, &format!("/agreements/{id}")))

@@ -77,23 +77,23 @@ pub(super) fn clauses(agreement: &Agreement) -> Vec<(&'static str, String)> {
 }
 
 /// What a later text says otherwise: the clause, what it said, what it says.
-pub(super) fn differences(
-    before: &Agreement,
-    after: &Agreement,
-) -> Vec<(&'static str, String, String)> {
-    let (before, after) = (clauses(before), clauses(after));
-    let said = |all: &[(&'static str, String)], name| {
-        let found = all.iter().find(|(one, _)| *one == name);
+pub(super) fn differences<N: Clone + PartialEq>(
+    before: &[(N, String)],
+    after: &[(N, String)],
+) -> Vec<(N, String, String)> {
+    let said = |all: &[(N, String)], name: &N| {
+        let found = all.iter().find(|(one, _)| one == name);
         found.map_or_else(|| "nothing".to_owned(), |(_, said)| said.clone())
     };
-    let mut names: Vec<&'static str> = after.iter().map(|(name, _)| *name).collect();
-    names.extend(
-        before
-            .iter()
-            .map(|(name, _)| *name)
-            .filter(|name| !names.contains(name))
-            .collect::<Vec<_>>(),
-    );
-    let both = names.into_iter().map(|name| (name, said(&before, name), said(&after, name)));
+    let mut names: Vec<N> = after.iter().map(|(name, _)| name.clone()).collect();
+    for (name, _) in before {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    let both = names.into_iter().map(|name| {
+        let (before, after) = (said(before, &name), said(after, &name));
+        (name, before, after)
+    });
     both.filter(|(_, before, after)| before != after).collect()
 }

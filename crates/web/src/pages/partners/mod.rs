@@ -5,14 +5,18 @@
 
 mod agreement;
 mod clauses;
+mod reviewing;
+mod written;
 
 use axum::extract::{Path, State};
-use exchange::{CertificateUse, Held, Partner, aloud};
+use exchange::{CertificateUse, Held, Partner, Written, aloud};
 use jiff::Timestamp;
 use keys::cert::Certificate;
 use maud::{Markup, html};
 
 pub use agreement::{document, one as agreement, review};
+pub(crate) use written::waits as text_waits;
+pub use written::{review_partner, review_rules, rules};
 
 use crate::app::{Answer, Shared};
 use crate::pages::parts::{bytes_words, day, moment, pair, sharing};
@@ -29,7 +33,11 @@ pub(crate) const REMIND_DAYS: i64 = 90;
 pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
     let exchange = &sharing(&agency)?.exchange;
     let (all, now) = (exchange.held_agreements().await?, agency.now());
+    let texts = exchange.held_texts().await?;
     let content = html! {
+        @for held in texts.iter().filter(|held| held.waiting().is_some()) {
+            (text_waits(held))
+        }
         @for held in all.iter().filter(|held| held.waiting().is_some()) {
             (waits(&held.id))
         }
@@ -41,6 +49,7 @@ pub async fn list(State(agency): State<Shared>, signed_in: SignedIn) -> Answer {
             div class="toolbar" { h2 id="partners" { "Partner agencies" } }
             (partners(exchange.book().partners(), now))
         }
+        p { a href="/partners/rules" { "Rules of jurisdictions" } }
         section class="card" aria-labelledby="own" {
             h2 id="own" { "Our own certificates" }
             p { "What a partner reads of us on its page. Read the words to them when they ask." }
@@ -183,8 +192,11 @@ pub async fn one(
         held.shown().is_some_and(|shown| shown.details.agreement.facts.partner == partner.ori)
     };
     let all: Vec<Held> = all.into_iter().filter(ours).collect();
+    let held = exchange.held_text(Written::Partner(ori.clone())).await?;
+    let (form, versions) = written::reviewed(&agency, &signed_in, &held);
     let content = html! {
         p { a href="/partners" { "All partners and agreements" } }
+        (form)
         div class="card" {
             h2 { "Who it is" }
             dl class="kv" {
@@ -214,6 +226,7 @@ pub async fn one(
             }
             (revoked(partner))
         }
+        (versions)
     };
     Ok(agency.page(&signed_in, &partner.name, "/partners", &content))
 }
