@@ -97,19 +97,9 @@ impl Streamed {
                 Some(_) => return Err(Malformed),
             },
             Place::Head => {
-                let end = b"\r\n\r\n";
-                let Some(at) = find(&self.rest, end) else {
-                    return if self.rest.len() > HEAD_BYTES_MAX {
-                        Err(Malformed)
-                    } else {
-                        Ok(false)
-                    };
+                let Some(head) = self.take_until(b"\r\n\r\n", HEAD_BYTES_MAX)? else {
+                    return Ok(false);
                 };
-                if at > HEAD_BYTES_MAX {
-                    return Err(Malformed);
-                }
-                let head = self.take_exactly(at).ok_or(Malformed)?;
-                self.rest.drain(..end.len());
                 let (name, file_name) = disposition(&head).ok_or(Malformed)?;
                 let is_file = file_name.is_some();
                 if is_file && std::mem::replace(&mut self.has_file, true) {
@@ -121,19 +111,10 @@ impl Streamed {
                 }
             }
             Place::Field(name) => {
-                let Some(at) = find(&self.rest, &self.mark) else {
-                    return if self.rest.len() > FIELD_BYTES_MAX {
-                        Err(Malformed)
-                    } else {
-                        Ok(false)
-                    };
+                let (name, mark) = (name.clone(), self.mark.clone());
+                let Some(text) = self.take_until(&mark, FIELD_BYTES_MAX)? else {
+                    return Ok(false);
                 };
-                if at > FIELD_BYTES_MAX {
-                    return Err(Malformed);
-                }
-                let name = name.clone();
-                let text = self.take_exactly(at).ok_or(Malformed)?;
-                self.rest.drain(..self.mark.len());
                 came.push(Came::Field(name, text));
                 self.place = Place::Between;
             }
@@ -159,6 +140,19 @@ impl Streamed {
             }
         }
         Ok(true)
+    }
+
+    /// What stands before `mark`, within so many bytes; both go. None where more has to come first.
+    fn take_until(&mut self, mark: &[u8], bytes_max: usize) -> Result<Option<Vec<u8>>, Malformed> {
+        let Some(at) = find(&self.rest, mark) else {
+            return if self.rest.len() > bytes_max { Err(Malformed) } else { Ok(None) };
+        };
+        if at > bytes_max {
+            return Err(Malformed);
+        }
+        let before = self.take_exactly(at).ok_or(Malformed)?;
+        self.rest.drain(..mark.len());
+        Ok(Some(before))
     }
 
     /// The first so many bytes, which go.

@@ -123,13 +123,13 @@ fn answered(place: &Path, wait: Duration) -> anyhow::Result<Option<Arrived>> {
     };
     let runtime = tokio::runtime::Runtime::new()?;
     match runtime.block_on(async { tokio::time::timeout(wait, there).await }) {
-        Ok(()) => read(answer).map(Some),
+        Ok(()) => read(&answer).map(Some),
         Err(_) => Ok(None),
     }
 }
 
-fn read(answer: PathBuf) -> anyhow::Result<Arrived> {
-    let arrived = serde_json::from_slice(&keys::file::read(&answer, ANSWER_BYTES_MAX)?)?;
-    fs::remove_file(&answer).with_context(|| format!("could not remove `{}`", answer.display()))?;
+fn read(answer: &Path) -> anyhow::Result<Arrived> {
+    let arrived = serde_json::from_slice(&keys::file::read(answer, ANSWER_BYTES_MAX)?)?;
+    fs::remove_file(answer).with_context(|| format!("could not remove `{}`", answer.display()))?;
     Ok(arrived)
 }

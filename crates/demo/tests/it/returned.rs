@@ -114,8 +114,8 @@ fn fill_in(parcel: &Path, exchange: &str, ori: &str) -> String {
 /// The export's exchange, as its page says it.
 fn exchange_of(page: &Page) -> String {
     let text = page.text();
-    let from = text.find("Exchange").unwrap();
-    let words = text[from..].split_whitespace();
+    let (_, after) = text.split_once("Exchange").unwrap();
+    let words = after.split_whitespace();
     words
         .map(str::to_owned)
         .find(|word| word.len() == 36 && word.matches('-').count() == 4)

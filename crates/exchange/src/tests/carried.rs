@@ -49,10 +49,8 @@ impl Bag {
             Err(ExchangeError::NotTaken { entry, why }) => {
                 let kind = lakeside.ledger.read(entry).unwrap().record.event.kind();
                 assert!(["parcel-refused", "request-refused"].contains(&kind), "{kind}");
-                for folder in ["parcels/drafts"] {
-                    let folder = lakeside.folder.path().join(folder);
-                    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{why}");
-                }
+                let drafts = lakeside.folder.path().join("parcels/drafts");
+                assert_eq!(std::fs::read_dir(drafts).unwrap().count(), 0, "{why}");
                 why
             }
             other => panic!("{other:?}"),
