@@ -174,6 +174,19 @@ async fn recall_and_destroy(ruiz: &Page, export: &str, pell: &Page, lakeside: &s
     ruiz.wait_for("destroyed; the parcel's files").await.unwrap();
     picture(ruiz, "export-destroyed").await;
     ruiz.audit().await.unwrap();
+    take_custody(ruiz, pell).await;
+}
+
+/// Both sides take the custody record away, after all is over.
+async fn take_custody(ruiz: &Page, pell: &Page) {
+    let document = ruiz.download("Custody record as a document (PDF)").await.unwrap();
+    assert!(std::fs::read(document).unwrap().starts_with(b"%PDF-"));
+    for page in [ruiz, pell] {
+        let record = page.download("Custody record for programs (JSON-LD)").await.unwrap();
+        let record = std::fs::read_to_string(record).unwrap();
+        let destroyed = record.matches("\"uco-core:name\": \"destroyed\"").count();
+        assert_eq!(destroyed, 1, "{record}");
+    }
 }
 
 /// Lakeside hands over its extract, and Riverton holds it against its own ledger.

@@ -302,6 +302,7 @@ fn new_export(files: &[Made]) -> NewExport {
         items: files.iter().filter_map(item).collect(),
         why: why(),
         requestor: None,
+        exhibit: None,
         consent: None,
         left_out: Vec::new(),
         route: None,

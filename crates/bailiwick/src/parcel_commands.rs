@@ -21,10 +21,7 @@ use crate::progress;
 #[derive(Subcommand)]
 pub(crate) enum ParcelCommand {
     /// Seal a folder for one or more recipients.
-    #[command(
-        after_help = "Example:\n  bailiwick parcel seal case-24-000113 --recipient lakeside.pem \\\n      \
-                            --signer riverton.pem --key riverton.key.pem --out parcel"
-    )]
+    #[command(after_help = sealing::EXAMPLES)]
     Seal {
         /// The folder whose files are sealed.
         folder: PathBuf,
@@ -52,6 +49,8 @@ pub(crate) enum ParcelCommand {
         /// The agreement, statute or warrant that allows it; sealed inside.
         #[arg(long, default_value = "not stated")]
         authority: String,
+        #[command(flatten)]
+        told: sealing::Told,
     },
     /// Check a parcel without a key: exit 1 names the part that is wrong. With a key, all that is inside is checked too, and
     /// the piece of the file is named.
@@ -225,6 +224,7 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
             allow_rsa_oaep,
             purpose,
             authority,
+            told,
         } => {
             let signer = signing.signer()?;
             let recipients =
@@ -235,7 +235,7 @@ pub(crate) fn run(command: ParcelCommand) -> anyhow::Result<ExitCode> {
                 (recipients, allow_rsa_oaep),
                 (&out, resume),
                 part_size,
-                (purpose, authority),
+                &sealing::Said { purpose, authority, told },
             )
         }
         ParcelCommand::Verify { parcel, authority, recipient, key, sender, json } => {

@@ -27,7 +27,8 @@ use crate::error::store;
 use crate::model::{Incoming, IncomingDetails, IncomingRow, IncomingStatus, Inside, ReceivedFile};
 use crate::record::About;
 use crate::redacted::Redaction;
-use crate::sealing::{TOOL, person};
+use crate::sealed_custody::person;
+use crate::sealing::TOOL;
 use crate::seen::Seen;
 use crate::{Caller, CertificateUse, Exchange, ExchangeError};
 
@@ -276,6 +277,7 @@ impl Exchange {
             files: Vec::new(),
             originals: Vec::new(),
             ledger: None,
+            around: self.around(&caller.actor),
         }
     }
 
@@ -398,10 +400,13 @@ impl Sealing {
         let setup = &of.0.setup;
         let never = AtomicBool::new(false);
         let us = setup.agency.clone();
+        let recipients = vec![setup.recipient.certificate.clone()];
+        let closing = of.closing(self.parcel, &recipients, (None, &[]), &self.custody)?;
+        let custody = std::iter::once(self.custody).chain(closing).collect();
         let seal = Seal {
             id: self.parcel,
             sender: &setup.signer,
-            recipients: vec![setup.recipient.certificate.clone()],
+            recipients,
             part_size: setup.settings.part_bytes,
             workers: parcel::WORKERS_DEFAULT,
             entries,
@@ -417,7 +422,7 @@ impl Sealing {
                 sender: us.clone(),
                 recipient: us,
             },
-            custody: vec![self.custody],
+            custody,
             custody_document: true,
             allow_rsa_oaep: false,
             now: of.now(),

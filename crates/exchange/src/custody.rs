@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use ledger::EntryNumber;
 use ledger::evidence::Disclose;
-use parcel::{CustodyEvent, LedgerReference, Parcel, Person};
-use policy::RecordClass;
+use parcel::{Circumstances, CustodyEvent, HandOver, LedgerReference, Parcel, Party, Person};
+use policy::{Actor, RecordClass};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::model::{IncomingRow, Inside, Item};
-use crate::sealing::{TOOL, person};
+use crate::sealed_custody::person;
+use crate::sealing::TOOL;
 use crate::{Exchange, ExchangeError};
 
 /// Where an item that came from somebody else lies here, and what binds it.
@@ -40,6 +41,9 @@ pub struct ReceivedFrom {
     pub with_original: bool,
 }
 
+/// Exhibits of other parcels that a record names as those that its own goes back to.
+const ROOTS_MAX: usize = 100;
+
 /// The paths that files have in a new parcel, by those that they had in the one received.
 pub(crate) type Moved = BTreeMap<String, Vec<String>>;
 
@@ -56,12 +60,12 @@ pub(crate) fn received(items: &[Item]) -> BTreeMap<Uuid, Moved> {
 }
 
 impl Exchange {
-    /// The custody of items that came from partners, from its begin until now.
+    /// The custody of items that came from partners, from its begin until now, and the exhibits that they were of.
     pub(crate) async fn custody_so_far(
         &self,
         received: BTreeMap<Uuid, Moved>,
-    ) -> Result<Vec<CustodyEvent>, ExchangeError> {
-        let mut out = Vec::new();
+    ) -> Result<(Vec<CustodyEvent>, Vec<String>), ExchangeError> {
+        let (mut out, mut roots) = (Vec::new(), Vec::new());
         for (exchange, moved) in received {
             let (row, inside) = self.accepted(exchange).await?;
             self.not_closed(&row)?;
@@ -73,10 +77,14 @@ impl Exchange {
                 return Err(ExchangeError::WrongState { what: "file", is, needs });
             }
             let before = self.senders_custody(&row, &moved).await?;
+            roots.extend(roots_of(&before, row.parcel));
             out.extend(before.into_iter().filter_map(|event| at_new_paths(event, &moved)));
             out.extend(self.custody_here(&row, &inside, &moved)?);
         }
-        Ok(out)
+        roots.sort_unstable();
+        roots.dedup();
+        roots.truncate(ROOTS_MAX);
+        Ok((out, roots))
     }
 
     /// The events that came with a parcel. Of a record in another form that it came, and no more.
@@ -86,7 +94,6 @@ impl Exchange {
         moved: &Moved,
     ) -> Result<Vec<CustodyEvent>, ExchangeError> {
         let trust = self.trust_in(row)?;
-        let now = trust.now;
         let (folder, this) = (self.0.store.incoming(row.exchange), self.clone());
         let work = move || {
             let parcel = Parcel::enter(&folder, &trust)?;
@@ -98,27 +105,37 @@ impl Exchange {
         if let Some(events) = events {
             return Ok(events);
         }
+        let files = moved.keys().cloned().collect();
+        Ok(vec![self.in_another_form(row, digest, files)])
+    }
+
+    /// The event in place of a record that is in another form than ours.
+    pub(crate) fn in_another_form(
+        &self,
+        row: &IncomingRow,
+        digest: [u8; 32],
+        files: Vec<String>,
+    ) -> CustodyEvent {
         let digest = hex::encode(digest);
-        Ok(vec![CustodyEvent {
+        CustodyEvent {
             kind: "transferred".to_owned(),
             description: format!(
                 "sent with a custody record in another form, SHA-256 {digest}, which is not repeated here"
             ),
-            started: now,
+            started: row.details.received_at.unwrap_or(row.offered_at),
             ended: None,
-            person: Person {
-                name: row.details.sender_name.clone(),
-                account: row.partner.clone(),
-                agency: row.partner.clone(),
-                role: "sender".to_owned(),
-            },
+            person: sender(row),
             tool: TOOL.to_owned(),
             purpose: None,
             authority: None,
-            files: moved.keys().cloned().collect(),
+            files,
             originals: Vec::new(),
             ledger: None,
-        }])
+            around: Circumstances {
+                hand_over: Some(self.hand_over_to_us(row)),
+                ..Circumstances::default()
+            },
+        }
     }
 
     /// What happened to the files since they arrived here.
@@ -131,8 +148,13 @@ impl Exchange {
         let (details, after) = (&row.details, &row.details.afterwards);
         let files: Vec<String> = moved.values().flatten().cloned().collect();
         let mut out = Vec::new();
-        let mut add = |kind: &str, text: String, who: Person, entry: u64, files: Vec<String>| {
-            let (at, ledger) = self.reference(entry)?;
+        if let Some(sent) = self.sent_to_us(row, &files) {
+            out.push(sent);
+        }
+        let by = |actor: &Actor| (person(actor), self.around(actor));
+        let itself = || (self.itself(), self.here());
+        let mut add = |kind: &str, text: String, who: Who, entry: u64, files: Vec<String>| {
+            let ((at, ledger), (who, around)) = (self.reference(entry)?, who);
             out.push(CustodyEvent {
                 kind: kind.to_owned(),
                 description: text,
@@ -145,18 +167,21 @@ impl Exchange {
                 files,
                 originals: Vec::new(),
                 ledger: Some(ledger),
+                around,
             });
             Ok::<_, ExchangeError>(())
         };
         let came = format!("parcel {} in exchange {}", row.parcel, row.exchange);
         if let Some(entry) = details.received_entry {
             let text = format!("{came}, from {}", row.partner);
-            add("received", text, self.itself(), entry, files.clone())?;
+            let (who, mut around) = itself();
+            around.hand_over = (!self.is_brought(row)).then(|| self.hand_over_to_us(row));
+            add("received", text, (who, around), entry, files.clone())?;
         }
         if let Some(receipt) = &details.receipt {
             let text =
                 format!("{came}: signatures and every hash hold; receipt {}", receipt.digest);
-            add("verified", text, self.itself(), receipt.entry, files.clone())?;
+            add("verified", text, itself(), receipt.entry, files.clone())?;
         }
         if let Some(scan) = &details.scan {
             let mut text = format!("scanned by {}", scan.engine);
@@ -164,12 +189,12 @@ impl Exchange {
                 text.push_str(&format!("; {}: {}", new.join(", "), scan.said_of(old)));
             }
             let text = crate::delivery::short(&text);
-            add("scanned", text, self.itself(), scan.entry, files.clone())?;
+            add("scanned", text, itself(), scan.entry, files.clone())?;
         }
         let acts = [("accepted", &after.accepted), ("opened", &after.opened)];
         for (kind, act) in acts {
             if let Some(act) = act {
-                add(kind, came.clone(), person(&act.by), act.entry, files.clone())?;
+                add(kind, came.clone(), by(&act.by), act.entry, files.clone())?;
             }
         }
         for (old, new) in moved {
@@ -177,15 +202,66 @@ impl Exchange {
             if let Some(act) = finding.and_then(|finding| finding.released.as_ref()) {
                 let reason = act.reason.as_deref().unwrap_or_default();
                 let text = format!("let be opened although held for malware: {reason}");
-                add("released", text, person(&act.by), act.entry, new.clone())?;
+                add("released", text, by(&act.by), act.entry, new.clone())?;
             }
         }
         out.sort_by_key(|event| event.started);
         Ok(out)
     }
 
+    /// That its sender sent it, by the entry that its offer named. The sender's ledger proves it, not ours.
+    fn sent_to_us(&self, row: &IncomingRow, files: &[String]) -> Option<CustodyEvent> {
+        let details = &row.details;
+        let partner = self.book().partner(&row.partner)?;
+        let key = partner.ledger_key.as_ref();
+        let entry = details.sender_entry;
+        Some(CustodyEvent {
+            kind: "transferred".to_owned(),
+            description: match details.afterwards.carried {
+                None => format!(
+                    "sent in exchange {}: entry {entry} of its sender's ledger, as its offer said",
+                    row.exchange
+                ),
+                Some(_) => format!(
+                    "carried here in exchange {}: entry {entry} is the last of its sender's ledger that it names",
+                    row.exchange
+                ),
+            },
+            started: row.offered_at,
+            ended: details.received_at,
+            person: sender(row),
+            tool: TOOL.to_owned(),
+            purpose: None,
+            authority: None,
+            files: files.to_vec(),
+            originals: Vec::new(),
+            ledger: key.map(|key| LedgerReference {
+                origin: key.name.clone(),
+                entry,
+                leaf: details.sender_leaf.clone(),
+                proof: None,
+            }),
+            around: Circumstances {
+                hand_over: Some(self.hand_over_to_us(row)),
+                ..Circumstances::default()
+            },
+        })
+    }
+
+    /// From its sender to us.
+    pub(crate) fn hand_over_to_us(&self, row: &IncomingRow) -> HandOver {
+        let from = Party { ori: row.partner.clone(), name: row.details.sender_name.clone() };
+        HandOver {
+            from: Some(custodian(&from)),
+            to: Some(custodian(&self.0.setup.agency)),
+            channel: row.details.afterwards.carried.as_ref().map(|_| "carried".to_owned()),
+            bytes: Some(row.bytes),
+            ..HandOver::default()
+        }
+    }
+
     /// Who does what nobody does by hand.
-    fn itself(&self) -> Person {
+    pub(crate) fn itself(&self) -> Person {
         let agency = &self.0.setup.agency;
         Person {
             name: agency.name.clone(),
@@ -217,6 +293,33 @@ impl Exchange {
         let proof = Some(proof.map_err(ExchangeError::LedgerRead)?.text());
         let origin = self.0.setup.ledger_origin.clone();
         Ok((found.at, LedgerReference { origin, entry, leaf: hex::encode(found.leaf), proof }))
+    }
+}
+
+/// Somebody, and how they had signed in.
+type Who = (Person, Circumstances);
+
+/// An agency, as custodian of what it holds.
+pub(crate) fn custodian(party: &Party) -> String {
+    format!("{} ({})", party.name, party.ori)
+}
+
+fn sender(row: &IncomingRow) -> Person {
+    Person {
+        name: row.details.sender_name.clone(),
+        account: row.partner.clone(),
+        agency: row.partner.clone(),
+        role: "sender".to_owned(),
+    }
+}
+
+/// The exhibits that the files of a parcel were of first: those that its record names, or the parcel.
+fn roots_of(events: &[CustodyEvent], parcel: Uuid) -> Vec<String> {
+    let made = events.iter().rev().map(|event| &event.around).find(|it| it.exhibit.is_some());
+    match made {
+        Some(made) if !made.root_exhibits.is_empty() => made.root_exhibits.clone(),
+        Some(made) => made.exhibit.iter().cloned().collect(),
+        None => vec![parcel.to_string()],
     }
 }
 

@@ -165,7 +165,7 @@ impl Exchange {
         (form, room): (Form, Option<OwnedSemaphorePermit>),
         _released: &Released<Sealed>,
     ) -> Download {
-        let (send, pieces) = mpsc::channel(PIECES_AHEAD);
+        let (mut out, pieces) = Pieces::new();
         let folder = self.0.store.sent(parcel);
         let (parts, sealed_at) = (facts.parts, facts.at);
         let top = format!("parcel-{parcel}");
@@ -181,25 +181,36 @@ impl Exchange {
             paths.sort();
             paths.extend((0..parts).map(part_path));
             let seconds = u64::try_from(sealed_at.as_second()).unwrap_or(0);
-            let mut out = Pieces { send, filling: Vec::with_capacity(PIECE_BYTES) };
             let done = match form {
                 Form::Tar => write_tar(&folder, &top, &paths, seconds, &mut out),
                 Form::Zip => parcel::pack(&folder, parcel, parts, &mut out),
             };
-            match done.and_then(|()| out.flush()) {
-                Ok(()) => {}
-                // Nobody listens any more: the download was broken off there.
-                Err(error) => drop(out.send.blocking_send(Err(error))),
-            }
+            out.end(done);
         });
         Download { name, media_type, pieces }
     }
 }
 
 /// A writer into the pieces of a download.
-struct Pieces {
+pub(crate) struct Pieces {
     send: mpsc::Sender<io::Result<Bytes>>,
     filling: Vec<u8>,
+}
+
+impl Pieces {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<io::Result<Bytes>>) {
+        let (send, pieces) = mpsc::channel(PIECES_AHEAD);
+        (Self { send, filling: Vec::with_capacity(PIECE_BYTES) }, pieces)
+    }
+
+    /// Ends it: whole, or broken off, so that nobody takes it for whole.
+    pub(crate) fn end(mut self, written: io::Result<()>) {
+        match written.and_then(|()| self.flush()) {
+            Ok(()) => {}
+            // Nobody listens any more: the download was broken off there.
+            Err(error) => drop(self.send.blocking_send(Err(error))),
+        }
+    }
 }
 
 impl Write for Pieces {

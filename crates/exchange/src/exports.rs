@@ -27,6 +27,8 @@ use crate::{Caller, Exchange, ExchangeError};
 const ITEMS_MAX: usize = 100_000;
 const TITLE_CHARS_MAX: usize = 200;
 const REASON_CHARS_MAX: usize = 1_000;
+/// Letters of an exhibit's number.
+const EXHIBIT_CHARS_MAX: usize = 100;
 /// Rows that one listing gives.
 const LIST_MAX: u64 = 500;
 /// Rows that are read at once where all are gone through. Few in tests, so that they go through several pages.
@@ -44,6 +46,8 @@ pub struct NewExport {
     pub why: Why,
     /// Who at the partner asked for it: a must where it is secondary dissemination.
     pub requestor: Option<String>,
+    /// The exhibit's number in the case; that of the parcel is used where it has none.
+    pub exhibit: Option<String>,
     /// How the sender of what is passed on consented to that, in words.
     pub consent: Option<String>,
     /// What of the records stays here, in words.
@@ -104,6 +108,7 @@ impl Exchange {
                 why: new.why,
                 items: new.items,
                 requestor: new.requestor,
+                exhibit: new.exhibit,
                 consent: new.consent,
                 left_out: new.left_out,
                 listed: new.listed,
@@ -435,6 +440,13 @@ fn check_new(new: &NewExport) -> Result<(), ExchangeError> {
     let requestor = new.requestor.as_ref().map_or(1, |name| name.trim().chars().count());
     if requestor == 0 || requestor > TITLE_CHARS_MAX {
         return Err(ExchangeError::Input { field: "requestor", expected: "1 to 200 characters" });
+    }
+    let sound = |number: &String| {
+        (1..=EXHIBIT_CHARS_MAX).contains(&number.trim().chars().count())
+            && !number.chars().any(char::is_control)
+    };
+    if !new.exhibit.as_ref().is_none_or(sound) {
+        return Err(ExchangeError::Input { field: "exhibit", expected: "1 to 100 characters" });
     }
     let consent = new.consent.as_ref().map_or(1, |words| words.trim().chars().count());
     if consent == 0 || consent > REASON_CHARS_MAX {

@@ -24,6 +24,7 @@ mod bringing;
 mod carried;
 mod copies;
 mod custody;
+mod custody_record;
 mod delivery;
 mod depots;
 mod destruction;
@@ -62,6 +63,7 @@ mod returned;
 mod reviewing;
 mod scanner;
 mod scanning;
+mod sealed_custody;
 mod sealing;
 mod seen;
 mod settling;
@@ -108,6 +110,7 @@ pub use bringing::Brought;
 pub use carried::{Carried, CarriedFacts};
 pub use copies::CopyGone;
 pub use custody::ReceivedFrom;
+pub use custody_record::RecordForm;
 pub use depots::{
     Clearing, Depot, DepotError, LaidFacts, Laying, Left, Load, LoadFile, Medium, MediumForm, PUSH,
     Portal, Route, Sftp, SftpTarget, Way,
@@ -118,10 +121,10 @@ pub use exports::NewExport;
 pub use films::Films;
 pub use gaps::MissingNumber;
 pub use guests::{GuestFacts, Manifest, NewGuest};
-pub use listed::{Change, Listed, RowsChanged};
+pub use listed::{Change, ChangedFacts, Listed, RowsChanged};
 pub use model::{
-    ChangedFacts, DeliveryFacts, Export, ExportDetails, ExportStatus, Incoming, IncomingStatus,
-    Inside, Item, ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Voice,
+    DeliveryFacts, Export, ExportDetails, ExportStatus, Incoming, IncomingStatus, Inside, Item,
+    ReceiptFacts, ReceivedFile, RefusalFacts, SealedFacts, Voice,
 };
 pub use opening::Contents;
 pub use parcel::notice::Matter;

@@ -10,6 +10,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gate::{Rows, Value, row_digest};
+use jiff::Timestamp;
 use keys::digest::Sha256;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,16 @@ use serde::{Deserialize, Serialize};
 const ROWS_COUNTED_MAX: usize = 5_000;
 /// What is kept of a row: so much of its key's digest, and of its own.
 const MARK_BYTES: usize = 6;
+
+/// Why nothing was sealed: what would leave was no more what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangedFacts {
+    pub at: Timestamp,
+    /// The ledger entry that says so.
+    pub entry: u64,
+    pub changes: Vec<Change>,
+}
 
 /// The rows of one query as somebody was shown them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::custody::ReceivedFrom;
 use crate::depots::{Clearing, LaidFacts};
 use crate::error::ExchangeError;
 use crate::guests::GuestFacts;
-use crate::listed::{Change, Listed};
+use crate::listed::{ChangedFacts, Listed};
 use crate::proofs::Proved;
 use crate::redacted::{DerivedFrom, Redaction};
 use crate::scanning::{ScanFacts, ScanSummary, ScanTrouble};
@@ -166,6 +166,10 @@ pub struct SealedFacts {
     /// SHA-256 of each certificate that it is sealed to, hex.
     #[serde(default)]
     pub recipients: Vec<String>,
+    /// The certificate that signed what is kept of its custody record, Base64 of DER; none in what was sealed before that
+    /// was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custody_signer: Option<String>,
     /// That our copy was removed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<CopyGone>,
@@ -232,16 +236,6 @@ pub struct RefusalFacts {
     pub partner_entry: Option<u64>,
 }
 
-/// Why nothing was sealed: what would leave was no more what was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChangedFacts {
-    pub at: Timestamp,
-    /// The ledger entry that says so.
-    pub entry: u64,
-    pub changes: Vec<Change>,
-}
-
 /// What the sealed column of an export holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -254,6 +248,9 @@ pub struct ExportDetails {
     /// Who at the partner asked for it.
     #[serde(default)]
     pub requestor: Option<String>,
+    /// The exhibit's number, where it has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exhibit: Option<String>,
     /// How the sender of what is passed on consented to that, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<String>,

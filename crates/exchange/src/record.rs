@@ -122,8 +122,20 @@ impl Exchange {
         why: &Why,
         event: Event,
     ) -> Result<ledger::Receipt, ExchangeError> {
+        self.record_about(caller, why, event, Vec::new()).await
+    }
+
+    /// The same, about more than the event and its reason name.
+    pub(crate) async fn record_about(
+        &self,
+        caller: Option<&Caller>,
+        why: &Why,
+        event: Event,
+        more: Vec<Subject>,
+    ) -> Result<ledger::Receipt, ExchangeError> {
         let case = why.case_number.iter().map(ToString::to_string);
-        let subjects = case.map(|id| Subject { kind: "case".to_owned(), id }).collect();
+        let case = case.map(|id| Subject { kind: "case".to_owned(), id });
+        let subjects = case.chain(subjects(&event)).chain(more).collect();
         let record = Record {
             who: caller.map(who),
             origin: caller.map_or_else(Origin::default, |caller| caller.origin.clone()),
@@ -144,7 +156,8 @@ impl Exchange {
         peer: Option<wire::PeerAddress>,
         event: Event,
     ) -> Result<ledger::Receipt, ExchangeError> {
-        let mut record = Record::platform(event);
+        let subjects = subjects(&event);
+        let mut record = Record { subjects, ..Record::platform(event) };
         record.origin.address = peer.map(|peer| peer.0.ip().to_string());
         self.0.setup.ledger.append(record).await.map_err(ExchangeError::Unrecorded)
     }
@@ -178,6 +191,14 @@ impl Exchange {
 pub(crate) fn cji() -> Result<policy::RecordClass, ExchangeError> {
     let bad = |_| ExchangeError::Input { field: "record_class", expected: "a class" };
     "CJI".parse().map_err(bad)
+}
+
+/// What an event is about, so that all that happened to one parcel is found together.
+fn subjects(event: &Event) -> Vec<Subject> {
+    let facts = event.facts();
+    let named = [("exchange", facts.exchange), ("export", facts.export)];
+    let named = named.into_iter().filter_map(|(kind, id)| Some((kind, id?)));
+    named.map(|(kind, id)| Subject { kind: kind.to_owned(), id: id.to_owned() }).collect()
 }
 
 fn who(caller: &Caller) -> Who {

@@ -21,7 +21,8 @@ use crate::delivery::short;
 use crate::model::{Incoming, IncomingRow, IncomingStatus, Inside, Item, ReceivedFile};
 use crate::passing::classes;
 use crate::record::About;
-use crate::sealing::{SealItem, TOOL, person};
+use crate::sealed_custody::person;
+use crate::sealing::{SealItem, TOOL};
 use crate::seen::Seen;
 use crate::{Caller, Exchange, ExchangeError};
 
@@ -335,6 +336,7 @@ impl Exchange {
             files: vec![copy.name.clone()],
             originals: original.digests.clone(),
             ledger: Some(ledger),
+            around: self.around(&caller.actor),
         })
     }
 

@@ -13,6 +13,7 @@ use keys::cert::Certificate;
 use parcel::{CustodyEvent, Entry, Seal, SealError, Sealed, Transfer, Watch};
 use uuid::Uuid;
 
+use crate::custody_record::kept_events;
 use crate::error::store;
 use crate::model::{ExportDetails, ExportRow, ExportStatus};
 use crate::progress::Phase;
@@ -37,6 +38,7 @@ impl Order {
         let (setup, kept) = (&of.0.setup, &of.0.store);
         // Of a parcel that was whole and never recorded nothing is taken over.
         kept.clear_whole(self.parcel).map_err(store("clear an old seal"))?;
+        let told = kept_events(&self.custody)?;
         let progress = of.progress_sender(self.export);
         let seal = Seal {
             id: self.parcel,
@@ -59,7 +61,10 @@ impl Order {
                 cancel: cut,
             },
         };
-        parcel::seal_resumable(seal, &kept.sent(self.parcel)).map_err(ExchangeError::Seal)
+        let sealed = parcel::seal_resumable(seal, &kept.sent(self.parcel));
+        let sealed = sealed.map_err(ExchangeError::Seal)?;
+        of.keep_custody(&sealed, told, self.now)?;
+        Ok(sealed)
     }
 }
 
@@ -109,7 +114,7 @@ impl Exchange {
     pub(crate) async fn take_back(&self, row: &mut ExportRow, error: &ExchangeError) {
         let goes_on = matches!(error, ExchangeError::Seal(SealError::Read { .. }));
         if let Some(parcel) = row.parcel.filter(|_| !goes_on)
-            && let Err(error) = self.0.store.clear_sent(parcel)
+            && let Err(error) = self.0.store.clear_unrecorded(parcel)
         {
             tracing::warn!(%error, "a parcel that was not recorded could not be removed");
         }

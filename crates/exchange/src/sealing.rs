@@ -11,12 +11,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use keys::cert::Certificate;
 use ledger::{EntryNumber, Event};
-use parcel::{CustodyEvent, Entry, Person, Sealed, Transfer};
-use policy::{Action, Actor};
+use parcel::{Entry, Sealed, Transfer};
+use policy::Action;
 use uuid::Uuid;
 
 use crate::book::{Agreement, Partner};
-use crate::custody::{References, received};
+use crate::bringing::kept;
+use crate::custody::received;
+use crate::custody_record::origins;
 use crate::exports::{disseminated, is_secondary, needs};
 use crate::listed::Change;
 use crate::model::{Export, ExportDetails, ExportRow, ExportStatus, Item, SealedFacts};
@@ -24,6 +26,7 @@ use crate::passing::PassOn;
 use crate::recall::Stop;
 use crate::redacted::{derivatives_stay, originals_stay};
 use crate::resuming::Order;
+use crate::sealed_custody::{self, Sealing};
 use crate::{Caller, Exchange, ExchangeError};
 
 /// The program that custody records name.
@@ -93,19 +96,6 @@ pub trait Content: Send + Sync {
     fn items<'a>(&'a self, export: &'a Export) -> Fetched<'a>;
 }
 
-/// The event of custody that ties a file to what it was made of.
-fn derived_event(item: &SealItem, derived: &Derived, event: CustodyEvent) -> CustodyEvent {
-    let original = derived.from.as_deref().unwrap_or("a file that stays here");
-    let sha256 = hex::encode(derived.sha256);
-    CustodyEvent {
-        description: format!("`{}` made from {original} (SHA-256 {sha256})", item.path),
-        tool: derived.by.clone(),
-        files: derived.from.iter().chain([&item.path]).cloned().collect(),
-        originals: vec![sha256],
-        ..event
-    }
-}
-
 impl Exchange {
     /// Seals an approved export's items into a parcel in the store. Progress can be watched.
     ///
@@ -150,7 +140,8 @@ impl Exchange {
         self.begin(&mut row).await?;
         let sealed_to = partner.recipients();
         let sealed_to = sealed_to.iter().map(Certificate::fingerprint_text).collect();
-        let order = self.order(caller, &row, (agreement, partner), items).await;
+        let decided = permits.iter().filter_map(gate::Permit::entry).map(|entry| entry.0).last();
+        let order = self.order((caller, decided), &row, (agreement, partner), items).await;
         let outcome = match order {
             Ok(order) => self.seal_into_store(order, &claim, stop).await,
             Err(error) => Err(error),
@@ -191,7 +182,7 @@ impl Exchange {
     /// What goes into the parcel, and to whom.
     async fn order(
         &self,
-        caller: &Caller,
+        (caller, decided): (&Caller, Option<u64>),
         row: &ExportRow,
         (agreement, partner): (&Agreement, &Partner),
         items: Vec<SealItem>,
@@ -199,13 +190,12 @@ impl Exchange {
         let no_exchange = || ExchangeError::NoSuch { what: "exchange" };
         let (exchange, parcel) =
             (row.exchange.ok_or_else(no_exchange)?, row.parcel.ok_or_else(no_exchange)?);
-        let released = items.iter().map(|item| item.released.0);
-        let voices = row.details.approvals.iter().map(|voice| voice.entry);
-        let proved = self.references(released.chain(voices).collect()).await?;
-        let custody = self.custody(caller, row, (agreement, &proved), &items)?;
-        let received = received(&row.details.items);
-        let mut custody_all = self.custody_so_far(received).await?;
-        custody_all.extend(custody);
+        let entries = sealed_custody::entries(&row.details, decided, &items);
+        let proved = self.references(entries).await?;
+        let recipients = partner.recipients();
+        let (mut custody, roots) = self.custody_so_far(received(&row.details.items)).await?;
+        let whose = Sealing { caller, decided, parcel, recipients: &recipients, roots: &roots };
+        custody.extend(self.custody(&whose, row, (agreement, &proved), &items)?);
         let entries = items.into_iter().map(|item| Entry {
             path: item.path,
             media_type: item.media_type,
@@ -218,8 +208,8 @@ impl Exchange {
             parcel,
             entries: entries.collect(),
             transfer: self.transfer(row, exchange, agreement, partner),
-            custody: custody_all,
-            recipients: partner.recipients(),
+            custody,
+            recipients,
             allow_rsa_oaep: agreement.terms.rsa_oaep,
             now: self.now(),
         })
@@ -267,7 +257,8 @@ impl Exchange {
             parts: sealed.parts,
             bytes: sealed.bytes,
         };
-        let receipt = self.record(Some(caller), &row.details.why, event).await?;
+        let (why, from) = (&row.details.why, origins(&row.details.items));
+        let receipt = self.record_about(Some(caller), why, event, from).await?;
         row.details.sealed = Some(SealedFacts {
             digest,
             parts: sealed.parts,
@@ -275,6 +266,7 @@ impl Exchange {
             at: receipt.at,
             entry: receipt.entry.0,
             recipients: sealed_to,
+            custody_signer: self.0.setup.signer.chain.first().map(kept),
             gone: None,
         });
         row.status = ExportStatus::Sealed.as_str().to_owned();
@@ -312,83 +304,8 @@ impl Exchange {
         }
     }
 
-    /// Where each item came from, who approved, and who seals: each with its ledger entry.
-    fn custody(
-        &self,
-        caller: &Caller,
-        row: &ExportRow,
-        (agreement, proved): (&Agreement, &References),
-        items: &[SealItem],
-    ) -> Result<Vec<CustodyEvent>, ExchangeError> {
-        let reference = |entry: u64| {
-            let found = proved.get(&entry).cloned();
-            found.ok_or(ExchangeError::NoSuch { what: "proof of an entry" })
-        };
-        let details = &row.details;
-        let purpose = details.why.purpose.as_ref().map(ToString::to_string);
-        let event =
-            |kind: &str, description: String, actor: &Actor, at, files, ledger| CustodyEvent {
-                kind: kind.to_owned(),
-                description,
-                started: at,
-                ended: None,
-                person: person(actor),
-                tool: TOOL.to_owned(),
-                purpose: purpose.clone(),
-                authority: Some(agreement.authority.clone()),
-                files,
-                originals: Vec::new(),
-                ledger,
-            };
-        let mut events = Vec::with_capacity(items.len() + details.approvals.len() + 1);
-        // What one record released is one event: a tree of small files has not one for each.
-        for together in items.chunk_by(|one, next| one.released == next.released) {
-            let Some(first) = together.first() else { continue };
-            let (at, ledger) = reference(first.released.0)?;
-            let text = format!("released from its source for export {}", row.id);
-            let files = together.iter().map(|item| item.path.clone()).collect();
-            events.push(event(
-                "exported-from-source",
-                text,
-                &caller.actor,
-                at,
-                files,
-                Some(ledger),
-            ));
-        }
-        for (item, derived) in items.iter().filter_map(|item| Some((item, item.derived.as_ref()?)))
-        {
-            let (at, ledger) = reference(item.released.0)?;
-            events.push(derived_event(
-                item,
-                derived,
-                event(derived.kind, String::new(), &caller.actor, at, Vec::new(), Some(ledger)),
-            ));
-        }
-        for voice in &details.approvals {
-            let (at, ledger) = reference(voice.entry)?;
-            let text = format!("approved export {} under {}", row.id, agreement.facts.id);
-            let kind = "approved-for-release";
-            events.push(event(kind, text, &voice.actor, at, Vec::new(), Some(ledger)));
-        }
-        let text = format!("sealed for {}", agreement.facts.partner);
-        events.push(event("sealed", text, &caller.actor, self.now(), Vec::new(), None));
-        events.sort_by_key(|event| event.started);
-        Ok(events)
-    }
-
     pub(crate) fn partner(&self, ori: &str) -> Result<&Partner, ExchangeError> {
         self.book().partner(ori).ok_or(ExchangeError::NoSuch { what: "partner" })
-    }
-}
-
-pub(crate) fn person(actor: &Actor) -> Person {
-    let functions: Vec<&str> = actor.functions.iter().map(policy::Function::as_str).collect();
-    Person {
-        name: actor.name.clone(),
-        account: actor.id.to_string(),
-        agency: actor.agency.to_string(),
-        role: functions.join(", "),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The folder in which parcels lie, all of them sealed: `sent/<parcel>`, `incoming/<exchange>`, and
+//! The folder in which parcels lie, all of them sealed: `sent/<parcel>`, `incoming/<exchange>`, `custody/<parcel>`, and
 //! `drafts/` for what is not whole yet. What is being sealed lies hidden in `sent/`, for it goes on after a crash.
 //!
 //! Invariant: a part appears under its name only when its bytes are on disk and have the hash that the
@@ -76,7 +76,7 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn open(root: &Path, disk: Arc<dyn Disk>) -> Result<Self, ExchangeError> {
         let make = |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        for folder in ["sent", "incoming", "arrivals"] {
+        for folder in ["sent", "incoming", "arrivals", "custody"] {
             make(&root.join(folder)).map_err(store("make a folder"))?;
         }
         let drafts = root.join("drafts");
@@ -92,6 +92,16 @@ impl Store {
     /// Where one of our own parcels lies.
     pub(crate) fn sent(&self, parcel: Uuid) -> PathBuf {
         self.root.join("sent").join(parcel.to_string())
+    }
+
+    /// Where what was sealed into one of them is kept for ourselves.
+    pub(crate) fn custody(&self, parcel: Uuid) -> PathBuf {
+        self.root.join("custody").join(parcel.to_string())
+    }
+
+    /// Throws that away, with what an attempt to keep it has left.
+    pub(crate) fn clear_custody(&self, parcel: Uuid) -> io::Result<()> {
+        remove(&self.custody(parcel))
     }
 
     /// Where a partner's parcel lies.
@@ -116,6 +126,12 @@ impl Store {
     pub(crate) fn clear_sent(&self, parcel: Uuid) -> io::Result<()> {
         self.clear_whole(parcel)?;
         self.clear_drafts(parcel)
+    }
+
+    /// Throws away a parcel whose sealing is not recorded, with what was kept of it.
+    pub(crate) fn clear_unrecorded(&self, parcel: Uuid) -> io::Result<()> {
+        self.clear_custody(parcel)?;
+        self.clear_sent(parcel)
     }
 
     /// Throws away a parcel of ours that is whole.

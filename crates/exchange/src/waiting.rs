@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::delivery::short;
 use crate::error::FirstError;
-use crate::listed::Change;
-use crate::model::{ChangedFacts, Export, ExportRow, ExportStatus};
+use crate::listed::{Change, ChangedFacts};
+use crate::model::{Export, ExportRow, ExportStatus};
 use crate::sealing::{Content, Unfetched};
 use crate::working::Tasks;
 use crate::{Exchange, ExchangeError};

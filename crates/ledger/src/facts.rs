@@ -16,6 +16,7 @@ pub struct Facts<'a> {
     pub partner: Option<&'a str>,
     pub exchange: Option<&'a str>,
     pub parcel: Option<&'a str>,
+    pub export: Option<&'a str>,
     pub digest: Option<&'a str>,
     /// The entry of the decision that this event completes.
     pub decided: Option<u64>,
@@ -38,12 +39,17 @@ impl Event {
             | Self::Withheld { decided, .. }
             | Self::Written { decided, .. }
             | Self::OutcomeUnknown { decided, .. } => Facts { decided: Some(*decided), ..none },
-            Self::ExportRequested { partner, .. }
-            | Self::GuestInvited(GuestTerms { partner, .. })
-            | Self::GuestEnded(GuestTerms { partner, .. })
-            | Self::StampIssued(StampIssued { partner, .. })
-            | Self::SecondaryDissemination { partner, .. } => {
+            Self::ExportRequested { export, partner, .. }
+            | Self::GuestInvited(GuestTerms { export, partner, .. })
+            | Self::GuestEnded(GuestTerms { export, partner, .. })
+            | Self::SecondaryDissemination { export, partner, .. } => {
+                Facts { export: Some(export), partner: Some(partner), ..none }
+            }
+            Self::StampIssued(StampIssued { partner, .. }) => {
                 Facts { partner: Some(partner), ..none }
+            }
+            Self::ExportApproved { export, .. } | Self::ExportRejected { export, .. } => {
+                Facts { export: Some(export), ..none }
             }
             Self::ParcelOffered { exchange, parcel, partner, .. }
             | Self::OfferExpired { exchange, parcel, partner }
@@ -84,15 +90,23 @@ impl Event {
             Self::FileRedacted(FileRedacted { exchange, copy, .. }) => {
                 Facts { exchange: Some(exchange), digest: Some(copy), ..none }
             }
-            Self::ParcelSealed { parcel, digest, .. }
-            | Self::ParcelDownloaded { parcel, digest, .. } => {
-                Facts { parcel: Some(parcel), digest: Some(digest), ..none }
+            Self::ParcelSealed { export, parcel, digest, .. }
+            | Self::ParcelDownloaded { export, parcel, digest, .. } => {
+                Facts { export: Some(export), parcel: Some(parcel), digest: Some(digest), ..none }
             }
-            Self::ExportRecalled { exchange, partner, .. }
-            | Self::ExchangeAlert { exchange, partner, .. } => {
+            Self::ExportRecalled { export, exchange, partner, .. } => Facts {
+                export: Some(export),
+                exchange: exchange.as_deref(),
+                partner: Some(partner),
+                ..none
+            },
+            Self::ExchangeAlert { exchange, partner, .. } => {
                 Facts { exchange: exchange.as_deref(), partner: Some(partner), ..none }
             }
-            Self::RecallAnswered(RecallAnswered { exchange, partner, document, .. }) => Facts {
+            Self::RecallAnswered(RecallAnswered {
+                export, exchange, partner, document, ..
+            }) => Facts {
+                export: Some(export),
                 exchange: exchange.as_deref(),
                 partner: Some(partner),
                 digest: document.as_deref(),
@@ -155,8 +169,6 @@ impl Event {
             | Self::AgreementDue { .. }
             | Self::JurisdictionSettled { .. }
             | Self::ExportTemplate { .. }
-            | Self::ExportApproved { .. }
-            | Self::ExportRejected { .. }
             | Self::CheckpointCosigned { .. }
             | Self::WitnessStale { .. }
             | Self::WitnessRecovered { .. }

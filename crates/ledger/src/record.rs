@@ -90,7 +90,7 @@ pub struct Reason {
 /// Whom or what a record is about: never stored, only its [`Blind`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {
-    /// `person`, `vehicle`, `case` or `document`.
+    /// `person`, `vehicle`, `case`, `document`, `exchange` or `export`.
     pub kind: String,
     pub id: String,
 }

@@ -4,7 +4,10 @@
 //! values are plain strings, as CASE asks since 1.4. What CASE has no term for (ledger entries)
 //! stands under our own prefix.
 
+mod around;
+mod closing;
 mod derivation;
+mod later;
 pub(crate) mod paper;
 mod read;
 mod write;
@@ -12,6 +15,9 @@ mod write;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::around::{Circumstances, HandOver};
+pub use self::closing::Closing;
+pub use self::later::{CustodyRecord, Made};
 pub use self::read::events;
 pub(crate) use self::read::{events_of, fuzz};
 pub(crate) use self::write::{Record, Words};
@@ -48,8 +54,8 @@ pub struct LedgerReference {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CustodyEvent {
-    /// `registered`, `exported-from-source`, `converted`, `redacted`, `scanned`, `packaged`,
-    /// `approved-for-release`, `sealed` … (field list in `docs/formats/parcel.md`).
+    /// `registered`, `exported-from-source`, `format-validated`, `converted`, `redacted`, `scanned`,
+    /// `approved-for-release`, `packaged`, `sealed`, `signed` … (list in `docs/formats/parcel.md`).
     pub kind: String,
     pub description: String,
     pub started: Timestamp,
@@ -66,6 +72,8 @@ pub struct CustodyEvent {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub originals: Vec<String>,
     pub ledger: Option<LedgerReference>,
+    #[serde(default)]
+    pub around: Circumstances,
 }
 
 /// PREMIS 3 event type of a kind of ours, where there is one.

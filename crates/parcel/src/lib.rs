@@ -53,7 +53,10 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub use crate::bag::{HOW_TO_OPEN, STAMP_FILE, TAG_FILES, every_path, part_path, tag_files};
-pub use crate::custody::{CustodyEvent, LedgerReference, Person, events as custody_events};
+pub use crate::custody::{
+    Circumstances, Closing, CustodyEvent, CustodyRecord, HandOver, LedgerReference, Made, Person,
+    events as custody_events,
+};
 pub use crate::error::{Fault, Piece, Refused, SealError};
 pub use crate::meta::{IndexedFile, Party, RSA_OAEP, RSA_OAEP_WORDS, Transfer, TransferRecord};
 pub use crate::open::{
@@ -272,4 +275,6 @@ pub struct Sealed {
     pub bytes: u64,
     /// What was sealed: path, length and SHA-256 of every file.
     pub files: Vec<IndexedFile>,
+    /// What it says of itself inside.
+    pub record: TransferRecord,
 }

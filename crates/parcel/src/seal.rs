@@ -147,7 +147,8 @@ fn write(seal: Seal<'_>, target: &dyn Target) -> Result<Sealed, SealError> {
     limit("bytes of metadata", parts.archive_size - offset, METADATA_BYTES_MAX)?;
     let (digest, bytes) = write_outside(&order, offset, &parts, target)?;
     let count = parts.done.len() as u64;
-    Ok(Sealed { id: order.id, digest, parts: count, bytes, files: metadata.into_files() })
+    let (files, record) = metadata.into_parts();
+    Ok(Sealed { id: order.id, digest, parts: count, bytes, files, record })
 }
 
 /// Where in the archive each file will lie, and where their section ends. Their hashes are still to come.

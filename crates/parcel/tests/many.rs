@@ -149,6 +149,7 @@ fn too_much_to_tell(sender: &Signer, recipient: &Recipient, out: &Path) {
         files: vec![],
         originals: vec![],
         ledger: None,
+        around: parcel::Circumstances::default(),
     };
     let mut entry = Entry::from_bytes("a.txt", "text/plain", now(), Vec::new());
     let seen = Arc::new(AtomicBool::new(false));

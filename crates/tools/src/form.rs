@@ -24,8 +24,8 @@ use crate::input::FieldError;
 /// Names that no input may have, for every form has them.
 pub const RESERVED: [&str; 7] = ["csrf", "row", "press", "form", "part", "action", "step"];
 /// Nor may it have the names by which an export is asked for. These fields are read apart from the tool's own.
-pub const EXPORT_FIELDS: [&str; 8] =
-    ["agreement", "requestor", "without", "skip", "also", "route", "shown", "which"];
+pub const EXPORT_FIELDS: [&str; 9] =
+    ["agreement", "requestor", "exhibit", "without", "skip", "also", "route", "shown", "which"];
 
 /// The most fields that one request may bring.
 pub const FIELDS_MAX: usize = 200;

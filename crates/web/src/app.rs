@@ -19,9 +19,9 @@ use crate::pages::exports::{passing, returned};
 use crate::pages::incoming::{brought, deciding, parcels, receipts, scanned};
 use crate::pages::parts::moment;
 use crate::pages::{
-    audit, certificates, documents, emergency, exports, guests, home, incoming, joint, ledger,
-    log_out, mine, oidc, partners, people, providers, redacting, refusals, retention, sign_in, ssf,
-    tools,
+    audit, certificates, custody, documents, emergency, exports, guests, home, incoming, joint,
+    ledger, log_out, mine, oidc, partners, people, providers, redacting, refusals, retention,
+    sign_in, ssf, tools,
 };
 use crate::problem::Problem;
 use crate::reading::carry_through;
@@ -116,6 +116,7 @@ fn sharing_pages() -> Router<Shared> {
         .route("/exports/{export}/recall-answer", carried(returned::answer_recall))
         .route("/exports/{export}/receipt", carried(returned::add_receipt))
         .route("/exports/{export}/parcel", post(exports::download))
+        .route("/exports/{export}/custody", post(custody::export))
         .route("/exports/{export}/label", get(exports::label))
         .route("/guests", get(guests::list).post(guests::invite))
         .route("/guests/{export}/end", carried(guests::end))
@@ -135,6 +136,7 @@ fn sharing_pages() -> Router<Shared> {
         .route("/incoming/{parcel}", get(incoming::one).post(incoming::open))
         .route("/incoming/{parcel}/receipt.json", get(receipts::json))
         .route("/incoming/{parcel}/receipt.json.p7s", get(receipts::signature))
+        .route("/incoming/{parcel}/custody", post(custody::incoming))
         .route("/incoming/{parcel}/accept", carried(deciding::accept))
         .route("/incoming/{parcel}/reject", carried(deciding::reject))
         .route("/incoming/{parcel}/keep", carried(deciding::keep))

@@ -80,7 +80,8 @@ pub(super) fn take(
         Err(refused) => return Ok(outcome(Err(refused))),
     };
     let purpose = "taken in from others, and signed by nobody before".to_owned();
-    let why = (purpose, "not stated".to_owned());
+    let (authority, told) = ("not stated".to_owned(), sealing::Told::default());
+    let why = sealing::Said { purpose, authority, told };
     let size = parcel::PART_BYTES_DEFAULT;
     let sealed = sealing::seal_entries(
         found.entries(&taken),
@@ -88,7 +89,7 @@ pub(super) fn take(
         (vec![us], false),
         (out, false),
         size,
-        why,
+        &why,
     )?;
     // What was read before and what was sealed must be the same files.
     for (before, after) in taken.files.iter().zip(&sealed.files) {

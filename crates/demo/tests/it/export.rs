@@ -19,7 +19,7 @@ async fn open_case(seat: &mut Seat) -> Page {
 }
 
 /// Asks for an export; gives its path.
-async fn ask(seat: &mut Seat) -> String {
+pub(crate) async fn ask(seat: &mut Seat) -> String {
     ask_also(seat, None).await
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn file_below(folder: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// Lakeside accepts the parcel and opens its files; gives what the link says.
-async fn opened_there(stage: &Stage, link: &str) -> Page {
+pub(crate) async fn opened_there(stage: &Stage, link: &str) -> Page {
     let mut pell = stage.at_lakeside("inv.pell").await;
     let page = pell.open("/incoming").await.unwrap();
     let page = pell.browser.follow(&page, "No. 1 from NB0010100").await.unwrap();
@@ -155,7 +155,7 @@ async fn a_document_that_no_page_could_give_at_once_is_sealed_arrives_and_is_ope
 }
 
 /// Okafor approves it, and it crosses.
-async fn approved(stage: &Stage, export: &str) {
+pub(crate) async fn approved(stage: &Stage, export: &str) {
     let mut okafor = stage.seat("sgt.okafor").await;
     let page = step_up(&mut okafor, export).await;
     let form = page.form(&format!("{export}/approve")).unwrap();

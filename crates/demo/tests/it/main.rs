@@ -9,6 +9,7 @@ mod authority;
 mod by_hand;
 mod carried;
 mod changed;
+mod custody;
 #[expect(dead_code, reason = "sessions whose time is over are told of elsewhere")]
 mod download;
 mod emergency;

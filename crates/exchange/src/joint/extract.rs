@@ -293,7 +293,8 @@ impl Exchange {
         }
     }
 
-    async fn page(&self, search: Search) -> Result<Page, ExchangeError> {
+    /// A page of a search, if the index has all of it.
+    pub(crate) async fn page(&self, search: Search) -> Result<Page, ExchangeError> {
         let ledger = self.0.setup.ledger.clone();
         let work = move || ledger.search(&search).map_err(ExchangeError::LedgerRead);
         let page =

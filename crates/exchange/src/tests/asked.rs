@@ -27,6 +27,7 @@ pub(super) fn new_export() -> NewExport {
         ],
         why: why(),
         requestor: None,
+        exhibit: None,
         consent: None,
         left_out: Vec::new(),
         route: None,

@@ -10,6 +10,7 @@ mod brought;
 mod carried;
 mod clearing;
 mod copies;
+mod custody_record;
 mod depots;
 mod faults;
 mod films;

@@ -24,9 +24,23 @@ async fn custody_proves_the_entries_that_it_names_under_the_ledgers_key_and_no_o
     let export = riverton.sealed().await.unwrap();
     let (_, events) = custody(riverton, lakeside, export.parcel.unwrap());
     let key = key_of(&riverton.ledger);
-    // Where each of three items came from, who approved, and who sealed: the last has its entry yet to come.
-    let named = export.details.items.len() as u64 + 1;
-    let whole = Proved { events: named + 1, named, proved: named };
+    // Where each of three items came from, who approved, and that it was packed, sealed and signed by leave.
+    let named = export.details.items.len() as u64 + 4;
+    let whole = Proved { events: named, named, proved: named };
+    let closing = events.iter().rev().take(3);
+    let leave: Vec<_> = closing.map(|event| event.ledger.as_ref().unwrap().entry).collect();
+    assert_eq!((leave[0], leave[1]), (leave[1], leave[2]));
+    let decided = riverton.ledger.read(ledger::EntryNumber(leave[0])).unwrap();
+    assert!(
+        matches!(&decided.record.event, Event::Decided { action, .. } if action == "seal-export"),
+        "{decided:?}"
+    );
+    for event in &events {
+        assert!(event.around.assurance.as_ref().unwrap().contains("factor"), "{event:?}");
+        assert!(event.around.host.is_some(), "{event:?}");
+    }
+    let packaged = events.iter().find(|event| event.kind == "packaged").unwrap();
+    assert_eq!(packaged.around.exhibit, Some(export.parcel.unwrap().to_string()));
     assert_eq!(proofs::check(&events, std::slice::from_ref(&key)), Ok(whole));
 
     let bent = |change: &dyn Fn(&mut parcel::LedgerReference)| {
@@ -83,9 +97,10 @@ async fn custody_goes_on_when_a_received_file_is_passed_on() {
 
     let (record, events) = custody(lakeside, riverton, passed.parcel.unwrap());
     let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
-    let expected = "exported-from-source approved-for-release sealed received verified accepted opened \
-                    exported-from-source approved-for-release sealed";
-    // Riverton's three of the file that goes on; nothing of its other files.
+    let expected = "exported-from-source approved-for-release packaged sealed signed \
+                    transferred received verified accepted opened \
+                    exported-from-source approved-for-release packaged sealed signed";
+    // Riverton's five of the file that goes on; nothing of its other files.
     assert_eq!(kinds, expected.split(' ').collect::<Vec<_>>());
     let about: Vec<&CustodyEvent> = before
         .iter()
@@ -97,12 +112,22 @@ async fn custody_goes_on_when_a_received_file_is_passed_on() {
         assert_eq!((&event.person, &event.ledger), (&was.person, &was.ledger));
         assert_eq!((event.started, &event.description), (was.started, &was.description));
     }
-    assert_eq!(events[5].person.name, "inv.pell");
+    assert_eq!(events[8].person.name, "inv.pell");
+    // From whom to whom, and back to the exhibit that it was.
+    for kind in ["transferred", "received"] {
+        let event = events.iter().find(|event| event.kind == kind).unwrap();
+        let hand_over = event.around.hand_over.as_ref().unwrap();
+        assert!(hand_over.from.as_ref().unwrap().ends_with("(NB0010100)"), "{hand_over:?}");
+        assert!(hand_over.to.as_ref().unwrap().ends_with("(NB0020000)"), "{hand_over:?}");
+    }
+    let packaged = events.iter().rfind(|event| event.kind == "packaged").unwrap();
+    assert_eq!(packaged.around.root_exhibits, [export.parcel.unwrap().to_string()]);
     assert!(String::from_utf8_lossy(&record).contains("data/from-riverton/statement.pdf"));
     // Each of Lakeside's is proved by Lakeside's ledger, each of Riverton's by Riverton's.
     let keys = [key_of(&lakeside.ledger)];
     let proved = proofs::check(&events, &keys).unwrap();
-    assert_eq!((proved.named, proved.proved), (8, 8));
+    // We do not have the key of its sender's ledger, so what was sent names no entry of it.
+    assert_eq!((proved.named, proved.proved), (14, 14));
     let program = testkit::target().unwrap().join("python/bin/case_validate");
     let program = [program.to_str().unwrap()];
     let Some(validate) = testkit::need("the check of a custody record", &program).unwrap() else {

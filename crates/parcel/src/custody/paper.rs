@@ -1,6 +1,6 @@
 //! `custody.pdf`: what `custody.jsonld` says, for people, with that file inside.
 
-use super::CustodyEvent;
+use super::{CustodyEvent, Made};
 use crate::document::{Attached, Block, Document, DocumentError, Table};
 use crate::meta::{self, IndexedFile, TransferRecord};
 
@@ -24,9 +24,20 @@ pub(crate) fn write(
     files: &[IndexedFile],
     events: &[CustodyEvent],
     Inside { sha256, attached }: Inside,
+    made: Option<&Made>,
 ) -> Result<Vec<u8>, DocumentError> {
     let (id, transfer) = (of.parcel, &of.transfer);
-    let mut blocks = vec![Block::Facts(facts(of, files))];
+    let mut blocks = vec![Block::Facts(facts(of, files, events, made))];
+    if let Some(made) = made {
+        blocks.push(Block::Paragraph(format!(
+            "Made {} by {}, after the parcel was sealed: what was sealed with it comes first, then what the ledger there \
+             says happened since. It is no part of the parcel, and the parcel's signature does not cover it; the \
+             proofs of the entries do.{}",
+            made.at,
+            made.by,
+            made.left_out.iter().map(|words| format!(" {words}")).collect::<String>()
+        )));
+    }
     blocks.push(Block::Heading("What happened to it".to_owned()));
     blocks.push(Block::Paragraph(
         "Oldest first. Times are UTC. Each entry of a ledger can be proved with that ledger's signed checkpoint.".to_owned(),
@@ -43,13 +54,18 @@ pub(crate) fn write(
         blocks.push(Block::Table(listed(files)));
     }
     blocks.push(Block::Heading("For machines".to_owned()));
-    let place = if attached.is_some() {
-        "attached to this document, and beside it"
-    } else {
-        "beside this document"
+    let place = match (attached.is_some(), made) {
+        (true, None) => {
+            "metadata/custody.jsonld (CASE 1.5 / UCO), attached to this document, and beside it"
+        }
+        (false, None) => "metadata/custody.jsonld (CASE 1.5 / UCO), beside this document",
+        (true, Some(_)) => "custody.jsonld (CASE 1.5 / UCO), attached to this document",
+        (false, Some(_)) => {
+            "the JSON-LD (CASE 1.5 / UCO), which is too long to be attached: fetch it by itself"
+        }
     };
     blocks.push(Block::Paragraph(format!(
-        "The same is in metadata/custody.jsonld (CASE 1.5 / UCO), {place}. Its SHA-256: {}",
+        "The same is in {place}. Its SHA-256: {}",
         hex::encode(sha256)
     )));
     let attached = attached.map(|bytes| Attached {
@@ -62,7 +78,7 @@ pub(crate) fn write(
         title: "Chain of custody".to_owned(),
         author: format!("{} ({})", transfer.sender.name, transfer.sender.ori),
         program: super::PROGRAM.to_owned(),
-        created: of.sealed_at,
+        created: made.map_or(of.sealed_at, |made| made.at),
         marks: marks(&transfer.handling),
         reference: format!("Parcel {id}"),
         blocks,
@@ -80,9 +96,17 @@ fn marks(handling: &[String]) -> Vec<String> {
     vec![format!("{} handling marks: see the first page", handling.len())]
 }
 
-fn facts(of: &TransferRecord, files: &[IndexedFile]) -> Vec<(String, String)> {
+fn facts(
+    of: &TransferRecord,
+    files: &[IndexedFile],
+    events: &[CustodyEvent],
+    made: Option<&Made>,
+) -> Vec<(String, String)> {
+    let outline = made.is_some_and(|made| made.left_out.is_some());
     let transfer = &of.transfer;
     let party = |party: &meta::Party| format!("{} ({})", party.name, party.ori);
+    let made = events.iter().rev().map(|event| &event.around).find(|it| it.exhibit.is_some());
+    let roots = made.map(|made| made.root_exhibits.join("\n"));
     let bytes: u64 = files.iter().map(|file| file.length).sum();
     let all = [
         ("Parcel", Some(of.parcel.to_string())),
@@ -90,13 +114,15 @@ fn facts(of: &TransferRecord, files: &[IndexedFile]) -> Vec<(String, String)> {
         ("From", Some(party(&transfer.sender))),
         ("To", Some(party(&transfer.recipient))),
         ("Case number", transfer.case_number.clone()),
-        ("Purpose", Some(transfer.purpose.clone())),
+        ("Exhibit", made.and_then(|made| made.exhibit.clone())),
+        ("Of exhibit", roots.filter(|roots| !roots.is_empty())),
+        ("Purpose", (!outline).then(|| transfer.purpose.clone())),
         ("Authority", Some(transfer.authority.clone())),
         ("Handling", (!transfer.handling.is_empty()).then(|| transfer.handling.join("\n"))),
         ("Retention", transfer.retention.clone()),
-        ("Sealed at", Some(of.sealed_at.to_string())),
+        ("Sealed at", (!outline).then(|| of.sealed_at.to_string())),
         ("Key sent by", of.key_transport.as_ref().map(|_| meta::RSA_OAEP_WORDS.to_owned())),
-        ("Content", Some(format!("{} files, {bytes} bytes", files.len()))),
+        ("Content", (!outline).then(|| format!("{} files, {bytes} bytes", files.len()))),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
@@ -120,8 +146,19 @@ fn happened(events: &[CustodyEvent]) -> Table {
         vec![
             (number + 1).to_string(),
             format!("{}{ended}", event.started),
-            format!("{}\n{}", event.kind, event.description),
-            format!("{}\n{}, {}\n{}", person.name, person.role, person.agency, person.account),
+            [event.kind.clone(), event.description.clone()]
+                .into_iter()
+                .chain(event.around.lines())
+                .collect::<Vec<_>>()
+                .join("\n"),
+            format!(
+                "{}\n{}, {}\n{}{}",
+                person.name,
+                person.role,
+                person.agency,
+                person.account,
+                event.around.assurance.iter().map(|how| format!("\n{how}")).collect::<String>()
+            ),
             about,
             ledger.unwrap_or_default(),
         ]

@@ -14,7 +14,7 @@ use serde::de::{
 };
 use serde_json::{Map, Value};
 
-use super::{CustodyEvent, LedgerReference, Person, derivation};
+use super::{Circumstances, CustodyEvent, LedgerReference, Person, derivation};
 use crate::{CUSTODY_EVENTS_MAX, Fault};
 
 /// The key of a list of links that is left out: what the whole is about is said for each event.
@@ -176,6 +176,7 @@ impl Seen {
             files: files?,
             originals: derivation::read(fields, |name| self.other(name))?,
             ledger,
+            around: Circumstances::read(fields)?,
         })
     }
 }
@@ -330,7 +331,7 @@ pub(crate) fn fuzz(data: &[u8]) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::{Record, Words};
+    use super::super::{HandOver, Record, Words};
     use super::*;
     use crate::meta::{IndexedFile, Party, Transfer, TransferRecord};
 
@@ -393,6 +394,55 @@ mod tests {
             files: Vec::new(),
             originals: Vec::new(),
             ledger: None,
+            around: Circumstances::default(),
+        }
+    }
+
+    #[test]
+    fn circumstances_are_read_back_and_other_forms_of_them_refused() {
+        let mut packaged = event("packaged", "NB0010100");
+        packaged.around.exhibit = Some("24-7".to_owned());
+        packaged.around.root_exhibits = vec!["24-3".to_owned(), "24-5".to_owned()];
+        let mut failed = event("transferred", "NB0010100");
+        failed.around = Circumstances {
+            assurance: Some("multi-factor".to_owned()),
+            host: Some("CN=riverton".to_owned()),
+            hand_over: Some(HandOver {
+                from: Some("Riverton (NB0010100)".to_owned()),
+                to: Some("Lakeside (NB0020000)".to_owned()),
+                channel: Some("push".to_owned()),
+                peer: Some("192.0.2.7".to_owned()),
+                bytes: Some(7),
+                attempts: Some(2),
+            }),
+            failure: Some("the line was cut".to_owned()),
+            ..Circumstances::default()
+        };
+        let list = [packaged, failed];
+        let written = record(&list);
+        assert_eq!(events(&written).unwrap(), list);
+        let whole: Value = serde_json::from_slice(&written).unwrap();
+        let nodes = whole["@graph"].as_array().unwrap();
+        let provenance = nodes.iter().find(|node| node["uco-core:description"] == "exchange x-1");
+        assert_eq!(provenance.unwrap()["case-investigation:exhibitNumber"], "24-7");
+        let roots = &provenance.unwrap()["case-investigation:rootExhibitNumber"];
+        assert_eq!(*roots, json!(["24-3", "24-5"]));
+        let status = |name: &str| {
+            let node = nodes.iter().find(|node| node["uco-core:name"] == name);
+            node.unwrap()["uco-action:actionStatus"].clone()
+        };
+        assert_eq!((status("packaged"), status("transferred")), (json!("Success"), json!("Fail")));
+        for (key, bad) in [
+            ("bailiwick:failure", json!(7)),
+            ("bailiwick:bytes", json!("7")),
+            ("bailiwick:rootExhibits", json!("24-3")),
+            ("bailiwick:rootExhibits", json!(vec!["24-3"; 101])),
+        ] {
+            let mut bent = whole.clone();
+            let nodes = bent["@graph"].as_array_mut().unwrap();
+            let last = nodes.iter_mut().find(|node| node["uco-core:name"] == "transferred");
+            last.unwrap()[key] = bad;
+            assert!(events(&serde_json::to_vec(&bent).unwrap()).is_err(), "{key}");
         }
     }
 

@@ -100,7 +100,8 @@ impl Serialize for Graph<'_> {
         for (number, file) in files.iter().enumerate() {
             graph.serialize_element(&observable(names, number, file))?;
         }
-        graph.serialize_element(&Listing { node: provenance(names, of), objects: &all })?;
+        let node = provenance(names, of, events);
+        graph.serialize_element(&Listing { node, objects: &all })?;
         for (number, event) in events.iter().enumerate() {
             let objects = Objects { names, some: about(event, files) };
             let node = action(names, &people, (number, event));
@@ -386,17 +387,31 @@ fn observable<'a>(names: &Names, number: usize, file: &'a IndexedFile) -> Observ
     }
 }
 
-fn provenance(names: &Names, record: &TransferRecord) -> Vec<(&'static str, Value)> {
+fn provenance(
+    names: &Names,
+    record: &TransferRecord,
+    events: &[CustodyEvent],
+) -> Vec<(&'static str, Value)> {
     let transfer = &record.transfer;
+    // The last that made an exhibit of them: those before are what it goes back to.
+    let made = events.iter().rev().map(|event| &event.around).find(|it| it.exhibit.is_some());
+    let exhibit = made.and_then(|made| made.exhibit.clone());
+    let roots = made.map(|made| made.root_exhibits.clone()).filter(|roots| !roots.is_empty());
     let mut out = vec![
         ("@id", names.of("provenance-record", "1").into()),
         ("@type", "case-investigation:ProvenanceRecord".into()),
         ("uco-core:description", format!("exchange {}", transfer.exchange_id).into()),
-        ("case-investigation:exhibitNumber", names.id.to_string().into()),
+        (
+            "case-investigation:exhibitNumber",
+            exhibit.unwrap_or_else(|| names.id.to_string()).into(),
+        ),
         ("uco-core:object", LISTED),
         ("bailiwick:exchange", transfer.exchange_id.clone().into()),
         ("bailiwick:handling", transfer.handling.clone().into()),
     ];
+    if let Some(roots) = roots {
+        out.push(("case-investigation:rootExhibitNumber", roots.into()));
+    }
     if record.key_transport.is_some() {
         out.push(("bailiwick:keyTransport", meta::RSA_OAEP_WORDS.into()));
     }
@@ -417,7 +432,7 @@ fn action(
         ("uco-core:description", Some(event.description.clone().into())),
         ("uco-action:startTime", Some(time(event.started))),
         ("uco-action:endTime", Some(time(event.ended.unwrap_or(event.started)))),
-        ("uco-action:actionStatus", Some("Success".into())),
+        ("uco-action:actionStatus", Some(event.around.status().into())),
         ("uco-action:performer", Some(names.link("person", &people.key(&event.person)))),
         ("uco-action:instrument", Some(names.link("tool", &event.tool))),
         ("uco-action:object", Some(LISTED)),
@@ -435,7 +450,8 @@ fn action(
             before.map(|n| names.link("investigative-action", &n.to_string())),
         ),
     ];
-    out.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    let all = out.into_iter().chain(event.around.fields());
+    all.filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
 fn time(at: Timestamp) -> Value {

@@ -98,8 +98,8 @@ impl<'a> Metadata<'a> {
         &mut self.index.files
     }
 
-    pub(super) fn into_files(self) -> Vec<IndexedFile> {
-        self.index.files
+    pub(super) fn into_parts(self) -> (Vec<IndexedFile>, TransferRecord) {
+        (self.index.files, self.record)
     }
 
     /// Writes the section's files, the signature last.
@@ -187,7 +187,7 @@ impl<'a> Metadata<'a> {
 
     fn paper(&self, sha256: [u8; 32], attached: Option<Vec<u8>>) -> Result<Vec<u8>, SealError> {
         let inside = Inside { sha256, attached };
-        Ok(paper::write(&self.record, &self.index.files, &self.order.custody, inside)?)
+        Ok(paper::write(&self.record, &self.index.files, &self.order.custody, inside, None)?)
     }
 }
 

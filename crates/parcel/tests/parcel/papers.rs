@@ -128,6 +128,43 @@ fn custody_goes_along_as_a_document_with_the_record_inside() {
 }
 
 #[test]
+fn a_record_that_is_made_later_is_a_document_with_the_same_nodes() {
+    let world = World::new();
+    let sealed = parcel::seal(world.order(case(), 4096), &world.path("parcel")).unwrap();
+    let read = parcel::Parcel::enter(&world.path("parcel"), &world.trust()).unwrap();
+    let unlocked = read.unlock(&world.recipient).unwrap();
+    assert_eq!(*unlocked.record(), sealed.record);
+    let mut events = unlocked.custody_events().unwrap().unwrap();
+    let told = unlocked.custody_sha256();
+    let made = parcel::Made {
+        at: now(),
+        by: "Riverton Police Department (NB0010100)".to_owned(),
+        left_out: None,
+    };
+    let later = |events: &[parcel::CustodyEvent]| {
+        let (of, files) = (&sealed.record, sealed.files.as_slice());
+        let record = parcel::CustodyRecord { of, files, events, made: &made };
+        let mut bytes = Vec::new();
+        record.write(&mut bytes).unwrap();
+        let measured = (bytes.len() as u64, keys::digest::sha256(&bytes));
+        assert_eq!(record.measure().unwrap(), measured);
+        (bytes, record.paper().unwrap())
+    };
+    assert_eq!(keys::digest::sha256(&later(&events).0), told, "nothing happened: the same record");
+    let mut destroyed = events[0].clone();
+    destroyed.kind = "destroyed".to_owned();
+    events.push(destroyed);
+    let (record, document) = later(&events);
+    assert_eq!(parcel::custody_events(&record).unwrap().len(), 4);
+    let path = world.path("later.pdf");
+    std::fs::write(&path, document).unwrap();
+    keep(&path, "custody-later.pdf");
+    let Some(said) = judged(&path) else { return };
+    let attached = format!("attached custody.jsonld /Data /application/ld+json {}\n", record.len());
+    assert!(said.starts_with("claim 3B 1\n") && said.ends_with(&attached), "{said}");
+}
+
+#[test]
 fn parcel_without_a_custody_document_is_read_as_well() {
     let world = World::new();
     let plain = world.sealed("plain");

@@ -167,12 +167,41 @@ fn case_validate_finds_the_custody_record_to_conform() {
         originals: vec!["cd".repeat(32), along],
         ..order.custody[0].clone()
     });
+    // All that an event can say, one that failed, and the three that close a record.
+    let mut told = order.custody[1].clone();
+    told.kind = "transferred".to_owned();
+    told.around = parcel::Circumstances {
+        assurance: Some("multi-factor".to_owned()),
+        host: Some("CN=Riverton".to_owned()),
+        hand_over: Some(parcel::HandOver {
+            from: Some("Riverton Police Department (NB0010100)".to_owned()),
+            to: Some("Lakeside County Sheriff (NB0020000)".to_owned()),
+            channel: Some("medium".to_owned()),
+            peer: Some("a disk with the number 7".to_owned()),
+            bytes: Some(35_007),
+            attempts: Some(2),
+        }),
+        failure: Some("the disk was full".to_owned()),
+        ..parcel::Circumstances::default()
+    };
+    let closing = parcel::Closing {
+        parcel: order.id,
+        signer: &order.sender.chain[0],
+        recipients: &order.recipients,
+        part_size: order.part_size,
+        exhibit: Some("24-000113-7"),
+        root_exhibits: &["24-000113-2".to_owned(), "24-000113-3".to_owned()],
+    };
+    let closed = closing.events(&order.custody[0]);
+    order.custody.push(told);
+    order.custody.extend(closed);
     parcel::seal(order, &parcel).unwrap();
     let opened = world.path("opened");
     parcel::open(&parcel, &world.recipient, &world.trust(), &opened, None, Watch::none()).unwrap();
     let record = opened.join("inner/metadata/custody.jsonld");
     let written = std::fs::read_to_string(&record).unwrap();
     assert_eq!(written.matches("Redacted_From").count(), 2);
+    assert_eq!(written.matches("\"24-000113-3\"").count(), 2);
     let said = run(Command::new(validate).args(["-f", "human"]).arg(&record));
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.status.success() && text.contains("Conforms: True"), "{text}");

@@ -159,6 +159,7 @@ pub(crate) fn custody() -> Vec<CustodyEvent> {
             leaf: "ab".repeat(32),
             proof: Some("c2sp.org/tlog-proof@v1\nindex 41\n\nriverton.example/ledger\n42\n".into()),
         }),
+        around: parcel::Circumstances::default(),
     };
     vec![
         event("exported-from-source", "Ruiz", "2026-11-22T21:00:00Z"),

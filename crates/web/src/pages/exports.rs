@@ -28,7 +28,7 @@ use crate::app::{Answer, Shared};
 use crate::pages::documents::flowing;
 use crate::pages::partners::partner_name;
 use crate::pages::parts::{bytes_words, go, id, moment, pair, sharing};
-use crate::pages::{looking, notices, seen};
+use crate::pages::{custody, looking, notices, seen};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 pub use again::again;
@@ -148,6 +148,7 @@ pub async fn one(
         (judged(&agency, &export).await?)
         (decision(&agency, &signed_in, &export).await?)
         (items(&export))
+        (custody::of_export(&signed_in.csrf, &export))
         (notices::table(&told, &partner_name(&agency, &export.partner)))
         (returned::receipt_form(&agency, &signed_in, &export))
         (returned::answer_form(&agency, &signed_in, &export))
@@ -260,6 +261,7 @@ fn facts(agency: &Shared, export: &Export) -> Markup {
                 div { dt { "Agreement" } dd { a href={ "/agreements/" (export.agreement) } { (export.agreement) } } }
                 (routes::facts(agency, export))
                 @if let Some(name) = &details.requestor { (pair("Asked for there by", name)) }
+                @if let Some(number) = &details.exhibit { (pair("Exhibit number", number)) }
                 @if let Some(words) = &details.consent { (pair("Its first sender's consent", words)) }
                 @if !details.left_out.is_empty() { (pair("Left out", &details.left_out.join("; "))) }
                 (pair("Asked for by", &format!("{}, entry {}", details.requester.name, details.request_entry)))

@@ -18,7 +18,7 @@ use policy::Why;
 use crate::app::{Answer, Shared};
 use crate::pages::documents::{PIECE_BYTES_MAX, range_of, shown, streamed};
 use crate::pages::parts::{bytes_words, id, moment, pair, sharing};
-use crate::pages::{looking, notices};
+use crate::pages::{custody, looking, notices};
 use crate::problem::Problem;
 use crate::session::{Posted, SignedIn};
 
@@ -172,6 +172,7 @@ pub async fn one(
         (deciding::forms(&agency, &signed_in, &parcel, has_scanner))
         (facts(&parcel))
         (receipts::card(&parcel))
+        (custody::of_incoming(csrf, &parcel, can_be_opened))
         (notices::table(&told, &parcel.sender_name))
     };
     Ok(agency.page(&signed_in, &title(&parcel), "/incoming", &content))
@@ -273,7 +274,7 @@ pub async fn open(
     Ok(agency.page(&posted.signed_in, &title(&parcel), "/incoming", &content))
 }
 
-fn why(posted: &Posted) -> Result<Why, Problem> {
+pub(super) fn why(posted: &Posted) -> Result<Why, Problem> {
     let purpose = posted.text("purpose").trim().to_uppercase().parse();
     let purpose =
         purpose.map_err(|_| Problem::bad_input("`Purpose code` is one letter, such as C."))?;

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod certificates;
+pub mod custody;
 pub mod documents;
 pub mod emergency;
 pub mod exports;

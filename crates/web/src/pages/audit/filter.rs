@@ -19,8 +19,14 @@ use crate::problem::Problem;
 /// Entries on one page.
 const PAGE_ENTRIES: u32 = 50;
 /// The kinds of subject that can be asked for, with their labels.
-const SUBJECT_KINDS: [(&str, &str); 4] =
-    [("person", "Person"), ("vehicle", "Vehicle"), ("case", "Case"), ("document", "Document")];
+const SUBJECT_KINDS: [(&str, &str); 6] = [
+    ("person", "Person"),
+    ("vehicle", "Vehicle"),
+    ("case", "Case"),
+    ("document", "Document"),
+    ("exchange", "Exchange"),
+    ("export", "Export"),
+];
 
 /// One field of the form.
 struct Field {

@@ -87,6 +87,12 @@ pub async fn ask(
                     input class="usa-input" id="requestor" name="requestor" maxlength="200" autocomplete="off"
                         aria-describedby="requestor-hint" value=(wanted.requestor.as_deref().unwrap_or_default());
                 }
+                div class="field" {
+                    label class="usa-label" for="exhibit" { "Exhibit number" }
+                    span class="usa-hint" id="exhibit-hint" { "For the custody record, if the case has one for it." }
+                    input class="usa-input" id="exhibit" name="exhibit" maxlength="100" autocomplete="off"
+                        aria-describedby="exhibit-hint" value=(wanted.exhibit.as_deref().unwrap_or_default());
+                }
                 div class="field__actions field--wide" {
                     button class="usa-button" type="submit" { "Show what would leave" }
                 }
@@ -153,6 +159,7 @@ pub async fn request(
         items,
         why: gathered.why,
         requestor: wanted.requestor,
+        exhibit: wanted.exhibit,
         consent: None,
         left_out,
         listed,

@@ -119,6 +119,7 @@ async fn ask(
                 }
                 (text(("reason", "Why it is passed on", ""), true, asked.why.reason.as_deref()))
                 (text(("requestor", "Who there asked for it", "A name and an office, for the log of secondary dissemination"), true, asked.wanted.requestor.as_deref()))
+                (text(("exhibit", "Exhibit number", "For the custody record, if the case has one for it"), false, asked.wanted.exhibit.as_deref()))
                 (text(("consent", "The sender's consent", "Who there consented, when, and in which letter; where its terms ask for that"), false, asked.consent.as_deref()))
                 div class="field__actions field--wide" {
                     button class="usa-button" type="submit" { "Show what would leave" }
@@ -219,6 +220,7 @@ async fn preview(
                 (pair("To", &partner_name(agency, agreement.facts.partner.as_str())))
                 div { dt { "Agreement" } dd { a href={ "/agreements/" (agreement.facts.id) } { (agreement.title) } } }
                 @if let Some(name) = &asked.wanted.requestor { (pair("Asked for there by", name)) }
+                @if let Some(number) = &asked.wanted.exhibit { (pair("Exhibit number", number)) }
                 @if let Some(words) = consent { (pair("Its first sender's consent", words)) }
                 @if let Some(purpose) = purpose { (pair("Purpose code", purpose.as_str())) }
                 @if let Some(case) = &asked.why.case_number { (pair("Case number", case.as_str())) }
@@ -267,6 +269,7 @@ async fn request(agency: &Shared, posted: &Posted, asked: Asked, items: Vec<Item
         items,
         why: asked.why,
         requestor: asked.wanted.requestor,
+        exhibit: asked.wanted.exhibit,
         consent: asked.consent,
         left_out: Vec::new(),
         listed: Vec::new(),

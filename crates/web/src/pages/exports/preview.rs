@@ -74,6 +74,7 @@ pub(super) async fn shown(
             input type="hidden" name="csrf" value=(posted.signed_in.csrf);
             input type="hidden" name="agreement" value=(wanted.agreement);
             @if let Some(name) = &wanted.requestor { input type="hidden" name="requestor" value=(name); }
+            @if let Some(number) = &wanted.exhibit { input type="hidden" name="exhibit" value=(number); }
             @for (name, digest) in &gathered.read { input type="hidden" name="shown" value={ (name) ":" (digest) }; }
             @for (name, value) in &form.typed { input type="hidden" name=(name) value=(value); }
             @for table in &gathered.tables { (rows(table, wanted)) }
@@ -120,6 +121,7 @@ fn facts(agency: &Shared, agreement: &Agreement, gathered: &Gathered, wanted: &W
                 (pair("To", &partner_name(agency, agreement.facts.partner.as_str())))
                 div { dt { "Agreement" } dd { a href={ "/agreements/" (agreement.facts.id) } { (agreement.title) } } }
                 @if let Some(name) = &wanted.requestor { (pair("Asked for there by", name)) }
+                @if let Some(number) = &wanted.exhibit { (pair("Exhibit number", number)) }
                 @if let Some(purpose) = &why.purpose { (pair("Purpose code", purpose.as_str())) }
                 @if let Some(case) = &why.case_number { (pair("Case number", case.as_str())) }
                 @if let Some(reason) = &why.reason { (pair("Reason", reason)) }

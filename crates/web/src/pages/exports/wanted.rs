@@ -13,6 +13,8 @@ use crate::session::Posted;
 
 /// Longest name of a person at the partner.
 const REQUESTOR_CHARS_MAX: usize = 200;
+/// Letters of an exhibit's number.
+const EXHIBIT_CHARS_MAX: usize = 100;
 
 /// What was asked for, beside what the tool itself asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(super) struct Wanted {
     pub(super) agreement: String,
     /// Who at the partner asked for it.
     pub(super) requestor: Option<String>,
+    /// The exhibit's number in the case.
+    pub(super) exhibit: Option<String>,
     /// Columns, as `query.column`.
     pub(super) without: BTreeSet<String>,
     /// Queries and documents, as the paths of their items begin.
@@ -44,9 +48,14 @@ impl Wanted {
         if requestor.chars().count() > REQUESTOR_CHARS_MAX {
             return Err(Problem::bad_input("Give a name of at most 200 characters."));
         }
+        let exhibit = posted.text("exhibit").trim();
+        if exhibit.chars().count() > EXHIBIT_CHARS_MAX {
+            return Err(Problem::bad_input("Give an exhibit number of at most 100 characters."));
+        }
         Ok(Self {
             agreement: posted.text("agreement").to_owned(),
             requestor: Some(requestor.to_owned()).filter(|name| !name.is_empty()),
+            exhibit: Some(exhibit.to_owned()).filter(|number| !number.is_empty()),
             without: all("without"),
             skip: all("skip"),
             also: all("also"),
@@ -76,6 +85,7 @@ impl Wanted {
     pub(super) fn again(&self) -> Vec<(&'static str, &str)> {
         let one = [("agreement", self.agreement.as_str())];
         let requestor = self.requestor.as_deref().map(|name| ("requestor", name));
+        let exhibit = self.exhibit.as_deref().map(|number| ("exhibit", number));
         let without = self.without.iter().map(|name| ("without", name.as_str()));
         let skip = self.skip.iter().map(|name| ("skip", name.as_str()));
         let also = self.also.iter().map(|name| ("also", name.as_str()));
@@ -83,6 +93,7 @@ impl Wanted {
         let route = self.route.as_deref().map(|name| ("route", name));
         one.into_iter()
             .chain(requestor)
+            .chain(exhibit)
             .chain(without)
             .chain(skip)
             .chain(also)
