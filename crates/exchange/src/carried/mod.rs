@@ -241,7 +241,7 @@ impl Exchange {
                 ));
             }
             let refused = |refused: Refused| unfit(&refused.file, &refused.fault.to_string());
-            let unlocked = parcel.unlock(opener).map_err(refused)?;
+            let unlocked = parcel.unlock(opener).map_err(&refused)?;
             let transfer = unlocked.record().transfer.clone();
             let custody = unlocked.custody_events().map_err(refused)?.unwrap_or_default();
             drop(unlocked);
