@@ -324,13 +324,14 @@ fn a_partners_word_on_what_was_made_of_what_is_taken_within_bounds() {
         description: "x".repeat(100_000),
         started: now(),
         ended: None,
-        person: crate::sealing::person(&ruiz().actor),
+        person: crate::sealed_custody::person(&ruiz().actor),
         tool: String::new(),
         purpose: None,
         authority: None,
         files,
         originals,
         ledger: None,
+        around: parcel::Circumstances::default(),
     };
     let original = || vec!["a".repeat(64)];
     let every: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
