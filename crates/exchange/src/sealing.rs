@@ -140,7 +140,8 @@ impl Exchange {
         self.begin(&mut row).await?;
         let sealed_to = partner.recipients();
         let sealed_to = sealed_to.iter().map(Certificate::fingerprint_text).collect();
-        let decided = permits.iter().filter_map(gate::Permit::entry).map(|entry| entry.0).last();
+        let decided =
+            permits.iter().filter_map(gate::Permit::entry).map(|entry| entry.0).next_back();
         let order = self.order((caller, decided), &row, (agreement, partner), items).await;
         let outcome = match order {
             Ok(order) => self.seal_into_store(order, &claim, stop).await,

@@ -3,13 +3,9 @@
 //! Invariants: it is kept before the sealing is recorded, so that no parcel leaves of which the record can't be told; it
 //! lies sealed to our own key and signed by us, like everything in the store; it stays when the parcel's copy goes.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use keys::cert::Certificate;
-use parcel::{
-    CustodyEvent, Entry, IndexedFile, Parcel, Party, Seal, Sealed, Transfer, TransferRecord,
-};
+use parcel::{CustodyEvent, Entry, IndexedFile, Parcel, Seal, Sealed, Transfer, TransferRecord};
 use parcel::{Trust, Watch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -80,8 +76,8 @@ impl Exchange {
                 handling: Vec::new(),
                 record_classes: Vec::new(),
                 retention: None,
-                sender: Party::clone(us),
-                recipient: Party::clone(us),
+                sender: us.clone(),
+                recipient: us.clone(),
             },
             custody: Vec::new(),
             custody_document: false,
@@ -99,7 +95,7 @@ impl Exchange {
         (signer, at): (Certificate, Timestamp),
     ) -> Result<Told, ExchangeError> {
         let folder = self.0.store.custody(parcel);
-        if !Path::exists(&folder) {
+        if !folder.exists() {
             return Err(ExchangeError::NoSuch { what: "custody record of the sealing" });
         }
         let trust = Trust { senders: vec![signer], now: at };

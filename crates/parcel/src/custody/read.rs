@@ -151,8 +151,9 @@ impl Seen {
             Node::File(path) => Some(path.to_string()),
             Node::Other(_) => None,
         };
-        // None at all would be read as all.
-        let objects = objects.as_ref().filter(|objects| !objects.is_empty())?;
+        // None at all would be read as all; where there are none, it is.
+        let sound = |objects: &&Vec<Number>| !objects.is_empty() || self.files == 0;
+        let objects = objects.as_ref().filter(sound)?;
         let mut paths = objects.iter().map(path);
         // Many events about many files would else be as many copies of all paths.
         let files = match self.is_all(objects) {
