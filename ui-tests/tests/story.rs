@@ -122,7 +122,7 @@ async fn open_the_parcel(page: &Page, base: &str) {
     picture(page, "parcel-decision").await;
     page.audit().await.unwrap();
     page.click("Accept it").await.unwrap();
-    page.wait_for("What was decided here").await.unwrap();
+    page.wait_for("The list of files is shown").await.unwrap();
     page.audit().await.unwrap();
     page.follow("Open the parcel").await.unwrap();
     page.wait_for("What it is for").await.unwrap();
@@ -180,6 +180,8 @@ async fn recall_and_destroy(ruiz: &Page, export: &str, pell: &Page, lakeside: &s
 /// Both sides take the custody record away, after all is over.
 async fn take_custody(ruiz: &Page, pell: &Page) {
     let document = ruiz.download("Custody record as a document (PDF)").await.unwrap();
+    ruiz.ask::<bool>("document.getElementById('custody').scrollIntoView() || true").await.unwrap();
+    picture(ruiz, "custody").await;
     assert!(std::fs::read(document).unwrap().starts_with(b"%PDF-"));
     for page in [ruiz, pell] {
         let record = page.download("Custody record for programs (JSON-LD)").await.unwrap();
