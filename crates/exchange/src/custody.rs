@@ -41,6 +41,9 @@ pub struct ReceivedFrom {
     pub with_original: bool,
 }
 
+/// What the name of a file takes in a record beside its path.
+const LINK_BYTES: u64 = 55;
+
 /// Exhibits of other parcels that a record names as those that its own goes back to.
 const ROOTS_MAX: usize = 100;
 
@@ -77,6 +80,11 @@ impl Exchange {
                 return Err(ExchangeError::WrongState { what: "file", is, needs });
             }
             let before = self.senders_custody(&row, &moved).await?;
+            if !has_room(&before, &moved) {
+                let path = moved.keys().next().cloned().unwrap_or_default();
+                let what = "received with more events than have room in a new record for so many files at once";
+                return Err(ExchangeError::Items { path, what });
+            }
             roots.extend(roots_of(&before, row.parcel));
             out.extend(before.into_iter().filter_map(|event| at_new_paths(event, &moved)));
             out.extend(self.custody_here(&row, &inside, &moved)?);
@@ -326,6 +334,20 @@ fn roots_of(events: &[CustodyEvent], parcel: Uuid) -> Vec<String> {
 /// Entries of our ledger, each with its time and its proof.
 pub(crate) type References = BTreeMap<u64, (Timestamp, LedgerReference)>;
 
+/// Whether the paths that these events name anew have room in a record: each is held for each event, and all of them
+/// for one about all that came.
+fn has_room(events: &[CustodyEvent], moved: &Moved) -> bool {
+    let bytes =
+        |new: &Vec<String>| -> u64 { new.iter().map(|path| path.len() as u64 + LINK_BYTES).sum() };
+    let all: u64 = moved.values().map(bytes).sum();
+    let mut left = parcel::METADATA_BYTES_MAX;
+    events.iter().all(|event| {
+        let named = event.files.iter().filter_map(|path| moved.get(path));
+        let more = if event.files.is_empty() { all } else { named.map(bytes).sum() };
+        left.checked_sub(more).inspect(|less| left = *less).is_some()
+    })
+}
+
 /// An event about files that go on, with the paths that they have now. Nothing of one about others.
 fn at_new_paths(event: CustodyEvent, moved: &Moved) -> Option<CustodyEvent> {
     let named = event.files.iter().filter_map(|path| moved.get(path));
@@ -335,4 +357,53 @@ fn at_new_paths(event: CustodyEvent, moved: &Moved) -> Option<CustodyEvent> {
         false => named.flatten().cloned().collect(),
     };
     (!files.is_empty()).then_some(CustodyEvent { files, ..event })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use parcel::{Circumstances, CustodyEvent, Person};
+
+    use super::{Moved, at_new_paths, has_room};
+
+    fn about(files: &[&str]) -> CustodyEvent {
+        let words = || "x".to_owned();
+        CustodyEvent {
+            kind: "redacted".to_owned(),
+            description: words(),
+            started: Timestamp::UNIX_EPOCH,
+            ended: None,
+            person: Person { name: words(), account: words(), agency: words(), role: words() },
+            tool: words(),
+            purpose: None,
+            authority: None,
+            files: files.iter().map(|path| (*path).to_owned()).collect(),
+            originals: Vec::new(),
+            ledger: None,
+            around: Circumstances::default(),
+        }
+    }
+
+    fn moved(path: &str, new: &[&str]) -> Moved {
+        Moved::from([(path.to_owned(), new.iter().map(|path| (*path).to_owned()).collect())])
+    }
+
+    #[test]
+    fn an_event_goes_on_with_the_files_that_it_is_about_and_no_others() {
+        let other = moved("b.txt", &["x/b.txt"]);
+        assert_eq!(at_new_paths(about(&["a.txt"]), &other), None);
+        let all = at_new_paths(about(&[]), &other).unwrap();
+        assert_eq!(all.files, ["x/b.txt"]);
+    }
+
+    #[test]
+    fn more_names_than_a_record_holds_are_refused_before_they_are_copied() {
+        let path = "p".repeat(1_000);
+        let many = moved("a.txt", &vec![path.as_str(); 1_000]);
+        let (all, named) = (vec![about(&[]); 250], vec![about(&["a.txt"]); 250]);
+        assert!(has_room(&all, &many) && has_room(&named, &many));
+        let (all, named) = (vec![about(&[]); 260], vec![about(&["a.txt"]); 260]);
+        assert!(!has_room(&all, &many) && !has_room(&named, &many));
+        assert!(has_room(&vec![about(&["b.txt"]); 10_000], &many), "about none that goes on");
+    }
 }

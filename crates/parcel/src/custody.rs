@@ -7,6 +7,7 @@
 mod around;
 mod closing;
 mod derivation;
+mod graph;
 mod later;
 pub(crate) mod paper;
 mod read;

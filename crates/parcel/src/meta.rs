@@ -1,11 +1,14 @@
 //! `transfer.json` and `index.json`: what the parcel is for, and where each file lies in it.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use keys::cert::Certificate;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-use crate::SealError;
+use crate::{ENTRIES_MAX, PARTS_MAX, SealError};
 
 /// Longest value of one field of a [`Transfer`].
 const FIELD_BYTES_MAX: usize = 4_096;
@@ -135,9 +138,49 @@ pub(crate) struct Index {
     /// Where the archive's data section ends and its metadata section begins.
     pub(crate) metadata_offset: u64,
     /// Every file, in the archive's order.
+    #[serde(deserialize_with = "listed_files")]
     pub(crate) files: Vec<IndexedFile>,
     /// SHA-256, hex, of what each part carries of the data section.
+    #[serde(deserialize_with = "listed_leaves")]
     pub(crate) leaves: Vec<String>,
+}
+
+/// As many files as a parcel may have, and not one more is looked at.
+fn listed_files<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IndexedFile>, D::Error> {
+    from.deserialize_seq(Listed { most: ENTRIES_MAX, sound: |_: &IndexedFile| true })
+}
+
+/// As many as there may be parts.
+fn listed_leaves<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let most = usize::try_from(PARTS_MAX).unwrap_or(usize::MAX);
+    let is_digest =
+        |leaf: &String| leaf.len() == 64 && leaf.bytes().all(|byte| byte.is_ascii_hexdigit());
+    from.deserialize_seq(Listed { most, sound: is_digest })
+}
+
+/// A list that is refused at the first item too many, and at one that is not sound.
+struct Listed<T> {
+    most: usize,
+    sound: fn(&T) -> bool,
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Listed<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {}", self.most)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+        let mut out = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            if out.len() >= self.most || !(self.sound)(&item) {
+                return Err(A::Error::custom("too long a list, or an item of another form"));
+            }
+            out.push(item);
+        }
+        Ok(out)
+    }
 }
 
 /// How a parcel is marked whose content key goes to a recipient by RSA.

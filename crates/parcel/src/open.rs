@@ -85,10 +85,11 @@ impl Unlocked<'_> {
         self.tag(meta::CUSTODY_FILE)
     }
 
-    /// What `custody.jsonld` tells; `None` if it is in another form than ours.
+    /// What `custody.jsonld` tells; `None` if it is in another form than ours. An event that names no file is about
+    /// every file of this parcel.
     pub fn custody_events(&self) -> Result<Option<Vec<CustodyEvent>>, Refused> {
         let record = BufReader::with_capacity(PIECE_BYTES, self.tag(meta::CUSTODY_FILE));
-        match custody::events_of(record) {
+        match custody::events_of(record, Some(self.files())) {
             Ok(events) => Ok(Some(events)),
             Err(Fault::Read(error)) => Err(parts::refused(error, "inner/metadata/custody.jsonld")),
             Err(_) => Ok(None),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Exhibits that one event names as those that its own goes back to.
-const ROOT_EXHIBITS_MAX: usize = 100;
+pub(super) const ROOT_EXHIBITS_MAX: usize = 100;
 
 /// The circumstances of an event, as far as they were known when the record was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,17 +3,17 @@
 //! Invariants: nothing else of an original is said, for its name may be what was redacted; what has the digest of an
 //! original is not called a copy of it.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::CustodyEvent;
-use super::write::Names;
+use super::write::{Names, about};
 use crate::meta::IndexedFile;
 
 /// Originals of one event.
-const ORIGINALS_MAX: usize = 100;
-const LINKS: &str = "bailiwick:derivedFrom";
+pub(super) const ORIGINALS_MAX: usize = 100;
+pub(super) const LINKS: &str = "bailiwick:derivedFrom";
 /// Of W3C PROV, whole: records without derivations need no prefix for it.
 const DERIVED: &str = "http://www.w3.org/ns/prov#wasDerivedFrom";
 /// Letters of a SHA-256 in hex.
@@ -25,34 +25,40 @@ pub(super) fn links(names: &Names, originals: &[String]) -> Option<Value> {
     (!links.is_empty()).then(|| links.into())
 }
 
-/// The originals, and a relation for each file that was made of one.
-pub(super) fn nodes(names: &Names, files: &[IndexedFile], events: &[CustodyEvent]) -> Vec<Value> {
-    let (mut out, mut said) = (Vec::new(), BTreeSet::new());
+/// Hands on the originals, and a relation for each file that was made of one, one after another: there may be many.
+pub(super) fn each<E>(
+    names: &Names,
+    files: &[IndexedFile],
+    events: &[CustodyEvent],
+    mut put: impl FnMut(&Value) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut said = HashSet::new();
     for event in events.iter().filter(|event| !event.originals.is_empty()) {
         for sha256 in &event.originals {
             if said.insert((sha256.as_str(), "", "")) {
-                out.push(original(names, sha256));
+                put(&original(names, sha256))?;
             }
         }
         for file in copies(event, files) {
             for sha256 in &event.originals {
                 if said.insert((sha256.as_str(), &event.kind, &file.path)) {
-                    out.push(relation(names, file, (&event.kind, sha256)));
+                    put(&relation(names, file, (&event.kind, sha256)))?;
                 }
             }
         }
     }
-    out
+    Ok(())
 }
 
-/// The files of an event that were made of others: those that are not the others themselves.
+/// The files of an event that were made of others: those that are not the others themselves. In the archive's order.
 fn copies<'a>(
     event: &'a CustodyEvent,
     files: &'a [IndexedFile],
 ) -> impl Iterator<Item = &'a IndexedFile> {
-    files
-        .iter()
-        .filter(|file| event.files.contains(&file.path) && !event.originals.contains(&file.sha256))
+    let originals: HashSet<&str> = event.originals.iter().map(String::as_str).collect();
+    let some = about(event, files).unwrap_or_default().into_iter();
+    let files = some.filter_map(|number| files.get(number));
+    files.filter(move |file| !originals.contains(file.sha256.as_str()))
 }
 
 fn original(names: &Names, sha256: &str) -> Value {
@@ -88,19 +94,9 @@ fn relation(names: &Names, file: &IndexedFile, (kind, sha256): (&str, &str)) -> 
     })
 }
 
-/// What an event says that its files were made of; none where that can't be read.
-pub(super) fn read<'a>(
-    action: &Map<String, Value>,
-    node: impl Fn(&str) -> Option<&'a Map<String, Value>>,
-) -> Option<Vec<String>> {
-    let Some(links) = action.get(LINKS) else { return Some(Vec::new()) };
-    let links = links.as_array().filter(|links| links.len() <= ORIGINALS_MAX)?;
-    let digest = |link: &Value| {
-        let facets = node(link.get("@id")?.as_str()?)?.get("uco-core:hasFacet")?.as_array()?;
-        let value = facets.first()?.get("uco-observable:hash")?.get("uco-types:hashValue")?;
-        let hex = value.get("@value")?.as_str()?.to_ascii_lowercase();
-        let sound = hex.len() == DIGEST_CHARS && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-        sound.then_some(hex)
-    };
-    links.iter().map(digest).collect()
+/// A SHA-256 in hex; none where that is something else.
+pub(super) fn digest(said: &str) -> Option<String> {
+    let hex = said.to_ascii_lowercase();
+    let sound = hex.len() == DIGEST_CHARS && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    sound.then_some(hex)
 }

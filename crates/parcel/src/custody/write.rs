@@ -107,15 +107,13 @@ impl Serialize for Graph<'_> {
             let node = action(names, &people, (number, event));
             graph.serialize_element(&Listing { node, objects: &objects })?;
         }
-        for node in derivation::nodes(names, files, events) {
-            graph.serialize_element(&node)?;
-        }
+        derivation::each(names, files, events, |node| graph.serialize_element(node))?;
         graph.end()
     }
 }
 
 /// Which files an event is about, by their numbers; `None` for all.
-fn about(event: &CustodyEvent, files: &[IndexedFile]) -> Option<Vec<usize>> {
+pub(super) fn about(event: &CustodyEvent, files: &[IndexedFile]) -> Option<Vec<usize>> {
     if event.files.is_empty() {
         return None;
     }

@@ -128,9 +128,12 @@ fn write_all(
 ) -> Result<(), Refused> {
     let total = wanted.iter().map(|file| file.length).sum();
     let at_once = wanted.len() > FILES_SYNCED_ALONE_MAX;
+    // Opened before the first write: it is told of all that could not be written since then.
+    let draft = File::open(folder.draft()).map_err(Fault::Write).at("inner")?;
     let mut done = 0;
     for file in wanted {
-        if resume && lies_whole(folder.draft(), file).map_err(Fault::Write).at(&file.path)? {
+        let left = resume && lies_whole(folder.draft(), file, at_once).at(&file.path)?;
+        if left {
             done += file.length;
             continue;
         }
@@ -144,10 +147,22 @@ fn write_all(
     unlocked.tags().try_for_each(|(path, content)| write_tag(&path, content, folder))?;
     if at_once {
         // It fails too where any of them could not be written (Linux 5.8 and later).
-        let brought = File::open(folder.draft()).and_then(|draft| Ok(rustix::fs::syncfs(draft)?));
-        brought.map_err(Fault::Write).at("inner")?;
+        let brought = rustix::fs::syncfs(&draft).map_err(|error| Fault::Write(error.into()));
+        if brought.is_err() {
+            sync_each(folder.draft(), wanted)?;
+        }
+        brought.at("inner")?;
     }
     Ok(())
+}
+
+/// Brings files to the disk one by one, after all at once failed: it names the one that can't be.
+fn sync_each(draft: &Path, wanted: &[IndexedFile]) -> Result<(), Refused> {
+    let data = draft.join("inner/data");
+    wanted.iter().try_for_each(|file| {
+        let brought = File::open(data.join(&file.path)).and_then(|file| file.sync_all());
+        brought.map_err(Fault::Write).at(&file.path)
+    })
 }
 
 fn write_tag(path: &str, mut content: impl Read, folder: &Folder) -> Result<(), Refused> {
@@ -182,12 +197,22 @@ fn sweep(draft: &Path, wanted: &[IndexedFile]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether a file lies in the draft as the sender sealed it. One of the right length that is not is removed.
-fn lies_whole(draft: &Path, file: &IndexedFile) -> std::io::Result<bool> {
+/// Whether a file lies in the draft as the sender sealed it; then it is brought to the disk, unless all are `at_once`:
+/// what was interrupted may not have done so. One of the right length that is not is removed.
+fn lies_whole(draft: &Path, file: &IndexedFile, at_once: bool) -> Result<bool, Fault> {
+    let whole = hash_left(draft, file).and_then(|left| match left {
+        Some(left) if !at_once => left.sync_all().map(|()| true),
+        left => Ok(left.is_some()),
+    });
+    whole.map_err(Fault::Write)
+}
+
+/// The file of the draft, if it has the hash that it should.
+fn hash_left(draft: &Path, file: &IndexedFile) -> std::io::Result<Option<File>> {
     let path = draft.join("inner/data").join(&file.path);
     let mut found = match File::open(&path) {
         Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut hash = Sha256::new();
@@ -197,11 +222,11 @@ fn lies_whole(draft: &Path, file: &IndexedFile) -> std::io::Result<bool> {
         let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else { break };
         hash.update(read);
     }
-    let whole = hex::encode(hash.finish()) == file.sha256;
-    if !whole {
-        fs::remove_file(path)?;
+    if hex::encode(hash.finish()) == file.sha256 {
+        return Ok(Some(found));
     }
-    Ok(whole)
+    fs::remove_file(path)?;
+    Ok(None)
 }
 
 /// The archive's header must be what the index says, or `tar` would see another file than we do.

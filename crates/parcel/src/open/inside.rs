@@ -200,6 +200,7 @@ fn read_index(parts: &Parts<'_>, tag: Option<&Tag>) -> Result<Index, Refused> {
     let form = || Fault::Malformed("an index of this profile that fits the archive");
     let tag = tag.ok_or_else(form).at(path)?;
     let bytes = BufReader::with_capacity(PIECE_BYTES, parts.metadata(tag.from, tag.to));
+    // It stops where there are more files or leaves than there may be.
     let read: Result<Index, _> = serde_json::from_reader(bytes);
     let index = read.map_err(|error| match error.is_io() {
         true => refused(error.into(), path),
@@ -219,7 +220,8 @@ impl Parcel {
         let path = "inner/metadata/transfer.json";
         let form = || Fault::Malformed("a transfer record of this profile");
         let record: Option<TransferRecord> = serde_json::from_slice(transfer).ok();
-        let record = record.filter(|r| r.profile == SEAL_PROFILE).ok_or_else(form).at(path)?;
+        let sound = |r: &TransferRecord| r.profile == SEAL_PROFILE && r.transfer.check().is_ok();
+        let record = record.filter(sound).ok_or_else(form).at(path)?;
         if record.parcel != self.info.id {
             let (found, expected) = (record.parcel.to_string(), self.info.id.to_string());
             return Err(Refused::new(path, Fault::OtherParcel { found, expected }));
@@ -240,6 +242,11 @@ impl Parcel {
 
     /// Whether an index describes this archive: order, names, places, and where it ends.
     pub(crate) fn fits(&self, index: &Index) -> bool {
+        let leaves = index.metadata_offset.div_ceil(self.info.part_size);
+        let counts = 1..=ENTRIES_MAX;
+        if !counts.contains(&index.files.len()) || index.leaves.len() as u64 != leaves {
+            return false;
+        }
         let mut position = 0_u64;
         for file in &index.files {
             let Ok(seconds) = u64::try_from(file.modified.as_second()) else { return false };
@@ -254,17 +261,13 @@ impl Parcel {
             position = ends;
         }
         let ascending = index.files.is_sorted_by(|a, b| a.path < b.path);
-        let leaves = index.metadata_offset.div_ceil(self.info.part_size);
         let conflict = name::conflict(index.files.iter().map(|file| file.path.as_str()));
         ascending
             && conflict.is_none()
-            && index.files.len() <= ENTRIES_MAX
-            && !index.files.is_empty()
             && index.profile == SEAL_PROFILE
             && index.parcel == self.info.id
             && index.part_size == self.info.part_size
             && index.metadata_offset == self.info.metadata_offset
             && position == index.metadata_offset
-            && index.leaves.len() as u64 == leaves
     }
 }

@@ -41,11 +41,20 @@ pub(super) enum Ahead {
     },
 }
 
-/// Reads the files with these lengths, until the end, the first that fails, or until nobody listens.
-pub(super) fn read(sources: Vec<(u64, Source)>, part_size: u64, to: &SyncSender<Batch>) {
+/// Reads the files with these lengths, until the end, the first that fails, until it is to stop, or nobody listens.
+pub(super) fn read(
+    sources: Vec<(u64, Source)>,
+    part_size: u64,
+    to: &SyncSender<Batch>,
+    stop: &dyn Fn() -> bool,
+) {
     let small_max = SMALL_BYTES_MAX.min(part_size);
     let mut batch = Batch::default();
     for (length, source) in sources {
+        // Whoever takes the batches looks for it too, and fails with the reason.
+        if stop() {
+            break;
+        }
         let next = if length > small_max {
             Ahead::Large(source)
         } else {

@@ -2,6 +2,7 @@
 //! their hashes.
 
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -39,10 +40,14 @@ impl<'c, 'w> Archive<'c, 'w> {
         let sources: Vec<_> = lengths.zip(sources).collect();
         let (send, batches) = mpsc::sync_channel(ahead::BATCHES);
         let part_size = self.parts.part_size();
+        let (watch, over) = (self.watch, AtomicBool::new(false));
+        let stop = || watch.cancelled() || over.load(Ordering::Relaxed);
         thread::scope(|scope| {
-            scope.spawn(move || ahead::read(sources, part_size, &send));
-            // It stops when these are dropped, that is, also when this fails.
-            self.add_batches(files, batches)
+            scope.spawn(move || ahead::read(sources, part_size, &send, &stop));
+            // What is read ahead is given to nobody when these are dropped; without the word it would be read first.
+            let added = self.add_batches(files, batches);
+            over.store(added.is_err(), Ordering::Relaxed);
+            added
         })
     }
 
@@ -81,7 +86,8 @@ impl<'c, 'w> Archive<'c, 'w> {
                 file.sha256 = hex::encode(sha256);
             }
         }
-        Ok(())
+        // What reads ahead may have seen first that it is to stop.
+        if files.next().is_some() { Err(SealError::Cancelled) } else { Ok(()) }
     }
 
     fn begin_file(&mut self, file: &IndexedFile) -> Result<(), SealError> {

@@ -86,11 +86,12 @@ impl<'a> Metadata<'a> {
             let paper = self.paper([0; 32], None)?.len() as u64;
             bytes += paper + paper / 4 + SMALL_BYTES_MAX + self.attached_bytes();
         }
-        if bytes <= METADATA_BYTES_MAX {
-            return Ok(());
-        }
+        if bytes <= METADATA_BYTES_MAX { Ok(()) } else { Err(self.too_long(bytes)) }
+    }
+
+    fn too_long(&self, bytes: u64) -> SealError {
         let (files, events) = (self.index.files.len(), self.order.custody.len());
-        Err(SealError::Metadata { files, events, bytes, limit: METADATA_BYTES_MAX })
+        SealError::Metadata { files, events, bytes, limit: METADATA_BYTES_MAX }
     }
 
     /// For the hashes, when they come.
@@ -146,8 +147,10 @@ impl<'a> Metadata<'a> {
     /// How many bytes a file will have. Hashes are all of one length.
     fn length(&self, file: Long) -> Result<u64, SealError> {
         let mut counted = Counted(0);
-        self.put(file, &mut counted)?;
-        Ok(counted.0)
+        match self.put(file, &mut counted) {
+            Err(_) if counted.0 > METADATA_BYTES_MAX => Err(self.too_long(counted.0)),
+            put => put.map(|()| counted.0),
+        }
     }
 
     fn long(
@@ -214,12 +217,15 @@ fn short(
     Ok((path, sha256(content)))
 }
 
-/// Counts what would be written.
+/// Counts what would be written, and ends it where it is more than there may be.
 struct Counted(u64);
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len() as u64;
+        if self.0 > METADATA_BYTES_MAX {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
         Ok(bytes.len())
     }
 
