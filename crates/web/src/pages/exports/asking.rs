@@ -79,20 +79,7 @@ pub async fn ask(
                         }
                     }
                 }
-                div class="field field--wide" {
-                    label class="usa-label" for="requestor" { "Who there asked for it" }
-                    span class="usa-hint" id="requestor-hint" {
-                        "A name and an office. It has to be there for criminal history outside the primary agreements."
-                    }
-                    input class="usa-input" id="requestor" name="requestor" maxlength="200" autocomplete="off"
-                        aria-describedby="requestor-hint" value=(wanted.requestor.as_deref().unwrap_or_default());
-                }
-                div class="field" {
-                    label class="usa-label" for="exhibit" { "Exhibit number" }
-                    span class="usa-hint" id="exhibit-hint" { "For the custody record, if the case has one for it." }
-                    input class="usa-input" id="exhibit" name="exhibit" maxlength="100" autocomplete="off"
-                        aria-describedby="exhibit-hint" value=(wanted.exhibit.as_deref().unwrap_or_default());
-                }
+                (for_the_record(&wanted))
                 div class="field__actions field--wide" {
                     button class="usa-button" type="submit" { "Show what would leave" }
                 }
@@ -100,6 +87,26 @@ pub async fn ask(
         }
     };
     Ok(agency.page(signed_in, &action.label, &format!("/tools/{}", tool.id), &content))
+}
+
+/// Who asked for it, and its number in the case.
+fn for_the_record(wanted: &Wanted) -> Markup {
+    html! {
+        div class="field field--wide" {
+            label class="usa-label" for="requestor" { "Who there asked for it" }
+            span class="usa-hint" id="requestor-hint" {
+                "A name and an office. It has to be there for criminal history outside the primary agreements."
+            }
+            input class="usa-input" id="requestor" name="requestor" maxlength="200" autocomplete="off"
+                aria-describedby="requestor-hint" value=(wanted.requestor.as_deref().unwrap_or_default());
+        }
+        div class="field" {
+            label class="usa-label" for="exhibit" { "Exhibit number" }
+            span class="usa-hint" id="exhibit-hint" { "For the custody record, if the case has one for it." }
+            input class="usa-input" id="exhibit" name="exhibit" maxlength="100" autocomplete="off"
+                aria-describedby="exhibit-hint" value=(wanted.exhibit.as_deref().unwrap_or_default());
+        }
+    }
 }
 
 fn confirm_first(tool: &Tool) -> Markup {
