@@ -155,6 +155,13 @@ async fn open(
     let exchange = Exchange::open(setup)?;
     exchange.take_in_agreements().await?;
     let reviewer = person(us, "so.lindqvist", "security-officer");
+    exchange.take_in_written().await?;
+    for held in exchange.held_texts().await? {
+        if let Some(waiting) = held.waiting() {
+            let (about, digest) = (&held.about, &waiting.digest);
+            exchange.review_written(&reviewer, about, digest, true, "read aloud").await?;
+        }
+    }
     for held in exchange.held_agreements().await? {
         if let Some(waiting) = held.waiting() {
             let digest = waiting.digest.clone();

@@ -126,7 +126,7 @@ fn sharing_pages() -> Router<Shared> {
         .route("/agreements/{id}", get(partners::agreement).merge(carried(partners::review)))
         .route("/agreements/{id}/document", get(partners::document))
         .route("/incoming", get(incoming::list))
-        .route(parcels::PATH, carried(parcels::take_in))
+        .route("/take-in/parcel", carried(parcels::take_in))
         .route("/take-in", get(brought::form).merge(carried(brought::take_in)))
         .route("/incoming/{parcel}/pass-on/{handle}", carried(passing::pass_on))
         .route(
