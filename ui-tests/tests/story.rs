@@ -180,7 +180,7 @@ async fn recall_and_destroy(ruiz: &Page, export: &str, pell: &Page, lakeside: &s
 /// Both sides take the custody record away, after all is over.
 async fn take_custody(ruiz: &Page, pell: &Page) {
     let document = ruiz.download("Custody record as a document (PDF)").await.unwrap();
-    ruiz.ask::<bool>("document.getElementById('custody').scrollIntoView() || true").await.unwrap();
+    ruiz.ask::<bool>("(document.getElementById('custody').scrollIntoView(), true)").await.unwrap();
     picture(ruiz, "custody").await;
     assert!(std::fs::read(document).unwrap().starts_with(b"%PDF-"));
     for page in [ruiz, pell] {
