@@ -22,7 +22,7 @@ use crate::protocol::{
     ranges, read_repr_digest,
 };
 use crate::stamping::TIME_STAMPS;
-use crate::store::Unkept;
+use crate::store::{Unkept, pieces_of};
 use crate::verifying::Verdict;
 use crate::{CertificateUse, Exchange, ExchangeError, Partner, witnessing};
 
@@ -201,20 +201,10 @@ impl Exchange {
         expected: [u8; 32],
         bytes_max: u64,
     ) -> Result<u64, Unkept> {
-        let (send, mut receive) = mpsc::channel::<Option<Bytes>>(PIECES_AHEAD);
+        let (send, receive) = mpsc::channel::<Option<Bytes>>(PIECES_AHEAD);
         let this = self.clone();
         let writing = tokio::task::spawn_blocking(move || {
-            let mut whole = false;
-            let mut pieces = || match receive.blocking_recv() {
-                Some(Some(piece)) => Some(Some(piece)),
-                Some(None) => {
-                    whole = true;
-                    None
-                }
-                // The other end went away without saying that this was all.
-                None if whole => None,
-                None => Some(None),
-            };
+            let mut pieces = pieces_of(receive);
             this.0.store.keep_part(&place, &mut pieces, &expected, bytes_max)
         });
         while let Some(piece) = body.chunk().await {

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use keys::digest::Sha256;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::error::{ExchangeError, store};
@@ -49,6 +51,23 @@ impl Disk for SystemDisk {
 impl DiskFile for File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+/// What comes in over a channel, as pieces to be written: none once the other end has said that this was all, and
+/// `Some(None)` where it went away without saying so. For a thread that may wait.
+pub(crate) fn pieces_of(
+    mut coming: mpsc::Receiver<Option<Bytes>>,
+) -> impl FnMut() -> Option<Option<Bytes>> {
+    let mut whole = false;
+    move || match coming.blocking_recv() {
+        Some(Some(piece)) => Some(Some(piece)),
+        Some(None) => {
+            whole = true;
+            None
+        }
+        None if whole => None,
+        None => Some(None),
     }
 }
 
@@ -221,7 +240,7 @@ impl Store {
     pub(crate) fn lay(
         &self,
         place: &Path,
-        pieces: &mut dyn FnMut() -> Option<Option<bytes::Bytes>>,
+        pieces: &mut dyn FnMut() -> Option<Option<Bytes>>,
         bytes_max: u64,
     ) -> Result<(), Unkept> {
         let mut file = self.disk.create(place).map_err(Unkept::Disk)?;
@@ -241,7 +260,7 @@ impl Store {
     pub(crate) fn keep_part(
         &self,
         place: &Path,
-        pieces: &mut dyn FnMut() -> Option<Option<bytes::Bytes>>,
+        pieces: &mut dyn FnMut() -> Option<Option<Bytes>>,
         expected: &[u8; 32],
         bytes_max: u64,
     ) -> Result<u64, Unkept> {
@@ -269,7 +288,7 @@ impl Store {
     fn write_part(
         &self,
         draft: &Path,
-        pieces: &mut dyn FnMut() -> Option<Option<bytes::Bytes>>,
+        pieces: &mut dyn FnMut() -> Option<Option<Bytes>>,
         expected: &[u8; 32],
         bytes_max: u64,
     ) -> Result<u64, Unkept> {

@@ -15,7 +15,7 @@ use super::{CarriedFacts, Known, Trouble, Unfit};
 use crate::afterwards::Afterwards;
 use crate::error::store;
 use crate::model::{IncomingDetails, IncomingRow, IncomingStatus};
-use crate::store::Unkept;
+use crate::store::{Unkept, pieces_of};
 use crate::{Caller, Exchange, ExchangeError, Partner};
 
 /// A part is read by so many bytes.
@@ -27,23 +27,14 @@ impl Exchange {
     /// Writes what comes in where nobody looks at it.
     pub(super) async fn lay_pieces(
         &self,
-        mut pieces: mpsc::Receiver<Option<Bytes>>,
+        pieces: mpsc::Receiver<Option<Bytes>>,
     ) -> Result<PathBuf, Trouble> {
         let quotas = self.book().partners().map(|partner| partner.quota_bytes);
         let bytes_max = quotas.max().unwrap_or(0).saturating_add(HEADERS_BYTES_MAX);
         let this = self.clone();
         let write = move || {
             let draft = this.0.store.draft();
-            let mut whole = false;
-            let mut next = || match pieces.blocking_recv() {
-                Some(Some(piece)) => Some(Some(piece)),
-                Some(None) => {
-                    whole = true;
-                    None
-                }
-                None if whole => None,
-                None => Some(None),
-            };
+            let mut next = pieces_of(pieces);
             match this.0.store.lay(&draft, &mut next, bytes_max) {
                 Ok(()) => Ok(draft),
                 Err(unkept) => {

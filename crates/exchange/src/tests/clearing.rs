@@ -2,7 +2,7 @@
 
 use jiff::ToSpan;
 
-use super::depots::{Shelf, medium, route};
+use super::depots::{Shelf, medium, route, target};
 use super::*;
 
 async fn laid(depot: Arc<dyn Depot>) -> (World, Export) {
@@ -138,15 +138,7 @@ async fn a_parcel_is_removed_from_its_medium_and_nothing_else_and_not_from_anoth
 #[tokio::test]
 async fn an_sftp_server_is_left_without_the_parcel_and_with_what_else_lies_there() {
     let Some(mut sshd) = testkit::Sshd::start().await.unwrap() else { return };
-    let target = SftpTarget {
-        host: "127.0.0.1".to_owned(),
-        port: sshd.port,
-        user: sshd.user.clone(),
-        folder: sshd.drop_folder().to_str().unwrap().to_owned(),
-        key_file: sshd.file("client"),
-        known_hosts_file: sshd.file("known"),
-    };
-    let (world, export) = laid(Arc::new(Sftp::new(target).unwrap())).await;
+    let (world, export) = laid(Arc::new(Sftp::new(target(&sshd)).unwrap())).await;
     let place = sshd.drop_folder().join(format!("parcel-{}", export.parcel.unwrap()));
     let part = place.join(parcel::part_path(1));
     std::fs::rename(&part, part.with_file_name("part-000001.p7m.uploading")).unwrap();

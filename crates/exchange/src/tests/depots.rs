@@ -320,17 +320,22 @@ async fn one_partner_s_delivery_that_hangs_keeps_no_other_work_waiting() {
     running.await.unwrap();
 }
 
-#[tokio::test]
-async fn an_sftp_server_gets_a_parcel_whole_goes_on_where_it_was_cut_and_nobody_else_gets_it() {
-    let Some(mut sshd) = testkit::Sshd::start().await.unwrap() else { return };
-    let target = SftpTarget {
+/// The folder of a server that runs here, with the key that it knows.
+pub(super) fn target(sshd: &testkit::Sshd) -> SftpTarget {
+    SftpTarget {
         host: "127.0.0.1".to_owned(),
         port: sshd.port,
         user: sshd.user.clone(),
         folder: sshd.drop_folder().to_str().unwrap().to_owned(),
         key_file: sshd.file("client"),
         known_hosts_file: sshd.file("known"),
-    };
+    }
+}
+
+#[tokio::test]
+async fn an_sftp_server_gets_a_parcel_whole_goes_on_where_it_was_cut_and_nobody_else_gets_it() {
+    let Some(mut sshd) = testkit::Sshd::start().await.unwrap() else { return };
+    let target = target(&sshd);
     let sftp = Sftp::new(target.clone()).unwrap();
     let world = with(Arc::new(sftp.clone())).await;
     let riverton = &world.riverton;
